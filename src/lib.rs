@@ -1,0 +1,23 @@
+//! Sealift moves on-premises tables and files to object storage, sealed.
+#![allow(clippy::todo, dead_code)]
+
+pub mod error;
+pub mod secret;
+
+pub mod spec;
+
+pub mod classify;
+pub mod keys;
+pub mod protect;
+pub mod publish;
+pub mod source;
+pub mod transform;
+
+pub mod cli;
+pub mod govern;
+pub mod query;
+pub mod run;
+pub mod serve;
+
+/// Rows on their way through the stages: Arrow batches of one schema, faults as items.
+pub type Batches = futures::stream::BoxStream<'static, error::Result<arrow::record_batch::RecordBatch>>;

@@ -1,0 +1,147 @@
+//! Where rows come from. One trait, one module per kind.
+//!
+//! The contract every implementation keeps (the conformance suite in `conformance.rs` runs them
+//! all through it):
+//! - **One instant.** Everything read through one [`Snapshot`] is as of one instant, or
+//!   [`Snapshot::consistency`] says what it is instead.
+//! - **Described before read.** [`Snapshot::describe`] names every column with the type it is
+//!   carried as, or says why it is refused; it moves no rows. [`Snapshot::read`] gives exactly the
+//!   asked-for columns, in the asked-for order, with exactly the described fields.
+//! - **No value changes.** What cannot be carried exactly fails with `Data`; NULL is NULL and
+//!   never an empty text.
+//! - **Bounded.** A batch holds at most [`BATCH_ROWS`] rows and about [`BATCH_BYTES`] bytes;
+//!   nothing is read ahead of the consumer beyond a fixed number of batches. Dropping the stream
+//!   ends the read at the source.
+//! - **Silent.** No error or log line holds a row value.
+
+pub mod files;
+pub mod postgres;
+
+use arrow::datatypes::{DataType, Field};
+use async_trait::async_trait;
+
+use crate::Batches;
+use crate::error::Result;
+use crate::spec::StreamName;
+use crate::spec::config::Connection;
+use crate::spec::pipeline::Selector;
+
+/// Most rows in one batch.
+pub const BATCH_ROWS: usize = 16_384;
+/// About the most bytes in one batch; a single larger row still makes a batch of its own.
+pub const BATCH_BYTES: usize = 16 << 20;
+
+/// A named endpoint that rows can be read from.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Connects and fixes the instant that everything is read at.
+    ///
+    /// # Errors
+    /// `Temporary` when the endpoint cannot be reached; `Invalid` when it refuses who we are.
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>>;
+}
+
+/// A source at one instant.
+#[async_trait]
+pub trait Snapshot: Send {
+    /// Identifies the instant at the source, where the source has a name for it.
+    fn id(&self) -> Option<String>;
+
+    /// What the reader may rely on, in words for the plan (`one transaction snapshot`).
+    fn consistency(&self) -> &'static str;
+
+    /// The relations a selector stands for, sorted by stream name.
+    ///
+    /// # Errors
+    /// `Invalid` when there is none: the message names the nearest existing one.
+    async fn find(&mut self, selector: &Selector) -> Result<Vec<Relation>>;
+
+    /// Columns and expected size of a relation, without moving rows (files are scanned where the
+    /// types are to be inferred).
+    ///
+    /// # Errors
+    /// `Invalid` when the relation cannot be read as asked (bad query, missing right);
+    /// `Data` when a file is malformed, with its line.
+    async fn describe(&mut self, relation: &Relation) -> Result<Shape>;
+
+    /// Reads the given columns (a sub-list of those described, none of them refused).
+    ///
+    /// # Errors
+    /// As the trait's contract says; faults in mid-read arrive as an item of the stream.
+    async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches>;
+}
+
+/// One concrete table, query or file set.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// The stream's name (`public.orders`).
+    pub stream: StreamName,
+    /// Schema in the source, where it has one; fills `{schema}`.
+    pub schema: Option<String>,
+    /// Table, query or file set name; fills `{table}`.
+    pub table: String,
+    /// What to read.
+    pub selector: Selector,
+}
+
+/// What a relation holds.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Its columns in source order.
+    pub columns: Vec<Column>,
+    /// Expected rows, where the source can tell cheaply.
+    pub rows: Option<u64>,
+    /// Expected bytes, where the source can tell cheaply.
+    pub bytes: Option<u64>,
+}
+
+/// One column of a source.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Name in the source.
+    pub name: String,
+    /// Type as the source writes it (`numeric(12,2)`).
+    pub source_type: String,
+    /// Whether it may hold NULL.
+    pub nullable: bool,
+    /// How it is carried.
+    pub carried: Carried,
+}
+
+/// How a source type is carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Every value survives unchanged as this type.
+    Exact(DataType),
+    /// Every value survives as text that reads back to the same value.
+    AsText,
+    /// It cannot be carried; the remedy says what to write instead.
+    Refused {
+        /// What to do about it.
+        remedy: String,
+    },
+}
+
+impl Column {
+    /// The Arrow field the column is read as; `None` when it is refused.
+    #[must_use]
+    pub fn field(&self) -> Option<Field> {
+        let data_type = match &self.carried {
+            Carried::Exact(data_type) => data_type.clone(),
+            Carried::AsText => DataType::Utf8,
+            Carried::Refused { .. } => return None,
+        };
+        Some(Field::new(&self.name, data_type, self.nullable))
+    }
+}
+
+/// The source behind a connection; nothing is contacted yet.
+///
+/// # Errors
+/// `Invalid` when a secret of the connection cannot be resolved.
+pub fn open(connection: &Connection) -> Result<Box<dyn Source>> {
+    match connection {
+        Connection::Postgres(postgres) => Ok(Box::new(postgres::Postgres::new(postgres)?)),
+        Connection::Files { root } => Ok(Box::new(files::Files::new(root))),
+    }
+}

@@ -1,0 +1,229 @@
+//! The DataOps engineer's document: one connection, many streams.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Action, ConnectionName, DatasetName, PipelineName, StoreName, StreamName, Tag};
+use crate::error::Result;
+
+/// A valid pipeline document.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// SHA-256 of the document's bytes, lower-case hex.
+    pub digest: String,
+    /// Its name, unique in the pipelines folder.
+    pub name: PipelineName,
+    /// Who answers for it.
+    pub owner: String,
+    /// What it is for; may be empty.
+    pub description: String,
+    /// Where its rows come from.
+    pub connection: ConnectionName,
+    /// Where its datasets go; may be left out where the configuration names one store only.
+    pub store: Option<StoreName>,
+    /// Its streams, in document order.
+    pub streams: Vec<Stream>,
+    /// When the daemon runs it.
+    pub schedule: Option<Schedule>,
+}
+
+/// One stream entry: what is read, and what becomes of it. A table entry with wildcards stands for
+/// many tables.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// What is read.
+    pub selector: Selector,
+    /// Names the dataset.
+    pub dataset: DatasetTemplate,
+    /// How it is written.
+    pub write_mode: WriteMode,
+    /// DataFusion SQL over `source`; `None` publishes the columns as they are.
+    pub transform: Option<String>,
+    /// What is declared of columns.
+    pub columns: Columns,
+    /// Output columns that become folders; never protected ones.
+    pub partition_by: Vec<String>,
+    /// How Parquet is written.
+    pub parquet: Parquet,
+    /// Where the entry stands in its document.
+    pub position: Position,
+}
+
+/// A place in a document; line and column count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Line.
+    pub line: u64,
+    /// Column.
+    pub column: u64,
+}
+
+/// What a stream reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// Tables of a database: `schema.table`, `*` and `?` as wildcards in either part.
+    Table(TablePattern),
+    /// The result of a query in the source's own SQL.
+    Query {
+        /// The stream's name.
+        name: StreamName,
+        /// The query.
+        sql: String,
+    },
+    /// Files of one shape under the connection's root.
+    Files(FileSet),
+}
+
+/// Tables by pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TablePattern {
+    /// Schema name or glob.
+    pub schema: String,
+    /// Table name or glob.
+    pub table: String,
+}
+
+/// Files of one shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSet {
+    /// The stream's name.
+    pub name: StreamName,
+    /// Path glob relative to the connection's root (`customers*.csv`).
+    pub path: String,
+    /// How the files are read.
+    pub format: Format,
+    /// Declared columns in order (name, type as [`super::config`] documents); `None` infers the
+    /// types from the whole of every file.
+    pub schema: Option<Vec<(String, ColumnType)>>,
+}
+
+/// How files are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Delimited text, RFC 4180 quoting.
+    Csv(Csv),
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// Options of delimited text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Csv {
+    /// The first line names the columns (default true).
+    pub header: bool,
+    /// Between fields (default `,`).
+    pub delimiter: u8,
+    /// Around fields (default `"`).
+    pub quote: u8,
+    /// The unquoted text that stands for NULL (default: the empty field).
+    pub null: String,
+}
+
+/// A declared column type of a text file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// `boolean`: true/false.
+    Boolean,
+    /// `int32`
+    Int32,
+    /// `int64`
+    Int64,
+    /// `float64`
+    Float64,
+    /// `decimal(p,s)`: precision 1 to 38, scale 0 to p.
+    Decimal(u8, i8),
+    /// `text`
+    Text,
+    /// `date`: ISO 8601.
+    Date,
+    /// `timestamp`: ISO 8601 without a zone, microseconds.
+    Timestamp,
+    /// `timestamptz`: ISO 8601 with a zone or Z, microseconds.
+    TimestampTz,
+}
+
+/// How a stream is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// The new version replaces the old.
+    Overwrite,
+    /// The new version holds the old rows and the new.
+    Append,
+}
+
+/// Names a dataset from `{schema}`, `{table}` and `{stream}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetTemplate(pub(super) String);
+
+impl DatasetTemplate {
+    /// The dataset of one concrete stream. Characters that a dataset name cannot hold become `_`,
+    /// upper case becomes lower case.
+    ///
+    /// # Errors
+    /// `Invalid` when the result is not a dataset name.
+    pub fn expand(&self, _schema: Option<&str>, _table: &str, _stream: &StreamName) -> Result<DatasetName> {
+        todo!()
+    }
+}
+
+/// What is declared of columns. A name may be an output column of the stream or a column of the
+/// source; a declaration on a source column follows it through the SQL.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// By name (`address.city` for a leaf of a nested column).
+    pub named: BTreeMap<String, Column>,
+    /// `"*"`: the stated default for columns not named.
+    pub default: Option<Column>,
+}
+
+/// What is declared of one column.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Its class of data.
+    pub tag: Option<Tag>,
+    /// The least that must happen to it; can only strengthen what the policy asks.
+    pub action: Option<Action>,
+    /// Where it is declared.
+    pub position: Position,
+}
+
+/// How Parquet is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parquet {
+    /// Codec, default zstd level 1.
+    pub compression: Compression,
+    /// Rows in a row group at the most, default 1,048,576.
+    pub row_group_rows: usize,
+    /// A file is closed when it has grown to this, default 512 MiB.
+    pub file_size_bytes: u64,
+}
+
+/// Parquet codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Zstandard, level 1 to 22.
+    Zstd(i32),
+    /// Snappy.
+    Snappy,
+    /// LZ4 (raw).
+    Lz4,
+    /// None.
+    Uncompressed,
+}
+
+impl Default for Parquet {
+    fn default() -> Self {
+        Self { compression: Compression::Zstd(1), row_group_rows: 1 << 20, file_size_bytes: 512 << 20 }
+    }
+}
+
+/// When the daemon runs a pipeline.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Five-field cron expression, checked at loading.
+    pub cron: String,
+    /// IANA time zone the expression is read in, default UTC.
+    pub timezone: chrono_tz::Tz,
+}

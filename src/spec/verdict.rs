@@ -1,0 +1,51 @@
+//! What is known of an output column: handed from `transform` and `classify` to `protect`.
+
+use std::collections::BTreeSet;
+
+use super::Tag;
+use super::pipeline::Column;
+
+/// Which source columns an output column comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Exactly these.
+    Columns(BTreeSet<String>),
+    /// It cannot be told: treated as if from every column of the source.
+    Unknown,
+}
+
+/// What is known of one top-level output column.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The output column's name.
+    pub column: String,
+    /// Every declaration that reaches the column; the strictest of what they ask applies.
+    /// Empty: nothing is declared and the policy's `unmatched` decides.
+    pub evidence: Vec<Evidence>,
+    /// Which source columns it comes from.
+    pub origin: Origin,
+}
+
+/// One declaration that reaches a column. Holds no values.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The leaf of a nested column that it is about (`address.city`); `None` for the whole column.
+    pub leaf: Option<String>,
+    /// Why it applies.
+    pub why: Why,
+    /// The declared tag.
+    pub tag: Option<Tag>,
+    /// What was declared.
+    pub declared: Column,
+}
+
+/// Why a declaration applies to an output column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The output column itself is named.
+    Named,
+    /// This source column is named, and the output column is computed from it.
+    From(String),
+    /// The stated default `"*"`.
+    Default,
+}

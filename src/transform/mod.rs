@@ -1,0 +1,1 @@
+//! The stream's SQL over `source`, and which source columns each output column comes from.
