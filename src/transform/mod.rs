@@ -23,6 +23,7 @@ pub struct Transform {
     source: SchemaRef,
     output: SchemaRef,
     origins: Vec<Origin>,
+    reads: Vec<usize>,
     memory_limit_bytes: usize,
 }
 
@@ -35,16 +36,16 @@ impl Transform {
     /// type that a published table cannot hold exactly, naming the cast to write.
     pub async fn plan(sql: Option<&str>, source: SchemaRef, memory_limit_bytes: u64) -> Result<Self> {
         let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
-        let (planned, origins) = match sql {
+        let (planned, origins, reads) = match sql {
             Some(sql) => {
                 let plan = session::plan(sql, &source, memory_limit_bytes).await?;
-                (plan.schema().inner().clone(), lineage::origins(&plan))
+                (plan.logical.schema().inner().clone(), lineage::origins(&plan.logical), plan.reads)
             }
-            None => (source.clone(), lineage::identity(&source)),
+            None => (source.clone(), lineage::identity(&source), (0..source.fields().len()).collect()),
         };
         let output = normal::schema(&planned)?;
         distinct_names(&output)?;
-        Ok(Self { sql: sql.map(str::to_owned), source, output, origins, memory_limit_bytes })
+        Ok(Self { sql: sql.map(str::to_owned), source, output, origins, reads, memory_limit_bytes })
     }
 
     /// Schema of the output: column order as the SQL gives it, types that a Delta table can hold.
@@ -57,6 +58,13 @@ impl Transform {
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
         &self.origins
+    }
+
+    /// Indices of the source columns that the rows must bring, ascending; the others are never
+    /// looked at and need not be read.
+    #[must_use]
+    pub fn reads(&self) -> &[usize] {
+        &self.reads
     }
 
     /// Runs the transform over `batches`; row order is the SQL's.

@@ -26,8 +26,16 @@ const SOURCE: &str = "source";
 /// Rows in a batch that an operator makes.
 const BATCH_ROWS: usize = 16_384;
 
+/// A query that passed every check.
+pub(super) struct Planned {
+    /// The plan as written, before optimisation moves expressions about.
+    pub(super) logical: LogicalPlan,
+    /// Indices of the source columns it looks at, ascending.
+    pub(super) reads: Vec<usize>,
+}
+
 /// Plans `sql` over an empty `source`.
-pub(super) async fn plan(sql: &str, source: &SchemaRef, memory_limit_bytes: usize) -> Result<LogicalPlan> {
+pub(super) async fn plan(sql: &str, source: &SchemaRef, memory_limit_bytes: usize) -> Result<Planned> {
     let context = context(source, None, memory_limit_bytes)?;
     let plan = context.state().create_logical_plan(sql).await.map_err(|e| fault::planning(&e))?;
     SQLOptions::new()
@@ -44,7 +52,29 @@ pub(super) async fn plan(sql: &str, source: &SchemaRef, memory_limit_bytes: usiz
         return Err(Error::invalid("the transform reads `source` more than once")
             .help("rows are streamed and pass once: use window functions, or join in a query stream"));
     }
-    Ok(plan)
+    let optimized = context.state().optimize(&plan).map_err(|e| fault::planning(&e))?;
+    Ok(Planned { logical: plan, reads: reads(&optimized, source.fields().len()) })
+}
+
+/// What the one scan of an optimized plan projects; all of it where the scan does not say.
+fn reads(optimized: &LogicalPlan, width: usize) -> Vec<usize> {
+    let mut reads: Vec<usize> = Vec::new();
+    let mut narrow = true;
+    let walked = optimized.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            match &scan.projection {
+                Some(projection) => reads.extend(projection),
+                None => narrow = false,
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    if walked.is_err() || !narrow {
+        return (0..width).collect();
+    }
+    reads.sort_unstable();
+    reads.dedup();
+    reads
 }
 
 /// Runs `sql` with `batches` as the rows of `source`.

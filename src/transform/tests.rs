@@ -88,6 +88,13 @@ async fn trap_tags_follow_columns_through_sql() {
 }
 
 #[tokio::test]
+async fn only_columns_the_query_looks_at_are_read() {
+    assert_eq!(plan("SELECT id FROM source WHERE country = 'CH'").await.unwrap().reads(), [0, 2]);
+    assert_eq!(plan("SELECT * FROM source").await.unwrap().reads(), [0, 1, 2]);
+    assert!(plan("SELECT count(*) AS n FROM source").await.unwrap().reads().is_empty());
+}
+
+#[tokio::test]
 async fn what_lineage_does_not_understand_is_unknown() {
     let subquery = origins("SELECT (SELECT max(x) FROM (VALUES (1)) AS v(x)) AS m FROM source").await;
     assert_eq!(subquery, [Origin::Unknown]);
