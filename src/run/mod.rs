@@ -1,1 +1,4 @@
 //! run.
+
+pub mod ledger;
+pub mod record;
