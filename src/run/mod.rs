@@ -19,7 +19,7 @@ pub use progress::Progress;
 
 use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
-use crate::protect::Sealed;
+use crate::protect::{self, Sealed};
 use crate::publish::{self, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
 use crate::spec::{Pipeline, StreamName};
@@ -40,12 +40,14 @@ pub struct Job<'a> {
 /// A version that a run published.
 #[derive(Clone, Debug)]
 pub struct Published {
-    /// The plan it followed.
+    /// The stream.
     pub stream: StreamName,
     /// The dataset.
     pub dataset: crate::spec::DatasetName,
     /// What is visible now.
     pub outcome: Outcome,
+    /// What happened to each leaf column.
+    pub decisions: Vec<protect::Decision>,
     /// Seconds from the first row asked for to the commit.
     pub seconds: f64,
     /// Published by an earlier run of the pipeline that ended before its last stream; this run
@@ -61,6 +63,7 @@ pub struct Published {
 /// one is visible.
 pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) -> Result<Vec<Published>> {
     let (store, connection) = engine.places(job.pipeline)?;
+    engine.check_store(job.pipeline, &store).await?;
     let mut snapshot = source::open(connection)?.snapshot().await?;
     let plans = plan::every(engine, job.pipeline, job.only, &mut *snapshot).await?;
     let earlier = resume::unfinished(engine, job).await?;
@@ -80,6 +83,20 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
         published.push(done);
     }
     Ok(published)
+}
+
+impl From<&Published> for ledger::StreamOutcome {
+    fn from(published: &Published) -> Self {
+        Self {
+            stream: published.stream.to_string(),
+            dataset: published.dataset.to_string(),
+            version: Some(published.outcome.version),
+            rows: published.outcome.rows,
+            bytes: published.outcome.bytes,
+            seconds: published.seconds,
+            state: ledger::StreamState::Published,
+        }
+    }
 }
 
 /// Source -> transform -> seal -> Parquet objects -> commit, for one stream.
@@ -120,6 +137,7 @@ async fn publish(
         stream: plan.relation.stream.clone(),
         dataset: plan.dataset.clone(),
         outcome,
+        decisions: plan.protection.decisions().to_vec(),
         seconds,
         earlier: false,
     })

@@ -37,8 +37,14 @@ pub(super) async fn published(
     for run_id in earlier {
         let found = Table::published_by(store, &plan.dataset, &application, &run_id.to_string()).await?;
         if let Some(outcome) = found {
-            let (stream, dataset) = (plan.relation.stream.clone(), plan.dataset.clone());
-            return Ok(Some(Published { stream, dataset, outcome, seconds: 0.0, earlier: true }));
+            return Ok(Some(Published {
+                stream: plan.relation.stream.clone(),
+                dataset: plan.dataset.clone(),
+                outcome,
+                decisions: plan.protection.decisions().to_vec(),
+                seconds: 0.0,
+                earlier: true,
+            }));
         }
     }
     Ok(None)
