@@ -69,7 +69,7 @@ async fn release(
 async fn chosen(keyring: &Keyring, dataset: &DatasetName, column: Option<&str>) -> Result<Vec<String>> {
     let mut ids = keyring.list(Some(dataset)).await?;
     if let Some(column) = column {
-        let of = |purpose: Purpose| format!("{}@", purpose.name());
+        let of = |purpose: Purpose| format!("{}@", purpose.base_id());
         let wanted = [
             of(Purpose::Column { dataset: dataset.clone(), column: column.to_owned() }),
             of(Purpose::Footer(dataset.clone())),

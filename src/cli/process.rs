@@ -1,11 +1,14 @@
 //! What is set once for the whole process.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::args::LogFormat;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// A core dump would hold keys and rows in plaintext.
 pub(super) fn forbid_core_dumps() {
@@ -46,27 +49,48 @@ pub(super) fn runtime() -> Result<Runtime> {
         .map_err(|e| Error::failed(format!("the runtime could not be started: {}", e.kind())))
 }
 
-/// A token that the first SIGINT or SIGTERM cancels; a second one ends the process at once.
-pub(super) fn cancelled_by_signals() -> CancellationToken {
-    use tokio::signal::unix::{SignalKind, signal};
-    let token = CancellationToken::new();
-    let cancel = token.clone();
-    tokio::spawn(async move {
+/// How a person stops what is under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    /// Cancelled by the first SIGINT or SIGTERM.
+    pub(super) token: CancellationToken,
+    signal: Arc<AtomicU8>,
+}
+
+impl Stop {
+    /// Listens for SIGINT and SIGTERM; a second one ends the process at once.
+    pub(super) fn on_signals() -> Self {
+        let stop = Self::default();
+        tokio::spawn(stop.clone().listen());
+        stop
+    }
+
+    async fn listen(self) {
+        use tokio::signal::unix::{SignalKind, signal};
         let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
         else {
             return;
         };
-        for second in [false, true] {
+        loop {
             let number = tokio::select! {
                 _ = int.recv() => 2,
                 _ = term.recv() => 15,
             };
-            if second {
-                std::process::exit(128 + number);
+            if self.token.is_cancelled() {
+                std::process::exit(128 + i32::from(number));
             }
             eprintln!("stopping: what is being written is removed (again to stop at once)");
-            cancel.cancel();
+            self.signal.store(number, Ordering::Relaxed);
+            self.token.cancel();
         }
-    });
-    token
+    }
+
+    /// The same error; a cancellation is told with the signal that asked for it.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match (error.kind(), self.signal.load(Ordering::Relaxed)) {
+            (Kind::Cancelled(_), number @ 1..) => Error::new(Kind::Cancelled(number), "stopped on request")
+                .help("run the same command again: nothing is lost or doubled"),
+            _ => error,
+        }
+    }
 }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::args::OfPipeline;
 use super::progress::Bars;
-use super::{Context, Done, Failure, process, show};
+use super::process::Stop;
+use super::{Context, Done, Failure, show};
 use crate::error::{Error, Result};
 use crate::protect::Decision;
 use crate::run::ledger::Trigger;
@@ -15,15 +16,15 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
     let pipeline = engine.pipeline(&args.pipeline)?;
     let only = args.stream.as_deref().map(StreamName::parse).transpose()?;
-    let cancel = process::cancelled_by_signals();
+    let stop = Stop::on_signals();
 
     let lease = engine.lease(&pipeline.name)?;
     engine.ledger.bury(&pipeline.name, &lease).await?;
     let run_id = engine.ledger.queue(&pipeline.name, &pipeline.digest, Trigger::Cli).await?;
     engine.ledger.start(&run_id).await?;
-    let job = Job { run_id, pipeline, only: only.as_ref(), cancel: &cancel };
+    let job = Job { run_id, pipeline, only: only.as_ref(), cancel: &stop.token };
     let bars = Bars::new(context.json);
-    let done = run::execute(&engine, &job, &bars).await;
+    let done = run::execute(&engine, &job, &bars).await.map_err(|error| stop.explain(error));
     let concluded = done.as_ref().map(|_| ()).map_err(Clone::clone);
     engine.ledger.conclude(&run_id, &concluded).await?;
     drop(lease);

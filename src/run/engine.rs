@@ -20,7 +20,7 @@ pub struct Engine {
     /// Every pipeline, by name.
     pub pipelines: Vec<Pipeline>,
     /// The ledger of runs.
-    pub ledger: Arc<Ledger>,
+    pub ledger: Ledger,
     /// The dataset keys.
     pub keyring: Arc<Keyring>,
     /// Stores whose conditional writes were tested by this process.
@@ -41,7 +41,7 @@ impl Engine {
     /// `Invalid` with every problem of the documents; those of the ledger and the key provider.
     pub async fn open(config: &Path, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
         let (config, policy, pipelines) = crate::spec::load_all(config)?;
-        let ledger = Arc::new(Ledger::open(&config.metadata).await?);
+        let ledger = Ledger::open(&config.metadata).await?;
         let keyring = Arc::new(Keyring::open(&config.keys, notice).await?);
         Ok(Self { config, policy, pipelines, ledger, keyring, checked: Mutex::default() })
     }
