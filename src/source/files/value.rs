@@ -106,18 +106,14 @@ pub(super) fn decimal(text: &str, precision: u8, scale: usize) -> Option<i128> {
         return None;
     }
     let mut value: i128 = 0;
-    let limit = 10_i128.pow(u32::from(precision.min(38)));
-    for byte in rest[..whole].iter().chain(kept) {
+    // A value below this has room for one more digit.
+    let room = 10_i128.pow(u32::from(precision.clamp(1, 38)) - 1);
+    let padding = std::iter::repeat_n(&b'0', scale - kept.len());
+    for byte in rest[..whole].iter().chain(kept).chain(padding) {
+        if value >= room {
+            return None;
+        }
         value = value * 10 + i128::from(byte - b'0');
-        if value >= limit {
-            return None;
-        }
-    }
-    for _ in kept.len()..scale {
-        value *= 10;
-        if value >= limit {
-            return None;
-        }
     }
     Some(if negative { -value } else { value })
 }
