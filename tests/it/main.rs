@@ -2,3 +2,5 @@
 
 mod servers;
 mod source_postgres;
+mod conformance;
+mod source_files;
