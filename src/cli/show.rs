@@ -44,6 +44,11 @@ pub(super) fn json(value: &Value) {
     println!("{value}");
 }
 
+/// Prints a JSON document for people and files.
+pub(super) fn json_pretty(value: &Value) {
+    println!("{value:#}");
+}
+
 /// A table with these headings; columns named in `numbers` align right.
 pub(super) fn table(headings: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
