@@ -59,6 +59,7 @@ type Done = Result<(), Failure>;
 #[must_use]
 pub fn main() -> ExitCode {
     process::forbid_core_dumps();
+    process::quiet_panics();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
