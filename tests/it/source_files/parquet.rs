@@ -17,9 +17,9 @@ use proptest::prelude::*;
 use sealift::error::Kind;
 use sealift::source::Carried;
 use sealift::source::files::Files;
-use sealift::spec::pipeline::{FileSet, Format, Selector};
+use sealift::spec::pipeline::{ColumnType, FileSet, Format, Selector};
 
-use super::{Opened, file_set, folder, load, row};
+use super::{Opened, declared, file_set, folder, load, row};
 use crate::conformance::{Expected, conforms};
 
 fn set(path: &str) -> FileSet {
@@ -217,6 +217,9 @@ async fn an_empty_file_has_columns_and_no_rows() {
     ArrowWriter::try_new(file, schema, None).unwrap().close().unwrap();
     let (types, rows) = load(folder.path(), set("a.parquet")).await.unwrap();
     assert_eq!((types, rows.len()), (vec!["id Int64".to_owned()], 0));
+    let schema = declared(&[("id", ColumnType::Int64)]);
+    let error = load(folder.path(), FileSet { schema, ..set("a.parquet") }).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid, "Parquet files bring their own schema");
 }
 
 proptest! {
