@@ -21,3 +21,6 @@ mod servers;
 mod source_files;
 mod source_postgres;
 mod tidy;
+
+mod query;
+mod serve;
