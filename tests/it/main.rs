@@ -17,10 +17,9 @@
 mod conformance;
 mod house;
 mod kill;
+mod query;
+mod serve;
 mod servers;
 mod source_files;
 mod source_postgres;
 mod tidy;
-
-mod query;
-mod serve;
