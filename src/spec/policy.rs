@@ -35,8 +35,23 @@ pub struct TagGlob(pub(super) String);
 impl TagGlob {
     /// Whether the tag matches.
     #[must_use]
-    pub fn matches(&self, _tag: &Tag) -> bool {
-        todo!()
+    pub fn matches(&self, tag: &Tag) -> bool {
+        let (text, mut rest) = (self.0.as_str(), tag.as_str());
+        let Some((first, others)) = text.split_once('*') else { return text == rest };
+        let Some(after) = rest.strip_prefix(first) else { return false };
+        rest = after;
+        let Some((middle, last)) = others.rsplit_once('*') else { return rest.ends_with(others) };
+        for part in middle.split('*') {
+            let Some(at) = rest.find(part) else { return false };
+            rest = &rest[at + part.len()..];
+        }
+        rest.ends_with(last)
+    }
+
+    /// A glob without checks.
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The glob as written.
@@ -60,7 +75,9 @@ pub enum Unmatched {
 impl Policy {
     /// The strictest rule that matches `tag`, with its index in document order.
     #[must_use]
-    pub fn rule_for(&self, _tag: &Tag) -> Option<(usize, &Rule)> {
-        todo!()
+    pub fn rule_for(&self, tag: &Tag) -> Option<(usize, &Rule)> {
+        let matching = |(_, rule): &(usize, &Rule)| rule.tags.iter().any(|glob| glob.matches(tag));
+        // Of equals the first counts: `max_by_key` keeps the last, so the rules are walked backwards.
+        self.rules.iter().enumerate().rev().filter(matching).max_by_key(|(_, rule)| rule.action.strength())
     }
 }
