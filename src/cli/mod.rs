@@ -28,6 +28,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind};
+use crate::spec::Problems;
 use args::{Args, Command};
 
 /// What every verb is told.
@@ -49,6 +50,12 @@ struct Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self { error, summary: json!({}) }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self { summary: problems.to_json(), error: problems.into() }
     }
 }
 
