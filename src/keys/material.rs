@@ -207,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn metadata_that_pyarrow_wrote_is_read() {
+        // pyarrow 26 through a KMS client of the same wire form, dataset key bytes 1 to 32.
+        let metadata = br#"{"keyMaterialType":"PKMT1","internalStorage":true,"isFooterKey":true,"kmsInstanceID":"DEFAULT","kmsInstanceURL":"DEFAULT","masterKeyID":"sealift:crm.customers/_footer@1","wrappedDEK":"bLWLciIP2JU/9qmYPi4SxOELYN7Blyn9ZEWU2bamuzsOs1Q+/uHXLMutl+o4M9NwTjh312dsmacXNL4m","doubleWrapping":false}"#;
+        let key = DatasetKey::for_tests("sealift:crm.customers/_footer@1", &(1..33).collect::<Vec<u8>>());
+        assert_eq!(unwrap(metadata, &key).unwrap().expose().len(), 32);
+    }
+
+    #[test]
     fn a_token_key_wraps_nothing() {
         assert!(
             DataKey::generate(&DatasetKey::for_tests("sealift:a.b/c#tokenize@1", &[1; 64]), false).is_err()
