@@ -215,6 +215,21 @@ mod tests {
     }
 
     #[test]
+    fn other_forms_of_key_material_are_refused() {
+        let ours = String::from_utf8(DataKey::generate(&dataset_key(), false).unwrap().metadata).unwrap();
+        for (this, that) in [
+            (r#""doubleWrapping":false"#, r#""doubleWrapping":true"#),
+            (r#""internalStorage":true"#, r#""internalStorage":false"#),
+            ("PKMT1", "PKMT2"),
+            (r#""isFooterKey":false"#, r#""isFooterKey":true"#),
+        ] {
+            let other = ours.replace(this, that);
+            assert_ne!(other, ours);
+            assert!(unwrap(other.as_bytes(), &dataset_key()).is_err(), "{that}");
+        }
+    }
+
+    #[test]
     fn a_token_key_wraps_nothing() {
         assert!(
             DataKey::generate(&DatasetKey::for_tests("sealift:a.b/c#tokenize@1", &[1; 64]), false).is_err()
