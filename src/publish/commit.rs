@@ -22,7 +22,7 @@ use crate::error::{At as _, Error, Result};
 use crate::spec::DatasetName;
 
 pub(super) use self::actions::origin;
-pub use self::schema::check as check_schema;
+pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.
 const ATTEMPTS: u32 = 20;
@@ -151,8 +151,10 @@ async fn attempts(store: &Store, change: &Change<'_>) -> End {
 async fn pause(attempt: u32) {
     let most_ms = (20_u64 << attempt.min(6)).min(1_000);
     let mut random = [0_u8; 8];
+    #[expect(clippy::disallowed_methods, reason = "a random pause is no secret")]
+    let drawn = getrandom::fill(&mut random);
     // Without randomness the pause is the longest; nothing depends on it.
-    let ms = match getrandom::fill(&mut random) {
+    let ms = match drawn {
         Ok(()) => u64::from_le_bytes(random) % (most_ms + 1),
         Err(_) => most_ms,
     };
