@@ -85,7 +85,7 @@ fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<
     let placed = raw_document::<raw::config::Config>(&faults, "Config");
     let raw = placed.as_ref().and_then(Placed::get);
     let config = raw.and_then(|raw| resolve::config::config(raw, &faults));
-    let named = |placed: &Placed<String>| Some(text.folder().join(placed.get()?));
+    let named = |placed: &Placed<String>| Some(text.resolve(placed.get()?));
 
     let mut problems = Vec::new();
     let mut context = Context { known: raw.map(Known::of), ..Context::default() };

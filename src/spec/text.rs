@@ -1,7 +1,7 @@
 //! The text of one document, and places in it.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -95,6 +95,11 @@ impl Text {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
+    /// A path that the document names, as seen from its folder.
+    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
+        without_dots(&self.folder().join(path))
+    }
+
     /// Line and column of an offset, both from 1; the column counts characters.
     pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
         let offset = floor(&self.content, offset);
@@ -122,6 +127,21 @@ pub(crate) fn floor(text: &str, offset: usize) -> usize {
         offset -= 1;
     }
     offset
+}
+
+/// The same path with every `x/..` and `.` taken out, so that it reads well in messages.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
 }
 
 #[cfg(test)]

@@ -1,1 +1,25 @@
 //! Every integration test, in one binary.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test may fail loudly"
+)]
+
+mod conformance;
+mod house;
+mod kill;
+mod query;
+mod serve;
+mod servers;
+mod source_files;
+mod source_postgres;
+mod tidy;

@@ -14,9 +14,8 @@ use crate::spec::raw::placed::{Map, Placed};
 use crate::spec::{Config, ConnectionName, StoreName};
 
 pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
-    let folder = faults.text.folder();
-    let pipelines = faults.take(&raw.pipelines, not_empty).map(|path| folder.join(path));
-    let policy = faults.take(&raw.policy, not_empty).map(|path| folder.join(path));
+    let pipelines = faults.take(&raw.pipelines, not_empty).map(|path| faults.text.resolve(&path));
+    let policy = faults.take(&raw.policy, not_empty).map(|path| faults.text.resolve(&path));
     let metadata = metadata(&raw.metadata, faults);
     let keys = keys(&raw.keys, faults);
     let stores = named(&raw.stores, "store", StoreName::parse, faults, |raw| store(raw, faults));
@@ -42,7 +41,7 @@ fn metadata(placed: &Placed<raw::Metadata>, faults: &Faults<'_>) -> Option<Metad
     match placed.get()? {
         raw::Metadata::Sqlite(path) => {
             let path = faults.take(path, not_empty)?;
-            Some(Metadata::Sqlite(faults.text.folder().join(path)))
+            Some(Metadata::Sqlite(faults.text.resolve(&path)))
         }
         raw::Metadata::Postgres(_) => faults.take(placed, |_| {
             Err(not_yet("metadata: postgres", "write `metadata: {sqlite: ../var/sealift.db}`"))
@@ -54,7 +53,7 @@ fn keys(placed: &Placed<raw::Keys>, faults: &Faults<'_>) -> Option<Keys> {
     let provider = match placed.get()? {
         raw::Keys::File(keys) => {
             let folder = faults.text.folder();
-            let path = faults.take(&keys.path, not_empty).map(|path| folder.join(path));
+            let path = faults.take(&keys.path, not_empty).map(|path| faults.text.resolve(&path));
             let passphrase = optional_reference(keys.passphrase.as_ref(), folder, faults);
             return Some(Keys::File { path: path?, passphrase: passphrase? });
         }
@@ -96,7 +95,7 @@ fn connection(raw: &raw::Connection, faults: &Faults<'_>) -> Option<Connection> 
         raw::Connection::Postgres(raw) => postgres(raw, faults).map(Connection::Postgres),
         raw::Connection::Files(files) => {
             let root = faults.take(&files.root, not_empty)?;
-            Some(Connection::Files { root: faults.text.folder().join(root) })
+            Some(Connection::Files { root: faults.text.resolve(&root) })
         }
     }
 }
@@ -138,7 +137,7 @@ fn postgres(raw: &raw::Postgres, faults: &Faults<'_>) -> Option<Postgres> {
         user: user?,
         password: password?,
         tls: tls?,
-        ca_file: ca_file?.map(|path| folder.join(path)),
+        ca_file: ca_file?.map(|path| faults.text.resolve(&path)),
     })
 }
 

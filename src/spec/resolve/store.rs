@@ -29,7 +29,7 @@ pub(crate) fn store(raw: &raw::Store, faults: &Faults<'_>) -> Option<Store> {
     let (bucket, prefix) = match place {
         Place::Folder(path) => {
             refuse_s3_keys(raw, faults);
-            return Some(Store::File { root: folder.join(path) });
+            return Some(Store::File { root: faults.text.resolve(&path) });
         }
         Place::S3 { bucket, prefix } => (bucket, prefix),
     };

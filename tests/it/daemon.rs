@@ -1,0 +1,89 @@
+//! The daemon as a program: started, asked over HTTP, stopped by SIGTERM.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::house::{House, Started};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn house(listen: u16) -> House {
+    let house = House::new();
+    house.config_listening("", "", &format!("listen: {{http: \"127.0.0.1:{listen}\"}}"));
+    house.policy("- {tags: [public], action: allow}");
+    house.write("in/drops/rows.csv", "id,city\n1,Bern\n2,Chur\n");
+    house.pipeline(
+        "daily",
+        "connection: drops\ndataset: \"daily.{stream}\"\nstreams:\n  rows:\n    path: rows.csv\n    \
+         format: {csv: {}}\n    columns: {\"*\": {tag: public}}",
+    );
+    house
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Asks until `done` says so.
+async fn wait_for<F: Future<Output = Option<T>>, T>(what: &str, mut done: impl FnMut() -> F) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = done().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what} did not come about");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn terminate(started: &Started) {
+    let pid = i32::try_from(started.child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
+#[tokio::test]
+async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with_0() {
+    let port = free_port();
+    let house = house(port);
+    let token = house.json(&["token", "create", "scheduler", "--role", "operator"], 0)["token"].clone();
+    let token = token.as_str().expect("the summary holds the token").to_owned();
+    let daemon = house.start(house.command(&["serve"]));
+    let url = format!("http://127.0.0.1:{port}");
+    let http = reqwest::Client::new();
+    wait_for("readiness", || async {
+        http.get(format!("{url}/readyz")).send().await.ok().filter(|answer| answer.status() == 200)
+    })
+    .await;
+
+    let trigger = format!("{url}/v1/pipelines/daily/runs");
+    assert_eq!(http.post(&trigger).send().await.unwrap().status(), 401, "without a token");
+    assert_eq!(http.post(&trigger).bearer_auth("wrong").send().await.unwrap().status(), 401);
+    let answer = http.post(&trigger).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    let run_id = answer.json::<Value>().await.unwrap()["run_id"].as_str().unwrap().to_owned();
+
+    let run = wait_for("the end of the run", || async {
+        let answer = http.get(format!("{url}/v1/runs/{run_id}")).bearer_auth(&token).send().await.unwrap();
+        let run: Value = answer.json().await.unwrap();
+        (run["outcome"].is_string()).then_some(run)
+    })
+    .await;
+    assert_eq!(run["outcome"], "done", "{run}");
+    assert_eq!(run["run_id"], run_id);
+
+    terminate(&daemon);
+    house.finish(daemon).expect(0);
+    assert_eq!(house.query("SELECT count(*) AS n FROM daily.rows")[0]["n"], 2);
+    assert_eq!(house.versions("daily.rows"), 1);
+}
+
+#[tokio::test]
+async fn a_daemon_that_cannot_listen_says_so() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let house = house(taken.local_addr().unwrap().port());
+    let ran = house.run(&["serve"]);
+    assert!(matches!(ran.code, Some(1 | 75 | 78)), "{ran:?}");
+    assert!(ran.stderr.contains("127.0.0.1"), "{}", ran.stderr);
+}

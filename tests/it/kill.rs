@@ -1,0 +1,144 @@
+//! Promise 2: killed at any instant and run again, the dataset equals the source, and a version is
+//! visible whole or not at all.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use crate::house::{Dice, House};
+
+const ROWS: u64 = 100_000;
+const INSTANTS: u64 = 20;
+
+/// Rows of a source, by their number and a digest that does not depend on their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rows {
+    count: u64,
+    digest: u64,
+}
+
+impl Rows {
+    const NONE: Self = Self { count: 0, digest: 0 };
+
+    fn of<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+        lines.fold(Self::NONE, |rows, line| {
+            let mut hasher = DefaultHasher::new();
+            line.hash(&mut hasher);
+            Self { count: rows.count + 1, digest: rows.digest.wrapping_add(hasher.finish()) }
+        })
+    }
+
+    fn times(self, copies: u64) -> Self {
+        Self { count: self.count * copies, digest: self.digest.wrapping_mul(copies) }
+    }
+}
+
+fn source(dice: &mut Dice) -> String {
+    let mut csv = "id,name,city,score\n".to_owned();
+    for id in 0..ROWS {
+        let (name, city, score) = (dice.text(14), dice.text(3), dice.below(1_000_000));
+        writeln!(csv, "{id},{name},{city},{score}").unwrap();
+    }
+    csv
+}
+
+fn house(write_mode: &str) -> House {
+    let house = House::new();
+    house.policy("- {tags: [\"pii.*\"], action: encrypt}\n- {tags: [public], action: allow}");
+    house.pipeline(
+        "kill",
+        &format!(
+            "connection: drops\n\
+             dataset: \"kill.{{stream}}\"\n\
+             defaults: {{sync_mode: full_refresh, write_mode: {write_mode}}}\n\
+             streams:\n  rows:\n    path: rows.csv\n    format: {{csv: {{}}}}\n    \
+             columns: {{name: {{tag: pii.name}}, \"*\": {{tag: public}}}}"
+        ),
+    );
+    house
+}
+
+/// What the dataset shows: every row, decrypted.
+fn published(house: &House) -> Rows {
+    if house.versions("kill.rows") == 0 {
+        return Rows::NONE;
+    }
+    let ran = house.run(&["query", "SELECT id, name, city, score FROM kill.rows", "--format", "csv"]);
+    Rows::of(ran.expect(0).stdout.lines().skip(1))
+}
+
+fn completed(house: &House) -> usize {
+    let summary = house.json(&["runs"], 0);
+    let runs = summary["runs"].as_array().unwrap_or_else(|| panic!("no runs in {summary}"));
+    runs.iter().filter(|run| run["state"] == "succeeded").count()
+}
+
+/// Kills a sync after `delay`; a sync that is done by then is left alone.
+fn sync_killed_after(house: &House, delay: Duration) {
+    let mut started = house.start(house.command(&["sync", "kill"]));
+    std::thread::sleep(delay);
+    started.child.kill().unwrap();
+    house.finish(started);
+}
+
+/// How long an undisturbed sync takes here.
+fn sync_time(csv: &str) -> Duration {
+    let house = house("overwrite");
+    house.write("in/drops/rows.csv", csv);
+    let begun = Instant::now();
+    house.run(&["sync", "kill"]).expect(0);
+    begun.elapsed()
+}
+
+fn random_instant(dice: &mut Dice, whole: Duration) -> Duration {
+    // A little past the end too: a kill just after the commit is the dangerous one.
+    whole.mul_f64(1.1) * u32::try_from(dice.below(10_000)).unwrap() / 10_000
+}
+
+#[test]
+fn killed_while_overwriting_the_dataset_is_the_old_or_the_new_and_then_the_new() {
+    let mut dice = Dice::new("kill, overwrite");
+    let house = house("overwrite");
+    let sources = [source(&mut dice), source(&mut dice)];
+    let rows = sources.each_ref().map(|csv| Rows::of(csv.lines().skip(1)));
+    let whole = sync_time(&sources[0]);
+    house.write("in/drops/rows.csv", &sources[0]);
+    house.run(&["sync", "kill"]).expect(0);
+
+    for instant in 1..=INSTANTS {
+        let (old, new) = if instant % 2 == 0 { (1, 0) } else { (0, 1) };
+        house.write("in/drops/rows.csv", &sources[new]);
+        let delay = random_instant(&mut dice, whole);
+        sync_killed_after(&house, delay);
+        let seen = published(&house);
+        assert!(seen == rows[old] || seen == rows[new], "half a version after {delay:?}: {seen:?}");
+
+        house.run(&["sync", "kill"]).expect(0);
+        assert_eq!(published(&house), rows[new], "killed after {delay:?} and run again");
+        assert_eq!(house.versions("kill.rows"), completed(&house), "killed after {delay:?}");
+    }
+}
+
+#[test]
+fn killed_while_appending_and_run_again_no_row_is_lost_or_doubled() {
+    let mut dice = Dice::new("kill, append");
+    let csv = source(&mut dice);
+    let rows = Rows::of(csv.lines().skip(1));
+    let whole = sync_time(&csv);
+
+    for _ in 0..INSTANTS {
+        let house = house("append");
+        house.write("in/drops/rows.csv", &csv);
+        let delay = random_instant(&mut dice, whole);
+        sync_killed_after(&house, delay);
+        // A run that the ledger calls done was not interrupted: the next one appends once more.
+        let copies = if house.path("out/var/sealift.db").exists() { completed(&house) as u64 } else { 0 };
+        let seen = published(&house);
+        assert!(seen == Rows::NONE || seen == rows, "half a version after {delay:?}: {seen:?}");
+
+        house.run(&["sync", "kill"]).expect(0);
+        assert_eq!(published(&house), rows.times(copies + 1), "killed after {delay:?} and run again");
+        assert_eq!(house.versions("kill.rows"), completed(&house), "killed after {delay:?}");
+    }
+}

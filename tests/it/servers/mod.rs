@@ -1,0 +1,3 @@
+//! Real servers, started by the tests themselves in private folders.
+
+pub mod postgres;
