@@ -9,7 +9,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[command(name = "sealift", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(super) struct Args {
     /// The configuration document
-    #[arg(long, global = true, value_name = "FILE", env = "SEALIFT_CONFIG", default_value = "config/sealift.yaml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SEALIFT_CONFIG",
+        default_value = "config/sealift.yaml"
+    )]
     pub(super) config: PathBuf,
     /// Answer for programs: the last line of stdout is one JSON object
     #[arg(long, global = true)]

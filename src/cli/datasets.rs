@@ -74,7 +74,11 @@ async fn one(context: &Context, stores: &[Store], dataset: &DatasetName) -> Done
             let mut printed = show::table(&["column", "type", "nullable"], &[]);
             for field in table.schema.fields() {
                 let nullable = if field.is_nullable() { "yes" } else { "no" };
-                printed.add_row([field.name().as_str(), &crate::publish::type_name(field.data_type()), nullable]);
+                printed.add_row([
+                    field.name().as_str(),
+                    &crate::publish::type_name(field.data_type()),
+                    nullable,
+                ]);
             }
             println!("{printed}");
         }

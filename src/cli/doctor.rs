@@ -19,7 +19,10 @@ pub(super) async fn run(context: &Context) -> Done {
     match Engine::open(&context.config, &|notice| eprintln!("{notice}")).await {
         Ok(engine) => {
             let pipelines = engine.pipelines.len();
-            checks.push(Check { what: format!("documents ({pipelines} pipelines), ledger, keys"), result: Ok(()) });
+            checks.push(Check {
+                what: format!("documents ({pipelines} pipelines), ledger, keys"),
+                result: Ok(()),
+            });
             places(&engine, &mut checks).await;
         }
         Err(error) => checks.push(Check { what: "documents, ledger, keys".into(), result: Err(error) }),
@@ -45,7 +48,8 @@ async fn places(engine: &Engine, checks: &mut Vec<Check>) {
             Ok(store) => store.check().await,
             Err(error) => Err(error),
         };
-        checks.push(Check { what: format!("store {name}: written, read back, one winner per commit"), result });
+        checks
+            .push(Check { what: format!("store {name}: written, read back, one winner per commit"), result });
     }
     for (name, connection) in &engine.config.connections {
         let result = match source::open(connection) {

@@ -75,8 +75,11 @@ async fn chosen(keyring: &Keyring, dataset: &DatasetName, column: Option<&str>) 
             of(Purpose::Footer(dataset.clone())),
         ];
         if !ids.iter().any(|id| id.starts_with(&wanted[0])) {
-            return Err(Error::new(Kind::Usage, format!("dataset {dataset} has no encrypted column `{column}`"))
-                .help(format!("`sealift keys list {dataset}` lists its keys")));
+            return Err(Error::new(
+                Kind::Usage,
+                format!("dataset {dataset} has no encrypted column `{column}`"),
+            )
+            .help(format!("`sealift keys list {dataset}` lists its keys")));
         }
         ids.retain(|id| wanted.iter().any(|prefix| id.starts_with(prefix)));
     }

@@ -28,6 +28,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind};
+use crate::spec::Problems;
 use args::{Args, Command};
 
 /// What every verb is told.
@@ -52,6 +53,12 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self { summary: problems.to_json(), error: problems.into() }
+    }
+}
+
 /// The result of a verb.
 type Done = Result<(), Failure>;
 
@@ -59,6 +66,7 @@ type Done = Result<(), Failure>;
 #[must_use]
 pub fn main() -> ExitCode {
     process::forbid_core_dumps();
+    process::quiet_panics();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

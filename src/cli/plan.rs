@@ -103,7 +103,9 @@ async fn column(engine: &Engine, plan: &StreamPlan, decision: &Decision) -> crat
         .and_then(|names| plan.source_columns.iter().find(|column| column.name == names[0]));
     let published = plan.protection.output().field_with_name(top).ok();
     let key = match &decision.key {
-        Some(key) => engine.keyring.list(None).await?.into_iter().rfind(|id| id.starts_with(key)).or(Some(key.clone())),
+        Some(key) => {
+            engine.keyring.list(None).await?.into_iter().rfind(|id| id.starts_with(key)).or(Some(key.clone()))
+        }
         None => None,
     };
     Ok(Column {
@@ -125,10 +127,14 @@ async fn column(engine: &Engine, plan: &StreamPlan, decision: &Decision) -> crat
 }
 
 fn print(plan: &StreamPlan, columns: &[Column], consistency: &str) {
-    let rows = plan.rows.map_or_else(|| "rows unknown".into(), |rows| format!("about {} rows", show::count(rows)));
+    let rows =
+        plan.rows.map_or_else(|| "rows unknown".into(), |rows| format!("about {} rows", show::count(rows)));
     let bytes = plan.bytes.map_or_else(String::new, |bytes| format!(", {}", show::bytes(bytes)));
     println!("{} -> {}  ({rows}{bytes}; read as {consistency})", plan.relation.stream, plan.dataset);
-    let mut table = show::table(&["column", "source type", "type", "fidelity", "tag", "action", "because", "lineage"], &[]);
+    let mut table = show::table(
+        &["column", "source type", "type", "fidelity", "tag", "action", "because", "lineage"],
+        &[],
+    );
     for column in columns {
         table.add_row([
             column.name.clone(),

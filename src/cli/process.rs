@@ -16,6 +16,14 @@ pub(super) fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
+/// A panic's message may quote what it failed on; only the place is told.
+pub(super) fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        eprintln!("internal error at {place}; please report it");
+    }));
+}
+
 /// Log lines on stderr: warnings by default, more with `-v`, or as `SEALIFT_LOG` says.
 ///
 /// Only Sealift's own lines: a library's debug line may hold a row or a key.

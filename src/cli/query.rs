@@ -18,13 +18,9 @@ const TABLE_ROWS: usize = 1000;
 
 pub(super) async fn run(context: &Context, args: &Query) -> Done {
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
-    let session = Session::open(
-        engine.stores()?,
-        engine.keyring.clone(),
-        engine.config.memory_limit_bytes,
-        args.as_of,
-    )
-    .await?;
+    let session =
+        Session::open(engine.stores()?, engine.keyring.clone(), engine.config.memory_limit_bytes, args.as_of)
+            .await?;
     let (schema, batches) = session.sql(&args.sql).await?;
     let format = if context.json { Format::Json } else { args.format };
     match format {

@@ -17,7 +17,11 @@ pub(super) async fn run(context: &Context, args: &Runs) -> Done {
         let run = ledger.run(&run_id).await?.ok_or_else(|| {
             Error::new(Kind::Usage, format!("there is no run {run_id}")).help("`sealift runs` lists them")
         })?;
-        if context.json { show::json(&run_json(&run)) } else { print_one(&run) }
+        if context.json {
+            show::json(&run_json(&run))
+        } else {
+            print_one(&run)
+        }
         return Ok(());
     }
     let pipeline = args.pipeline.as_deref().map(PipelineName::parse).transpose()?;

@@ -52,7 +52,7 @@ pub(super) fn json_pretty(value: &Value) {
 /// A table with these headings; columns named in `numbers` align right.
 pub(super) fn table(headings: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.iter().map(Cell::new));
     for &index in numbers {
         if let Some(column) = table.column_mut(index) {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::args::OfPipeline;
-use super::progress::Bars;
 use super::process::Stop;
+use super::progress::Bars;
 use super::{Context, Done, Failure, show};
 use crate::error::{Error, Result};
 use crate::protect::Decision;
@@ -89,12 +89,19 @@ fn print(published: &[Published]) {
         }
         println!("{table}\n");
     }
-    let mut table = show::table(&["stream", "dataset", "version", "rows", "bytes", "seconds", "rows/s"], &[2, 3, 4, 5, 6]);
+    let mut table = show::table(
+        &["stream", "dataset", "version", "rows", "bytes", "seconds", "rows/s"],
+        &[2, 3, 4, 5, 6],
+    );
     for done in published {
         table.add_row([
             done.stream.to_string(),
             done.dataset.to_string(),
-            if done.earlier { format!("{} (earlier run)", done.outcome.version) } else { done.outcome.version.to_string() },
+            if done.earlier {
+                format!("{} (earlier run)", done.outcome.version)
+            } else {
+                done.outcome.version.to_string()
+            },
             show::count(done.outcome.rows),
             show::bytes(done.outcome.bytes),
             format!("{:.2}", done.seconds),
@@ -107,9 +114,18 @@ fn print(published: &[Published]) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for people"
+)]
 fn rate(done: &Published) -> String {
-    if done.seconds > 0.0 { show::count((done.outcome.rows as f64 / done.seconds) as u64) } else { String::new() }
+    if done.seconds > 0.0 {
+        show::count((done.outcome.rows as f64 / done.seconds) as u64)
+    } else {
+        String::new()
+    }
 }
 
 fn became(decision: &Decision) -> String {

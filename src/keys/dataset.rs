@@ -73,7 +73,7 @@ impl Keyring {
     /// or when it is gone while keys that it wrapped are still there.
     pub async fn open(settings: &config::Keys, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
         let config::Keys::File { path, passphrase } = settings;
-        let passphrase = passphrase.as_ref().map(|reference| reference.resolve()).transpose();
+        let passphrase = passphrase.as_ref().map(crate::secret::Reference::resolve).transpose();
         let passphrase = passphrase.at(|| "the passphrase of the root key".to_owned())?;
         let path = path.clone();
         let (root, records, created) = blocking(move || {

@@ -207,6 +207,29 @@ mod tests {
     }
 
     #[test]
+    fn metadata_that_pyarrow_wrote_is_read() {
+        // pyarrow 26 through a KMS client of the same wire form, dataset key bytes 1 to 32.
+        let metadata = br#"{"keyMaterialType":"PKMT1","internalStorage":true,"isFooterKey":true,"kmsInstanceID":"DEFAULT","kmsInstanceURL":"DEFAULT","masterKeyID":"sealift:crm.customers/_footer@1","wrappedDEK":"bLWLciIP2JU/9qmYPi4SxOELYN7Blyn9ZEWU2bamuzsOs1Q+/uHXLMutl+o4M9NwTjh312dsmacXNL4m","doubleWrapping":false}"#;
+        let key = DatasetKey::for_tests("sealift:crm.customers/_footer@1", &(1..33).collect::<Vec<u8>>());
+        assert_eq!(unwrap(metadata, &key).unwrap().expose().len(), 32);
+    }
+
+    #[test]
+    fn other_forms_of_key_material_are_refused() {
+        let ours = String::from_utf8(DataKey::generate(&dataset_key(), false).unwrap().metadata).unwrap();
+        for (this, that) in [
+            (r#""doubleWrapping":false"#, r#""doubleWrapping":true"#),
+            (r#""internalStorage":true"#, r#""internalStorage":false"#),
+            ("PKMT1", "PKMT2"),
+            (r#""isFooterKey":false"#, r#""isFooterKey":true"#),
+        ] {
+            let other = ours.replace(this, that);
+            assert_ne!(other, ours);
+            assert!(unwrap(other.as_bytes(), &dataset_key()).is_err(), "{that}");
+        }
+    }
+
+    #[test]
     fn a_token_key_wraps_nothing() {
         assert!(
             DataKey::generate(&DatasetKey::for_tests("sealift:a.b/c#tokenize@1", &[1; 64]), false).is_err()

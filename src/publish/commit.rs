@@ -22,7 +22,7 @@ use crate::error::{At as _, Error, Result};
 use crate::spec::DatasetName;
 
 pub(super) use self::actions::origin;
-pub use self::schema::check as check_schema;
+pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.
 const ATTEMPTS: u32 = 20;

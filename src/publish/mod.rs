@@ -10,7 +10,7 @@ pub mod path;
 pub mod store;
 pub mod table;
 
-pub use commit::{Mode, Outcome, Provenance, commit};
+pub use commit::{Mode, Outcome, Provenance, check_schema, commit, type_name};
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
 pub use store::Store;

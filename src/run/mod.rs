@@ -170,7 +170,11 @@ fn until_cancelled(rows: Batches, cancel: CancellationToken, counter: progress::
 /// What travels in the commit.
 fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &StreamPlan) -> Provenance {
     let columns = plan.protection.decisions().iter().map(|decision| {
-        (decision.path.clone(), decision.action.word().to_owned(), decision.tag.as_ref().map(ToString::to_string))
+        (
+            decision.path.clone(),
+            decision.action.word().to_owned(),
+            decision.tag.as_ref().map(ToString::to_string),
+        )
     });
     Provenance {
         run_id: job.run_id.to_string(),

@@ -69,7 +69,8 @@ pub async fn streams(
             }
             let name = relation.stream.clone();
             let plan = self::stream(engine, stream, relation, snapshot).await;
-            planned.push(plan.map(Box::new).map_err(|error| (name.clone(), error.at(format!("stream {name}")))));
+            planned
+                .push(plan.map(Box::new).map_err(|error| (name.clone(), error.at(format!("stream {name}")))));
         }
     }
     if planned.is_empty() {
@@ -110,7 +111,8 @@ async fn stream(
     let dataset = stream.dataset.expand(relation.schema.as_deref(), &relation.table, &relation.stream)?;
     let Shape { columns: source_columns, rows, bytes } = snapshot.describe(&relation).await?;
     let reading = reading(stream, &source_columns, engine.config.memory_limit_bytes).await?;
-    let verdicts = classify::declared(&stream.columns, reading.transform.output(), reading.transform.origins());
+    let verdicts =
+        classify::declared(&stream.columns, reading.transform.output(), reading.transform.origins());
     let protection = decide(&dataset, &engine.policy, stream, &reading.transform, &verdicts)?;
     names_exist(&stream.columns, &source_columns, reading.transform.output())?;
     Ok(StreamPlan {
@@ -166,9 +168,8 @@ fn is_dropped(columns: &Columns, name: &str) -> bool {
 
 /// The Arrow schema of source columns; one that cannot be carried stands in as a column of NULLs.
 fn schema(columns: &[Column]) -> SchemaRef {
-    let field = |column: &Column| {
-        column.field().unwrap_or_else(|| Field::new(&column.name, DataType::Null, true))
-    };
+    let field =
+        |column: &Column| column.field().unwrap_or_else(|| Field::new(&column.name, DataType::Null, true));
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
@@ -176,9 +177,10 @@ fn refuse_uncarried(columns: &[Column]) -> Result<()> {
     let refused: Vec<String> = columns
         .iter()
         .filter_map(|column| match &column.carried {
-            Carried::Refused { remedy } => {
-                Some(format!("column `{}` of type {} cannot be carried: {remedy}", column.name, column.source_type))
-            }
+            Carried::Refused { remedy } => Some(format!(
+                "column `{}` of type {} cannot be carried: {remedy}",
+                column.name, column.source_type
+            )),
             _ => None,
         })
         .collect();

@@ -93,3 +93,39 @@ async fn refusal(text: &str, set: FileSet) -> Error {
 fn row(fields: &[Option<&str>]) -> Vec<Option<String>> {
     fields.iter().map(|field| field.map(str::to_owned)).collect()
 }
+
+#[tokio::test]
+async fn the_quickstart_files_get_the_types_that_a_newcomer_expects() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/quickstart");
+    let (types, rows) = load(&root, csv_set("customers*.csv")).await.unwrap();
+    let expected = [
+        "id int64",
+        "full_name text",
+        "email text",
+        "ssn text",
+        "birth_date date",
+        "country text",
+        "city text",
+        "segment text",
+        "balance decimal(7,2)",
+        "created_at timestamptz",
+    ];
+    assert_eq!((types, rows.len()), (expected.map(str::to_owned).to_vec(), 5_000));
+
+    let set = file_set("orders*.csv", Format::Csv(Csv { delimiter: b';', ..plain() }));
+    let (types, rows) = load(&root, set).await.unwrap();
+    let expected = [
+        "order_id int64",
+        "customer_id int64",
+        "contact_email text",
+        "product text",
+        "quantity int64",
+        "unit_price decimal(5,2)",
+        "ordered_at timestamptz",
+        "card_number int64",
+        "note text",
+    ];
+    assert_eq!((types, rows.len()), (expected.map(str::to_owned).to_vec(), 20_000));
+    let notes = |wanted: Option<&str>| rows.iter().filter(|row| row[8].as_deref() == wanted).count();
+    assert!(notes(None) > 10_000 && notes(Some("")) > 500, "asked for nothing, and asked and left blank");
+}

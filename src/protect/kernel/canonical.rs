@@ -69,7 +69,7 @@ fn numbers<T: ArrowPrimitiveType>(
 
 // Writing into a vector cannot fail.
 
-fn integer(value: impl std::fmt::Display, out: &mut Vec<u8>) {
+fn integer<T: std::fmt::Display + Copy>(value: T, out: &mut Vec<u8>) {
     let _ = write!(out, "{value}");
 }
 

@@ -124,6 +124,16 @@ fn fields(fields: &Fields, above: &str) -> Result<Vec<Value>> {
         .collect()
 }
 
+/// A type's Delta name, for people; a nested type is named by its kind alone.
+#[must_use]
+pub fn type_name(arrow: &DataType) -> String {
+    match data_type(arrow, "") {
+        Ok(Value::String(name)) => name,
+        Ok(nested) => nested["type"].as_str().unwrap_or("nested").to_owned(),
+        Err(_) => arrow.to_string(),
+    }
+}
+
 /// A type's exact Delta counterpart.
 fn data_type(arrow: &DataType, path: &str) -> Result<Value> {
     Ok(match arrow {

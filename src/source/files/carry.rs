@@ -12,8 +12,16 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 pub(super) fn carried(data_type: &DataType) -> Result<DataType, String> {
     use DataType as T;
     Ok(match data_type {
-        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::Float32 | T::Float64 => data_type.clone(),
-        T::Utf8 | T::Binary | T::Date32 => data_type.clone(),
+        T::Boolean
+        | T::Int8
+        | T::Int16
+        | T::Int32
+        | T::Int64
+        | T::Float32
+        | T::Float64
+        | T::Utf8
+        | T::Binary
+        | T::Date32 => data_type.clone(),
         T::UInt8 => T::Int16,
         T::UInt16 => T::Int32,
         T::UInt32 => T::Int64,

@@ -107,11 +107,11 @@ impl Layout {
     /// Names from the first file's header, from the declaration, or counted (`column_1`).
     fn of(inputs: &[Input], csv: &Csv, set: &FileSet) -> Result<Self> {
         check_options(csv)?;
-        let declared = set.schema.as_ref().map(|schema| schema.iter().map(|(name, _)| name.as_str()));
+        let declared = set.schema.as_ref().map(|schema| schema.iter().map(|(name, _)| name.clone()));
         let first = inputs.first().map(|input| input.name.clone()).unwrap_or_default();
         if !csv.header {
             let names = match declared {
-                Some(names) => names.map(str::to_owned).collect(),
+                Some(names) => names.collect(),
                 None => counted(inputs, csv)?,
             };
             return Ok(Self { names, first });
@@ -119,14 +119,8 @@ impl Layout {
         let Some(input) = inputs.first() else { return Ok(Self { names: Vec::new(), first }) };
         let file = input.open()?;
         let names = header(&mut records(&file, input, csv), input)?;
-        if let Some(mut declared) = declared {
-            let same = declared.len() == names.len() && declared.all(|name| names.iter().any(|n| n == name));
-            if !same || set.schema.iter().flatten().map(|(name, _)| name).ne(&names) {
-                return Err(Error::invalid(format!(
-                    "the declared schema does not name the columns of {first} in their order"
-                ))
-                .help(format!("its header names: {}", listed(&names))));
-            }
+        if let Some(declared) = declared {
+            check_declared(&declared.collect::<Vec<_>>(), &names, &first)?;
         }
         Ok(Self { names, first })
     }
@@ -157,6 +151,24 @@ fn column_type(column: &Column) -> Option<ColumnType> {
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => ColumnType::TimestampTz,
         _ => return None,
     })
+}
+
+/// The header must name the declared columns in their order. It is not quoted: where a file has no
+/// header after all, its first line is a row.
+fn check_declared(declared: &[String], names: &[String], first: &str) -> Result<()> {
+    let remedy = "declare every column in the order of the header, or set `header: false` if there is none";
+    if let Some(index) = declared.iter().zip(names).position(|(declared, name)| declared != name) {
+        let (number, name) = (index + 1, &declared[index]);
+        let what =
+            format!("column {number} of {first} is declared as `{name}` but its header says otherwise");
+        return Err(Error::invalid(what).help(remedy));
+    }
+    if declared.len() == names.len() {
+        return Ok(());
+    }
+    let (declared, found) = (declared.len(), names.len());
+    Err(Error::invalid(format!("{declared} columns are declared but the header of {first} has {found}"))
+        .help(remedy))
 }
 
 fn check_options(csv: &Csv) -> Result<()> {
@@ -246,8 +258,4 @@ where
         }
     }
     Ok(())
-}
-
-fn listed(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

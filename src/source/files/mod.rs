@@ -116,6 +116,10 @@ impl Snapshot for Folder {
         let inputs = self.inputs(&set).await?;
         stream::blocking(file_kind(&set.format), move |stop| match &set.format {
             Format::Csv(csv) => csv::describe(&inputs, csv, &set, stop),
+            Format::Parquet if set.schema.is_some() => {
+                Err(Error::invalid("a schema is declared for Parquet files, which bring their own")
+                    .help("leave the stream's `schema` out"))
+            }
             Format::Parquet => parquet::describe(&inputs),
         })
         .await

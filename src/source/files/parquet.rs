@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{ArrowNativeType, DataType, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -101,10 +101,11 @@ fn read_file(file: &File, input: &Input, schema: &SchemaRef, outlet: &Outlet) ->
             let batch = conform(&batch, schema, input)?;
             done += batch.num_rows();
             let fitting = fitting_rows(&batch);
-            if !give(batch, fitting, outlet) {
+            if !give(batch, outlet) {
                 return Ok(());
             }
-            if fitting < size || (fitting > size * 2 && size < BATCH_ROWS) {
+            // Opening anew costs a search for the row, so a small difference is let be.
+            if fitting < size / 2 || (fitting > size * 4 && size < BATCH_ROWS) {
                 size = fitting;
                 break;
             }
@@ -133,23 +134,43 @@ fn open_reader(
 
 /// How many rows like these make a batch within the bounds.
 fn fitting_rows(batch: &RecordBatch) -> usize {
-    let bytes: usize = batch.columns().iter().map(|column| slice_bytes(column)).sum();
-    let fitting = BATCH_BYTES.saturating_mul(batch.num_rows()) / bytes.max(1);
+    let fitting = BATCH_BYTES.saturating_mul(batch.num_rows()) / batch_bytes(batch).max(1);
     fitting.clamp(1, BATCH_ROWS)
 }
 
-fn slice_bytes(column: &ArrayRef) -> usize {
-    column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+fn batch_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(slice_bytes).sum()
 }
 
-/// Hands a batch over in pieces of `rows`; false when nobody wants more.
-fn give(batch: RecordBatch, rows: usize, outlet: &Outlet) -> bool {
-    if batch.num_rows() <= rows {
+/// Bytes of the rows an array shows; Arrow's own count takes all elements of a sliced list.
+fn slice_bytes(array: &ArrayRef) -> usize {
+    let elements = |offsets: &[i32], values: ArrayRef| {
+        let first = offsets.first().map_or(0, |offset| offset.as_usize());
+        let last = offsets.last().map_or(0, |offset| offset.as_usize());
+        size_of_val(offsets) + slice_bytes(&values.slice(first, last - first))
+    };
+    match array.data_type() {
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            elements(list.value_offsets(), Arc::clone(list.values()))
+        }
+        DataType::Map(..) => {
+            let map = array.as_map();
+            elements(map.value_offsets(), Arc::new(map.entries().clone()))
+        }
+        DataType::Struct(_) => array.as_struct().columns().iter().map(slice_bytes).sum(),
+        _ => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
+    }
+}
+
+/// Hands a batch over, in halves of halves while it is too big; false when nobody wants more.
+fn give(batch: RecordBatch, outlet: &Outlet) -> bool {
+    let rows = batch.num_rows();
+    if rows <= 1 || batch_bytes(&batch) <= BATCH_BYTES {
         return outlet.give(batch);
     }
-    (0..batch.num_rows())
-        .step_by(rows)
-        .all(|start| outlet.give(batch.slice(start, rows.min(batch.num_rows() - start))))
+    let half = rows / 2;
+    give(batch.slice(0, half), outlet) && give(batch.slice(half, rows - half), outlet)
 }
 
 /// The batch with the schema's columns in its order and types.

@@ -314,7 +314,7 @@ mod tests {
             assert_eq!(date(&day.format("%Y-%m-%d").to_string()), Some(expected));
             day += chrono::TimeDelta::days(17);
         }
-        assert_eq!(date("9999-12-31").unwrap(), (last - epoch).num_days() as i32);
+        assert_eq!(date("9999-12-31").map(i64::from), Some((last - epoch).num_days()));
         for text in ["2023-02-29", "1900-02-29", "2024-13-01", "2024-00-01", "2024-01-00", "2024-04-31"] {
             assert_eq!(date(text), None, "{text}");
         }

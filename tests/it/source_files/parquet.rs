@@ -17,9 +17,9 @@ use proptest::prelude::*;
 use sealift::error::Kind;
 use sealift::source::Carried;
 use sealift::source::files::Files;
-use sealift::spec::pipeline::{FileSet, Format, Selector};
+use sealift::spec::pipeline::{ColumnType, FileSet, Format, Selector};
 
-use super::{Opened, file_set, folder, load, row};
+use super::{Opened, declared, file_set, folder, load, row};
 use crate::conformance::{Expected, conforms};
 
 fn set(path: &str) -> FileSet {
@@ -154,13 +154,19 @@ async fn files_must_agree() {
 async fn batches_of_wide_texts_stay_within_bounds_even_from_a_dictionary() {
     let folder = folder(&[]);
     let wide = "x".repeat(200_000);
-    let texts: StringArray = (0..1000).map(|_| Some(wide.as_str())).collect();
-    write(&folder.path().join("a.parquet"), vec![("note", Arc::new(texts))]);
+    // Narrow rows first, so that what the first rows take tells nothing of the rest.
+    let text = |row: usize| Some(if row < 300 { "x" } else { wide.as_str() });
+    let texts: StringArray = (0..1000).map(text).collect();
+    let list = (0..1000).map(|row| Some(vec![Some(1); if row < 300 { 1 } else { 10_000 }]));
+    let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(list);
+    write(&folder.path().join("a.parquet"), vec![("note", Arc::new(texts)), ("list", Arc::new(lists))]);
     let mut opened = Opened::new(folder.path(), set("a.parquet")).await.unwrap();
     let columns = opened.describe().await.unwrap().columns;
-    let batches = opened.read(&columns).await.unwrap();
-    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 1000);
-    assert!(batches.iter().all(|batch| batch.num_rows() <= 16 * 1024 * 1024 / 200_000), "a batch is too big");
+    let rows: Vec<usize> = opened.read(&columns).await.unwrap().iter().map(RecordBatch::num_rows).collect();
+    assert_eq!(rows.iter().sum::<usize>(), 1000);
+    let (most, least) = (rows.iter().max().unwrap(), rows[2..].iter().min().unwrap());
+    assert!(*most <= 64 + 250 && rows[rows.len() - 2] <= 16 * 1024 * 1024 / 240_000, "{rows:?}");
+    assert!(*least >= 16, "{rows:?}: not in crumbs either");
 }
 
 #[tokio::test]
@@ -211,6 +217,9 @@ async fn an_empty_file_has_columns_and_no_rows() {
     ArrowWriter::try_new(file, schema, None).unwrap().close().unwrap();
     let (types, rows) = load(folder.path(), set("a.parquet")).await.unwrap();
     assert_eq!((types, rows.len()), (vec!["id Int64".to_owned()], 0));
+    let schema = declared(&[("id", ColumnType::Int64)]);
+    let error = load(folder.path(), FileSet { schema, ..set("a.parquet") }).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid, "Parquet files bring their own schema");
 }
 
 proptest! {
