@@ -65,7 +65,8 @@ impl CatalogProvider for Catalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        self.0.get(name).map(|namespace| Arc::clone(namespace) as Arc<dyn SchemaProvider>)
+        let namespace: Arc<dyn SchemaProvider> = self.0.get(name)?.clone();
+        Some(namespace)
     }
 }
 

@@ -55,7 +55,8 @@ impl Dataset {
         let in_files: Vec<FieldRef> =
             self.table.schema.fields().iter().filter(|field| !is_partition(field)).cloned().collect();
         let partitions = partition::fields(&self.name, &self.table)?;
-        Ok(TableSchema::new(Arc::new(Schema::new(in_files)), partitions))
+        let in_files = TableSchema::builder(Arc::new(Schema::new(in_files)));
+        Ok(in_files.with_table_partition_cols(partitions).build())
     }
 
     /// Names of the file columns that a scan touches.

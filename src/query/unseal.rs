@@ -137,7 +137,7 @@ impl EncryptionFactory for Unsealing {
         let Some(prefix) = self.prefixes.get(location) else {
             return Err(fault::carry(Error::failed(format!("a file was read that {} lacks", self.dataset))));
         };
-        let keys: Arc<dyn KeyRetriever> = Arc::clone(&self.keys) as _;
+        let keys: Arc<dyn KeyRetriever> = self.keys.clone();
         // Ours goes before the prefix that the file itself states.
         let properties =
             FileDecryptionProperties::with_key_retriever(keys).with_aad_prefix(prefix.clone()).build()?;
