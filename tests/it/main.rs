@@ -17,6 +17,7 @@
 mod conformance;
 mod house;
 mod kill;
+mod publish;
 mod query;
 mod serve;
 mod servers;
