@@ -62,8 +62,11 @@ impl Dataset {
     /// Names of the file columns that a scan touches.
     fn touched(&self, projection: &[usize], filters: &[Expr]) -> BTreeSet<String> {
         let fields = self.table.schema.fields();
-        let mut names: BTreeSet<String> =
-            projection.iter().filter_map(|index| fields.get(*index)).map(|field| field.name().clone()).collect();
+        let mut names: BTreeSet<String> = projection
+            .iter()
+            .filter_map(|index| fields.get(*index))
+            .map(|field| field.name().clone())
+            .collect();
         for filter in filters {
             names.extend(filter.column_refs().into_iter().map(|column| column.name.clone()));
         }

@@ -70,8 +70,10 @@ impl Reader {
     fn unreadable(&self) -> Error {
         let Self { location, unsealing, .. } = self;
         let dataset = unsealing.dataset();
-        Error::failed(format!("the file {location} is damaged, or is not the one that {dataset} published there"))
-            .help("restore the file from a backup, or publish the dataset anew")
+        Error::failed(format!(
+            "the file {location} is damaged, or is not the one that {dataset} published there"
+        ))
+        .help("restore the file from a backup, or publish the dataset anew")
     }
 }
 

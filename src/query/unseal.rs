@@ -157,8 +157,9 @@ impl KeyRetriever for Keys {
 
 fn no_key(dataset: &DatasetName, leaf: &str) -> Error {
     let what = if leaf == FOOTER { "the footers" } else { &format!("column `{leaf}`") };
-    Error::denied(format!("no key for {what} of dataset {dataset}"))
-        .help("leave the column out of the query, or ask the keeper of the keys; `sealift keys list` shows yours")
+    Error::denied(format!("no key for {what} of dataset {dataset}")).help(
+        "leave the column out of the query, or ask the keeper of the keys; `sealift keys list` shows yours",
+    )
 }
 
 /// The leaf column in a key's id, `sealift:<ns>.<name>/<column>@<version>`.
