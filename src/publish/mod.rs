@@ -17,4 +17,6 @@ pub use store::Store;
 pub use table::Table;
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod scripted;
