@@ -12,7 +12,6 @@ mod partition;
 mod reader;
 mod unseal;
 
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
