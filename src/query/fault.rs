@@ -10,6 +10,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use parquet::errors::ParquetError;
 
 use crate::error::{Error, Result};
 use crate::spec::DatasetName;
@@ -42,24 +43,23 @@ pub(super) fn execution(error: &DataFusionError) -> Error {
     if let Some(own) = own(error) {
         return own;
     }
-    let what = match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => {
-            return Error::failed("the query needs more memory than `memory_limit` allows")
-                .help("filter or aggregate more, select fewer columns, or raise `memory_limit`");
-        }
-        DataFusionError::ParquetError(_) => {
-            return Error::failed("a data file of the dataset cannot be decoded or was altered")
+    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
+        return Error::failed("the query needs more memory than `memory_limit` allows")
+            .help("filter or aggregate more, select fewer columns, or raise `memory_limit`");
+    }
+    // A filter that runs inside the Parquet reader fails as a fault of Parquet with one of Arrow
+    // below it; a page that cannot be opened as one of Arrow that speaks of Parquet.
+    let what = match (cause::<ArrowError>(error), cause::<ParquetError>(error)) {
+        (Some(ArrowError::ParquetError(_)), _) | (None, Some(_)) => {
+            return Error::failed("a data file of the dataset is damaged, or was altered")
                 .help("restore the file from a backup, or publish the dataset anew");
         }
-        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
-            ArrowError::CastError(_) | ArrowError::ParseError(_) => {
-                "a value does not fit the type it is cast to"
-            }
-            ArrowError::DivideByZero => "a division by zero",
-            ArrowError::ArithmeticOverflow(_) => "a number grew beyond its type",
-            ArrowError::OffsetOverflowError(_) => "a text column grew beyond 2 GiB in one batch",
-            _ => "an expression could not be computed",
-        },
+        (Some(ArrowError::CastError(_) | ArrowError::ParseError(_)), _) => {
+            "a value does not fit the type it is cast to"
+        }
+        (Some(ArrowError::DivideByZero), _) => "a division by zero",
+        (Some(ArrowError::ArithmeticOverflow(_)), _) => "a number grew beyond its type",
+        (Some(ArrowError::OffsetOverflowError(_)), _) => "a text column grew beyond 2 GiB in one batch",
         _ => "an expression could not be computed",
     };
     Error::data(format!("the query failed on a row: {what}"))
@@ -73,10 +73,15 @@ pub(super) fn carry(error: Error) -> DataFusionError {
 
 /// The error of ours that a foreign one carries, if it does.
 fn own(error: &DataFusionError) -> Option<Error> {
+    cause::<Error>(error).cloned()
+}
+
+/// The first error of a type, from the outside in.
+fn cause<E: StdError + 'static>(error: &DataFusionError) -> Option<&E> {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(this) = cause {
-        if let Some(own) = this.downcast_ref::<Error>() {
-            return Some(own.clone());
+        if let Some(found) = this.downcast_ref::<E>() {
+            return Some(found);
         }
         cause = this.source();
     }

@@ -12,9 +12,6 @@ mod partition;
 mod reader;
 mod unseal;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
