@@ -177,7 +177,8 @@ impl House {
     pub(crate) fn versions(&self, dataset: &str) -> usize {
         let log = self.path("out/lake").join(dataset.replace('.', "/")).join("_delta_log");
         let Ok(entries) = fs::read_dir(log) else { return 0 };
-        let is_commit = |name: &str| name.len() == "00000000000000000000.json".len() && name.ends_with(".json");
+        let is_commit =
+            |name: &str| name.len() == "00000000000000000000.json".len() && name.ends_with(".json");
         entries.filter(|entry| is_commit(&entry.as_ref().unwrap().file_name().to_string_lossy())).count()
     }
 }
@@ -247,10 +248,8 @@ pub(crate) async fn copy_csv(client: &Client, table: &str, csv: impl Read) {
 
 /// The Python environment that `tests/run` prepares.
 pub(crate) fn python() -> Command {
-    let venv = std::env::var_os("SEALIFT_TEST_VENV").map_or_else(
-        || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("venv"),
-        PathBuf::from,
-    );
+    let venv = std::env::var_os("SEALIFT_TEST_VENV")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("venv"), PathBuf::from);
     let python = venv.join("bin/python");
     assert!(python.exists(), "{} is missing: run the tests through tests/run", python.display());
     let mut command = Command::new(python);
@@ -269,7 +268,8 @@ pub(crate) fn script(name: &str, args: &[&str], env: &[(&str, &str)]) -> Value {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
-    serde_json::from_str(stdout.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {stdout}"))
+    serde_json::from_str(stdout.lines().last().unwrap_or_default())
+        .unwrap_or_else(|e| panic!("{e}: {stdout}"))
 }
 
 /// Numbers for tests: the same seed gives the same run again.

@@ -14,6 +14,12 @@
     reason = "a test may fail loudly"
 )]
 
+mod canary;
+mod daemon;
+mod exit_codes;
 mod house;
+mod interop;
 mod kill;
+mod needles;
+mod servers;
 mod tidy;
