@@ -194,7 +194,8 @@ fn answer_reads_only(mut stream: TcpStream) {
             break String::from_utf8_lossy(&request[..end]).to_lowercase();
         }
     };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
     let mut left = (head.len() + 4 + length.unwrap_or(0)).saturating_sub(request.len());
     while left > 0 {
         match stream.read(&mut chunk) {
@@ -202,9 +203,13 @@ fn answer_reads_only(mut stream: TcpStream) {
             Ok(read) => left = left.saturating_sub(read),
         }
     }
-    let lists = head.starts_with("get ") && head.lines().next().is_some_and(|line| line.contains("list-type"));
+    let lists =
+        head.starts_with("get ") && head.lines().next().is_some_and(|line| line.contains("list-type"));
     let (status, body) = if lists {
-        ("200 OK", "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>")
+        (
+            "200 OK",
+            "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>",
+        )
     } else if head.starts_with("get ") || head.starts_with("head ") {
         ("404 Not Found", "<Error><Code>NoSuchKey</Code><Message>not there</Message></Error>")
     } else {

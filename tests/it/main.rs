@@ -15,7 +15,11 @@
 )]
 
 mod conformance;
+mod canary;
+mod daemon;
+mod exit_codes;
 mod house;
+mod interop;
 mod kill;
 mod publish;
 mod query;
@@ -23,4 +27,5 @@ mod serve;
 mod servers;
 mod source_files;
 mod source_postgres;
+mod needles;
 mod tidy;

@@ -94,10 +94,7 @@ fn code_only(text: &str) -> String {
             end_of_block(&chars, at)
         } else if let Some(end) = end_of_raw_string(&chars, at).filter(|_| !word_before) {
             end
-        } else if chars[at] == '"' {
-            end_of_quoted(&chars, at)
-        } else if chars[at] == '\'' && (chars.get(at + 1) == Some(&'\\') || chars.get(at + 2) == Some(&'\''))
-        {
+        } else if chars[at] == '"' || opens_character(&chars[at..]) {
             end_of_quoted(&chars, at)
         } else {
             out.push(chars[at]);
@@ -109,6 +106,11 @@ fn code_only(text: &str) -> String {
         at = end;
     }
     out
+}
+
+/// A character in quotes, and not a lifetime.
+fn opens_character(chars: &[char]) -> bool {
+    chars[0] == '\'' && (chars.get(1) == Some(&'\\') || chars.get(2) == Some(&'\''))
 }
 
 fn end_of_block(chars: &[char], start: usize) -> usize {
