@@ -1,1 +1,4 @@
 //! cli.
+
+pub(crate) mod schema;
+pub(crate) mod validate;
