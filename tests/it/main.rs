@@ -14,18 +14,19 @@
     reason = "a test may fail loudly"
 )]
 
-mod conformance;
+mod bad_documents;
 mod canary;
+mod conformance;
 mod daemon;
 mod exit_codes;
 mod house;
 mod interop;
 mod kill;
+mod needles;
 mod publish;
 mod query;
 mod serve;
 mod servers;
 mod source_files;
 mod source_postgres;
-mod needles;
 mod tidy;
