@@ -65,7 +65,11 @@ fn search(node: &Node, under_secret: bool, document: &Text, hidden: &mut Vec<Hid
                 hidden.push(Hidden { span: node.span, text: text.clone() });
             }
         }
-        Value::Sequence(items) => items.iter().for_each(|item| search(item, under_secret, document, hidden)),
+        Value::Sequence(items) => {
+            for item in items {
+                search(item, under_secret, document, hidden);
+            }
+        }
         Value::Mapping(entries) => {
             for (key, value) in entries {
                 let secret = names_a_secret(key.text());
@@ -100,7 +104,6 @@ fn whole_value(key: &Node, value: &Node, document: &Text) -> Option<Hidden> {
     if is_reference(value.text()) && !odd || end <= start {
         return None;
     }
-    let start = start.min(if odd { start } else { value.span.start });
     Some(hidden(document, Span { start, end }))
 }
 
@@ -108,7 +111,9 @@ fn whole_value(key: &Node, value: &Node, document: &Text) -> Option<Hidden> {
 fn search_named(node: &Node, document: &Text, hidden: &mut Vec<Hidden>) {
     match &node.value {
         Value::Mapping(entries) => {
-            entries.iter().for_each(|(_, value)| search(value, false, document, hidden))
+            for (_, value) in entries {
+                search(value, false, document, hidden);
+            }
         }
         _ => search(node, false, document, hidden),
     }

@@ -102,7 +102,7 @@ pub(crate) fn reference(placed: &Placed<String>, folder: &Path, faults: &Faults<
         ));
         return None;
     }
-    faults.take(placed, |text| Reference::parse(text, folder))
+    faults.parse(placed, |text| Reference::parse(text, folder))
 }
 
 /// As [`reference`], for a key that may be left out.
@@ -116,7 +116,7 @@ pub(crate) fn optional_reference(
 }
 
 /// Text that says something.
-pub(crate) fn not_empty(text: &String) -> Result<String> {
+pub(crate) fn not_empty(text: &str) -> Result<String> {
     if text.trim().is_empty() {
         return Err(Error::invalid("this text is empty").help("write what belongs here"));
     }
