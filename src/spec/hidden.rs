@@ -126,10 +126,13 @@ fn without_actions(lower: &str) -> String {
 
 fn names_a_secret(key: &str) -> bool {
     let key = without_actions(&key.to_lowercase().replace('-', "_"));
-    SECRET_PARTS.iter().any(|part| key.contains(part)) || {
-        let known: Vec<_> = SECRET_KEYS.iter().copied().filter(|k| k.len() >= 6).collect();
+    // A misspelling keeps its first letter, or the decoder finds it: this runs for every key there is.
+    let may_be = |known: &&str| known.len() >= 6 && known.as_bytes().first() == key.as_bytes().first();
+    let near = || {
+        let known: Vec<_> = SECRET_KEYS.iter().copied().filter(may_be).collect();
         key.len() >= 5 && nearest(&key, &known).is_some()
-    }
+    };
+    SECRET_PARTS.iter().any(|part| key.contains(part)) || near()
 }
 
 /// Whether a text holds credentials by its form: `scheme://user:secret@host`, `password=…`.

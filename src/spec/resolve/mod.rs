@@ -56,6 +56,16 @@ pub(crate) struct Seen {
     pub(crate) datasets: HashMap<(Option<String>, String), String>,
 }
 
+impl Context {
+    /// The store that a pipeline means which names none.
+    pub(crate) fn only_store(&self) -> Option<&str> {
+        match self.known.as_ref()?.stores.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+}
+
 impl Known {
     pub(crate) fn of(config: &raw::config::Config) -> Self {
         let names = |name: &Placed<String>| name.get().cloned();

@@ -214,7 +214,8 @@ fn check_dataset(
         Ok(name) => {
             let (line, _) = faults.text.position(span.start);
             let place = format!("{}:{line}", faults.text.path.display());
-            let key = (shared.store.map(|store| store.as_str().to_owned()), name.to_string());
+            let store = shared.store.map(StoreName::as_str).or(shared.context.only_store());
+            let key = (store.map(str::to_owned), name.to_string());
             let mut seen = shared.context.seen.borrow_mut();
             if let Some(first) = seen.datasets.get(&key) {
                 faults.push(
