@@ -43,13 +43,19 @@ async fn a_table_truncated_or_replaced_after_the_instant_is_not_taken_for_an_emp
 }
 
 #[tokio::test]
-async fn a_described_table_cannot_be_truncated_before_it_is_read() {
+async fn a_described_table_and_its_partitions_cannot_be_truncated_before_they_are_read() {
     let database = Database::create().await;
-    database.run("CREATE TABLE t (v int); INSERT INTO t VALUES (1)").await;
+    database
+        .run(
+            "CREATE TABLE t (v int) PARTITION BY LIST (v);
+             CREATE TABLE t_1 PARTITION OF t FOR VALUES IN (1); INSERT INTO t VALUES (1)",
+        )
+        .await;
     let mut snapshot = snapshot(&database.settings()).await;
     let found = relation(snapshot.as_mut(), &table("public", "t")).await;
     let shape = snapshot.describe(&found).await.unwrap();
-    let refused = database.client.batch_execute("SET lock_timeout = '100ms'; TRUNCATE t").await.unwrap_err();
+    let refused =
+        database.client.batch_execute("SET lock_timeout = '100ms'; TRUNCATE t_1").await.unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "55P03");
     let batches: Vec<_> = snapshot.read(&found, &shape.columns).await.unwrap().try_collect().await.unwrap();
     assert_eq!(rows(&batches), 1);
