@@ -187,6 +187,7 @@ impl Session {
     /// # Errors
     /// `Temporary` when the table is no longer that of the snapshot.
     pub(super) async fn hold(&self, table: &Table, entry: &Entry) -> Result<()> {
+        // Locked before it is looked at: what is seen then cannot change between the look and the read.
         if entry.kind == Kind::Stored && entry.readable && self.is_lockable(entry.oid).await? {
             let lock = format!("LOCK TABLE {} IN ACCESS SHARE MODE", table.sql());
             let subject = Subject::Table(table.shown());

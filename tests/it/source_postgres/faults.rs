@@ -83,6 +83,11 @@ async fn a_missing_right_says_what_to_grant() {
     let error = snapshot.describe(&found).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     assert!(error.message().contains("may not read all that the query names (SQLSTATE 42501)"), "{error}");
+
+    // What the remedy says is enough.
+    database.run(&format!("GRANT SELECT ON public.t TO {}; INSERT INTO t VALUES (1)", settings.user)).await;
+    let mut snapshot = super::snapshot(&settings).await;
+    assert_eq!(super::rows(&read(snapshot.as_mut(), &table("public", "t")).await.unwrap()), 1);
 }
 
 #[tokio::test]
