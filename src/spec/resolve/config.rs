@@ -14,14 +14,8 @@ use crate::spec::raw::placed::{Map, Placed};
 use crate::spec::{Config, ConnectionName, StoreName};
 
 pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
-<<<<<<< HEAD
-    let pipelines = faults.take(&raw.pipelines, not_empty).map(|path| faults.text.resolve(&path));
-    let policy = faults.take(&raw.policy, not_empty).map(|path| faults.text.resolve(&path));
-=======
-    let folder = faults.text.folder();
-    let pipelines = faults.parse(&raw.pipelines, not_empty).map(|path| folder.join(path));
-    let policy = faults.parse(&raw.policy, not_empty).map(|path| folder.join(path));
->>>>>>> spec
+    let pipelines = faults.parse(&raw.pipelines, not_empty).map(|path| faults.text.resolve(&path));
+    let policy = faults.parse(&raw.policy, not_empty).map(|path| faults.text.resolve(&path));
     let metadata = metadata(&raw.metadata, faults);
     let keys = keys(&raw.keys, faults);
     let stores = named(&raw.stores, "store", StoreName::parse, faults, |raw| store(raw, faults));
@@ -46,13 +40,8 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
 fn metadata(placed: &Placed<raw::Metadata>, faults: &Faults<'_>) -> Option<Metadata> {
     match placed.get()? {
         raw::Metadata::Sqlite(path) => {
-<<<<<<< HEAD
-            let path = faults.take(path, not_empty)?;
-            Some(Metadata::Sqlite(faults.text.resolve(&path)))
-=======
             let path = faults.parse(path, not_empty)?;
-            Some(Metadata::Sqlite(faults.text.folder().join(path)))
->>>>>>> spec
+            Some(Metadata::Sqlite(faults.text.resolve(&path)))
         }
         raw::Metadata::Postgres(_) => faults.take(placed, |_| {
             Err(not_yet("metadata: postgres", "write `metadata: {sqlite: ../var/sealift.db}`"))
@@ -64,11 +53,7 @@ fn keys(placed: &Placed<raw::Keys>, faults: &Faults<'_>) -> Option<Keys> {
     let provider = match placed.get()? {
         raw::Keys::File(keys) => {
             let folder = faults.text.folder();
-<<<<<<< HEAD
-            let path = faults.take(&keys.path, not_empty).map(|path| faults.text.resolve(&path));
-=======
-            let path = faults.parse(&keys.path, not_empty).map(|path| folder.join(path));
->>>>>>> spec
+            let path = faults.parse(&keys.path, not_empty).map(|path| faults.text.resolve(&path));
             let passphrase = optional_reference(keys.passphrase.as_ref(), folder, faults);
             return Some(Keys::File { path: path?, passphrase: passphrase? });
         }
@@ -109,13 +94,8 @@ fn connection(raw: &raw::Connection, faults: &Faults<'_>) -> Option<Connection> 
     match raw {
         raw::Connection::Postgres(raw) => postgres(raw, faults).map(Connection::Postgres),
         raw::Connection::Files(files) => {
-<<<<<<< HEAD
-            let root = faults.take(&files.root, not_empty)?;
-            Some(Connection::Files { root: faults.text.resolve(&root) })
-=======
             let root = faults.parse(&files.root, not_empty)?;
-            Some(Connection::Files { root: faults.text.folder().join(root) })
->>>>>>> spec
+            Some(Connection::Files { root: faults.text.resolve(&root) })
         }
     }
 }
