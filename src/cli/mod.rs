@@ -1,1 +1,122 @@
-//! cli.
+//! The command line: one file per verb.
+//!
+//! Results go to stdout, everything else to stderr. Under `--json` the last line of stdout is one
+//! JSON object, also when the command failed.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
+
+mod args;
+mod completions;
+mod datasets;
+mod doctor;
+mod keys;
+mod plan;
+mod process;
+mod progress;
+mod query;
+mod runs;
+mod schema;
+mod serve;
+mod show;
+mod sync;
+mod token;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind};
+use crate::spec::Problems;
+use args::{Args, Command};
+
+/// What every verb is told.
+#[derive(Debug)]
+struct Context {
+    /// The configuration document.
+    config: PathBuf,
+    /// Answer for programs.
+    json: bool,
+}
+
+/// A verb that failed, with what it has to tell programs beside the error.
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    summary: Value,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, summary: json!({}) }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self { summary: problems.to_json(), error: problems.into() }
+    }
+}
+
+/// The result of a verb.
+type Done = Result<(), Failure>;
+
+/// Runs the command line of this process to its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    process::forbid_core_dumps();
+    process::quiet_panics();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            let code = if error.use_stderr() { Kind::Usage.meaning().exit_code } else { 0 };
+            return ExitCode::from(code);
+        }
+    };
+    process::start_tracing(args.verbose, args.log_format);
+    let context = Context { config: args.config, json: args.json };
+    let done = process::runtime().map_err(Failure::from).and_then(|runtime| {
+        let done = runtime.block_on(dispatch(&context, args.command));
+        // What still runs after its verb ended (a read that blocks, a log line) must not hold up the exit.
+        runtime.shutdown_background();
+        done
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(&context, failure),
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Done {
+    match command {
+        Command::Validate(args) => validate::run(context, &args),
+        Command::Plan(args) => plan::run(context, &args).await,
+        Command::Sync(args) => sync::run(context, &args).await,
+        Command::Query(args) => query::run(context, &args).await,
+        Command::Runs(args) => runs::run(context, &args).await,
+        Command::Datasets(args) => datasets::run(context, &args).await,
+        Command::Keys(args) => keys::run(context, &args).await,
+        Command::Serve => serve::run(context).await,
+        Command::Token(args) => token::run(context, &args).await,
+        Command::Doctor => doctor::run(context).await,
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// Prints the error for people, the summary for programs, and picks the exit code.
+fn report(context: &Context, failure: Failure) -> ExitCode {
+    let Failure { error, mut summary } = failure;
+    show::error(&error);
+    let meaning = error.kind().meaning();
+    if context.json {
+        if let Value::Object(summary) = &mut summary {
+            summary.insert("outcome".into(), json!(meaning.outcome));
+            summary.insert("error".into(), show::error_json(&error));
+        }
+        show::json(&summary);
+    }
+    ExitCode::from(meaning.exit_code)
+}

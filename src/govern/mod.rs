@@ -1,1 +1,6 @@
-//! govern.
+//! Who may do what, and the record of what was done. Decides; moves no data.
+
+pub mod audit;
+pub mod token;
+
+pub use token::{Principal, Role};

@@ -1,9 +1,14 @@
 //! Three layers of keys: a root key held by a provider wraps dataset keys, a dataset key wraps data
 //! keys, a data key seals one column of one file.
 
+mod aead;
 pub mod dataset;
+mod durable;
 pub mod material;
+pub mod purpose;
+mod records;
 pub mod root;
 
-pub use dataset::{DatasetKey, Keyring, Purpose};
+pub use dataset::{DatasetKey, Keyring};
 pub use material::DataKey;
+pub use purpose::{Domain, Purpose};

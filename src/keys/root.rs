@@ -1,8 +1,18 @@
 //! Root key providers.
 
-use async_trait::async_trait;
+use std::fmt;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-use crate::error::Result;
+use argon2::{Algorithm, Argon2, Params, Version};
+use async_trait::async_trait;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::{aead, durable};
+use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// A holder of the root key. The key never leaves it; only wrapping and unwrapping are asked.
@@ -23,3 +33,225 @@ pub trait Root: Send + Sync {
     /// As [`Root::wrap`]; `Failed` when the bytes or `aad` are not those that were wrapped.
     async fn unwrap(&self, wrapped: &[u8], aad: &[u8]) -> Result<Secret>;
 }
+
+/// A root key in a file that only its owner may read: `<keys>/root.key`, 0600 in a 0700 folder.
+///
+/// ```text
+/// plain    "SEALIFT-ROOT-1\n" | 0 | key (32) | check (8)
+/// sealed   "SEALIFT-ROOT-1\n" | 1 | memory KiB u32 | passes u32 | lanes u32 | salt (16)
+///                             | nonce (12) | ciphertext of (key | check), 40 | tag (16)
+/// ```
+///
+/// Integers are big-endian. `sealed` is AES-256-GCM under the argon2id hash of the passphrase, its
+/// AAD everything before the nonce. `check` is what the root id shows: the first 8 bytes of
+/// SHA-256(HMAC-SHA-256(key, "sealift root id")).
+pub struct File {
+    id: String,
+    key: Secret,
+}
+
+const FILE_NAME: &str = "root.key";
+const MAGIC: &[u8] = b"SEALIFT-ROOT-1\n";
+const PLAIN: u8 = 0;
+const SEALED: u8 = 1;
+const SALT_BYTES: usize = 16;
+const CHECK_BYTES: usize = 8;
+/// Far above the size of any root key file.
+const MAX_FILE_BYTES: u64 = 4_096;
+
+/// Cost of a passphrase guess: 64 MiB and 3 passes, as RFC 9106 recommends where memory is scarce.
+const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl File {
+    /// Whether `folder` holds a root key file.
+    #[must_use]
+    pub fn exists(folder: &Path) -> bool {
+        folder.join(FILE_NAME).exists()
+    }
+
+    /// Reads the root key of `folder`, creating it first where there is none; tells whether this
+    /// call created it. Two processes that create it at once end with the same key.
+    ///
+    /// # Errors
+    /// `Invalid` when the file may be read or replaced by others, is damaged, or the passphrase is
+    /// missing, wrong, or given for a file that has none; as [`std::fs`] fails, `Failed` or
+    /// `Temporary` where it cannot be created.
+    pub fn open(folder: &Path, passphrase: Option<&Secret>) -> Result<(Self, bool)> {
+        if passphrase.is_some_and(|p| p.expose().is_empty()) {
+            return Err(Error::invalid("the passphrase of the root key is empty"));
+        }
+        let path = folder.join(FILE_NAME);
+        if let Some(bytes) = read(&path)? {
+            return Ok((decode(&bytes, passphrase, &path)?, false));
+        }
+        let key = aead::random_secret(aead::KEY_BYTES)?;
+        let created = durable::create(&path, encode(&key, passphrase)?.expose())?;
+        let bytes = read(&path)?.ok_or_else(|| damaged(&path))?;
+        Ok((decode(&bytes, passphrase, &path)?, created))
+    }
+
+    fn new(key: Secret) -> Result<Self> {
+        let id = format!("file:{}", hex::encode(check(&key)?));
+        Ok(Self { id, key })
+    }
+}
+
+#[async_trait]
+impl Root for File {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    async fn wrap(&self, key: &Secret, aad: &[u8]) -> Result<Vec<u8>> {
+        aead::seal(&self.key, aad, key.expose())
+    }
+
+    async fn unwrap(&self, wrapped: &[u8], aad: &[u8]) -> Result<Secret> {
+        aead::open(&self.key, aad, wrapped)
+    }
+}
+
+/// The file's bytes, once it is sure that nobody else may read or replace them.
+fn read(path: &Path) -> Result<Option<Secret>> {
+    let unreadable = |error: &io::Error| {
+        Error::invalid(format!("cannot read the root key file {}: {}", path.display(), error.kind()))
+    };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(&error)),
+    };
+    let mode = file.metadata().map_err(|e| unreadable(&e))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(Error::invalid(format!("the root key file {} may be read by others", path.display()))
+            .help(format!("chmod 600 {}", path.display())));
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if std::fs::metadata(folder).map_err(|e| unreadable(&e))?.mode() & 0o022 != 0 {
+        return Err(Error::invalid(format!("the keys folder {} may be changed by others", folder.display()))
+            .help(format!("chmod 700 {}", folder.display())));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
+    Ok(Some(Secret::new(std::mem::take(&mut *bytes))))
+}
+
+fn encode(key: &Secret, passphrase: Option<&Secret>) -> Result<Secret> {
+    let mut plain = Zeroizing::new(Vec::with_capacity(aead::KEY_BYTES + CHECK_BYTES));
+    plain.extend_from_slice(key.expose());
+    plain.extend_from_slice(&check(key)?);
+    let mut bytes = Vec::with_capacity(256);
+    bytes.extend_from_slice(MAGIC);
+    let Some(passphrase) = passphrase else {
+        bytes.push(PLAIN);
+        bytes.extend_from_slice(&plain);
+        return Ok(Secret::new(bytes));
+    };
+    bytes.push(SEALED);
+    bytes.extend_from_slice(&COST.encode());
+    let salt = aead::random::<SALT_BYTES>()?;
+    bytes.extend_from_slice(&salt);
+    let sealed = aead::seal(&COST.derive(passphrase, &salt)?, &bytes, &plain)?;
+    bytes.extend_from_slice(&sealed);
+    Ok(Secret::new(bytes))
+}
+
+fn decode(bytes: &Secret, passphrase: Option<&Secret>, path: &Path) -> Result<File> {
+    let shown = path.display();
+    let bytes = bytes.expose();
+    let (form, body) =
+        bytes.strip_prefix(MAGIC).and_then(<[u8]>::split_first).ok_or_else(|| damaged(path))?;
+    match (*form, passphrase) {
+        (PLAIN, None) => from_plain(body).ok_or_else(|| damaged(path)),
+        (PLAIN, Some(_)) => {
+            Err(Error::invalid(format!("the root key file {shown} is not sealed by a passphrase"))
+                .help("remove `passphrase` from `keys` in the configuration"))
+        }
+        (SEALED, None) => Err(Error::invalid(format!("the root key file {shown} is sealed by a passphrase"))
+            .help("add `passphrase: \"env:NAME\"` to `keys: {file: …}` in the configuration")),
+        (SEALED, Some(passphrase)) => {
+            let header_bytes = Cost::BYTES + SALT_BYTES;
+            if body.len() <= header_bytes {
+                return Err(damaged(path));
+            }
+            let (header, sealed) = body.split_at(header_bytes);
+            let (cost, salt) = header.split_at(Cost::BYTES);
+            let cost = Cost::decode(cost).ok_or_else(|| damaged(path))?;
+            let aad = &bytes[..bytes.len() - sealed.len()];
+            let plain = aead::open(&cost.derive(passphrase, salt)?, aad, sealed).map_err(|_| {
+                Error::invalid(format!("the passphrase does not open the root key file {shown}")).help(
+                    "check the passphrase; if it is right the file is damaged: restore it from its backup",
+                )
+            })?;
+            from_plain(plain.expose()).ok_or_else(|| damaged(path))
+        }
+        _ => Err(damaged(path)),
+    }
+}
+
+fn from_plain(plain: &[u8]) -> Option<File> {
+    let (key, stored) = plain.split_at_checked(aead::KEY_BYTES)?;
+    let key = Secret::new(key.to_vec());
+    (check(&key).ok()? == stored).then(|| File::new(key).ok()).flatten()
+}
+
+fn check(key: &Secret) -> Result<[u8; CHECK_BYTES]> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose())
+        .map_err(|_| Error::failed("the root key cannot be used"))?;
+    mac.update(b"sealift root id");
+    let digest = Sha256::digest(mac.finalize().into_bytes());
+    let mut check = [0; CHECK_BYTES];
+    check.copy_from_slice(&digest[..CHECK_BYTES]);
+    Ok(check)
+}
+
+fn damaged(path: &Path) -> Error {
+    Error::invalid(format!("the root key file {} is damaged", path.display()))
+        .help("restore it from its backup")
+}
+
+/// How dear argon2id makes one guess; stored in the file so that it can change later.
+#[derive(Clone, Copy)]
+struct Cost {
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
+}
+
+impl Cost {
+    const BYTES: usize = 12;
+
+    fn encode(self) -> Vec<u8> {
+        [self.memory_kib, self.passes, self.lanes].iter().flat_map(|n| n.to_be_bytes()).collect()
+    }
+
+    /// `None` when the numbers are out of bounds: an altered file must not take all memory.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+        let cost = Self { memory_kib: number(0)?, passes: number(4)?, lanes: number(8)? };
+        let is_sane = (8..=1 << 20).contains(&cost.memory_kib)
+            && (1..=32).contains(&cost.passes)
+            && (1..=16).contains(&cost.lanes);
+        is_sane.then_some(cost)
+    }
+
+    fn derive(self, passphrase: &Secret, salt: &[u8]) -> Result<Secret> {
+        let failed = |_| Error::failed("argon2id cannot derive a key from the passphrase");
+        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(aead::KEY_BYTES));
+        let mut key = Zeroizing::new(vec![0; aead::KEY_BYTES]);
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params.map_err(failed)?)
+            .hash_password_into(passphrase.expose(), salt, &mut key)
+            .map_err(failed)?;
+        Ok(Secret::new(std::mem::take(&mut *key)))
+    }
+}
+
+#[cfg(test)]
+#[path = "root_tests.rs"]
+mod tests;

@@ -1,6 +1,12 @@
 //! The protection plan (exactly one action for every leaf column, decided once) and [`Sealed`],
 //! the only thing that can be published.
 
+mod carried;
+mod choice;
+mod fit;
+#[cfg(test)]
+mod fixture;
+pub mod kernel;
 pub mod plan;
 pub mod sealed;
 

@@ -1,9 +1,15 @@
 //! One action per leaf column.
 
-use arrow::datatypes::SchemaRef;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::error::Result;
-use crate::spec::verdict::Verdict;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::carried::{self, Leaf};
+use super::{choice, fit};
+use crate::error::{Error, Result};
+use crate::keys::{Domain, Keyring, Purpose};
+use crate::spec::verdict::{Origin, Verdict};
 use crate::spec::{Action, DatasetName, Policy, Tag};
 
 /// What happens to every leaf column of a stream's output.
@@ -13,6 +19,7 @@ pub struct Plan {
     input: SchemaRef,
     output: SchemaRef,
     decisions: Vec<Decision>,
+    columns: Vec<Column>,
 }
 
 /// What happens to one leaf column, and why.
@@ -32,21 +39,75 @@ pub struct Decision {
     pub key: Option<String>,
 }
 
+/// How one published top-level column is made.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    /// Index in the input.
+    pub(super) index: usize,
+    /// The type that goes into the action.
+    pub(super) carried: DataType,
+    /// The action on the values (`Allow` for a nested column whose leaves are open or encrypted).
+    pub(super) action: Action,
+}
+
 impl Plan {
     /// Decides.
+    ///
+    /// A column's evidence that comes without a tag, or with a tag no rule matches, leaves the
+    /// column to `unmatched`, and so does a source column without any; under `refuse` a spec action
+    /// at least as strong as `encrypt` may stand in for the rule.
     ///
     /// # Errors
     /// `Held`, naming every column concerned: a column nothing covers under `unmatched: refuse`; a
     /// spec action weaker than what the policy asks; an action the column's type cannot take
-    /// (with the actions that can); a protected partition column; no column left to publish.
+    /// (with the actions that can); a type that cannot be published; a protected partition column;
+    /// no column left to publish.
     pub fn decide(
-        _dataset: &DatasetName,
-        _policy: &Policy,
-        _schema: SchemaRef,
-        _verdicts: &[Verdict],
-        _partition_by: &[String],
+        dataset: &DatasetName,
+        policy: &Policy,
+        schema: SchemaRef,
+        verdicts: &[Verdict],
+        partition_by: &[String],
     ) -> Result<Self> {
-        todo!()
+        let mut problems = Vec::new();
+        let held = |problems: Vec<String>| {
+            Error::held(problems.join("\n"))
+                .help("tag the columns under `columns` in the pipeline, or ask for a policy rule that covers them")
+                .at(format!("dataset {dataset}"))
+        };
+        let fields = carried_fields(&schema, &mut problems);
+        if !problems.is_empty() {
+            return Err(held(problems));
+        }
+        let leaves = carried::leaves(&Schema::new(fields.clone()))?;
+        ambiguous(&leaves, &mut problems);
+        let decisions = decisions(dataset, policy, &schema, &leaves, verdicts, &mut problems);
+        if !problems.is_empty() {
+            return Err(held(problems));
+        }
+        let (columns, output) = columns(&fields, &leaves, &decisions, &mut problems);
+        partitions(partition_by, &leaves, &decisions, &mut problems);
+        if output.iter().all(|field| partition_by.contains(field.name())) {
+            problems.push("no column is left to publish".to_owned());
+        }
+        if !problems.is_empty() {
+            return Err(held(problems));
+        }
+        let output = Arc::new(Schema::new(output));
+        Ok(Self { dataset: dataset.clone(), input: schema, output, decisions, columns })
+    }
+
+    /// Completes the key ids of the decisions with the versions that exist.
+    ///
+    /// # Errors
+    /// `Failed` when the key records cannot be read.
+    pub async fn name_keys(&mut self, keyring: &Keyring) -> Result<()> {
+        for decision in &mut self.decisions {
+            if let Some(purpose) = purpose(&self.dataset, &decision.path, &decision.action) {
+                decision.key = keyring.peek(&purpose).await?.or_else(|| Some(purpose.base_id()));
+            }
+        }
+        Ok(())
     }
 
     /// The dataset the plan is for.
@@ -72,4 +133,149 @@ impl Plan {
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
     }
+
+    /// How the published columns are made, in output order.
+    pub(super) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
 }
+
+/// What the action's key is for; `None` when it needs none.
+pub(super) fn purpose(dataset: &DatasetName, path: &str, action: &Action) -> Option<Purpose> {
+    let domain = |join_domain: &Option<String>| match join_domain {
+        Some(name) => Domain::Join(name.clone()),
+        None => Domain::Column { dataset: dataset.clone(), column: path.to_owned() },
+    };
+    match action {
+        Action::Encrypt => Some(Purpose::Column { dataset: dataset.clone(), column: path.to_owned() }),
+        Action::Tokenize { join_domain } => Some(Purpose::Tokenize(domain(join_domain))),
+        Action::Hash { join_domain } => Some(Purpose::Hash(domain(join_domain))),
+        Action::Allow | Action::Mask(_) | Action::Redact | Action::Nullify | Action::Drop => None,
+    }
+}
+
+/// The input's fields as they can be published, without any metadata.
+fn carried_fields(schema: &Schema, problems: &mut Vec<String>) -> Vec<Field> {
+    let mut fields = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        match carried::carried(field.data_type()) {
+            Ok(data_type) => fields.push(Field::new(field.name(), data_type, field.is_nullable())),
+            Err(remedy) => problems.push(format!(
+                "column `{}`: type {} cannot be published; {remedy}",
+                field.name(),
+                field.data_type()
+            )),
+        }
+    }
+    fields
+}
+
+/// Delta tells names apart without regard to case, and Parquet keys go by path.
+fn ambiguous(leaves: &[Leaf], problems: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    for leaf in leaves.iter().filter(|leaf| !seen.insert(leaf.path.to_lowercase())) {
+        problems.push(format!("column `{}`: there are two columns of this name; rename one", leaf.path));
+    }
+}
+
+fn decisions(
+    dataset: &DatasetName,
+    policy: &Policy,
+    schema: &Schema,
+    leaves: &[Leaf],
+    verdicts: &[Verdict],
+    problems: &mut Vec<String>,
+) -> Vec<Decision> {
+    let mut decisions = Vec::with_capacity(leaves.len());
+    for (column, field) in schema.fields().iter().enumerate() {
+        let nothing_known =
+            || Verdict { column: field.name().clone(), evidence: Vec::new(), origin: Origin::Unknown };
+        let verdict =
+            verdicts.get(column).filter(|v| v.column == *field.name()).cloned().unwrap_or_else(nothing_known);
+        let own: Vec<&Leaf> = leaves.iter().filter(|leaf| leaf.column == column).collect();
+        for (name, line) in verdict
+            .evidence
+            .iter()
+            .filter_map(|e| Some((e.leaf.as_ref()?, e.declared.position.line)))
+            .filter(|(name, _)| !own.iter().any(|leaf| choice::covers(name, leaf)))
+        {
+            problems.push(format!("column `{}`: it has no part `{name}` (spec line {line})", field.name()));
+        }
+        for leaf in own {
+            let Some(choice) = choice::choose(policy, leaf, &verdict, problems) else { continue };
+            if !fit::can_take(leaf, &choice.action) {
+                problems.push(format!(
+                    "column `{}`: `{}` ({}) {}",
+                    leaf.path,
+                    choice.action,
+                    choice.because,
+                    fit::refusal(leaf)
+                ));
+            }
+            decisions.push(Decision {
+                path: leaf.path.clone(),
+                tag: choice.tag,
+                key: purpose(dataset, &leaf.path, &choice.action).map(|purpose| purpose.base_id()),
+                action: choice.action,
+                because: choice.because,
+            });
+        }
+    }
+    decisions
+}
+
+/// The published columns and their fields. There is one decision per leaf by now.
+fn columns(
+    fields: &[Field],
+    leaves: &[Leaf],
+    decisions: &[Decision],
+    problems: &mut Vec<String>,
+) -> (Vec<Column>, Vec<Field>) {
+    let (mut columns, mut output) = (Vec::new(), Vec::new());
+    for (index, field) in fields.iter().enumerate() {
+        let of_column = leaves.iter().zip(decisions).filter(|(leaf, _)| leaf.column == index);
+        let actions: Vec<(&Leaf, &Decision)> = of_column.collect();
+        let Some((_, first)) = actions.first() else { continue };
+        let is_gone = |action: &Action| matches!(action, Action::Drop | Action::Nullify);
+        let action = if actions.iter().all(|(_, d)| d.action == first.action) {
+            first.action.clone()
+        } else {
+            for (leaf, decision) in actions.iter().filter(|(_, d)| is_gone(&d.action)) {
+                problems.push(format!(
+                    "column `{}`: `{}` ({}) cannot act on a part of a nested column; let it act on all of `{}`, or leave the part out in the transform",
+                    leaf.path, decision.action, decision.because, field.name()
+                ));
+            }
+            Action::Allow
+        };
+        let (data_type, nullable) = match action {
+            Action::Drop => continue,
+            Action::Nullify => (field.data_type().clone(), true),
+            Action::Allow | Action::Encrypt => (field.data_type().clone(), field.is_nullable()),
+            Action::Mask(_) | Action::Tokenize { .. } | Action::Hash { .. } | Action::Redact => {
+                (DataType::Utf8, field.is_nullable())
+            }
+        };
+        output.push(Field::new(field.name(), data_type, nullable));
+        columns.push(Column { index, carried: field.data_type().clone(), action });
+    }
+    (columns, output)
+}
+
+fn partitions(partition_by: &[String], leaves: &[Leaf], decisions: &[Decision], problems: &mut Vec<String>) {
+    for name in partition_by {
+        let found = leaves.iter().zip(decisions).find(|(leaf, _)| !leaf.is_nested && leaf.path == *name);
+        match found {
+            None => problems.push(format!("partition column `{name}`: the output has no such plain column")),
+            Some((_, decision)) if decision.action != Action::Allow => problems.push(format!(
+                "partition column `{name}`: its action is `{}` ({}), and partition folder names are readable by anyone",
+                decision.action, decision.because
+            )),
+            Some(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

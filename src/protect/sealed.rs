@@ -3,16 +3,28 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, SchemaRef};
+use futures::StreamExt;
 
-use super::Plan;
+use super::kernel::{self, Kernel};
+use super::{Plan, plan};
 use crate::Batches;
-use crate::error::Result;
-use crate::keys::{DatasetKey, Keyring};
-use crate::spec::DatasetName;
+use crate::error::{Error, Result};
+use crate::keys::{DatasetKey, Keyring, Purpose};
+use crate::spec::{Action, DatasetName};
 
 /// Rows with every field-level action applied, and what the Parquet writer still has to encrypt.
 /// Only this module can make one, and `publish` takes nothing else.
+///
+/// Anywhere else this does not compile:
+///
+/// ```compile_fail,E0451
+/// fn forge(open: sealift::protect::Sealed) -> sealift::protect::Sealed {
+///     sealift::protect::Sealed { open: Default::default(), ..open }
+/// }
+/// ```
 pub struct Sealed {
     dataset: DatasetName,
     schema: SchemaRef,
@@ -35,8 +47,28 @@ impl Sealed {
     /// # Errors
     /// Those of the keyring. A batch that does not have the planned schema arrives as a `Failed`
     /// item of the stream.
-    pub async fn seal(_plan: &Plan, _batches: Batches, _keyring: &Keyring) -> Result<Self> {
-        todo!()
+    pub async fn seal(plan: &Plan, batches: Batches, keyring: &Keyring) -> Result<Self> {
+        let dataset = plan.dataset();
+        let footer = keyring.current(&Purpose::Footer(dataset.clone())).await?;
+        let mut encrypted = Vec::new();
+        let mut open = BTreeSet::new();
+        for decision in plan.decisions() {
+            match &decision.action {
+                Action::Allow => {
+                    open.insert(decision.path.clone());
+                }
+                Action::Encrypt => {
+                    if let Some(purpose) = plan::purpose(dataset, &decision.path, &decision.action) {
+                        encrypted.push((decision.path.clone(), keyring.current(&purpose).await?));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut stage = Stage::new(plan, keyring).await?;
+        let batches = batches.map(move |batch| stage.apply(&batch?)).boxed();
+        let schema = plan.output().clone();
+        Ok(Self { dataset: dataset.clone(), schema, encrypted, footer, open, batches })
     }
 
     /// The dataset the rows are for.
@@ -76,3 +108,78 @@ impl Sealed {
         self.batches
     }
 }
+
+/// The kernels of a plan, ready for its batches.
+struct Stage {
+    input: SchemaRef,
+    output: SchemaRef,
+    columns: Vec<Column>,
+}
+
+struct Column {
+    index: usize,
+    /// The type to cast to first, where the input is not as it is published.
+    cast: Option<DataType>,
+    kernel: Box<dyn Kernel>,
+}
+
+impl Stage {
+    async fn new(plan: &Plan, keyring: &Keyring) -> Result<Self> {
+        let mut columns = Vec::with_capacity(plan.columns().len());
+        for column in plan.columns() {
+            let field = plan.input().field(column.index);
+            let kernel =
+                kernel::of(&column.action, plan.dataset(), field.name(), &column.carried, keyring).await?;
+            let cast = (*field.data_type() != column.carried).then(|| column.carried.clone());
+            columns.push(Column { index: column.index, cast, kernel });
+        }
+        Ok(Self { input: plan.input().clone(), output: plan.output().clone(), columns })
+    }
+
+    fn apply(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        self.check(batch)?;
+        let mut arrays = Vec::with_capacity(self.columns.len());
+        for column in &mut self.columns {
+            let input = batch.column(column.index);
+            arrays.push(match &column.cast {
+                None => column.kernel.apply(input)?,
+                Some(carried) => {
+                    let name = self.input.field(column.index).name();
+                    column.kernel.apply(&cast(input, carried, name)?)?
+                }
+            });
+        }
+        RecordBatch::try_new(self.output.clone(), arrays)
+            .map_err(|_| Error::failed("sealed rows do not have the planned schema"))
+    }
+
+    fn check(&self, batch: &RecordBatch) -> Result<()> {
+        let (planned, actual) = (&self.input, batch.schema_ref());
+        if std::sync::Arc::ptr_eq(planned, actual) {
+            return Ok(());
+        }
+        let is_same = planned.fields().len() == actual.fields().len()
+            && planned
+                .fields()
+                .iter()
+                .zip(actual.fields())
+                .all(|(p, a)| p.name() == a.name() && p.data_type() == a.data_type());
+        if is_same {
+            Ok(())
+        } else {
+            Err(Error::failed("rows arrived with another schema than the one that was planned")
+                .help("run it again: the source may have changed since the plan was made"))
+        }
+    }
+}
+
+/// A cast that keeps every value or fails. Arrow's own message would quote the value.
+fn cast(array: &ArrayRef, to: &DataType, column: &str) -> Result<ArrayRef> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, to, &options)
+        .map_err(|_| Error::data(format!("column `{column}` holds a value that does not fit {to}")))
+}
+
+#[cfg(test)]
+#[path = "sealed_tests.rs"]
+mod tests;

@@ -1,11 +1,34 @@
 //! One Delta commit, exactly once.
 
+mod actions;
+mod head;
+mod landing;
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
 use arrow::datatypes::SchemaRef;
 
-use super::Store;
+use self::actions::Change;
+use self::head::Head;
+use self::landing::Landing;
 use super::parquet::Written;
-use crate::error::Result;
+use super::path::ObjectPath;
+use super::{Store, table};
+use crate::error::{At as _, Error, Result};
 use crate::spec::DatasetName;
+
+pub(super) use self::actions::origin;
+pub use self::schema::{check as check_schema, type_name};
+
+/// Versions tried before giving up: others may win in between.
+const ATTEMPTS: u32 = 20;
+
+/// A checkpoint is written at every so many versions.
+const CHECKPOINT_EVERY: u64 = 10;
 
 /// What the commit does to the rows already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,18 +74,97 @@ pub struct Outcome {
 /// `schema` is [`crate::protect::Sealed::schema`] (kept before the rows were consumed); `open` the
 /// columns that may have statistics.
 ///
+/// On an error the written files are removed, unless the store's silence leaves open whether the
+/// version landed; then they stay, and [`super::Table::published_by`] tells at the next run.
+///
 /// # Errors
 /// `Held` when the table's schema differs and the mode is append (what differs, and the remedy);
 /// `Temporary` when others kept winning; `Failed` when the table is damaged or not ours to write.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one thing the caller knows; a struct would only rename them"
+)]
 pub async fn commit(
-    _store: &Store,
-    _dataset: &DatasetName,
-    _schema: &SchemaRef,
-    _open: &[String],
-    _partition_by: &[String],
-    _written: Written,
-    _mode: Mode,
-    _provenance: &Provenance,
+    store: &Store,
+    dataset: &DatasetName,
+    schema: &SchemaRef,
+    open: &[String],
+    partition_by: &[String],
+    written: Written,
+    mode: Mode,
+    provenance: &Provenance,
 ) -> Result<Outcome> {
-    todo!()
+    let change = Change { dataset, schema, open, partition_by, written: &written, mode, provenance };
+    match attempts(store, &change).await {
+        End::Visible(version) => {
+            checkpoint(store, dataset, version).await;
+            Ok(Outcome { version, rows: written.rows, bytes: written.bytes })
+        }
+        End::NotVisible(error) => {
+            if let Err(error) = written.discard(store, dataset).await {
+                tracing::warn!(%dataset, %error, "unpublished files stay behind, unseen by readers");
+            }
+            Err(error).at(|| format!("dataset {dataset}"))
+        }
+        End::Unknown(error) => Err(error).at(|| format!("dataset {dataset}")),
+    }
+}
+
+/// How a commit ended.
+enum End {
+    /// The version is there.
+    Visible(u64),
+    /// It is certain that no version names our files.
+    NotVisible(Error),
+    /// The version may or may not be there.
+    Unknown(Error),
+}
+
+async fn attempts(store: &Store, change: &Change<'_>) -> End {
+    // One id for all attempts: whichever of them landed is ours.
+    let commit_id = uuid::Uuid::now_v7().to_string();
+    for attempt in 0..ATTEMPTS {
+        let head = match Head::load(store, change.dataset, change.mode, change.provenance).await {
+            Ok(head) => head,
+            Err(error) => return End::NotVisible(error),
+        };
+        let version = head.as_ref().map_or(0, |head| head.version + 1);
+        let bytes = match change.derive(head.as_ref(), &commit_id) {
+            Ok(bytes) => bytes,
+            Err(error) => return End::NotVisible(error),
+        };
+        let path = ObjectPath::commit(change.dataset, version);
+        match landing::land(store, &path, bytes, &commit_id).await {
+            Landing::Ours => return End::Visible(version),
+            Landing::Taken => pause(attempt).await,
+            Landing::Refused(error) => return End::NotVisible(error),
+            Landing::Unknown(error) => return End::Unknown(error),
+        }
+    }
+    End::NotVisible(
+        Error::temporary(format!("other writers published {ATTEMPTS} versions first"))
+            .help("run again when fewer writers publish to this dataset"),
+    )
+}
+
+/// Waits before the next attempt, at random so that rivals fall out of step.
+async fn pause(attempt: u32) {
+    let most_ms = (20_u64 << attempt.min(6)).min(1_000);
+    let mut random = [0_u8; 8];
+    // Without randomness the pause is the longest; nothing depends on it.
+    let ms = match getrandom::fill(&mut random) {
+        Ok(()) => u64::from_le_bytes(random) % (most_ms + 1),
+        Err(_) => most_ms,
+    };
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// Writes a checkpoint when it is due. Readers do without, so a fault is only told.
+async fn checkpoint(store: &Store, dataset: &DatasetName, version: u64) {
+    if version == 0 || !version.is_multiple_of(CHECKPOINT_EVERY) {
+        return;
+    }
+    if let Err(error) = table::write_checkpoint(store, dataset, version).await {
+        tracing::warn!(%dataset, version, %error, "no checkpoint was written; readers replay the log");
+    }
 }

@@ -1,11 +1,20 @@
 //! Sealed rows become Parquet objects, and one Delta commit makes them visible.
+//!
+//! [`write`] streams sealed rows into objects no reader sees yet; [`commit()`] makes them visible,
+//! whole or not at all; [`Table`] is what readers see. `docs/tables.md` describes the bytes.
 
 pub mod commit;
+mod fault;
 pub mod parquet;
+pub mod path;
 pub mod store;
 pub mod table;
 
-pub use commit::{Mode, Outcome, Provenance};
+pub use commit::{Mode, Outcome, Provenance, check_schema, commit, type_name};
 pub use parquet::{Written, write};
+pub use path::ObjectPath;
 pub use store::Store;
 pub use table::Table;
+
+#[cfg(test)]
+mod scripted;

@@ -1,15 +1,40 @@
 //! Streaming Parquet writing.
+//!
+//! The rows flow through three places at once: the caller's task polls the batches (decode and
+//! seal), a thread of its own encodes, and parts of files are uploaded in tasks. Between them are
+//! bounded queues, so memory is set by the constants here and does not grow with the table.
+
+mod encoder;
+mod layout;
+mod partition;
+mod statistics;
+mod upload;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
-use super::Store;
-use crate::error::Result;
+use futures::StreamExt as _;
+use object_store::Error as StoreError;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use self::encoder::Encoder;
+use self::layout::Layout;
+use super::path::ObjectPath;
+use super::{Store, commit, fault};
+use crate::error::{At as _, Error, Result};
 use crate::protect::Sealed;
+use crate::spec::DatasetName;
 use crate::spec::pipeline::Parquet;
+
+/// Batches between the caller's task and the encoding thread.
+const BATCHES_AHEAD: usize = 3;
 
 /// Parquet objects that are written and not yet visible. Dropping it leaves orphans that no reader
 /// sees; [`Written::discard`] removes them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Written {
     /// Every file.
     pub files: Vec<File>,
@@ -34,18 +59,98 @@ pub struct File {
     pub stats: String,
 }
 
+impl Written {
+    /// Removes the objects again. What cannot be removed stays an orphan that no reader sees.
+    ///
+    /// # Errors
+    /// As the store answers; every object is tried all the same.
+    pub async fn discard(self, store: &Store, dataset: &DatasetName) -> Result<()> {
+        let paths: Vec<_> =
+            self.files.iter().filter_map(|file| ObjectPath::existing(dataset, &file.path).ok()).collect();
+        remove(store, &paths).await
+    }
+}
+
+/// Removes objects, all that can be; the first refusal is the error.
+pub(super) async fn remove(store: &Store, paths: &[ObjectPath]) -> Result<()> {
+    let locations: Vec<_> = paths.iter().map(|path| Ok(path.location())).collect();
+    let mut removed = store.objects().delete_stream(futures::stream::iter(locations).boxed());
+    let mut first = Ok(());
+    while let Some(result) = removed.next().await {
+        match result {
+            Ok(_) | Err(StoreError::NotFound { .. }) => {}
+            Err(error) if first.is_ok() => first = Err(fault::of(&error, "remove an unpublished file")),
+            Err(_) => {}
+        }
+    }
+    first
+}
+
+/// What the encoding thread is fed. A channel that closes without `End` means: the caller is gone
+/// or failed, remove everything.
+enum Feed {
+    Rows(arrow::record_batch::RecordBatch),
+    End,
+}
+
 /// Writes sealed rows as Parquet objects of the dataset's table. `progress(rows)` is told of every
-/// batch taken.
+/// batch taken. Dropping the future aborts the write and removes its objects.
 ///
 /// # Errors
-/// What the batches bring; `Temporary`, `Denied` or `Failed` as the store answers. Objects of a
-/// failed write are aborted or removed.
+/// What the batches bring; `Invalid` for a schema or a partition column that Delta cannot hold;
+/// `Data` for a partition value it cannot hold; `Temporary`, `Denied` or `Failed` as the store
+/// answers (the store passes [`Store::check_once`] first). Objects of a failed write are aborted or
+/// removed.
 pub async fn write(
-    _sealed: Sealed,
-    _store: &Store,
-    _settings: &Parquet,
-    _partition_by: &[String],
-    _progress: &(dyn Fn(u64) + Send + Sync),
+    sealed: Sealed,
+    store: &Store,
+    settings: &Parquet,
+    partition_by: &[String],
+    progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Written> {
-    todo!()
+    let place = format!("dataset {}", sealed.dataset());
+    commit::check_schema(sealed.schema()).at(|| place.clone())?;
+    let layout = Layout::new(&sealed, settings, partition_by).at(|| place.clone())?;
+    store.check_once().await?;
+    run(layout, sealed, store, progress).await.at(|| place)
+}
+
+async fn run(
+    layout: Layout,
+    sealed: Sealed,
+    store: &Store,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Written> {
+    let (feed, fed) = mpsc::channel(BATCHES_AHEAD);
+    let encoder = Encoder::new(layout, store.clone(), tokio::runtime::Handle::current());
+    let mut thread = JoinSet::new();
+    thread.spawn_blocking(move || encoder.run(fed));
+
+    let fed = feed_all(sealed, feed, progress).await;
+    let encoded = match thread.join_next().await {
+        Some(Ok(result)) => result,
+        _ => Err(Error::failed("the Parquet encoder stopped in mid-work")
+            .help("this is a defect in sealift: report it")),
+    };
+    // A fault of the source is the cause, whatever the encoder says to its feed breaking off.
+    fed.and(encoded)
+}
+
+/// Hands every batch to the encoder; its own end is no error here, the encoder will tell.
+async fn feed_all(
+    sealed: Sealed,
+    feed: mpsc::Sender<Feed>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<()> {
+    let mut batches = sealed.into_batches();
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        let rows = batch.num_rows() as u64;
+        if feed.send(Feed::Rows(batch)).await.is_err() {
+            return Ok(());
+        }
+        progress(rows);
+    }
+    let _ = feed.send(Feed::End).await;
+    Ok(())
 }

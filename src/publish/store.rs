@@ -1,17 +1,33 @@
-//! Object stores, and object paths as a type.
+//! Object stores.
 
+mod check;
+mod folder;
+mod s3;
+
+use std::fmt;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use tokio::sync::OnceCell;
 
-use crate::error::Result;
+use super::fault;
+use crate::error::{Error, Result};
 use crate::spec::{DatasetName, config};
 
 /// A store that tables are published to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     url: url::Url,
+    checked: Arc<OnceCell<()>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -19,8 +35,32 @@ impl Store {
     ///
     /// # Errors
     /// `Invalid` when a secret cannot be resolved or the settings contradict each other.
-    pub fn open(_settings: &config::Store) -> Result<Self> {
-        todo!()
+    pub fn open(settings: &config::Store) -> Result<Self> {
+        match settings {
+            config::Store::File { root } => {
+                let invalid =
+                    || Error::invalid(format!("`{}` is not a path that a store can use", root.display()));
+                let root = std::path::absolute(root).map_err(|_| invalid())?;
+                let url = url::Url::from_directory_path(&root).map_err(|()| invalid())?;
+                let objects = folder::Folder::new(root.clone()).map_err(|_| invalid())?;
+                Ok(Self::of(Arc::new(objects), url))
+            }
+            config::Store::S3(settings) => {
+                let bucket = s3::open(settings)?;
+                let url = s3::url(settings)?;
+                if settings.prefix.is_empty() {
+                    return Ok(Self::of(Arc::new(bucket), url));
+                }
+                let prefix = Path::parse(&settings.prefix)
+                    .map_err(|_| Error::invalid(format!("`{}` is not a key prefix", settings.prefix)))?;
+                Ok(Self::of(Arc::new(PrefixStore::new(bucket, prefix)), url))
+            }
+        }
+    }
+
+    /// A store over given objects.
+    pub(super) fn of(objects: Arc<dyn ObjectStore>, url: url::Url) -> Self {
+        Self { objects, url, checked: Arc::default() }
     }
 
     /// The objects below the store's prefix.
@@ -37,8 +77,8 @@ impl Store {
 
     /// Where a dataset's table lies.
     #[must_use]
-    pub fn table_path(&self, _dataset: &DatasetName) -> object_store::path::Path {
-        todo!()
+    pub fn table_path(&self, dataset: &DatasetName) -> Path {
+        Path::from_iter([dataset.namespace(), dataset.name()])
     }
 
     /// Tests what publishing relies on: objects can be written and read back, and of two
@@ -48,6 +88,14 @@ impl Store {
     /// `Temporary` unreachable; `Denied` refused credentials or read-only; `Failed` when the store
     /// ignores `If-None-Match`.
     pub async fn check(&self) -> Result<()> {
-        todo!()
+        check::run(self.objects.as_ref()).await.map_err(|error| error.at(format!("store {}", self.url)))
+    }
+
+    /// [`Store::check`], once for this store and its clones: what passed is not asked again.
+    ///
+    /// # Errors
+    /// As [`Store::check`].
+    pub async fn check_once(&self) -> Result<()> {
+        self.checked.get_or_try_init(|| self.check()).await.copied()
     }
 }

@@ -1,10 +1,25 @@
 //! A published table as it stands.
 
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
 
-use super::Store;
-use crate::error::Result;
+use arrow::datatypes::SchemaRef;
+use deltalake_core::kernel::EagerSnapshot;
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::{DeltaTable, DeltaTableError};
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::prefix::PrefixStore;
+use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
+
+use super::commit::{Outcome, origin};
+use super::path::ObjectPath;
+use super::{Store, fault as store_fault};
+use crate::error::{At as _, Error, Kind, Result};
 use crate::spec::DatasetName;
+
+/// Commits looked back over for a run.
+const COMMITS_BACK: u64 = 100;
+/// Requests in flight where many small objects are looked at.
+const REQUESTS: usize = 8;
 
 /// One version of a published table.
 #[derive(Debug)]
@@ -38,30 +53,161 @@ impl Table {
     /// # Errors
     /// `Temporary` or `Denied` as the store answers, `Failed` when the log is damaged or the
     /// version is gone.
-    pub async fn load(_store: &Store, _dataset: &DatasetName, _version: Option<u64>) -> Result<Option<Self>> {
-        todo!()
+    pub async fn load(store: &Store, dataset: &DatasetName, version: Option<u64>) -> Result<Option<Self>> {
+        let Some((_, snapshot)) = snapshot(store, dataset, version).await? else {
+            return Ok(None);
+        };
+        let partition_by = snapshot.metadata().partition_columns().to_vec();
+        let log = snapshot.try_log_data().map_err(|error| fault(&error, dataset))?;
+        let files = log
+            .iter()
+            .map(|file| {
+                let path = ObjectPath::existing(dataset, &file.path())?.relative().to_owned();
+                let mut values = file.partition_values_map();
+                Ok(LiveFile {
+                    path,
+                    bytes: u64::try_from(file.size()).unwrap_or_default(),
+                    rows: file.num_records().map(|rows| rows as u64),
+                    partition: partition_by
+                        .iter()
+                        .map(|name| (name.clone(), values.remove(name).flatten()))
+                        .collect(),
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Some(Self { version: snapshot.version(), schema: snapshot.arrow_schema(), partition_by, files }))
     }
 
     /// Every dataset in the store, sorted.
     ///
     /// # Errors
     /// As [`Table::load`].
-    pub async fn list(_store: &Store) -> Result<Vec<DatasetName>> {
-        todo!()
+    pub async fn list(store: &Store) -> Result<Vec<DatasetName>> {
+        let doing = "list the store";
+        let top = store.objects().list_with_delimiter(None).await.map_err(|e| store_fault::of(&e, doing))?;
+        let mut found = Vec::new();
+        for namespace in top.common_prefixes {
+            let below = store.objects().list_with_delimiter(Some(&namespace)).await;
+            let below = below.map_err(|error| store_fault::of(&error, doing))?;
+            found.extend(below.common_prefixes.iter().filter_map(|path| {
+                let names: Vec<_> = path.parts().map(|part| part.as_ref().to_owned()).collect();
+                DatasetName::parse(&names.join(".")).ok()
+            }));
+        }
+        let checks = found
+            .into_iter()
+            .map(|dataset| async move { Ok::<_, Error>(exists(store, &dataset).await?.then_some(dataset)) });
+        let tables: Vec<_> = futures::stream::iter(checks).buffer_unordered(REQUESTS).try_collect().await?;
+        let mut tables: Vec<_> = tables.into_iter().flatten().collect();
+        tables.sort();
+        Ok(tables)
     }
 
     /// The version in which this run published this stream (`txn` application id), if it did.
+    /// Looks back over the last 100 versions.
     ///
     /// # Errors
     /// As [`Table::load`].
     pub async fn published_by(
-        _store: &Store,
-        _dataset: &DatasetName,
-        _stream: &str,
-        _run_id: &str,
+        store: &Store,
+        dataset: &DatasetName,
+        stream: &str,
+        run_id: &str,
     ) -> Result<Option<Outcome>> {
-        todo!()
+        let Some((_, snapshot)) = snapshot(store, dataset, None).await? else {
+            return Ok(None);
+        };
+        let newest = snapshot.version();
+        let versions = (newest.saturating_sub(COMMITS_BACK)..=newest).rev();
+        let mut commits = futures::stream::iter(versions)
+            .map(|version| async move { (version, read_commit(store, dataset, version).await) })
+            .buffered(REQUESTS);
+        while let Some((version, commit)) = commits.next().await {
+            // Log clean-up removes the oldest first: before a gap there is nothing.
+            let Some(commit) = commit? else { return Ok(None) };
+            if let Some(origin) = origin(&commit)
+                && origin.run_id == run_id
+                && origin.stream == stream
+            {
+                return Ok(Some(Outcome { version, rows: origin.rows, bytes: origin.bytes }));
+            }
+        }
+        Ok(None)
     }
 }
 
-use super::Outcome;
+/// Whether the dataset's folder holds a Delta log.
+async fn exists(store: &Store, dataset: &DatasetName) -> Result<bool> {
+    let log = store.table_path(dataset).join("_delta_log");
+    match store.objects().list(Some(&log)).next().await {
+        None | Some(Err(StoreError::NotFound { .. })) => Ok(false),
+        Some(Ok(_)) => Ok(true),
+        Some(Err(error)) => Err(store_fault::of(&error, &format!("list the log of {dataset}"))),
+    }
+}
+
+async fn read_commit(store: &Store, dataset: &DatasetName, version: u64) -> Result<Option<bytes::Bytes>> {
+    let path = ObjectPath::commit(dataset, version);
+    let read = async { store.objects().get(&path.location()).await?.bytes().await };
+    match read.await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(store_fault::of(&error, &format!("read {path}"))),
+    }
+}
+
+/// The Delta log of a dataset. Its location is only a name inside the reader: `file:` makes it sort
+/// what it lists, which a local folder does not do by itself.
+fn log_of(store: &Store, dataset: &DatasetName) -> Result<LogStoreRef> {
+    let table = store.table_path(dataset);
+    let location = url::Url::parse(&format!("file:///{table}/"))
+        .map_err(|_| Error::failed(format!("{dataset} has no location in the store")))?;
+    let below = Arc::new(PrefixStore::new(Arc::clone(store.objects()), table));
+    Ok(default_logstore(below, Arc::clone(store.objects()), &location, &StorageConfig::default()))
+}
+
+/// A version's snapshot and its log; `None` when there is no table.
+pub(super) async fn snapshot(
+    store: &Store,
+    dataset: &DatasetName,
+    version: Option<u64>,
+) -> Result<Option<(LogStoreRef, EagerSnapshot)>> {
+    if !exists(store, dataset).await? {
+        return Ok(None);
+    }
+    let log = log_of(store, dataset)?;
+    let error = match EagerSnapshot::try_new(log.as_ref(), version).await {
+        Ok(snapshot) => return Ok(Some((log, snapshot))),
+        Err(error) => fault(&error, dataset),
+    };
+    match version {
+        Some(version) if error.kind() == Kind::Failed => {
+            Err(Error::failed(format!("version {version} of {dataset} cannot be read"))
+                .help("it may never have been, or its files may be cleaned up: try without a version"))
+        }
+        _ => Err(error),
+    }
+}
+
+/// Writes the checkpoint of a version.
+pub(super) async fn write_checkpoint(store: &Store, dataset: &DatasetName, version: u64) -> Result<()> {
+    let mut table = DeltaTable::new(log_of(store, dataset)?);
+    let done = async {
+        table.load_version(version).await?;
+        deltalake_core::checkpoints::create_checkpoint(&table, None).await
+    };
+    done.await.map_err(|error| fault(&error, dataset)).at(|| format!("checkpoint of version {version}"))
+}
+
+/// What the Delta reader reports, in our own words: the store's fault if it is one, or else damage.
+pub(super) fn fault(error: &DeltaTableError, dataset: &DatasetName) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(this) = cause {
+        if let Some(answer) = this.downcast_ref::<StoreError>() {
+            return store_fault::of(answer, &format!("read the log of {dataset}"));
+        }
+        cause = this.source();
+    }
+    Error::failed(format!("the Delta log of {dataset} cannot be read: it is damaged, or of a newer kind"))
+        .help("look at its `_delta_log` folder with another Delta reader")
+}

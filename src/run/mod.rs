@@ -1,1 +1,188 @@
-//! run.
+//! One run of a pipeline: the whole story on one page.
+
+pub mod engine;
+pub mod ledger;
+pub mod plan;
+pub mod progress;
+mod record;
+mod resume;
+
+use std::time::Instant;
+
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+pub use engine::Engine;
+pub use ledger::{Ledger, RunId};
+pub use plan::StreamPlan;
+pub use progress::Progress;
+
+use crate::Batches;
+use crate::error::{At, Error, Kind, Result};
+use crate::protect::{self, Sealed};
+use crate::publish::{self, Outcome, Provenance, Store};
+use crate::source::{self, Snapshot};
+use crate::spec::{Pipeline, StreamName};
+
+/// What is asked of one run.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The run, queued in the ledger.
+    pub run_id: RunId,
+    /// The pipeline.
+    pub pipeline: &'a Pipeline,
+    /// The one stream to run; all of them without.
+    pub only: Option<&'a StreamName>,
+    /// Stops the run; what is published already stays published.
+    pub cancel: &'a CancellationToken,
+}
+
+/// A version that a run published.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The stream.
+    pub stream: StreamName,
+    /// The dataset.
+    pub dataset: crate::spec::DatasetName,
+    /// What is visible now.
+    pub outcome: Outcome,
+    /// What happened to each leaf column.
+    pub decisions: Vec<protect::Decision>,
+    /// Seconds from the first row asked for to the commit.
+    pub seconds: f64,
+    /// Published by an earlier run of the pipeline that ended before its last stream; this run
+    /// left it alone so that no row is appended twice.
+    pub earlier: bool,
+}
+
+/// Runs a pipeline: every stream is read at one instant, planned before any row moves, sealed, and
+/// made visible by one commit.
+///
+/// # Errors
+/// That of the first stream that fails. Streams published before it stay; nothing of the failed
+/// one is visible.
+pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) -> Result<Vec<Published>> {
+    let (store, connection) = engine.places(job.pipeline)?;
+    engine.check_store(job.pipeline, &store).await?;
+    let mut snapshot = source::open(connection)?.snapshot().await?;
+    let plans = plan::every(engine, job.pipeline, job.only, &mut *snapshot).await?;
+    let earlier = resume::unfinished(engine, job).await?;
+
+    let mut published = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let stream = plan.relation.stream.clone();
+        let done = match resume::published(&earlier, &store, &plan, job).await? {
+            Some(done) => done,
+            None => publish(engine, job, &mut *snapshot, &store, &plan, progress)
+                .await
+                .at(|| format!("stream {stream}"))
+                .at(|| format!("pipeline {}", job.pipeline.name))?,
+        };
+        engine.ledger.stream_published(&job.run_id, &ledger::StreamOutcome::from(&done)).await?;
+        progress.published(&done);
+        published.push(done);
+    }
+    Ok(published)
+}
+
+impl From<&Published> for ledger::StreamOutcome {
+    fn from(published: &Published) -> Self {
+        Self {
+            stream: published.stream.to_string(),
+            dataset: published.dataset.to_string(),
+            version: Some(published.outcome.version),
+            rows: published.outcome.rows,
+            bytes: published.outcome.bytes,
+            seconds: published.seconds,
+            state: ledger::StreamState::Published,
+        }
+    }
+}
+
+/// Source -> transform -> seal -> Parquet objects -> commit, for one stream.
+async fn publish(
+    engine: &Engine,
+    job: &Job<'_>,
+    snapshot: &mut dyn Snapshot,
+    store: &Store,
+    plan: &StreamPlan,
+    progress: &dyn Progress,
+) -> Result<Published> {
+    let started = Instant::now();
+    let counter = progress.started(plan);
+
+    let rows = snapshot.read(&plan.relation, &plan.reads).await?;
+    let rows = until_cancelled(rows, job.cancel.clone(), counter);
+    let rows = plan.transform.apply(rows).await?;
+    let sealed = Sealed::seal(&plan.protection, rows, &engine.keyring).await?;
+
+    let schema = sealed.schema().clone();
+    let open: Vec<String> = sealed.open().iter().cloned().collect();
+    let written = publish::write(sealed, store, &plan.parquet, &plan.partition_by, &|_| {}).await?;
+    let provenance = provenance(engine, job, snapshot.id(), plan);
+    let outcome = publish::commit::commit(
+        store,
+        &plan.dataset,
+        &schema,
+        &open,
+        &plan.partition_by,
+        written,
+        plan.mode,
+        &provenance,
+    )
+    .await?;
+
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Published {
+        stream: plan.relation.stream.clone(),
+        dataset: plan.dataset.clone(),
+        outcome,
+        decisions: plan.protection.decisions().to_vec(),
+        seconds,
+        earlier: false,
+    })
+}
+
+/// The rows, counted, ending with an error as soon as the run is cancelled: the writer then
+/// removes what it has written, as after any other fault.
+fn until_cancelled(rows: Batches, cancel: CancellationToken, counter: progress::Counter) -> Batches {
+    let stopped = Error::new(Kind::Cancelled(15), "the run was cancelled");
+    futures::stream::unfold(Some(rows), move |rows| {
+        let (cancel, counter, stopped) = (cancel.clone(), counter.clone(), stopped.clone());
+        async move {
+            let mut rows = rows?;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Some((Err(stopped), None)),
+                batch = rows.next() => {
+                    let batch = batch?;
+                    if let Ok(batch) = &batch {
+                        counter(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
+                    }
+                    Some((batch, Some(rows)))
+                }
+            }
+        }
+    })
+    .boxed()
+}
+
+/// What travels in the commit.
+fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &StreamPlan) -> Provenance {
+    let columns = plan.protection.decisions().iter().map(|decision| {
+        (
+            decision.path.clone(),
+            decision.action.word().to_owned(),
+            decision.tag.as_ref().map(ToString::to_string),
+        )
+    });
+    Provenance {
+        run_id: job.run_id.to_string(),
+        stream: resume::application(job.pipeline, &plan.relation.stream),
+        spec_digest: job.pipeline.digest.clone(),
+        policy: engine.policy.name.clone(),
+        policy_digest: engine.policy.digest.clone(),
+        snapshot,
+        columns: columns.collect(),
+    }
+}

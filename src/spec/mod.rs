@@ -3,16 +3,33 @@
 //! Three documents: [`Config`], [`Policy`], [`Pipeline`] (YAML, `apiVersion: sealift/v1`).
 //! Loading reports every problem at once, each with file, line, column and remedy. The raw mirrors
 //! of the documents stay private here; whatever leaves this module is valid.
+//!
+//! A document goes `Text` -> `tree` (nodes that know their place) -> `raw` (serde mirrors, read by
+//! `decode`, which goes on after an error) -> `resolve` (the types here). What is wrong on the way
+//! gathers in `Faults` and leaves as [`Problems`].
 
 pub mod action;
 pub mod config;
 pub mod name;
 pub mod pipeline;
 pub mod policy;
+pub mod schema;
 pub mod verdict;
+
+mod decode;
+mod faults;
+mod hidden;
+mod load;
+mod problem;
+mod raw;
+mod resolve;
+mod text;
+mod tree;
 
 pub use action::Action;
 pub use config::Config;
+pub use load::{Document, check_all, check_files, load_all};
 pub use name::{ConnectionName, DatasetName, PipelineName, StoreName, StreamName, Tag};
 pub use pipeline::{Pipeline, Stream};
 pub use policy::Policy;
+pub use problem::{Problem, Problems};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::faults::quoted;
 use crate::error::{Error, Result};
 
 /// Declares a newtype over text with the rules of `valid`.
@@ -21,7 +22,7 @@ macro_rules! name {
                 if valid(text) {
                     Ok(Self(text.to_owned()))
                 } else {
-                    Err(Error::invalid(format!("`{text}` is not a valid {}", $what)).help($rule))
+                    Err(Error::invalid(format!("{} is not a valid {}", quoted(text), $what)).help($rule))
                 }
             }
 
@@ -41,7 +42,7 @@ macro_rules! name {
 }
 
 /// 1 to 63 of `a-z 0-9 _ -`, starting with a letter or digit.
-fn is_slug(text: &str) -> bool {
+pub(crate) fn is_slug(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
         && !text.starts_with(['-', '_'])
@@ -92,7 +93,7 @@ impl DatasetName {
             Some((namespace, name)) if is_slug(namespace) && is_slug(name) => {
                 Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
             }
-            _ => Err(Error::invalid(format!("`{text}` is not a valid dataset name"))
+            _ => Err(Error::invalid(format!("{} is not a valid dataset name", quoted(text)))
                 .help("write namespace.name, each 1 to 63 of a-z, 0-9, _ and -")),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Action, ConnectionName, DatasetName, PipelineName, StoreName, StreamName, Tag};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A valid pipeline document.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ pub struct FileSet {
     pub path: String,
     /// How the files are read.
     pub format: Format,
-    /// Declared columns in order (name, type as [`super::config`] documents); `None` infers the
+    /// Declared columns in order (name and type); `None` infers the
     /// types from the whole of every file.
     pub schema: Option<Vec<(String, ColumnType)>>,
 }
@@ -119,6 +119,12 @@ pub struct Csv {
     pub quote: u8,
     /// The unquoted text that stands for NULL (default: the empty field).
     pub null: String,
+}
+
+impl Default for Csv {
+    fn default() -> Self {
+        Self { header: true, delimiter: b',', quote: b'"', null: String::new() }
+    }
 }
 
 /// A declared column type of a text file.
@@ -163,9 +169,43 @@ impl DatasetTemplate {
     ///
     /// # Errors
     /// `Invalid` when the result is not a dataset name.
-    pub fn expand(&self, _schema: Option<&str>, _table: &str, _stream: &StreamName) -> Result<DatasetName> {
-        todo!()
+    pub fn expand(&self, schema: Option<&str>, table: &str, stream: &StreamName) -> Result<DatasetName> {
+        if schema.is_none() && self.0.contains("{schema}") {
+            return Err(Error::invalid(format!("`{stream}` has no schema to fill {{schema}} with"))
+                .help("use {table} or {stream} in `dataset`"));
+        }
+        let mut expanded = String::new();
+        let mut rest = self.0.as_str();
+        while let Some((before, (placeholder, after))) =
+            rest.split_once('{').and_then(|(before, r)| Some((before, r.split_once('}')?)))
+        {
+            expanded.push_str(before);
+            expanded.push_str(&as_slug(match placeholder {
+                "schema" => schema.unwrap_or_default(),
+                "table" => table,
+                _ => stream.as_str(),
+            }));
+            rest = after;
+        }
+        expanded.push_str(rest);
+        DatasetName::parse(&expanded).map_err(|error| {
+            error.at(format!("stream {stream}")).help("give the stream a `dataset:` of its own")
+        })
     }
+
+    /// The template as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Text as a part of a dataset name.
+fn as_slug(text: &str) -> String {
+    text.chars()
+        .flat_map(char::to_lowercase)
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+        .collect()
 }
 
 /// What is declared of columns. A name may be an output column of the stream or a column of the
@@ -226,4 +266,41 @@ pub struct Schedule {
     pub cron: String,
     /// IANA time zone the expression is read in, default UTC.
     pub timezone: chrono_tz::Tz,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    fn expand(template: &str, schema: Option<&str>, table: &str, stream: &str) -> Result<String> {
+        DatasetTemplate(template.to_owned())
+            .expand(schema, table, &StreamName::parse(stream).unwrap())
+            .map(|name| name.to_string())
+    }
+
+    #[test]
+    fn placeholders_are_filled_and_made_to_fit() {
+        assert_eq!(
+            expand("crm.{table}", Some("public"), "Order Lines", "public.Order Lines").unwrap(),
+            "crm.order_lines"
+        );
+        assert_eq!(
+            expand("{schema}.{stream}_v2", Some("public"), "a", "public.a").unwrap(),
+            "public.public_a_v2"
+        );
+    }
+
+    #[test]
+    fn a_placeholder_in_a_name_is_not_filled_again() {
+        assert_eq!(expand("crm.{table}", Some("s"), "{stream}x", "s.t").unwrap_err().kind(), Kind::Invalid);
+        assert_eq!(expand("crm.t{table}", Some("s"), "{stream}", "s.t").unwrap(), "crm.t_stream_");
+    }
+
+    #[test]
+    fn a_result_that_is_no_name_is_refused() {
+        assert!(expand("crm.{table}", None, "_tmp", "_tmp").is_err());
+        assert!(expand("crm.{table}", None, &"x".repeat(64), "x").is_err());
+        assert!(expand("{schema}.{table}", None, "t", "t").is_err());
+    }
 }

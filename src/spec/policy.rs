@@ -35,8 +35,30 @@ pub struct TagGlob(pub(super) String);
 impl TagGlob {
     /// Whether the tag matches.
     #[must_use]
-    pub fn matches(&self, _tag: &Tag) -> bool {
-        todo!()
+    pub fn matches(&self, tag: &Tag) -> bool {
+        let (glob, text) = (self.0.as_bytes(), tag.as_str().as_bytes());
+        // On a mismatch, the last star seen takes one more character.
+        let (mut g, mut t, mut star) = (0, 0, None);
+        while t < text.len() {
+            if glob.get(g) == Some(&b'*') {
+                star = Some((g + 1, t));
+                g += 1;
+            } else if glob.get(g) == Some(&text[t]) {
+                (g, t) = (g + 1, t + 1);
+            } else if let Some((after, from)) = star {
+                star = Some((after, from + 1));
+                (g, t) = (after, from + 1);
+            } else {
+                return false;
+            }
+        }
+        glob[g..].iter().all(|byte| *byte == b'*')
+    }
+
+    /// A glob without checks.
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The glob as written.
@@ -58,9 +80,68 @@ pub enum Unmatched {
 }
 
 impl Policy {
-    /// The strictest rule that matches `tag`, with its index in document order.
+    /// The strictest rule that matches `tag`, with its index in document order. Of rules that are
+    /// equally strict the first counts.
     #[must_use]
-    pub fn rule_for(&self, _tag: &Tag) -> Option<(usize, &Rule)> {
-        todo!()
+    pub fn rule_for(&self, tag: &Tag) -> Option<(usize, &Rule)> {
+        let matching =
+            self.rules.iter().enumerate().filter(|(_, rule)| rule.tags.iter().any(|g| g.matches(tag)));
+        // `max_by_key` keeps the last of equals, so the order is turned round.
+        matching.rev().max_by_key(|(_, rule)| rule.action.strength())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rule(globs: &[&str], action: Action) -> Rule {
+        Rule { tags: globs.iter().map(|glob| TagGlob((*glob).to_owned())).collect(), action }
+    }
+
+    fn matches(glob: &str, tag: &str) -> bool {
+        TagGlob(glob.to_owned()).matches(&Tag::parse(tag).unwrap())
+    }
+
+    #[test]
+    fn a_star_matches_dots_too() {
+        assert!(matches("pii.*", "pii.us.ssn"));
+        assert!(matches("*", "public"));
+        assert!(matches("*.email", "pii.work.email"));
+        assert!(matches("pii.*.email*", "pii.a.email.b"));
+        assert!(matches("public", "public"));
+        assert!(!matches("pii.*", "pii"));
+        assert!(!matches("pii", "pii.email"));
+        assert!(!matches("*.email", "pii.emails"));
+    }
+
+    #[test]
+    fn the_strictest_rule_wins_and_the_first_of_equals() {
+        let policy = Policy {
+            name: "p".to_owned(),
+            unmatched: Unmatched::Refuse,
+            rules: vec![
+                rule(&["*"], Action::Allow),
+                rule(&["pii.*"], Action::Encrypt),
+                rule(&["pii.us.*", "public"], Action::Encrypt),
+                rule(&["pii.us.ssn"], Action::Mask(super::super::action::Mask::default())),
+            ],
+            digest: String::new(),
+            path: PathBuf::new(),
+        };
+        let index = |tag: &str| policy.rule_for(&Tag::parse(tag).unwrap()).map(|(index, _)| index);
+        assert_eq!(index("pii.us.ssn"), Some(1));
+        assert_eq!(index("public"), Some(2));
+        assert_eq!(index("internal"), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn globs_agree_with_globset(glob in "[ab.*]{1,8}", tag in "[ab]{1,3}(\\.[ab]{1,3}){0,2}") {
+            let expected = globset::GlobBuilder::new(&glob).literal_separator(false).build().unwrap();
+            prop_assert_eq!(matches(&glob, &tag), expected.compile_matcher().is_match(&tag));
+        }
     }
 }

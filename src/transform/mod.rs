@@ -1,1 +1,98 @@
 //! The stream's SQL over `source`, and which source columns each output column comes from.
+//!
+//! A [`Transform`] is planned once against the source's schema and then applied to its rows.
+//! Nothing but the one table `source` can be reached: no files, no other tables, no statements
+//! that change anything. Nothing is spilled to disk, where it would lie unsealed; a query that
+//! needs more memory than allowed fails instead.
+
+mod fault;
+mod lineage;
+mod normal;
+mod session;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::Batches;
+use crate::error::{Error, Result};
+use crate::spec::verdict::Origin;
+
+/// How a stream's rows become its output: the columns as they are, or the spec's SQL.
+#[derive(Clone, Debug)]
+pub struct Transform {
+    sql: Option<String>,
+    source: SchemaRef,
+    output: SchemaRef,
+    origins: Vec<Origin>,
+    reads: Vec<usize>,
+    memory_limit_bytes: usize,
+}
+
+impl Transform {
+    /// Plans `sql` (or, without any, the columns as they are) over rows of schema `source`.
+    ///
+    /// # Errors
+    /// `Invalid` when the text is not one query, names what is not there, or reads `source` more
+    /// than once (rows are streamed, so they pass only once); `Held` when an output column has a
+    /// type that a published table cannot hold exactly, naming the cast to write.
+    pub async fn plan(sql: Option<&str>, source: SchemaRef, memory_limit_bytes: u64) -> Result<Self> {
+        let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
+        let (planned, origins, reads) = match sql {
+            Some(sql) => {
+                let plan = session::plan(sql, &source, memory_limit_bytes).await?;
+                (plan.logical.schema().inner().clone(), lineage::origins(&plan.logical), plan.reads)
+            }
+            None => (source.clone(), lineage::identity(&source), (0..source.fields().len()).collect()),
+        };
+        let output = normal::schema(&planned)?;
+        distinct_names(&output)?;
+        Ok(Self { sql: sql.map(str::to_owned), source, output, origins, reads, memory_limit_bytes })
+    }
+
+    /// Schema of the output: column order as the SQL gives it, types that a Delta table can hold.
+    #[must_use]
+    pub fn output(&self) -> &SchemaRef {
+        &self.output
+    }
+
+    /// Which source columns each output column comes from, in output order.
+    #[must_use]
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// Indices of the source columns that the rows must bring, ascending; the others are never
+    /// looked at and need not be read.
+    #[must_use]
+    pub fn reads(&self) -> &[usize] {
+        &self.reads
+    }
+
+    /// Runs the transform over `batches`; row order is the SQL's.
+    ///
+    /// # Errors
+    /// `Invalid` when the rows' schema is not the planned one. Faults in mid-stream arrive as
+    /// items: `Data` when a value does not fit an expression, `Failed` when the memory limit is
+    /// reached, and whatever the source reports.
+    pub async fn apply(&self, batches: Batches) -> Result<Batches> {
+        let rows = match &self.sql {
+            Some(sql) => session::run(sql, &self.source, batches, self.memory_limit_bytes).await?,
+            None => batches,
+        };
+        Ok(normal::batches(rows, self.output.clone()))
+    }
+}
+
+/// Delta compares column names without regard to case, so two that differ only there collide.
+fn distinct_names(schema: &SchemaRef) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    for field in schema.fields() {
+        if !seen.insert(field.name().to_lowercase()) {
+            return Err(Error::invalid(format!("the output has two columns named `{}`", field.name()))
+                .help("give one of them another name with AS; names are compared without regard to case"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

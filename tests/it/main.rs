@@ -15,11 +15,16 @@
 )]
 
 mod canary;
+mod conformance;
 mod daemon;
 mod exit_codes;
 mod house;
 mod interop;
 mod kill;
 mod needles;
+mod query;
+mod serve;
 mod servers;
+mod source_files;
+mod source_postgres;
 mod tidy;

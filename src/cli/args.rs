@@ -1,0 +1,198 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Moves on-premises tables and files to Delta tables on object storage, sealed column by column.
+#[derive(Debug, Parser)]
+#[command(name = "sealift", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Args {
+    /// The configuration document
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SEALIFT_CONFIG",
+        default_value = "config/sealift.yaml"
+    )]
+    pub(super) config: PathBuf,
+    /// Answer for programs: the last line of stdout is one JSON object
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Log more to stderr (-v info, -vv debug)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// How log lines are written
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", env = "SEALIFT_LOG_FORMAT")]
+    pub(super) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 done · 1 failed, do not retry unchanged · 2 usage · 65 the data broke its contract
+  69 daemon unreachable · 75 temporary, retry later · 76 held by policy or approval
+  77 not authorised · 78 a document or the configuration is invalid · 130/143 cancelled";
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check documents offline: every mistake, with file, line, column and remedy
+    Validate(Validate),
+    /// Show what a run would do to each column; reads no rows, writes nothing
+    Plan(OfPipeline),
+    /// Run a pipeline here and now
+    Sync(OfPipeline),
+    /// Query published datasets with SQL, as namespace.name
+    Query(Query),
+    /// List runs, or show one
+    Runs(Runs),
+    /// List published datasets, or show the columns of one
+    Datasets(Datasets),
+    /// List the keys of datasets, or release those of one to a reader
+    Keys(Keys),
+    /// Run the daemon: REST API and schedules
+    Serve,
+    /// Make tokens for the daemon's API
+    Token(Token),
+    /// Test documents, ledger, keys, stores and connections
+    Doctor,
+    /// Print the JSON Schema of a document, for editors
+    Schema(Schema),
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Validate {
+    /// Documents to check; without any, everything the configuration names
+    pub(super) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct OfPipeline {
+    /// The pipeline's name
+    pub(super) pipeline: String,
+    /// Only this stream
+    #[arg(long)]
+    pub(super) stream: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Query {
+    /// One SELECT; datasets are namespace.name
+    pub(super) sql: String,
+    /// How rows are printed
+    #[arg(long, default_value = "table")]
+    pub(super) format: Format,
+    /// Read this version of every dataset instead of the newest
+    #[arg(long, value_name = "VERSION")]
+    pub(super) as_of: Option<u64>,
+}
+
+/// How rows are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people; the first 1,000 rows
+    Table,
+    /// RFC 4180, with a header
+    Csv,
+    /// One array of row objects
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Runs {
+    /// Show this run
+    pub(super) run_id: Option<String>,
+    /// Only runs of this pipeline
+    #[arg(long, conflicts_with = "run_id")]
+    pub(super) pipeline: Option<String>,
+    /// At most this many, newest first
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) limit: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Datasets {
+    /// Show the columns of this dataset (namespace.name)
+    pub(super) dataset: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    pub(super) verb: KeysVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysVerb {
+    /// List key ids; no key is shown
+    List {
+        /// Only keys of this dataset
+        dataset: Option<String>,
+    },
+    /// Print the keys that read a dataset's encrypted columns; recorded in the audit trail
+    Release {
+        /// The dataset (namespace.name)
+        dataset: String,
+        /// Only the key of this column (and the footer's)
+        #[arg(long)]
+        column: Option<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Token {
+    #[command(subcommand)]
+    pub(super) verb: TokenVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenVerb {
+    /// Make a token; it is shown once and kept only as a hash
+    Create {
+        /// Who or what it is for
+        name: String,
+        /// engineer, scheduler, modeler, infosec, auditor or admin
+        #[arg(long)]
+        role: String,
+        /// How long it is good for, such as 90d; without it until it is revoked
+        #[arg(long, value_name = "DURATION")]
+        expires_in: Option<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Schema {
+    /// Which document
+    pub(super) document: Document,
+}
+
+/// The documents people write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Document {
+    /// One connection, many streams
+    Pipeline,
+    /// Which tag asks for which action
+    Policy,
+    /// Where things are
+    Config,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Completions {
+    /// The shell
+    pub(super) shell: clap_complete::Shell,
+}

@@ -1,0 +1,91 @@
+//! `sealift keys`: key ids, and keys for a reader.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::args::{Keys, KeysVerb};
+use super::{Context, Done, show};
+use crate::error::{Error, Kind, Result};
+use crate::govern::audit;
+use crate::keys::{Keyring, Purpose};
+use crate::run::Ledger;
+use crate::spec::{Config, DatasetName};
+
+pub(super) async fn run(context: &Context, args: &Keys) -> Done {
+    let config = Config::load(&context.config)?;
+    let keyring = Keyring::open(&config.keys, &|notice| eprintln!("{notice}")).await?;
+    match &args.verb {
+        KeysVerb::List { dataset } => {
+            let dataset = dataset.as_deref().map(DatasetName::parse).transpose()?;
+            list(context, &keyring, dataset.as_ref()).await
+        }
+        KeysVerb::Release { dataset, column } => {
+            let ledger = Ledger::open(&config.metadata).await?;
+            release(context, &keyring, &ledger, &DatasetName::parse(dataset)?, column.as_deref()).await
+        }
+    }
+}
+
+async fn list(context: &Context, keyring: &Keyring, dataset: Option<&DatasetName>) -> Done {
+    let ids = keyring.list(dataset).await?;
+    if context.json {
+        show::json(&json!({ "keys": ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>() }));
+    } else {
+        ids.iter().for_each(|id| println!("{id}"));
+    }
+    Ok(())
+}
+
+/// Prints keys in the wire form that every client reads. The trail is written first: a release
+/// that cannot be recorded does not happen.
+async fn release(
+    context: &Context,
+    keyring: &Keyring,
+    ledger: &Ledger,
+    dataset: &DatasetName,
+    column: Option<&str>,
+) -> Done {
+    let ids = chosen(keyring, dataset, column).await?;
+    audit::record(ledger, &audit::operator(), audit::Action::KeyRelease, &ids.join(" ")).await?;
+    let mut keys = Vec::with_capacity(ids.len());
+    for id in &ids {
+        let key = keyring.by_id(id).await?;
+        let text = Zeroizing::new(BASE64_STANDARD.encode(key.secret().expose()));
+        if context.json {
+            keys.push(json!({ "id": id, "key_base64": *text }));
+        } else {
+            println!("{id} {}", *text);
+        }
+    }
+    if context.json {
+        show::json(&json!({ "keys": Value::Array(keys) }));
+    }
+    Ok(())
+}
+
+/// Every version of the keys that read the dataset, or one column of it.
+async fn chosen(keyring: &Keyring, dataset: &DatasetName, column: Option<&str>) -> Result<Vec<String>> {
+    let mut ids = keyring.list(Some(dataset)).await?;
+    if let Some(column) = column {
+        let of = |purpose: Purpose| format!("{}@", purpose.base_id());
+        let wanted = [
+            of(Purpose::Column { dataset: dataset.clone(), column: column.to_owned() }),
+            of(Purpose::Footer(dataset.clone())),
+        ];
+        if !ids.iter().any(|id| id.starts_with(&wanted[0])) {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("dataset {dataset} has no encrypted column `{column}`"),
+            )
+            .help(format!("`sealift keys list {dataset}` lists its keys")));
+        }
+        ids.retain(|id| wanted.iter().any(|prefix| id.starts_with(prefix)));
+    }
+    if ids.is_empty() {
+        return Err(Error::new(Kind::Usage, format!("dataset {dataset} has no keys"))
+            .help("`sealift datasets` lists the datasets"));
+    }
+    Ok(ids)
+}

@@ -1,0 +1,104 @@
+//! What is set once for the whole process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::args::LogFormat;
+use crate::error::{Error, Kind, Result};
+
+/// A core dump would hold keys and rows in plaintext.
+pub(super) fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+/// A panic's message may quote what it failed on; only the place is told.
+pub(super) fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        eprintln!("internal error at {place}; please report it");
+    }));
+}
+
+/// Log lines on stderr: warnings by default, more with `-v`, or as `SEALIFT_LOG` says.
+///
+/// Only Sealift's own lines: a library's debug line may hold a row or a key.
+pub(super) fn start_tracing(verbose: u8, format: LogFormat) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let level = std::env::var("SEALIFT_LOG").unwrap_or_else(|_| level.to_owned());
+    let level: tracing::level_filters::LevelFilter =
+        level.parse().unwrap_or(tracing::level_filters::LevelFilter::WARN);
+    let filter = EnvFilter::new(format!("off,sealift={level}"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.with_ansi(super::show::colour(&std::io::stderr())).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// The runtime of the process. TLS gets its one provider here.
+///
+/// # Errors
+/// `Failed` when the system gives no threads.
+pub(super) fn runtime() -> Result<Runtime> {
+    // A second call finds the first provider in place, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::failed(format!("the runtime could not be started: {}", e.kind())))
+}
+
+/// How a person stops what is under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    /// Cancelled by the first SIGINT or SIGTERM.
+    pub(super) token: CancellationToken,
+    signal: Arc<AtomicU8>,
+}
+
+impl Stop {
+    /// Listens for SIGINT and SIGTERM; a second one ends the process at once.
+    pub(super) fn on_signals() -> Self {
+        let stop = Self::default();
+        tokio::spawn(stop.clone().listen());
+        stop
+    }
+
+    async fn listen(self) {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        loop {
+            let number = tokio::select! {
+                _ = int.recv() => 2,
+                _ = term.recv() => 15,
+            };
+            if self.token.is_cancelled() {
+                std::process::exit(128 + i32::from(number));
+            }
+            eprintln!("stopping: what is being written is removed (again to stop at once)");
+            self.signal.store(number, Ordering::Relaxed);
+            self.token.cancel();
+        }
+    }
+
+    /// The same error; a cancellation is told with the signal that asked for it.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match (error.kind(), self.signal.load(Ordering::Relaxed)) {
+            (Kind::Cancelled(_), number @ 1..) => Error::new(Kind::Cancelled(number), "stopped on request")
+                .help("run the same command again: nothing is lost or doubled"),
+            _ => error,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! `sealift schema`: for editors.
+
+use super::args::{Document, Schema};
+use super::{Done, show};
+
+pub(super) fn run(args: &Schema) -> Done {
+    let schema = match args.document {
+        Document::Pipeline => crate::spec::schema::pipeline(),
+        Document::Policy => crate::spec::schema::policy(),
+        Document::Config => crate::spec::schema::config(),
+    };
+    show::json_pretty(&schema);
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! `sealift sync`: runs a pipeline here and now.
+
+use serde_json::{Value, json};
+
+use super::args::OfPipeline;
+use super::process::Stop;
+use super::progress::Bars;
+use super::{Context, Done, Failure, show};
+use crate::error::{Error, Result};
+use crate::protect::Decision;
+use crate::run::ledger::Trigger;
+use crate::run::{self, Engine, Job, Published};
+use crate::spec::{Pipeline, StreamName};
+
+pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
+    let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
+    let pipeline = engine.pipeline(&args.pipeline)?;
+    let only = args.stream.as_deref().map(StreamName::parse).transpose()?;
+    let stop = Stop::on_signals();
+
+    let lease = engine.lease(&pipeline.name)?;
+    engine.ledger.bury(&pipeline.name, &lease).await?;
+    let run_id = engine.ledger.queue(&pipeline.name, &pipeline.digest, Trigger::Cli).await?;
+    engine.ledger.start(&run_id).await?;
+    let job = Job { run_id, pipeline, only: only.as_ref(), cancel: &stop.token };
+    let bars = Bars::new(context.json);
+    let done = run::execute(&engine, &job, &bars).await.map_err(|error| stop.explain(error));
+    let concluded = done.as_ref().map(|_| ()).map_err(Clone::clone);
+    engine.ledger.conclude(&run_id, &concluded).await?;
+    drop(lease);
+
+    match done {
+        Ok(published) => {
+            finish(context, pipeline, &job, &published);
+            Ok(())
+        }
+        Err(error) => Err(failure(&engine, &job, error).await?),
+    }
+}
+
+fn finish(context: &Context, pipeline: &Pipeline, job: &Job<'_>, published: &[Published]) {
+    if context.json {
+        let streams: Vec<Value> = published.iter().map(stream_json).collect();
+        show::json(&json!({
+            "run_id": job.run_id.to_string(), "pipeline": pipeline.name.as_str(), "outcome": "done", "streams": streams,
+        }));
+    } else {
+        print(published);
+    }
+}
+
+/// What a failed run had published all the same.
+async fn failure(engine: &Engine, job: &Job<'_>, error: Error) -> Result<Failure> {
+    let streams = engine.ledger.run(&job.run_id).await?.map(|run| run.streams).unwrap_or_default();
+    let streams: Vec<Value> = streams
+        .iter()
+        .map(|stream| {
+            json!({
+                "stream": stream.stream, "dataset": stream.dataset, "version": stream.version,
+                "rows": stream.rows, "bytes": stream.bytes, "seconds": stream.seconds,
+            })
+        })
+        .collect();
+    let summary = json!({
+        "run_id": job.run_id.to_string(), "pipeline": job.pipeline.name.as_str(), "streams": streams,
+    });
+    Ok(Failure { error, summary })
+}
+
+fn stream_json(published: &Published) -> Value {
+    json!({
+        "stream": published.stream.as_str(), "dataset": published.dataset.to_string(),
+        "version": published.outcome.version, "rows": published.outcome.rows,
+        "bytes": published.outcome.bytes, "seconds": published.seconds,
+    })
+}
+
+fn print(published: &[Published]) {
+    for done in published {
+        println!("{}", done.dataset);
+        let mut table = show::table(&["column", "became", "tag", "because"], &[]);
+        for decision in &done.decisions {
+            table.add_row([
+                decision.path.clone(),
+                became(decision),
+                decision.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
+                decision.because.clone(),
+            ]);
+        }
+        println!("{table}\n");
+    }
+    let mut table = show::table(
+        &["stream", "dataset", "version", "rows", "bytes", "seconds", "rows/s"],
+        &[2, 3, 4, 5, 6],
+    );
+    for done in published {
+        table.add_row([
+            done.stream.to_string(),
+            done.dataset.to_string(),
+            if done.earlier {
+                format!("{} (earlier run)", done.outcome.version)
+            } else {
+                done.outcome.version.to_string()
+            },
+            show::count(done.outcome.rows),
+            show::bytes(done.outcome.bytes),
+            format!("{:.2}", done.seconds),
+            rate(done),
+        ]);
+    }
+    println!("{table}");
+    if let Some(first) = published.first() {
+        println!("\nNext: {} query 'SELECT * FROM {} LIMIT 5'", show::command(), first.dataset);
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for people"
+)]
+fn rate(done: &Published) -> String {
+    if done.seconds > 0.0 {
+        show::count((done.outcome.rows as f64 / done.seconds) as u64)
+    } else {
+        String::new()
+    }
+}
+
+fn became(decision: &Decision) -> String {
+    use crate::spec::Action;
+    match &decision.action {
+        Action::Allow => "open",
+        Action::Mask(_) => "masked",
+        Action::Encrypt => "encrypted",
+        Action::Tokenize { .. } => "a token",
+        Action::Hash { .. } => "a keyed hash",
+        Action::Redact => "redacted",
+        Action::Nullify => "NULL",
+        Action::Drop => "dropped",
+    }
+    .to_owned()
+}

@@ -1,0 +1,114 @@
+//! The audit trail: who did what to what. Rows are only ever added; the store itself refuses to
+//! change or remove one.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+
+use crate::error::Result;
+use crate::run::ledger::{Ledger, MAX_LISTED, now_ms, store_error};
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Dataset keys were handed out; the subject is the dataset, or its column.
+    KeyRelease,
+    /// An API token was made; the subject is its name and role.
+    TokenCreate,
+    /// A run was asked for; the subject is the pipeline and the run.
+    RunTrigger,
+    /// A run was told to stop; the subject is the run.
+    RunCancel,
+}
+
+impl Action {
+    /// The word it is stored and shown as.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::KeyRelease => "key.release",
+            Self::TokenCreate => "token.create",
+            Self::RunTrigger => "run.trigger",
+            Self::RunCancel => "run.cancel",
+        }
+    }
+}
+
+/// One row of the trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who: `token:NAME`, `os:USER`, or `schedule`.
+    pub actor: String,
+    /// What was done, by its word.
+    pub action: String,
+    /// To what. Names and ids only, never a value.
+    pub subject: String,
+}
+
+/// Adds a row. Call it before the deed: what cannot be recorded must not be done.
+///
+/// # Errors
+/// `Temporary` when the store is busy, `Failed` when it cannot be written.
+pub async fn record(ledger: &Ledger, actor: &str, action: Action, subject: &str) -> Result<()> {
+    sqlx::query("INSERT INTO audit (at_ms, actor, action, subject) VALUES (?, ?, ?, ?)")
+        .bind(now_ms())
+        .bind(actor)
+        .bind(action.word())
+        .bind(subject)
+        .execute(ledger.pool())
+        .await
+        .map_err(|e| store_error(&e))?;
+    Ok(())
+}
+
+/// The newest rows first, at most `limit`.
+///
+/// # Errors
+/// As [`record`].
+pub async fn entries(ledger: &Ledger, limit: u32) -> Result<Vec<Entry>> {
+    let rows = sqlx::query("SELECT at_ms, actor, action, subject FROM audit ORDER BY id DESC LIMIT ?")
+        .bind(i64::from(limit.min(MAX_LISTED)))
+        .fetch_all(ledger.pool())
+        .await
+        .map_err(|e| store_error(&e))?;
+    rows.iter()
+        .map(|row| {
+            let at_ms: i64 = row.try_get("at_ms")?;
+            Ok(Entry {
+                at: DateTime::from_timestamp_millis(at_ms).unwrap_or_default(),
+                actor: row.try_get("actor")?,
+                action: row.try_get("action")?,
+                subject: row.try_get("subject")?,
+            })
+        })
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(|e| store_error(&e))
+}
+
+/// The actor of a command run by hand: `os:` and the numeric id of the user of this process.
+#[must_use]
+pub fn operator() -> String {
+    format!("os:{}", rustix::process::getuid().as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::config::Metadata;
+
+    #[tokio::test]
+    async fn rows_are_added_and_never_changed_or_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
+        record(&ledger, "os:0", Action::KeyRelease, "crm.people/ssn").await.unwrap();
+        record(&ledger, "token:airflow", Action::RunTrigger, "crm").await.unwrap();
+
+        assert!(sqlx::query("DELETE FROM audit").execute(ledger.pool()).await.is_err());
+        assert!(sqlx::query("UPDATE audit SET actor = 'x'").execute(ledger.pool()).await.is_err());
+
+        let rows = entries(&ledger, 10).await.unwrap();
+        let told: Vec<_> = rows.iter().map(|row| (row.actor.as_str(), row.action.as_str())).collect();
+        assert_eq!(told, [("token:airflow", "run.trigger"), ("os:0", "key.release")]);
+    }
+}

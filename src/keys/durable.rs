@@ -1,0 +1,92 @@
+//! Small private files that appear whole or not at all, and survive a power cut once they are there.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::error::{Error, Kind, Result};
+
+/// Creates `path` (0600) with `content`, unless it is there already; tells whether this call created
+/// it. Whoever loses a race finds the winner's whole content.
+///
+/// # Errors
+/// `Temporary` when the disk is full, otherwise `Failed`.
+pub(super) fn create(path: &Path, content: &[u8]) -> Result<bool> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".new-{}", hex::encode(super::aead::random::<8>()?)));
+    let linked = write(&temporary, content).and_then(|()| match fs::hard_link(&temporary, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    });
+    // Best effort: a leftover is private and never read.
+    let _ = fs::remove_file(&temporary);
+    let created = linked.map_err(|error| unwritable(path, &error))?;
+    // The loser too: it is about to rely on the winner's file.
+    sync_folder(folder)?;
+    Ok(created)
+}
+
+/// Creates a folder that only its owner may enter, with its parents, unless it is there already.
+///
+/// # Errors
+/// As [`create`].
+pub(super) fn private_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unwritable(path, &error)),
+        _ => sync_folder(parent),
+    }
+}
+
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> Result<()> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Temporary,
+        _ => Kind::Failed,
+    };
+    Error::new(kind, format!("cannot write {}: {}", path.display(), error.kind()))
+        .help("the keys folder must be on a local disk this user may write to")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_first_content_stays_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        assert!(create(&path, b"first").unwrap());
+        assert!(!create(&path, b"second").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_a_clear_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = create(&folder.path().join("gone/record"), b"x").unwrap_err();
+        assert!(error.message().starts_with("cannot write"), "{error}");
+    }
+}

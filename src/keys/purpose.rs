@@ -1,0 +1,154 @@
+//! What a dataset key is for, and how that names it.
+
+use std::fmt;
+
+use crate::spec::DatasetName;
+
+/// What a dataset key is for; each purpose has a key of its own.
+///
+/// In ids the characters `%`, `#`, `@` and `/` of a column or domain name, control characters, and
+/// the first character of a column called `_footer` are percent-encoded, so that no two purposes
+/// share an id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// Wraps the data keys of a column (32 bytes): `sealift:<ns>.<name>/<column>@<version>`.
+    Column {
+        /// The dataset.
+        dataset: DatasetName,
+        /// Leaf path.
+        column: String,
+    },
+    /// Wraps the footer keys of a dataset (32 bytes): `sealift:<ns>.<name>/_footer@<version>`.
+    Footer(DatasetName),
+    /// Makes tokens (AES-SIV, 64 bytes): `sealift:<domain>#tokenize@<version>`, the domain being
+    /// `join/<name>` or `<ns>.<name>/<column>`.
+    Tokenize(Domain),
+    /// Makes hashes (HMAC-SHA-256, 32 bytes): `sealift:<domain>#hash@<version>`.
+    Hash(Domain),
+}
+
+/// Where equal values give equal tokens or hashes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Domain {
+    /// Across every column that names this join domain.
+    Join(String),
+    /// Inside one column of one dataset.
+    Column {
+        /// The dataset.
+        dataset: DatasetName,
+        /// Leaf path.
+        column: String,
+    },
+}
+
+impl Purpose {
+    /// The key's id without `@<version>`.
+    #[must_use]
+    pub fn base_id(&self) -> String {
+        match self {
+            Self::Column { dataset, column } => format!("sealift:{dataset}/{}", escape(column)),
+            Self::Footer(dataset) => format!("sealift:{dataset}/_footer"),
+            Self::Tokenize(domain) => format!("sealift:{domain}#tokenize"),
+            Self::Hash(domain) => format!("sealift:{domain}#hash"),
+        }
+    }
+
+    /// Bytes of a key for this purpose.
+    pub(super) const fn key_bytes(&self) -> usize {
+        match self {
+            // AES-SIV splits its key in two AES-256 keys.
+            Self::Tokenize(_) => 64,
+            Self::Column { .. } | Self::Footer(_) | Self::Hash(_) => 32,
+        }
+    }
+}
+
+/// As it stands in key ids, and as AES-SIV associated data.
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Join(name) => write!(f, "join/{}", escape(name)),
+            Self::Column { dataset, column } => write!(f, "{dataset}/{}", escape(column)),
+        }
+    }
+}
+
+/// An id taken apart into base and version; `None` when the text is no key id.
+pub(super) fn split_id(id: &str) -> Option<(&str, u32)> {
+    let (base, version) = id.rsplit_once('@')?;
+    let number: u32 = version.parse().ok()?;
+    let is_canonical = number > 0 && number.to_string() == version;
+    (is_canonical && base.starts_with("sealift:")).then_some((base, number))
+}
+
+fn escape(name: &str) -> String {
+    if name == "_footer" {
+        return "%5ffooter".to_owned();
+    }
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        if matches!(c, '%' | '#' | '@' | '/') || c.is_control() {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                out.push('%');
+                out.push_str(&hex::encode([byte]));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn column(name: &str) -> Purpose {
+        Purpose::Column { dataset: DatasetName::parse("crm.customers").unwrap(), column: name.to_owned() }
+    }
+
+    #[test]
+    fn ids_are_those_of_the_design() {
+        let dataset = DatasetName::parse("crm.customers").unwrap();
+        assert_eq!(column("address.city").base_id(), "sealift:crm.customers/address.city");
+        assert_eq!(Purpose::Footer(dataset.clone()).base_id(), "sealift:crm.customers/_footer");
+        let own = Domain::Column { dataset, column: "email".to_owned() };
+        assert_eq!(Purpose::Tokenize(own.clone()).base_id(), "sealift:crm.customers/email#tokenize");
+        assert_eq!(Purpose::Hash(own).base_id(), "sealift:crm.customers/email#hash");
+        let join = Domain::Join("customer".to_owned());
+        assert_eq!(Purpose::Tokenize(join).base_id(), "sealift:join/customer#tokenize");
+    }
+
+    #[test]
+    fn no_column_name_can_take_the_id_of_another_purpose() {
+        let dataset = DatasetName::parse("crm.customers").unwrap();
+        let own = Domain::Column { dataset: dataset.clone(), column: "email".to_owned() };
+        let purposes = [
+            column("email"),
+            column("_footer"),
+            column("%5ffooter"),
+            column("email#tokenize"),
+            column("email#hash"),
+            column("email@2"),
+            column("a/b"),
+            column("a%2fb"),
+            Purpose::Footer(dataset),
+            Purpose::Tokenize(own.clone()),
+            Purpose::Hash(own),
+        ];
+        let ids: BTreeSet<_> = purposes.iter().map(Purpose::base_id).collect();
+        assert_eq!(ids.len(), purposes.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn an_id_is_split_at_its_version() {
+        assert_eq!(split_id("sealift:a.b/c@12"), Some(("sealift:a.b/c", 12)));
+        for bad in
+            ["sealift:a.b/c", "sealift:a.b/c@0", "sealift:a.b/c@01", "sealift:a.b/c@+1", "x@1", "@1", ""]
+        {
+            assert_eq!(split_id(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What policy and spec together ask of one leaf column.
+
+use super::carried::Leaf;
+use crate::spec::policy::Unmatched;
+use crate::spec::verdict::{Evidence, Origin, Verdict, Why};
+use crate::spec::{Action, Policy, Tag};
+
+/// The action that was chosen.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    pub(super) tag: Option<Tag>,
+    pub(super) action: Action,
+    pub(super) because: String,
+}
+
+/// Chooses for one leaf: the strictest of everything asked. Whatever stands in the way is added to
+/// `problems`, one line each, and then there is no choice.
+pub(super) fn choose(
+    policy: &Policy,
+    leaf: &Leaf,
+    verdict: &Verdict,
+    problems: &mut Vec<String>,
+) -> Option<Choice> {
+    let before = problems.len();
+    let reaching = reaching(leaf, verdict);
+    let mut policy_asks: Vec<Choice> =
+        reaching.iter().filter_map(|e| e.tag.as_ref()).filter_map(|tag| asked_for(policy, tag)).collect();
+    let spec_asks: Vec<Choice> = reaching.iter().filter_map(|e| declared(e, &reaching)).collect();
+
+    let gaps = gaps(policy, verdict, &reaching);
+    if !gaps.is_empty() {
+        // Who may read an encrypted column is decided key by key, so a spec that protects at least
+        // so much may stand in for a rule; one that protects less may not.
+        let is_protected = spec_asks.iter().any(|c| c.action.strength() >= Action::Encrypt.strength());
+        match policy.unmatched {
+            Unmatched::Refuse if is_protected => {}
+            Unmatched::Refuse => problems.push(format!("column `{}`: {}", leaf.path, gaps.join("; "))),
+            Unmatched::Encrypt => policy_asks.push(unmatched(Action::Encrypt)),
+            Unmatched::Drop => policy_asks.push(unmatched(Action::Drop)),
+        }
+    }
+    too_weak(policy, leaf, &reaching, &policy_asks, problems);
+    let choice = strictest(leaf, &policy_asks, &spec_asks, problems);
+    if problems.len() == before { choice } else { None }
+}
+
+/// The declarations that reach the leaf. The stated default gives way to a declaration that names it.
+fn reaching<'a>(leaf: &Leaf, verdict: &'a Verdict) -> Vec<&'a Evidence> {
+    let all: Vec<_> =
+        verdict.evidence.iter().filter(|e| e.leaf.as_deref().is_none_or(|name| covers(name, leaf))).collect();
+    if all.iter().any(|e| e.why == Why::Named) {
+        all.into_iter().filter(|e| e.why != Why::Default).collect()
+    } else {
+        all
+    }
+}
+
+/// Whether a declared name is the leaf, or a nested column around it.
+pub(super) fn covers(name: &str, leaf: &Leaf) -> bool {
+    let around =
+        |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    around(&leaf.path) || around(&leaf.name)
+}
+
+fn asked_for(policy: &Policy, tag: &Tag) -> Option<Choice> {
+    let (index, rule) = policy.rule_for(tag)?;
+    let glob = rule.tags.iter().find(|glob| glob.matches(tag)).map_or("", |glob| glob.as_str());
+    Some(Choice {
+        tag: Some(tag.clone()),
+        action: rule.action.clone(),
+        because: format!("policy rule {} ({glob})", index + 1),
+    })
+}
+
+fn declared(evidence: &Evidence, reaching: &[&Evidence]) -> Option<Choice> {
+    Some(Choice {
+        tag: evidence.tag.clone().or_else(|| reaching.iter().find_map(|e| e.tag.clone())),
+        action: evidence.declared.action.clone()?,
+        because: format!("spec line {}", evidence.declared.position.line),
+    })
+}
+
+fn unmatched(action: Action) -> Choice {
+    let because = format!("unmatched: {action}");
+    Choice { tag: None, action, because }
+}
+
+/// Where the policy has nothing to say: tags without a rule, and sources without a tag.
+fn gaps(policy: &Policy, verdict: &Verdict, reaching: &[&Evidence]) -> Vec<String> {
+    let mut gaps: Vec<String> = reaching
+        .iter()
+        .filter_map(|e| e.tag.as_ref())
+        .filter(|tag| policy.rule_for(tag).is_none())
+        .map(|tag| format!("no policy rule covers its tag {tag}"))
+        .collect();
+    let is_tagged = |why: &Why| reaching.iter().any(|e| e.why == *why && e.tag.is_some());
+    if is_tagged(&Why::Named) || is_tagged(&Why::Default) {
+        return gaps;
+    }
+    match &verdict.origin {
+        Origin::Unknown => {
+            gaps.push("it has no tag, and the source columns it comes from cannot be told".to_owned());
+        }
+        Origin::Columns(sources) => {
+            if sources.is_empty() && reaching.iter().all(|e| e.tag.is_none()) {
+                gaps.push("it has no tag".to_owned());
+            }
+            for source in sources.iter().filter(|source| !is_tagged(&Why::From((*source).clone()))) {
+                gaps.push(if *source == verdict.column {
+                    "it has no tag".to_owned()
+                } else {
+                    format!("it comes from `{source}`, which has no tag")
+                });
+            }
+        }
+    }
+    gaps.dedup();
+    gaps
+}
+
+/// A spec may only strengthen. What it says of the column itself is held against everything the
+/// policy asks of the column; what it says of a source column or by default, against that one's tag.
+fn too_weak(
+    policy: &Policy,
+    leaf: &Leaf,
+    reaching: &[&Evidence],
+    policy_asks: &[Choice],
+    problems: &mut Vec<String>,
+) {
+    for evidence in reaching {
+        let Some(action) = &evidence.declared.action else { continue };
+        let own = evidence.tag.as_ref().and_then(|tag| asked_for(policy, tag));
+        let asked = match evidence.why {
+            Why::Named => policy_asks.iter().max_by_key(|c| c.action.strength()).cloned(),
+            Why::From(_) | Why::Default => own,
+        };
+        if let Some(asked) = asked.filter(|asked| action.strength() < asked.action.strength()) {
+            let tag = asked.tag.map(|tag| format!(" for {tag}")).unwrap_or_default();
+            problems.push(format!(
+                "column `{}`: the spec asks `{action}` (line {}), the policy asks `{}`{tag} ({})",
+                leaf.path,
+                evidence.declared.position.line,
+                asked.action,
+                asked.because.trim_start_matches("policy "),
+            ));
+        }
+    }
+}
+
+/// The strictest choice; of equals the policy's, whose join domain a silent spec takes over.
+fn strictest(
+    leaf: &Leaf,
+    policy_asks: &[Choice],
+    spec_asks: &[Choice],
+    problems: &mut Vec<String>,
+) -> Option<Choice> {
+    let strength = |c: &&Choice| c.action.strength();
+    let most = policy_asks.iter().chain(spec_asks).map(|c| c.action.strength()).max()?;
+    let mut equals: Vec<&Choice> = policy_asks.iter().filter(|c| strength(c) == most).collect();
+    let is_policy = !equals.is_empty();
+    let silent = |c: &&Choice| is_policy && join_domain(&c.action).is_none();
+    equals.extend(spec_asks.iter().filter(|c| strength(c) == most && !silent(c)));
+    let (first, others) = equals.split_first()?;
+    if let Some(other) = others.iter().find(|c| join_domain(&c.action) != join_domain(&first.action)) {
+        let shown = |c: &Choice| match join_domain(&c.action) {
+            Some(domain) => format!("`{domain}` ({})", c.because),
+            None => format!("none ({})", c.because),
+        };
+        let column = &leaf.path;
+        problems.push(format!("column `{column}`: two join domains, {} and {}", shown(first), shown(other)));
+        return None;
+    }
+    Some((*first).clone())
+}
+
+fn join_domain(action: &Action) -> Option<&str> {
+    match action {
+        Action::Tokenize { join_domain } | Action::Hash { join_domain } => join_domain.as_deref(),
+        _ => None,
+    }
+}

@@ -1,0 +1,239 @@
+//! The actions of one commit, as Delta writes them: one JSON object per line.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::SchemaRef;
+use serde_json::{Value, json};
+
+use super::head::{self, Head};
+use super::{Mode, Provenance, schema};
+use crate::error::{Error, Result};
+use crate::publish::ObjectPath;
+use crate::publish::parquet::Written;
+use crate::spec::DatasetName;
+
+/// Columns that Delta writers may keep statistics of.
+const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
+/// Statistics of the first so many columns: 0 where no column is open.
+const STATISTICS_COUNT: &str = "delta.dataSkippingNumIndexedCols";
+
+/// What a commit is to change.
+pub(super) struct Change<'a> {
+    pub(super) dataset: &'a DatasetName,
+    pub(super) schema: &'a SchemaRef,
+    pub(super) open: &'a [String],
+    pub(super) partition_by: &'a [String],
+    pub(super) written: &'a Written,
+    pub(super) mode: Mode,
+    pub(super) provenance: &'a Provenance,
+}
+
+impl Change<'_> {
+    /// The commit's bytes on top of `head` (`None`: a new table).
+    ///
+    /// # Errors
+    /// `Held` when rows are appended that do not fit the table.
+    pub(super) fn derive(&self, head: Option<&Head>, commit_id: &str) -> Result<Vec<u8>> {
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        let rows = schema::of(self.schema)?;
+        if let (Some(head), Mode::Append) = (head, self.mode) {
+            self.check_append(head, &rows)?;
+        }
+        let mut actions = vec![json!({"commitInfo": self.commit_info(head, commit_id, now_ms)})];
+        actions.extend(protocol(head, schema::needs_timestamp_ntz(&rows)));
+        actions.extend(self.metadata(head, &rows, now_ms)?);
+        actions.push(json!({"txn": {
+            "appId": head::app_id(&self.provenance.stream),
+            "version": head.and_then(|head| head.txn).map_or(0, |version| version + 1),
+            "lastUpdated": now_ms,
+        }}));
+        actions.extend(head.into_iter().flat_map(|head| &head.files).map(|file| {
+            json!({"remove": {
+                "path": file.path.in_log(),
+                "deletionTimestamp": now_ms,
+                "dataChange": true,
+                "extendedFileMetadata": true,
+                "partitionValues": file.partition,
+                "size": file.bytes,
+            }})
+        }));
+        for file in &self.written.files {
+            actions.push(json!({"add": {
+                "path": ObjectPath::existing(self.dataset, &file.path)?.in_log(),
+                "partitionValues": file.partition,
+                "size": file.bytes,
+                "modificationTime": now_ms,
+                "dataChange": true,
+                "stats": file.stats,
+            }}));
+        }
+        let mut bytes = Vec::new();
+        for action in actions {
+            bytes.extend_from_slice(action.to_string().as_bytes());
+            bytes.push(b'\n');
+        }
+        Ok(bytes)
+    }
+
+    fn check_append(&self, head: &Head, rows: &Value) -> Result<()> {
+        let mut differences = schema::differences(&head.schema, rows);
+        if head.partition_by != self.partition_by {
+            differences.push(format!(
+                "the table is partitioned by [{}] and the rows by [{}]",
+                head.partition_by.join(", "),
+                self.partition_by.join(", ")
+            ));
+        }
+        if !differences.is_empty() {
+            return Err(Error::held(format!("the rows do not fit the table: {}", differences.join("; ")))
+                .help("mend the stream's SQL, or publish once with write_mode: overwrite"));
+        }
+        Ok(())
+    }
+
+    fn commit_info(&self, head: Option<&Head>, commit_id: &str, now_ms: i64) -> Value {
+        let mode = match self.mode {
+            Mode::Overwrite => "Overwrite",
+            Mode::Append => "Append",
+        };
+        let provenance = self.provenance;
+        let columns: Vec<_> = provenance
+            .columns
+            .iter()
+            .map(|(column, action, tag)| json!({"column": column, "action": action, "tag": tag}))
+            .collect();
+        json!({
+            "timestamp": now_ms,
+            "operation": "WRITE",
+            // Texts holding JSON, as Delta has it.
+            "operationParameters": {"mode": mode, "partitionBy": json!(self.partition_by).to_string()},
+            "readVersion": head.map(|head| head.version),
+            "isBlindAppend": self.mode == Mode::Append,
+            "engineInfo": format!("sealift/{}", env!("CARGO_PKG_VERSION")),
+            "txnId": commit_id,
+            "sealift": {
+                "commit_id": commit_id,
+                "run_id": provenance.run_id,
+                "stream": provenance.stream,
+                "spec_digest": provenance.spec_digest,
+                "policy": provenance.policy,
+                "policy_digest": provenance.policy_digest,
+                "snapshot": provenance.snapshot,
+                "columns": columns,
+                "rows": self.written.rows,
+                "bytes": self.written.bytes,
+            },
+        })
+    }
+
+    /// The `metaData` action, where the table is new or anything in it changes.
+    fn metadata(&self, head: Option<&Head>, rows: &Value, now_ms: i64) -> Result<Option<Value>> {
+        let mut configuration = head.map(|head| head.configuration.clone()).unwrap_or_default();
+        self.statistics(&mut configuration);
+        // An append keeps the table's own schema, order and all.
+        let schema = match (head, self.mode) {
+            (Some(head), Mode::Append) => &head.schema,
+            _ => rows,
+        };
+        if let Some(head) = head
+            && head.schema == *schema
+            && head.partition_by == self.partition_by
+            && head.configuration == configuration
+        {
+            return Ok(None);
+        }
+        let mut metadata = json!({
+            "id": head.map_or_else(|| uuid::Uuid::now_v7().to_string(), |head| head.table_id.clone()),
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": schema.to_string(),
+            "partitionColumns": self.partition_by,
+            "configuration": configuration,
+            "createdTime": head.and_then(|head| head.created_time).unwrap_or(now_ms),
+        });
+        let kept = [
+            ("name", head.and_then(|head| head.name.as_ref())),
+            ("description", head.and_then(|head| head.description.as_ref())),
+        ];
+        for (key, value) in kept {
+            if let Some(value) = value {
+                metadata[key] = value.as_str().into();
+            }
+        }
+        Ok(Some(json!({"metaData": metadata})))
+    }
+
+    /// Keeps other writers' statistics (of a compaction, say) to open columns.
+    fn statistics(&self, configuration: &mut BTreeMap<String, String>) {
+        let reachable: Vec<_> = self
+            .open
+            .iter()
+            .filter(|path| is_plain_leaf(self.schema.fields(), path) && !self.partition_by.contains(path))
+            .map(String::as_str)
+            .collect();
+        configuration.remove(STATISTICS_COLUMNS);
+        configuration.remove(STATISTICS_COUNT);
+        if reachable.is_empty() {
+            configuration.insert(STATISTICS_COUNT.into(), "0".into());
+        } else {
+            configuration.insert(STATISTICS_COLUMNS.into(), reachable.join(","));
+        }
+    }
+}
+
+/// Whether a leaf path goes through structs only: Delta has no name for the inside of a list.
+fn is_plain_leaf(fields: &arrow::datatypes::Fields, path: &str) -> bool {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let Some((_, field)) = fields.find(name) else { return false };
+    match (field.data_type(), rest) {
+        (arrow::datatypes::DataType::Struct(inner), Some(rest)) => is_plain_leaf(inner, rest),
+        (data_type, None) => !data_type.is_nested(),
+        _ => false,
+    }
+}
+
+/// The `protocol` action, where the table is new or needs a feature it does not have.
+fn protocol(head: Option<&Head>, timestamp_ntz: bool) -> Option<Value> {
+    let with_feature = |writer: &[&str]| {
+        json!({"protocol": {
+            "minReaderVersion": 3, "minWriterVersion": 7,
+            "readerFeatures": ["timestampNtz"], "writerFeatures": writer,
+        }})
+    };
+    match head {
+        None if timestamp_ntz => Some(with_feature(&["timestampNtz"])),
+        None => Some(json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}})),
+        // What version 2 meant without saying must now be said.
+        Some(head) if timestamp_ntz && !head.has_timestamp_ntz => {
+            Some(with_feature(&["appendOnly", "invariants", "timestampNtz"]))
+        }
+        Some(_) => None,
+    }
+}
+
+/// The `commitInfo` of a commit's bytes.
+pub(in crate::publish) fn commit_info(commit: &[u8]) -> Option<Value> {
+    commit
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .find_map(|mut action| action.get_mut("commitInfo").map(Value::take))
+}
+
+/// What a commit of ours tells of its run.
+pub(in crate::publish) struct Origin {
+    pub(in crate::publish) run_id: String,
+    pub(in crate::publish) stream: String,
+    pub(in crate::publish) rows: u64,
+    pub(in crate::publish) bytes: u64,
+}
+
+/// Which run a commit comes from; `None` when it is not one of ours.
+pub(in crate::publish) fn origin(commit: &[u8]) -> Option<Origin> {
+    let info = commit_info(commit)?;
+    let ours = &info["sealift"];
+    Some(Origin {
+        run_id: ours["run_id"].as_str()?.to_owned(),
+        stream: ours["stream"].as_str()?.to_owned(),
+        rows: ours["rows"].as_u64()?,
+        bytes: ours["bytes"].as_u64()?,
+    })
+}

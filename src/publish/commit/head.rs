@@ -1,0 +1,149 @@
+//! The table a commit builds on: what of its newest version the next one must know.
+
+use std::collections::BTreeMap;
+
+use deltalake_core::kernel::EagerSnapshot;
+use serde_json::Value;
+
+use super::{Mode, Provenance};
+use crate::error::{Error, Result};
+use crate::publish::path::ObjectPath;
+use crate::publish::{Store, table};
+use crate::spec::DatasetName;
+
+/// Reader and writer features that this writer keeps. `appendOnly` is honoured, `invariants` are
+/// refused where any column has one.
+const KNOWN_FEATURES: [&str; 3] = ["appendOnly", "invariants", "timestampNtz"];
+
+/// The newest version of a table that we may write to.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) version: u64,
+    pub(super) table_id: String,
+    pub(super) created_time: Option<i64>,
+    pub(super) name: Option<String>,
+    pub(super) description: Option<String>,
+    /// The parsed `schemaString`.
+    pub(super) schema: Value,
+    pub(super) partition_by: Vec<String>,
+    pub(super) configuration: BTreeMap<String, String>,
+    pub(super) has_timestamp_ntz: bool,
+    /// Version of our last `txn` action.
+    pub(super) txn: Option<i64>,
+    /// Live files, where the mode removes them.
+    pub(super) files: Vec<Live>,
+}
+
+/// A live file, as a `remove` action names it.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) path: ObjectPath,
+    pub(super) bytes: i64,
+    pub(super) partition: BTreeMap<String, Option<String>>,
+}
+
+impl Head {
+    /// Loads the newest version; `None` when there is no table.
+    pub(super) async fn load(
+        store: &Store,
+        dataset: &DatasetName,
+        mode: Mode,
+        provenance: &Provenance,
+    ) -> Result<Option<Self>> {
+        let Some((log, snapshot)) = table::snapshot(store, dataset, None).await? else {
+            return Ok(None);
+        };
+        let txn = snapshot
+            .transaction_version(log.as_ref(), app_id(&provenance.stream))
+            .await
+            .map_err(|error| table::fault(&error, dataset))?;
+        Self::of(&snapshot, dataset, mode, txn).map(Some)
+    }
+
+    fn of(snapshot: &EagerSnapshot, dataset: &DatasetName, mode: Mode, txn: Option<i64>) -> Result<Self> {
+        let has_timestamp_ntz = check_protocol(snapshot)?;
+        let metadata = snapshot.metadata();
+        let schema: Value = serde_json::to_value(snapshot.schema().as_ref())
+            .map_err(|_| Error::failed("the table's schema cannot be read"))?;
+        if has_invariants(&schema) {
+            return Err(not_ours("a column of it has an invariant, which this writer does not check"));
+        }
+        let configuration: BTreeMap<_, _> =
+            metadata.configuration().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let append_only = configuration.get("delta.appendOnly").is_some_and(|value| value == "true");
+        if mode == Mode::Overwrite && append_only {
+            return Err(Error::failed(
+                "the table is append-only (delta.appendOnly) and cannot be overwritten",
+            )
+            .help("use write_mode: append, or publish to another dataset"));
+        }
+        Ok(Self {
+            version: snapshot.version(),
+            table_id: metadata.id().to_owned(),
+            created_time: metadata.created_time(),
+            name: metadata.name().map(str::to_owned),
+            description: metadata.description().map(str::to_owned),
+            schema,
+            partition_by: metadata.partition_columns().to_vec(),
+            configuration,
+            has_timestamp_ntz,
+            txn,
+            files: if mode == Mode::Overwrite { live_files(snapshot, dataset)? } else { Vec::new() },
+        })
+    }
+}
+
+/// The application id of our `txn` actions.
+pub(super) fn app_id(stream: &str) -> String {
+    format!("sealift/{stream}")
+}
+
+fn live_files(snapshot: &EagerSnapshot, dataset: &DatasetName) -> Result<Vec<Live>> {
+    let files = snapshot.try_log_data().map_err(|error| table::fault(&error, dataset))?;
+    files
+        .iter()
+        .map(|file| {
+            Ok(Live {
+                path: ObjectPath::existing(dataset, &file.path())?,
+                bytes: file.size(),
+                partition: file.partition_values_map().into_iter().collect(),
+            })
+        })
+        .collect()
+}
+
+fn not_ours(why: &str) -> Error {
+    Error::failed(format!("the table is not ours to write: {why}"))
+        .help("publish to another dataset, or let the tool that made this table write it")
+}
+
+/// Whether the table has the `timestampNtz` feature; an error for a table that asks its writers for
+/// anything we do not know.
+fn check_protocol(snapshot: &EagerSnapshot) -> Result<bool> {
+    let protocol = snapshot.protocol();
+    let mut features: Vec<String> = Vec::new();
+    features.extend(protocol.reader_features().unwrap_or_default().iter().map(ToString::to_string));
+    features.extend(protocol.writer_features().unwrap_or_default().iter().map(ToString::to_string));
+    let mut unknown: Vec<_> =
+        features.iter().filter(|name| !KNOWN_FEATURES.contains(&name.as_str())).cloned().collect();
+    unknown.sort();
+    unknown.dedup();
+    if !unknown.is_empty() {
+        return Err(not_ours(&format!("it uses the Delta features {}", unknown.join(", "))));
+    }
+    let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
+    if !matches!((reader, writer), (1, 1 | 2 | 7) | (3, 7)) {
+        return Err(not_ours(&format!(
+            "it asks for Delta reader version {reader} and writer version {writer}"
+        )));
+    }
+    Ok(features.iter().any(|name| name == "timestampNtz"))
+}
+
+fn has_invariants(schema: &Value) -> bool {
+    match schema {
+        Value::Array(items) => items.iter().any(has_invariants),
+        Value::Object(map) => map.contains_key("delta.invariants") || map.values().any(has_invariants),
+        _ => false,
+    }
+}

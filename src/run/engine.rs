@@ -1,0 +1,128 @@
+//! What every run works with, opened once per process.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use super::Ledger;
+use crate::error::{Error, Kind, Result};
+use crate::keys::Keyring;
+use crate::publish::Store;
+use crate::spec::config::Connection;
+use crate::spec::{Config, Pipeline, PipelineName, Policy, StoreName};
+
+/// The valid documents and the opened services behind them.
+pub struct Engine {
+    /// The configuration.
+    pub config: Config,
+    /// The policy in force.
+    pub policy: Policy,
+    /// Every pipeline, by name.
+    pub pipelines: Vec<Pipeline>,
+    /// The ledger of runs.
+    pub ledger: Ledger,
+    /// The dataset keys.
+    pub keyring: Arc<Keyring>,
+    /// Stores whose conditional writes were tested by this process.
+    checked: Mutex<HashSet<StoreName>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("config", &self.config.path).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Loads the documents below `config` and opens ledger and keys. `notice` is told what was
+    /// created on first use.
+    ///
+    /// # Errors
+    /// `Invalid` with every problem of the documents; those of the ledger and the key provider.
+    pub async fn open(config: &Path, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
+        let (config, policy, pipelines) = crate::spec::load_all(config)?;
+        let ledger = Ledger::open(&config.metadata).await?;
+        let keyring = Arc::new(Keyring::open(&config.keys, notice).await?);
+        Ok(Self { config, policy, pipelines, ledger, keyring, checked: Mutex::default() })
+    }
+
+    /// The pipeline of this name.
+    ///
+    /// # Errors
+    /// `Usage` when there is none, with the nearest name.
+    pub fn pipeline(&self, name: &str) -> Result<&Pipeline> {
+        if let Some(pipeline) = self.pipelines.iter().find(|pipeline| pipeline.name.as_str() == name) {
+            return Ok(pipeline);
+        }
+        let names: Vec<&str> = self.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+        let near = names.iter().map(|other| (strsim::damerau_levenshtein(name, other), other)).min();
+        let error = Error::new(Kind::Usage, format!("there is no pipeline `{name}`"));
+        Err(match near {
+            Some((distance, other)) if distance <= 3 => error.help(format!("did you mean `{other}`?")),
+            Some(_) => error.help(format!("the pipelines are: {}", names.join(", "))),
+            None => error.help(format!("put a document into {}", self.config.pipelines.display())),
+        })
+    }
+
+    /// The store and the connection of a pipeline.
+    ///
+    /// # Errors
+    /// `Invalid` when the configuration does not name them, or a secret cannot be resolved.
+    pub fn places(&self, pipeline: &Pipeline) -> Result<(Store, &Connection)> {
+        let name = self.store_name(pipeline)?;
+        let settings = self.config.stores.get(name).ok_or_else(|| unnamed("store", name.as_str()))?;
+        let connection = self
+            .config
+            .connections
+            .get(&pipeline.connection)
+            .ok_or_else(|| unnamed("connection", pipeline.connection.as_str()))?;
+        Ok((Store::open(settings)?, connection))
+    }
+
+    fn store_name<'a>(&'a self, pipeline: &'a Pipeline) -> Result<&'a StoreName> {
+        let only = || self.config.stores.keys().next().filter(|_| self.config.stores.len() == 1);
+        pipeline.store.as_ref().or_else(only).ok_or_else(|| {
+            Error::invalid(format!("pipeline {} does not say which store it publishes to", pipeline.name))
+                .help("add `store: NAME`")
+        })
+    }
+
+    /// Every store of the configuration.
+    ///
+    /// # Errors
+    /// `Invalid` when a secret cannot be resolved.
+    pub fn stores(&self) -> Result<Vec<Store>> {
+        self.config.stores.values().map(Store::open).collect()
+    }
+
+    /// Tests, once per process, that a pipeline's store keeps what publishing relies on.
+    ///
+    /// # Errors
+    /// Those of [`Store::check`].
+    pub async fn check_store(&self, pipeline: &Pipeline, store: &Store) -> Result<()> {
+        let name = self.store_name(pipeline)?;
+        let known = |set: &Mutex<HashSet<StoreName>>| set.lock().is_ok_and(|set| set.contains(name));
+        if !known(&self.checked) {
+            store.check().await.map_err(|error| error.at(format!("store {name}")))?;
+            if let Ok(mut checked) = self.checked.lock() {
+                checked.insert(name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the pipeline for one run; another process that runs it holds it otherwise.
+    ///
+    /// # Errors
+    /// `Temporary` when the pipeline is running elsewhere.
+    pub fn lease(&self, pipeline: &PipelineName) -> Result<super::ledger::Lease> {
+        self.ledger.lease(pipeline)?.ok_or_else(|| {
+            Error::temporary(format!("pipeline {pipeline} is running already"))
+                .help("wait for it, or see `sealift runs`")
+        })
+    }
+}
+
+fn unnamed(what: &str, name: &str) -> Error {
+    Error::invalid(format!("the configuration names no {what} `{name}`"))
+}

@@ -1,0 +1,255 @@
+//! Owns every run of the daemon: asks the ledger, waits for a slot, runs, records the end.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::{Error, Kind, Result};
+use crate::govern::audit::{self, Action};
+use crate::run::ledger::{Lease, Ledger, RunId, Trigger};
+use crate::spec::{Pipeline, PipelineName};
+
+/// Runs that may be waiting or under way; more triggers are turned away.
+pub const MAX_ACTIVE: usize = 64;
+
+/// Does the work of a run.
+#[async_trait]
+pub trait Runner: Send + Sync + 'static {
+    /// Runs the pipeline to its end.
+    ///
+    /// When this is called the run is `running` in the ledger and its lease is held; the caller
+    /// records the end. The runner records each stream ([`Ledger::stream_published`]). Once
+    /// `cancel` fires it stops soon, at a point where nothing half-done is visible. It may be
+    /// dropped at any await point.
+    ///
+    /// # Errors
+    /// What went wrong; `Cancelled` when it stopped because of `cancel`.
+    async fn run(&self, run_id: &RunId, pipeline: &Pipeline, cancel: CancellationToken) -> Result<()>;
+}
+
+/// Why a run was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such pipeline.
+    Unknown,
+    /// The pipeline has an active run; without an id it belongs to another process.
+    Active(Option<RunId>),
+    /// Too many runs are waiting.
+    Full,
+    /// The daemon is stopping.
+    Stopping,
+    /// The ledger does not answer.
+    Ledger(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// Hands out runs, one per pipeline at a time. Clones share everything.
+#[derive(Clone)]
+pub struct Dispatcher(Arc<Shared>);
+
+struct Shared {
+    ledger: Ledger,
+    pipelines: BTreeMap<PipelineName, Arc<Pipeline>>,
+    runner: Arc<dyn Runner>,
+    active: Mutex<BTreeMap<PipelineName, Active>>,
+    slots: Semaphore,
+    tasks: TaskTracker,
+    /// Fires when no more runs are taken; those that wait end at once.
+    stopping: CancellationToken,
+    /// Fires when runs that did not heed their cancellation are dropped.
+    abandon: CancellationToken,
+    cancelled_by_stop: AtomicUsize,
+}
+
+struct Active {
+    run_id: RunId,
+    cancel: CancellationToken,
+}
+
+impl Dispatcher {
+    /// A dispatcher that runs at most `runs_at_once` pipelines at the same time.
+    #[must_use]
+    pub fn new(
+        ledger: Ledger,
+        pipelines: Vec<Pipeline>,
+        runner: Arc<dyn Runner>,
+        runs_at_once: usize,
+    ) -> Self {
+        let pipelines =
+            pipelines.into_iter().map(|pipeline| (pipeline.name.clone(), Arc::new(pipeline))).collect();
+        Self(Arc::new(Shared {
+            ledger,
+            pipelines,
+            runner,
+            active: Mutex::default(),
+            slots: Semaphore::new(runs_at_once.max(1)),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+            cancelled_by_stop: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The pipelines it knows, by name.
+    #[must_use]
+    pub fn pipelines(&self) -> &BTreeMap<PipelineName, Arc<Pipeline>> {
+        &self.0.pipelines
+    }
+
+    /// The ledger it records in.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// Whether it still takes runs.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.0.stopping.is_cancelled()
+    }
+
+    /// The active run of each pipeline that has one.
+    pub async fn active(&self) -> BTreeMap<PipelineName, RunId> {
+        let active = self.0.active.lock().await;
+        active.iter().map(|(pipeline, run)| (pipeline.clone(), run.run_id)).collect()
+    }
+
+    /// Asks for a run. It starts once a slot is free; its end is told by the ledger.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; then there is no run.
+    pub async fn trigger(
+        &self,
+        pipeline: &PipelineName,
+        trigger: Trigger,
+        actor: &str,
+    ) -> Result<RunId, Refusal> {
+        let shared = &self.0;
+        let pipeline = shared.pipelines.get(pipeline).ok_or(Refusal::Unknown)?;
+        // Held across the ledger calls, so that of two triggers at once one finds the other's run.
+        let mut active = shared.active.lock().await;
+        if shared.stopping.is_cancelled() {
+            return Err(Refusal::Stopping);
+        }
+        if let Some(run) = active.get(&pipeline.name) {
+            return Err(Refusal::Active(Some(run.run_id)));
+        }
+        if active.len() >= MAX_ACTIVE {
+            return Err(Refusal::Full);
+        }
+        let lease = shared.ledger.lease(&pipeline.name)?.ok_or(Refusal::Active(None))?;
+        let run_id = shared.ledger.queue(&pipeline.name, &pipeline.digest, trigger).await?;
+        let subject = format!("{} {run_id}", pipeline.name);
+        if let Err(error) = audit::record(&shared.ledger, actor, Action::RunTrigger, &subject).await {
+            shared.conclude(&run_id, &Err(error.clone())).await;
+            return Err(error.into());
+        }
+        let cancel = CancellationToken::new();
+        active.insert(pipeline.name.clone(), Active { run_id, cancel: cancel.clone() });
+        tracing::info!(%run_id, pipeline = %pipeline.name, trigger = %trigger, "queued");
+        shared.tasks.spawn(Arc::clone(shared).carry(Arc::clone(pipeline), run_id, cancel, lease));
+        Ok(run_id)
+    }
+
+    /// Tells an active run of this daemon to stop; false when it has none of this id.
+    pub async fn cancel(&self, run_id: &RunId) -> bool {
+        let active = self.0.active.lock().await;
+        let run = active.values().find(|run| run.run_id == *run_id);
+        if let Some(run) = run {
+            run.cancel.cancel();
+        }
+        run.is_some()
+    }
+
+    /// Takes no more runs, ends those that wait, gives the others `grace` (or until `hurry`), then
+    /// cancels them, and drops those still there after `cancel_wait`. Answers how many did not come to their own end.
+    pub async fn drain(&self, grace: Duration, cancel_wait: Duration, hurry: &CancellationToken) -> usize {
+        let shared = &self.0;
+        shared.stopping.cancel();
+        shared.tasks.close();
+        let done = shared.tasks.wait();
+        tokio::pin!(done);
+        tokio::select! {
+            () = &mut done => return shared.cancelled_by_stop.load(Ordering::Acquire),
+            () = tokio::time::sleep(grace) => {}
+            () = hurry.cancelled() => {}
+        }
+        for run in shared.active.lock().await.values() {
+            tracing::warn!(run_id = %run.run_id, "cancelled: the grace period is over");
+            run.cancel.cancel();
+        }
+        if tokio::time::timeout(cancel_wait, &mut done).await.is_err() {
+            shared.abandon.cancel();
+            done.await;
+        }
+        shared.cancelled_by_stop.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    /// Carries one run from the queue to its end. The lease lives as long as the run.
+    async fn carry(
+        self: Arc<Self>,
+        pipeline: Arc<Pipeline>,
+        run_id: RunId,
+        cancel: CancellationToken,
+        lease: Lease,
+    ) {
+        let result = self.attempt(&pipeline, &run_id, cancel).await;
+        let is_cancelled = matches!(&result, Err(error) if matches!(error.kind(), Kind::Cancelled(_)));
+        if is_cancelled && self.stopping.is_cancelled() {
+            self.cancelled_by_stop.fetch_add(1, Ordering::AcqRel);
+        }
+        self.conclude(&run_id, &result).await;
+        match &result {
+            Ok(()) => tracing::info!(%run_id, pipeline = %pipeline.name, "succeeded"),
+            Err(error) => {
+                tracing::warn!(%run_id, pipeline = %pipeline.name, error = %error, "did not succeed");
+            }
+        }
+        let mut active = self.active.lock().await;
+        drop(lease);
+        active.remove(&pipeline.name);
+    }
+
+    async fn attempt(&self, pipeline: &Pipeline, run_id: &RunId, cancel: CancellationToken) -> Result<()> {
+        let _slot = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(cancelled("cancelled before it began")),
+            () = self.stopping.cancelled() => return Err(cancelled("the daemon stopped before it began")),
+            slot = self.slots.acquire() => slot.map_err(|_| cancelled("the daemon is gone"))?,
+        };
+        self.ledger.start(run_id).await?;
+        let work = AssertUnwindSafe(self.runner.run(run_id, pipeline, cancel)).catch_unwind();
+        tokio::select! {
+            result = work => result.unwrap_or_else(|_| Err(Error::failed("the run crashed")
+                .help("this is a fault of sealift; the log of the daemon tells where"))),
+            () = self.abandon.cancelled() => Err(cancelled("the daemon stopped")),
+        }
+    }
+
+    /// An end that cannot be recorded leaves the run unfinished in the ledger; the next start finds
+    /// its lease free and marks it as interrupted.
+    async fn conclude(&self, run_id: &RunId, result: &Result<()>) {
+        if let Err(error) = self.ledger.conclude(run_id, result).await {
+            tracing::error!(%run_id, %error, "the end of the run could not be recorded");
+        }
+    }
+}
+
+fn cancelled(message: &str) -> Error {
+    Error::new(Kind::Cancelled(15), message)
+}

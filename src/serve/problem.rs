@@ -1,0 +1,101 @@
+//! Every error of the API is an RFC 9457 problem.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+
+const MEDIA_TYPE: &str = "application/problem+json";
+/// What a client that may try again waits, in seconds.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+/// One problem, to be answered with.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    detail: String,
+    more: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem of this status; `kind` names it for programs, `detail` tells people.
+    pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, kind, detail: detail.into(), more: Map::new() }
+    }
+
+    /// The same problem with one more member.
+    pub(super) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// What a bare status means in this API.
+    fn of_status(status: StatusCode) -> Self {
+        let (kind, detail) = match status {
+            StatusCode::BAD_REQUEST => ("bad-request", "the request cannot be read"),
+            StatusCode::NOT_FOUND => ("not-found", "there is nothing at this path"),
+            StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "this path does not take this method"),
+            StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "the body of the request is larger than 64 KiB"),
+            StatusCode::SERVICE_UNAVAILABLE => ("timeout", "the answer took too long"),
+            _ if status.is_client_error() => ("refused", "the request was refused"),
+            _ => ("failed", "the request failed"),
+        };
+        Self::new(status, kind, detail)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let meaning = error.kind().meaning();
+        let status = StatusCode::from_u16(meaning.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut problem = Self::new(status, meaning.outcome, error.message());
+        if let Some(remedy) = error.remedy() {
+            problem = problem.with("help", remedy);
+        }
+        problem
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": format!("urn:sealift:problem:{}", self.kind),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if let Value::Object(members) = &mut body {
+            members.extend(self.more);
+        }
+        let mut response = (self.status, Body::from(body.to_string())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sealift\""));
+        }
+        response
+    }
+}
+
+/// Turns error answers that the libraries make (unknown path, wrong method, too large, too slow)
+/// into problems.
+pub(super) async fn everywhere(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == MEDIA_TYPE);
+    if !is_error || is_problem {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let mut problem = Problem::of_status(status).into_response();
+    if let Some(allow) = allow {
+        problem.headers_mut().insert(header::ALLOW, allow);
+    }
+    problem
+}

@@ -1,0 +1,217 @@
+//! Records into Arrow batches: one builder a column, chosen once.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
+    StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+
+use super::records::{Field, Record};
+use super::value;
+use crate::error::{Error, Result};
+use crate::source::{BATCH_BYTES, BATCH_ROWS};
+use crate::spec::pipeline::ColumnType;
+
+/// The Arrow type a column type is carried as.
+pub(super) fn arrow_type(column_type: ColumnType) -> DataType {
+    match column_type {
+        ColumnType::Boolean => DataType::Boolean,
+        ColumnType::Int32 => DataType::Int32,
+        ColumnType::Int64 => DataType::Int64,
+        ColumnType::Float64 => DataType::Float64,
+        ColumnType::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
+        ColumnType::Text => DataType::Utf8,
+        ColumnType::Date => DataType::Date32,
+        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+        ColumnType::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+    }
+}
+
+/// The word people write for a column type.
+pub(super) fn type_word(column_type: ColumnType) -> String {
+    match column_type {
+        ColumnType::Boolean => "boolean".to_owned(),
+        ColumnType::Int32 => "int32".to_owned(),
+        ColumnType::Int64 => "int64".to_owned(),
+        ColumnType::Float64 => "float64".to_owned(),
+        ColumnType::Decimal(precision, scale) => format!("decimal({precision},{scale})"),
+        ColumnType::Text => "text".to_owned(),
+        ColumnType::Date => "date".to_owned(),
+        ColumnType::Timestamp => "timestamp".to_owned(),
+        ColumnType::TimestampTz => "timestamptz".to_owned(),
+    }
+}
+
+/// One column to read: where it stands in the record and what it becomes.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) index: usize,
+    pub(super) name: String,
+    pub(super) column_type: ColumnType,
+}
+
+enum Builder {
+    Boolean(BooleanBuilder),
+    Int32(Int32Builder),
+    Int64(Int64Builder),
+    Float64(Float64Builder),
+    Decimal { builder: Decimal128Builder, precision: u8, scale: usize },
+    Text(StringBuilder),
+    Date(Date32Builder),
+    Timestamp(TimestampMicrosecondBuilder),
+    TimestampTz(TimestampMicrosecondBuilder),
+}
+
+/// Builds batches of the target columns.
+pub(super) struct Decoder {
+    targets: Vec<Target>,
+    builders: Vec<Builder>,
+    schema: SchemaRef,
+    null: String,
+    /// Bytes a row takes beside its texts.
+    fixed_bytes: usize,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Decoder {
+    /// A decoder to the targets, in their order; `null` is the unquoted text that stands for NULL.
+    pub(super) fn new(targets: Vec<Target>, null: &str) -> Self {
+        let fields: Vec<ArrowField> = targets
+            .iter()
+            .map(|target| ArrowField::new(&target.name, arrow_type(target.column_type), true))
+            .collect();
+        let fixed_bytes = fields.iter().map(|field| field.data_type().primitive_width().unwrap_or(4)).sum();
+        Self {
+            builders: targets.iter().map(|target| Builder::new(target.column_type)).collect(),
+            targets,
+            schema: Arc::new(Schema::new(fields)),
+            null: null.to_owned(),
+            fixed_bytes,
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Appends a record. Answers the rows before it as a batch, where there is no room beside them.
+    ///
+    /// # Errors
+    /// `Data` naming line, column and the type expected.
+    pub(super) fn push(&mut self, record: &Record<'_>) -> Result<Option<RecordBatch>> {
+        let texts: usize = self
+            .targets
+            .iter()
+            .filter(|target| target.column_type == ColumnType::Text)
+            .map(|target| record.field(target.index).text.len())
+            .sum();
+        let row_bytes = self.fixed_bytes + texts;
+        let full = self.rows == BATCH_ROWS || (self.rows > 0 && self.bytes + row_bytes > BATCH_BYTES);
+        let batch = if full { self.finish()? } else { None };
+        for (target, builder) in self.targets.iter().zip(&mut self.builders) {
+            let field = record.field(target.index);
+            if !builder.append(field, &self.null) {
+                let Target { index, name, column_type } = target;
+                let expected = type_word(*column_type);
+                return Err(record
+                    .fault_at(*index, format!("column `{name}` holds a text that is not of type {expected}"))
+                    .help("correct the file, or declare the column's type in the stream's schema"));
+            }
+        }
+        self.rows += 1;
+        self.bytes += row_bytes;
+        Ok(batch)
+    }
+
+    /// The rows not yet answered; `None` when there are none.
+    ///
+    /// # Errors
+    /// `Failed` when Arrow refuses what was built, which would be a fault of this code.
+    pub(super) fn finish(&mut self) -> Result<Option<RecordBatch>> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let arrays = self.builders.iter_mut().map(Builder::finish).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        (self.rows, self.bytes) = (0, 0);
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
+            .map(Some)
+            .map_err(|_| Error::failed("decoded columns do not form a batch"))
+    }
+}
+
+impl Builder {
+    fn new(column_type: ColumnType) -> Self {
+        match column_type {
+            ColumnType::Boolean => Self::Boolean(BooleanBuilder::new()),
+            ColumnType::Int32 => Self::Int32(Int32Builder::new()),
+            ColumnType::Int64 => Self::Int64(Int64Builder::new()),
+            ColumnType::Float64 => Self::Float64(Float64Builder::new()),
+            ColumnType::Decimal(precision, scale) => Self::Decimal {
+                builder: Decimal128Builder::new().with_data_type(DataType::Decimal128(precision, scale)),
+                precision,
+                scale: usize::try_from(scale).unwrap_or_default(),
+            },
+            ColumnType::Text => Self::Text(StringBuilder::new()),
+            ColumnType::Date => Self::Date(Date32Builder::new()),
+            ColumnType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+            ColumnType::TimestampTz => {
+                Self::TimestampTz(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
+            }
+        }
+    }
+
+    /// Appends a field's value; false when it is not of the builder's type.
+    #[inline]
+    fn append(&mut self, field: Field<'_>, null: &str) -> bool {
+        /// Parses and appends, NULL where the field is NULL.
+        macro_rules! append {
+            ($builder:expr, $parse:expr) => {{
+                if is_null(field, null) {
+                    $builder.append_null();
+                    return true;
+                }
+                match $parse(field.text) {
+                    Some(value) => $builder.append_value(value),
+                    None => return false,
+                }
+            }};
+        }
+        match self {
+            Self::Boolean(builder) => append!(builder, value::boolean),
+            Self::Int32(builder) => {
+                append!(builder, |text| value::int64(text).and_then(|value| i32::try_from(value).ok()));
+            }
+            Self::Int64(builder) => append!(builder, value::int64),
+            Self::Float64(builder) => append!(builder, value::float64),
+            Self::Decimal { builder, precision, scale } => {
+                append!(builder, |text| value::decimal(text, *precision, *scale));
+            }
+            Self::Text(builder) => append!(builder, Some),
+            Self::Date(builder) => append!(builder, value::date),
+            Self::Timestamp(builder) => append!(builder, value::timestamp),
+            Self::TimestampTz(builder) => append!(builder, value::timestamptz),
+        }
+        true
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Boolean(builder) => Arc::new(builder.finish()),
+            Self::Int32(builder) => Arc::new(builder.finish()),
+            Self::Int64(builder) => Arc::new(builder.finish()),
+            Self::Float64(builder) => Arc::new(builder.finish()),
+            Self::Decimal { builder, .. } => Arc::new(builder.finish()),
+            Self::Text(builder) => Arc::new(builder.finish()),
+            Self::Date(builder) => Arc::new(builder.finish()),
+            Self::Timestamp(builder) | Self::TimestampTz(builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+/// Only an unquoted field can be NULL: `""` is the empty text.
+fn is_null(field: Field<'_>, null: &str) -> bool {
+    !field.quoted && field.text == null
+}

@@ -1,0 +1,154 @@
+//! CSV and Parquet files of a folder.
+//!
+//! [`paths`] finds the files, [`records`] splits delimited text, [`infer`] types its columns,
+//! [`decode`] fills Arrow builders, [`parquet`] reads Parquet and [`carry`] decides how its types
+//! travel. `docs/types.md`, part "Files", says the same to the people who write pipelines.
+//!
+//! Files have no common instant: each is read as it was when it was found, and a file that
+//! changes while it is read fails the read as `Temporary`.
+
+mod carry;
+mod csv;
+mod decode;
+mod infer;
+mod parquet;
+mod paths;
+mod records;
+mod stream;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+
+use self::paths::{Input, Pattern};
+use super::{Column, Relation, Shape, Snapshot, Source};
+use crate::Batches;
+use crate::error::{Error, Result};
+use crate::spec::pipeline::{FileSet, Format, Selector};
+
+/// A folder of files.
+#[derive(Debug)]
+pub struct Files {
+    root: PathBuf,
+}
+
+impl Files {
+    /// See [`super::open`].
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+}
+
+#[async_trait]
+impl Source for Files {
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        let root = self.root.clone();
+        let root = stream::blocking("file", move |_| {
+            let real = std::fs::canonicalize(&root).map_err(|cause| match cause.kind() {
+                std::io::ErrorKind::NotFound => {
+                    Error::invalid(format!("the connection's root {} does not exist", root.display()))
+                }
+                _ => paths::unreadable(&root, &cause),
+            })?;
+            if real.is_dir() {
+                return Ok(real);
+            }
+            Err(Error::invalid(format!("the connection's root {} is not a folder", root.display())))
+        })
+        .await?;
+        Ok(Box::new(Folder { root, found: BTreeMap::new() }))
+    }
+}
+
+/// The folder, with the files found so far.
+struct Folder {
+    /// Real path, free of links.
+    root: PathBuf,
+    /// By path glob: what a glob stands for is fixed when it is first asked.
+    found: BTreeMap<String, Arc<[Input]>>,
+}
+
+impl Folder {
+    async fn inputs(&mut self, set: &FileSet) -> Result<Arc<[Input]>> {
+        if let Some(inputs) = self.found.get(&set.path) {
+            return Ok(Arc::clone(inputs));
+        }
+        let (root, path) = (self.root.clone(), set.path.clone());
+        let inputs = stream::blocking("file", move |_| Pattern::parse(&path)?.find(&root)).await?;
+        let inputs: Arc<[Input]> = inputs.into();
+        self.found.insert(set.path.clone(), Arc::clone(&inputs));
+        Ok(inputs)
+    }
+}
+
+#[async_trait]
+impl Snapshot for Folder {
+    /// A digest over name, size and time of change of the files found so far.
+    fn id(&self) -> Option<String> {
+        if self.found.is_empty() {
+            return None;
+        }
+        let mut digest = Sha256::new();
+        for input in self.found.values().flat_map(|inputs| inputs.iter()) {
+            digest.update(input.fingerprint());
+        }
+        Some(format!("files-{}", hex::encode(&digest.finalize()[..16])))
+    }
+
+    fn consistency(&self) -> &'static str {
+        "each file as it was when it was found; a file that changes meanwhile fails the run"
+    }
+
+    async fn find(&mut self, selector: &Selector) -> Result<Vec<Relation>> {
+        let set = file_set(selector)?;
+        self.inputs(set).await?;
+        let table = set.name.as_str().to_owned();
+        Ok(vec![Relation { stream: set.name.clone(), schema: None, table, selector: selector.clone() }])
+    }
+
+    async fn describe(&mut self, relation: &Relation) -> Result<Shape> {
+        let set = file_set(&relation.selector)?.clone();
+        let inputs = self.inputs(&set).await?;
+        stream::blocking(file_kind(&set.format), move |stop| match &set.format {
+            Format::Csv(csv) => csv::describe(&inputs, csv, &set, stop),
+            Format::Parquet if set.schema.is_some() => {
+                Err(Error::invalid("a schema is declared for Parquet files, which bring their own")
+                    .help("leave the stream's `schema` out"))
+            }
+            Format::Parquet => parquet::describe(&inputs),
+        })
+        .await
+    }
+
+    async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches> {
+        let set = file_set(&relation.selector)?.clone();
+        let inputs = self.inputs(&set).await?;
+        let columns = columns.to_vec();
+        Ok(stream::batches(file_kind(&set.format), move |outlet| match &set.format {
+            Format::Csv(csv) => csv::read(&inputs, csv, &set, &columns, outlet),
+            Format::Parquet => parquet::read(&inputs, &columns, outlet),
+        }))
+    }
+}
+
+fn file_kind(format: &Format) -> &'static str {
+    match format {
+        Format::Csv(_) => "CSV",
+        Format::Parquet => "Parquet",
+    }
+}
+
+fn file_set(selector: &Selector) -> Result<&FileSet> {
+    match selector {
+        Selector::Files(set) => Ok(set),
+        Selector::Table(_) | Selector::Query { .. } => {
+            Err(Error::invalid("the connection is a folder of files: it has no tables and runs no queries")
+                .help("give the stream a `path` and a `format`"))
+        }
+    }
+}

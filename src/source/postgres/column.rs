@@ -1,0 +1,285 @@
+//! One column under construction: values of one wire layout appended to Arrow buffers.
+
+use std::mem;
+
+use arrow::array::builder::{BooleanBufferBuilder, NullBufferBuilder};
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, PrimitiveArray, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+};
+use std::sync::Arc;
+
+use super::numeric;
+use super::types::Wire;
+use crate::error::Error;
+
+/// 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
+const EPOCH_DAYS: i32 = 10_957;
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// Why a value is not taken. Small and free to make: it travels through the row loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The bytes are not of the layout: the protocol is broken, not the data.
+    Malformed,
+    /// The source holds a value (described as a kind, never repeated) that is not carried.
+    Value(&'static str),
+}
+
+impl Fault {
+    /// The fault in words, for the column it happened in.
+    #[cold]
+    pub(super) fn in_column(self, column: &str) -> Error {
+        match self {
+            Self::Malformed => malformed(&format!("a value of column `{column}` is not of its type")),
+            Self::Value(kind) => Error::data(format!("column `{column}` holds {kind}, which is not carried"))
+                .help(format!("leave such rows out with a query, or turn `{column}` into text there")),
+        }
+    }
+}
+
+/// What the server sent is not binary COPY as documented.
+#[cold]
+pub(super) fn malformed(what: &str) -> Error {
+    Error::failed(format!("the PostgreSQL server sent a malformed COPY stream: {what}"))
+}
+
+/// Values of one layout so far.
+enum Values {
+    Bool(BooleanBufferBuilder),
+    Int2(Vec<i16>),
+    Int4(Vec<i32>),
+    Int8(Vec<i64>),
+    Float4(Vec<f32>),
+    Float8(Vec<f64>),
+    Numeric { values: Vec<i128>, precision: u8, scale: i8 },
+    Date(Vec<i32>),
+    Timestamp { values: Vec<i64>, zoned: bool },
+    Text(Spans),
+    Jsonb(Spans),
+    Uuid(Spans),
+    Bytea(Spans),
+}
+
+/// Values of varying length, end to end.
+struct Spans {
+    bytes: Vec<u8>,
+    ends: Vec<i32>,
+}
+
+impl Spans {
+    fn with_capacity(rows: usize, bytes: usize) -> Self {
+        let mut ends = Vec::with_capacity(rows + 1);
+        ends.push(0);
+        Self { bytes: Vec::with_capacity(bytes), ends }
+    }
+
+    #[inline]
+    fn push(&mut self, value: &[u8]) -> Result<(), Fault> {
+        self.bytes.extend_from_slice(value);
+        let end =
+            i32::try_from(self.bytes.len()).map_err(|_| Fault::Value("more than 2 GiB in one batch"))?;
+        self.ends.push(end);
+        Ok(())
+    }
+
+    fn push_null(&mut self) {
+        self.ends.push(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// The buffers, leaving room for as much again.
+    fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
+        let fresh = Self::with_capacity(self.ends.len(), self.bytes.len());
+        let full = mem::replace(self, fresh);
+        (OffsetBuffer::new(ScalarBuffer::from(full.ends)), Buffer::from_vec(full.bytes))
+    }
+}
+
+/// One column under construction.
+pub(super) struct ColumnBuilder {
+    name: String,
+    nullable: bool,
+    values: Values,
+    nulls: NullBufferBuilder,
+}
+
+impl ColumnBuilder {
+    /// An empty column with room for `rows`.
+    pub(super) fn new(name: &str, nullable: bool, wire: Wire, rows: usize) -> Self {
+        let spans = || Spans::with_capacity(rows, rows * 8);
+        let values = match wire {
+            Wire::Bool => Values::Bool(BooleanBufferBuilder::new(rows)),
+            Wire::Int2 => Values::Int2(Vec::with_capacity(rows)),
+            Wire::Int4 => Values::Int4(Vec::with_capacity(rows)),
+            Wire::Int8 => Values::Int8(Vec::with_capacity(rows)),
+            Wire::Float4 => Values::Float4(Vec::with_capacity(rows)),
+            Wire::Float8 => Values::Float8(Vec::with_capacity(rows)),
+            Wire::Numeric { precision, scale } => {
+                Values::Numeric { values: Vec::with_capacity(rows), precision, scale }
+            }
+            Wire::Date => Values::Date(Vec::with_capacity(rows)),
+            Wire::Timestamp => Values::Timestamp { values: Vec::with_capacity(rows), zoned: false },
+            Wire::TimestampTz => Values::Timestamp { values: Vec::with_capacity(rows), zoned: true },
+            Wire::Text | Wire::Json => Values::Text(spans()),
+            Wire::Jsonb => Values::Jsonb(spans()),
+            Wire::Uuid => Values::Uuid(spans()),
+            Wire::Bytea => Values::Bytea(spans()),
+        };
+        Self { name: name.to_owned(), nullable, values, nulls: NullBufferBuilder::new(rows) }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes that one row takes here at the least.
+    pub(super) fn width_bytes(&self) -> usize {
+        match &self.values {
+            Values::Bool(_) => 1,
+            Values::Int2(_) => 2,
+            Values::Int4(_) | Values::Float4(_) | Values::Date(_) => 4,
+            Values::Int8(_) | Values::Float8(_) | Values::Timestamp { .. } => 8,
+            Values::Numeric { .. } => 16,
+            Values::Text(_) | Values::Jsonb(_) | Values::Bytea(_) => 4,
+            Values::Uuid(_) => 40,
+        }
+    }
+
+    /// Takes one value.
+    #[inline]
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        match &mut self.values {
+            Values::Int2(values) => values.push(i16::from_be_bytes(exactly(bytes)?)),
+            Values::Int4(values) => values.push(i32::from_be_bytes(exactly(bytes)?)),
+            Values::Int8(values) => values.push(i64::from_be_bytes(exactly(bytes)?)),
+            Values::Float4(values) => values.push(f32::from_be_bytes(exactly(bytes)?)),
+            Values::Float8(values) => values.push(f64::from_be_bytes(exactly(bytes)?)),
+            Values::Numeric { values, precision, scale } => {
+                values.push(numeric::decimal(bytes, *precision, *scale)?);
+            }
+            Values::Date(values) => values.push(date(i32::from_be_bytes(exactly(bytes)?))?),
+            Values::Timestamp { values, .. } => values.push(timestamp(i64::from_be_bytes(exactly(bytes)?))?),
+            Values::Text(spans) | Values::Bytea(spans) => spans.push(bytes)?,
+            Values::Jsonb(spans) => match bytes.split_first() {
+                Some((1, text)) => spans.push(text)?,
+                _ => return Err(Fault::Malformed),
+            },
+            Values::Uuid(spans) => spans.push(&uuid_text(exactly(bytes)?))?,
+            Values::Bool(values) => match bytes {
+                [0] => values.append(false),
+                [1] => values.append(true),
+                _ => return Err(Fault::Malformed),
+            },
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// Takes a NULL.
+    #[inline]
+    pub(super) fn append_null(&mut self) {
+        match &mut self.values {
+            Values::Bool(values) => values.append(false),
+            Values::Int2(values) => values.push(0),
+            Values::Int4(values) | Values::Date(values) => values.push(0),
+            Values::Int8(values) | Values::Timestamp { values, .. } => values.push(0),
+            Values::Float4(values) => values.push(0.0),
+            Values::Float8(values) => values.push(0.0),
+            Values::Numeric { values, .. } => values.push(0),
+            Values::Text(spans) | Values::Jsonb(spans) | Values::Uuid(spans) | Values::Bytea(spans) => {
+                spans.push_null();
+            }
+        }
+        self.nulls.append_null();
+    }
+
+    /// The column so far; the builder starts anew, with room for as much again.
+    ///
+    /// # Errors
+    /// `Data` for a NULL where the source promised none; `Failed` for text that is not UTF-8.
+    pub(super) fn take(&mut self) -> Result<ArrayRef, Error> {
+        let nulls = self.nulls.finish();
+        if !self.nullable && nulls.as_ref().is_some_and(|n| n.null_count() > 0) {
+            return Err(Error::data(format!("column `{}` holds NULL although it is NOT NULL", self.name)));
+        }
+        Ok(match &mut self.values {
+            Values::Bool(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Int2(values) => primitive::<Int16Type>(values, nulls),
+            Values::Int4(values) => primitive::<Int32Type>(values, nulls),
+            Values::Int8(values) => primitive::<Int64Type>(values, nulls),
+            Values::Float4(values) => primitive::<Float32Type>(values, nulls),
+            Values::Float8(values) => primitive::<Float64Type>(values, nulls),
+            Values::Numeric { values, precision, scale } => {
+                let data_type = DataType::Decimal128(*precision, *scale);
+                Arc::new(Decimal128Array::new(renew(values).into(), nulls).with_data_type(data_type))
+            }
+            Values::Date(values) => Arc::new(Date32Array::new(renew(values).into(), nulls)),
+            Values::Timestamp { values, zoned } => {
+                let array = TimestampMicrosecondArray::new(renew(values).into(), nulls);
+                Arc::new(if *zoned { array.with_timezone("UTC") } else { array })
+            }
+            Values::Text(spans) | Values::Jsonb(spans) | Values::Uuid(spans) => {
+                let (offsets, bytes) = spans.take();
+                let text = StringArray::try_new(offsets, bytes, nulls)
+                    .map_err(|_| malformed(&format!("text of column `{}` is not UTF-8", self.name)))?;
+                Arc::new(text)
+            }
+            Values::Bytea(spans) => {
+                let (offsets, bytes) = spans.take();
+                Arc::new(BinaryArray::new(offsets, bytes, nulls))
+            }
+        })
+    }
+}
+
+fn primitive<T: ArrowPrimitiveType>(values: &mut Vec<T::Native>, nulls: Option<NullBuffer>) -> ArrayRef {
+    Arc::new(PrimitiveArray::<T>::new(renew(values).into(), nulls))
+}
+
+/// The values, leaving an empty vector of the same room.
+fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
+    let room = values.len();
+    mem::replace(values, Vec::with_capacity(room))
+}
+
+#[inline]
+fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
+    bytes.try_into().map_err(|_| Fault::Malformed)
+}
+
+#[inline]
+fn date(days: i32) -> Result<i32, Fault> {
+    match days {
+        i32::MIN | i32::MAX => Err(Fault::Value("an infinite date")),
+        _ => days.checked_add(EPOCH_DAYS).ok_or(Fault::Value("a date beyond 32 bits of days")),
+    }
+}
+
+#[inline]
+fn timestamp(micros: i64) -> Result<i64, Fault> {
+    match micros {
+        i64::MIN | i64::MAX => Err(Fault::Value("an infinite timestamp")),
+        _ => {
+            micros.checked_add(EPOCH_MICROS).ok_or(Fault::Value("a timestamp beyond 64 bits of microseconds"))
+        }
+    }
+}
+
+fn uuid_text(bytes: [u8; 16]) -> [u8; 36] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (i, byte) in bytes.into_iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
+    }
+    text
+}

@@ -1,0 +1,174 @@
+//! `numeric` on the wire (base-10000 digits) to a scaled 128-bit integer.
+
+use super::column::Fault;
+
+const NEGATIVE: u16 = 0x4000;
+const NAN: u16 = 0xC000;
+const POSITIVE_INFINITY: u16 = 0xD000;
+const NEGATIVE_INFINITY: u16 = 0xF000;
+
+/// 10^0 to 10^38.
+const POWERS: [i128; 39] = {
+    let mut powers = [1_i128; 39];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+/// The value times 10^`scale`.
+///
+/// # Errors
+/// `Fault::Value` for NaN, infinities, more than `precision` digits, or digits beyond `scale`
+/// (nothing is ever rounded); `Fault::Malformed` for bytes that are no numeric.
+pub(super) fn decimal(bytes: &[u8], precision: u8, scale: i8) -> Result<i128, Fault> {
+    let Some((&[n0, n1, w0, w1, s0, s1, _, _], digits)) = bytes.split_first_chunk::<8>() else {
+        return Err(Fault::Malformed);
+    };
+    let count = u16::from_be_bytes([n0, n1]);
+    let sign = u16::from_be_bytes([s0, s1]);
+    if digits.len() != 2 * usize::from(count) {
+        return Err(Fault::Malformed);
+    }
+    match sign {
+        0 | NEGATIVE => {}
+        NAN => return Err(Fault::Value("NaN")),
+        POSITIVE_INFINITY | NEGATIVE_INFINITY => return Err(Fault::Value("an infinity")),
+        _ => return Err(Fault::Malformed),
+    }
+    // The power of ten, in units of the result, that the last digit counts.
+    let first = i32::from(scale) + 4 * i32::from(i16::from_be_bytes([w0, w1]));
+    let last = first - 4 * (i32::from(count) - 1);
+    let magnitude = if count <= 4 && last >= 0 { short(digits, last)? } else { long(digits, first)? };
+    let limit = POWERS.get(usize::from(precision)).ok_or(Fault::Malformed)?;
+    if magnitude >= *limit {
+        return Err(Fault::Value("more digits than its type says"));
+    }
+    Ok(if sign == NEGATIVE { -magnitude } else { magnitude })
+}
+
+fn digit(pair: &[u8]) -> Result<u16, Fault> {
+    match pair {
+        &[high, low] if u16::from_be_bytes([high, low]) < 10_000 => Ok(u16::from_be_bytes([high, low])),
+        _ => Err(Fault::Malformed),
+    }
+}
+
+fn power(exponent: i32) -> Result<i128, Fault> {
+    usize::try_from(exponent)
+        .ok()
+        .and_then(|e| POWERS.get(e).copied())
+        .ok_or(Fault::Value("more digits than its type says"))
+}
+
+/// Up to four digits, none beyond the scale: most values of most columns.
+fn short(digits: &[u8], last: i32) -> Result<i128, Fault> {
+    let mut value = 0_u64;
+    for pair in digits.chunks_exact(2) {
+        value = value * 10_000 + u64::from(digit(pair)?);
+    }
+    if value == 0 {
+        return Ok(0);
+    }
+    i128::from(value).checked_mul(power(last)?).ok_or(Fault::Value("more digits than its type says"))
+}
+
+/// Any number of digits, the last of which may be partly beyond the scale.
+fn long(digits: &[u8], first: i32) -> Result<i128, Fault> {
+    let overflow = Fault::Value("more digits than its type says");
+    let mut value = 0_i128;
+    let mut exponent = first;
+    for pair in digits.chunks_exact(2) {
+        let digit = i128::from(digit(pair)?);
+        if digit != 0 {
+            value = if exponent >= 0 {
+                digit.checked_mul(power(exponent)?).and_then(|d| value.checked_add(d)).ok_or(overflow)?
+            } else {
+                // Digits of a group below the scale must be zero.
+                let unit = power(-exponent).unwrap_or(i128::MAX);
+                if digit % unit != 0 {
+                    return Err(Fault::Value("digits beyond its scale"));
+                }
+                value.checked_add(digit / unit).ok_or(overflow)?
+            };
+        }
+        exponent -= 4;
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A numeric as the server sends it; each digit is below 10000, the first counts 10000^weight.
+    pub(in super::super) fn wire(sign: u16, weight: i16, digits: &[u16]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(u16::try_from(digits.len()).unwrap().to_be_bytes());
+        bytes.extend(weight.to_be_bytes());
+        bytes.extend(sign.to_be_bytes());
+        bytes.extend(0_u16.to_be_bytes());
+        for digit in digits {
+            bytes.extend(digit.to_be_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn values_are_scaled_exactly() {
+        for (bytes, precision, scale, expected) in [
+            (wire(0, 0, &[]), 5, 2, 0),
+            (wire(0, 0, &[12, 3400]), 10, 2, 1234),
+            (wire(NEGATIVE, 0, &[12, 3400]), 10, 4, -123_400),
+            (wire(0, -1, &[1]), 4, 4, 1),
+            (wire(0, 1, &[1]), 5, 0, 10_000),
+            // 37 nines before the point and one after: the group after it does not fit unscaled.
+            (
+                wire(0, 9, &[9, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9000]),
+                38,
+                1,
+                POWERS[38] - 1,
+            ),
+            (
+                wire(0, -1, &[9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9900]),
+                38,
+                38,
+                POWERS[38] - 1,
+            ),
+        ] {
+            assert_eq!(decimal(&bytes, precision, scale), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn trap_numeric_nan_and_infinity_are_faults() {
+        for sign in [NAN, POSITIVE_INFINITY, NEGATIVE_INFINITY] {
+            assert!(matches!(decimal(&wire(sign, 0, &[]), 10, 2), Err(Fault::Value(_))));
+        }
+    }
+
+    #[test]
+    fn nothing_is_rounded_or_wrapped() {
+        for (bytes, precision, scale) in [
+            (wire(0, 0, &[1000]), 3, 0),
+            (wire(0, -1, &[50]), 3, 1),
+            (wire(0, -3, &[1]), 3, 1),
+            (wire(0, 30, &[1]), 38, 0),
+            (wire(0, i16::MAX, &[1]), 38, 0),
+            (wire(0, 9, &[9999; 10]), 38, 0),
+        ] {
+            assert!(matches!(decimal(&bytes, precision, scale), Err(Fault::Value(_))));
+        }
+    }
+
+    #[test]
+    fn what_is_no_numeric_is_malformed() {
+        let mut torn = wire(0, 0, &[1, 2]);
+        torn.pop();
+        for bytes in [&[][..], &[0; 7], &torn, &wire(0x1234, 0, &[]), &wire(0, 0, &[10_000])] {
+            assert_eq!(decimal(bytes, 10, 2), Err(Fault::Malformed));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One connection: made, driven, cancelled, ended.
+
+use std::future::{Future, poll_fn};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Connection, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::error::{Endpoint, Subject};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+use crate::spec::config;
+
+/// Until an address answers.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Until we are let in: looking up the name, every address of it, TLS, password.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Until a silent peer counts as gone.
+const PEER_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a cancel request, or the goodbye of a session, may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a connection is protected.
+#[derive(Clone)]
+enum Protection {
+    Plain,
+    Tls(MakeRustlsConnect),
+}
+
+/// An open connection. Dropping it ends it: the server is told, or the socket closed.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) endpoint: Endpoint,
+    protection: Protection,
+    /// Ends the task that drives the connection.
+    _end: DropGuard,
+    kill: CancellationToken,
+}
+
+impl Session {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// `Temporary` when the server cannot be reached, `Invalid` when it does not let us in or its
+    /// certificate is not to be trusted.
+    pub(super) async fn open(settings: &config::Postgres, password: Option<&Secret>) -> Result<Self> {
+        let endpoint = Endpoint {
+            host: settings.host.clone(),
+            port: settings.port,
+            database: settings.database.clone(),
+            user: settings.user.clone(),
+        };
+        let protection = match settings.tls {
+            config::Tls::Disable => Protection::Plain,
+            config::Tls::VerifyFull => Protection::Tls(verify_full(settings.ca_file.as_deref())?),
+        };
+        let config = client_config(settings, password);
+        let (end, kill) = (CancellationToken::new(), CancellationToken::new());
+        let login = async {
+            match &protection {
+                Protection::Plain => {
+                    let (client, connection) = config.connect(NoTls).await?;
+                    spawn(drive(connection), end.clone(), kill.clone());
+                    Ok(client)
+                }
+                Protection::Tls(tls) => {
+                    let (client, connection) = config.connect(tls.clone()).await?;
+                    spawn(drive(connection), end.clone(), kill.clone());
+                    Ok(client)
+                }
+            }
+        };
+        let client = timeout(LOGIN_TIMEOUT, login)
+            .await
+            .map_err(|_| endpoint.unreachable("timed out"))?
+            .map_err(|e| endpoint.not_connected(&e))?;
+        Ok(Self { client, endpoint, protection, _end: end.drop_guard(), kill })
+    }
+
+    /// Runs statements that are ours and have no parameters.
+    pub(super) async fn run(&self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(|e| self.endpoint.failed(&e, &Subject::Session))
+    }
+
+    /// Has the server stop what it is doing; where it cannot be told, cuts the connection.
+    pub(super) async fn cancel(&self) {
+        let token = self.client.cancel_token();
+        let request = async {
+            match &self.protection {
+                Protection::Plain => token.cancel_query(NoTls).await,
+                Protection::Tls(tls) => token.cancel_query(tls.clone()).await,
+            }
+        };
+        if !matches!(timeout(GOODBYE_TIMEOUT, request).await, Ok(Ok(()))) {
+            self.kill.cancel();
+        }
+    }
+}
+
+fn client_config(settings: &config::Postgres, password: Option<&Secret>) -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    config
+        .host(&settings.host)
+        .port(settings.port)
+        .dbname(&settings.database)
+        .user(&settings.user)
+        .application_name("sealift")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_user_timeout(PEER_TIMEOUT)
+        .keepalives_idle(PEER_TIMEOUT / 2)
+        .keepalives_interval(PEER_TIMEOUT / 6)
+        .keepalives_retries(3)
+        .ssl_mode(match settings.tls {
+            config::Tls::Disable => SslMode::Disable,
+            config::Tls::VerifyFull => SslMode::Require,
+        });
+    if let Some(password) = password {
+        config.password(password.expose());
+    }
+    config
+}
+
+/// TLS that checks the server's certificate and host name.
+fn verify_full(ca_file: Option<&Path>) -> Result<MakeRustlsConnect> {
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        Some(path) => {
+            let unusable = |why: &str| {
+                Error::invalid(format!("cannot use the authorities of `ca_file` {}: {why}", path.display()))
+            };
+            let pem = std::fs::read(path).map_err(|e| unusable(&e.kind().to_string()))?;
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
+                let certificate = certificate.map_err(|_| unusable("it is not PEM"))?;
+                roots.add(certificate).map_err(|_| unusable("it holds what is no certificate"))?;
+            }
+            if roots.is_empty() {
+                return Err(unusable("it holds no certificate"));
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err(Error::invalid("this machine has no certificate authorities to trust")
+                    .help("name the database's in `ca_file` of the connection"));
+            }
+        }
+    }
+    // Named, because more than one provider is linked in.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| Error::failed("the TLS provider knows no protocol version"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// Moves the connection's messages until it ends. Notices are dropped unread: a function of the
+/// database may put row values in them, and the client library would log them.
+async fn drive<S, T>(mut connection: Connection<S, T>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(_)) = poll_fn(|cx| connection.poll_message(cx)).await {}
+}
+
+/// Drives a connection until it ends by itself, shortly after `end`, or at once on `kill`.
+fn spawn(
+    connection: impl Future<Output = ()> + Send + 'static,
+    end: CancellationToken,
+    kill: CancellationToken,
+) {
+    tokio::spawn(async move {
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            () = &mut connection => return,
+            () = kill.cancelled() => return,
+            () = end.cancelled() => {}
+        }
+        // The client is gone too: the connection says goodbye by itself.
+        let _ = timeout(GOODBYE_TIMEOUT, connection).await;
+    });
+}

@@ -1,0 +1,221 @@
+//! Places of a document that must not be shown: a secret written where a reference belongs, or
+//! where it belongs nowhere.
+//!
+//! A problem shows the line it is in, and a secret may stand on that line for an unrelated reason.
+//! So every value under a key that names a secret, and every text that holds credentials, is
+//! hidden from all excerpts and messages unless it is a reference.
+
+use super::faults::{nearest, quoted};
+use super::text::{Span, Text};
+use super::tree::{Node, Value};
+
+/// What is shown instead.
+pub(crate) const MASK: &str = "********";
+
+/// Keys whose values are secrets. Others that contain or come near one count as well.
+const SECRET_KEYS: [&str; 9] = [
+    "password",
+    "passphrase",
+    "passwd",
+    "pwd",
+    "secret",
+    "secret_access_key",
+    "session_token",
+    "credentials",
+    "api_key",
+];
+/// A key that contains one of these names a secret, whatever else it says.
+const SECRET_PARTS: [&str; 9] =
+    ["pass", "pwd", "secret", "token", "credential", "apikey", "api_key", "access_key", "private_key"];
+/// Keys whose children are named by the writer: a column `password_hash` is no secret.
+const NAMING_KEYS: [&str; 5] = ["streams", "columns", "schema", "stores", "connections"];
+
+/// One place that must not be shown, with what stands there.
+#[derive(Clone, Debug)]
+pub(crate) struct Hidden {
+    pub(crate) span: Span,
+    pub(crate) text: String,
+}
+
+/// Whether text is a reference (`env:NAME`, `file:PATH`) and so may be shown.
+pub(crate) fn is_reference(text: &str) -> bool {
+    match text.split_once(':') {
+        Some(("env", name)) => {
+            !name.is_empty()
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        }
+        Some(("file", path)) => !path.is_empty(),
+        _ => false,
+    }
+}
+
+/// The places of a document's tree that must not be shown.
+pub(crate) fn in_tree(root: &Node) -> Vec<Hidden> {
+    let mut hidden = Vec::new();
+    search(root, false, &mut hidden);
+    hidden
+}
+
+/// Walks the tree, whose depth the parser bounds; `under_secret` when a key above names a secret.
+fn search(node: &Node, under_secret: bool, hidden: &mut Vec<Hidden>) {
+    match &node.value {
+        Value::Scalar { text, .. } => {
+            if !is_reference(text) && (under_secret || holds_credentials(text)) {
+                hidden.push(Hidden { span: node.span, text: text.clone() });
+            }
+        }
+        Value::Sequence(items) => items.iter().for_each(|item| search(item, under_secret, hidden)),
+        Value::Mapping(entries) => {
+            for (key, value) in entries {
+                if under_secret {
+                    search(key, true, hidden);
+                }
+                if NAMING_KEYS.contains(&key.text()) && !under_secret {
+                    search_named(value, hidden);
+                } else {
+                    search(value, under_secret || names_a_secret(key.text()), hidden);
+                }
+            }
+        }
+        Value::Nothing | Value::Wrong => {}
+    }
+}
+
+/// As [`search`], for a mapping whose keys are names: only their values are looked at.
+fn search_named(node: &Node, hidden: &mut Vec<Hidden>) {
+    match &node.value {
+        Value::Mapping(entries) => entries.iter().for_each(|(_, value)| search(value, false, hidden)),
+        _ => search(node, false, hidden),
+    }
+}
+
+/// The action `tokenize` is no token. Keeps every offset.
+fn without_actions(lower: &str) -> String {
+    lower.replace("tokeniz", "_______")
+}
+
+fn names_a_secret(key: &str) -> bool {
+    let key = without_actions(&key.to_lowercase().replace('-', "_"));
+    SECRET_PARTS.iter().any(|part| key.contains(part)) || {
+        let known: Vec<_> = SECRET_KEYS.iter().copied().filter(|k| k.len() >= 6).collect();
+        key.len() >= 5 && nearest(&key, &known).is_some()
+    }
+}
+
+/// Whether a text holds credentials by its form: `scheme://user:secret@host`, `password=…`.
+fn holds_credentials(text: &str) -> bool {
+    let authority = text.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
+    // A password may itself hold a slash, so an `@` anywhere behind the scheme counts.
+    let in_url = authority.is_some_and(|a| a.contains('@'))
+        || text.split_once("://").is_some_and(|(_, rest)| rest.contains('@') && rest.contains(':'));
+    let squeezed = text.to_lowercase().replace(' ', "");
+    in_url || (squeezed.contains("password=") && !squeezed.contains("select"))
+}
+
+/// The part of a line that must not be shown in a document that does not even parse: what follows
+/// a word that names a secret, on that line or as the continuation of the line before.
+pub(crate) fn in_broken_line(text: &Text, line: usize) -> Option<Hidden> {
+    let content = |line: usize| {
+        let span = text.line(line);
+        (span, &text.content()[span.start..span.end])
+    };
+    let (span, shown) = content(line);
+    if let Some(start) = secret_value_start(shown) {
+        let start = span.start + start;
+        return Some(hidden(text, Span { start, end: span.end }));
+    }
+    let before = (1..line).rev().take(20).map(|line| content(line).1);
+    for earlier in before {
+        if secret_value_start(earlier).is_some() {
+            return Some(hidden(text, span));
+        }
+        let ends_a_value = earlier.contains(": ") || earlier.trim_end().ends_with(':');
+        if ends_a_value {
+            break;
+        }
+    }
+    None
+}
+
+/// Hides the credentials in a comment, and everything behind it on the line.
+pub(crate) fn in_comment(text: &Text, line: Span) -> Option<Hidden> {
+    let shown = &text.content()[line.start..line.end];
+    let at = shown.match_indices('#').map(|(at, _)| at).find(|at| {
+        let before = shown[..*at].chars().next_back();
+        before.is_none_or(char::is_whitespace) && {
+            let comment = shown[*at..].to_lowercase();
+            SECRET_PARTS.iter().any(|part| comment.contains(part)) || holds_credentials(&comment)
+        }
+    })?;
+    Some(hidden(text, Span { start: line.start + at, end: line.end }))
+}
+
+fn hidden(text: &Text, span: Span) -> Hidden {
+    Hidden { span, text: text.content()[span.start..span.end].to_owned() }
+}
+
+/// Where on a line the value behind a secret's key begins, unless it is a reference.
+fn secret_value_start(line: &str) -> Option<usize> {
+    let lower = without_actions(&line.to_ascii_lowercase());
+    let word = SECRET_PARTS.iter().filter_map(|part| lower.find(part).map(|at| at + part.len())).min()?;
+    let separator = word + lower[word..].find([':', '='])? + 1;
+    let value = line[separator..].trim_start();
+    let reference = value.trim_start_matches(['"', '\'']);
+    let reference = reference.split([',', '}', '"', '\'', ' ']).next().unwrap_or_default();
+    let rest = line.len() - value.len();
+    if is_reference(reference) {
+        // A second secret may follow the reference.
+        let next = rest + value.find(reference).unwrap_or(0) + reference.len();
+        return secret_value_start(&line[next..]).map(|at| next + at);
+    }
+    Some(rest)
+}
+
+/// A message without any hidden text that it quotes.
+pub(crate) fn without(message: &str, hidden: &[Hidden]) -> String {
+    let mut message = message.to_owned();
+    for one in hidden {
+        message = message.replace(&quoted(&one.text), &format!("`{MASK}`"));
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_known_by_its_key() {
+        for key in ["password", "passwort", "pasword", "db-password", "secret_access_key", "api_key", "PWD"] {
+            assert!(names_a_secret(key), "{key}");
+        }
+        for key in ["host", "port", "path", "region", "user", "description", "file", "tokenize"] {
+            assert!(!names_a_secret(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_broken_line_shows_nothing_behind_a_secret_key() {
+        let cases = [
+            ("  password: \"hunter2", "  password: "),
+            ("{host: a, password: hunter2, b: [", "{host: a, password: "),
+            ("{passphrase: env:A, password: hunter2", "{passphrase: env:A, password: "),
+        ];
+        for (line, shown) in cases {
+            let text = Text::of(line);
+            let hidden = in_broken_line(&text, 1).unwrap();
+            assert_eq!(&line[..hidden.span.start], shown);
+        }
+        assert!(in_broken_line(&Text::of("password: env:A"), 1).is_none());
+        assert!(in_broken_line(&Text::of("password: |\n  hunter2\n"), 2).is_some());
+    }
+
+    #[test]
+    fn credentials_are_known_by_their_form() {
+        assert!(holds_credentials("postgres://sealift:hunter2@db/crm"));
+        assert!(holds_credentials("host=db password=hunter2"));
+        assert!(!holds_credentials("s3://bucket/prefix"));
+        assert!(!holds_credentials("http://127.0.0.1:9000"));
+    }
+}

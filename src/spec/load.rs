@@ -1,0 +1,285 @@
+//! Documents from files.
+
+use std::path::{Path, PathBuf};
+
+use super::decode::decode;
+use super::faults::{Fault, Faults, nearest, quoted};
+use super::problem::{Problem, Problems};
+use super::raw::placed::Placed;
+use super::resolve::{Context, Known};
+use super::text::Text;
+use super::tree::{self, Node, Value};
+use super::{Config, Pipeline, Policy, raw, resolve};
+
+/// The kinds of documents, as `kind:` names them.
+const KINDS: [&str; 3] = ["Config", "Pipeline", "Policy"];
+/// Deepest folder below the pipelines folder that is searched.
+const MAX_FOLDERS: usize = 16;
+/// Most documents in a pipelines folder.
+const MAX_DOCUMENTS: usize = 10_000;
+
+/// Everything that is wrong with what was read.
+type Found<T> = Result<T, Vec<Problem>>;
+
+impl Config {
+    /// Reads a configuration document.
+    ///
+    /// # Errors
+    /// Every problem of the document.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let text = Text::read(path).map_err(Problems::from)?;
+        document(&text, "Config", resolve::config::config).map_err(Problems::of)
+    }
+}
+
+impl Policy {
+    /// Reads a policy document.
+    ///
+    /// # Errors
+    /// Every problem of the document.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let text = Text::read(path).map_err(Problems::from)?;
+        document(&text, "Policy", resolve::policy::policy).map_err(Problems::of)
+    }
+}
+
+impl Pipeline {
+    /// Reads a pipeline document and checks the names in it against a configuration.
+    ///
+    /// # Errors
+    /// Every problem of the document.
+    pub fn load(path: &Path, config: &Config) -> Result<Self, Problems> {
+        let known = Some(Known::of_valid(config));
+        pipeline(path, &Context { known, ..Context::default() }).map_err(Problems::of)
+    }
+
+    /// Reads a pipeline document by itself: names of connections and stores are taken as they are.
+    ///
+    /// # Errors
+    /// Every problem of the document.
+    pub fn load_alone(path: &Path) -> Result<Self, Problems> {
+        pipeline(path, &Context::default()).map_err(Problems::of)
+    }
+}
+
+/// Reads a configuration and everything it names: the policy and all pipelines, in path order.
+///
+/// # Errors
+/// Every problem of every document.
+pub fn load_all(config_path: &Path) -> Result<(Config, Policy, Vec<Pipeline>), Problems> {
+    gather(config_path, false)
+}
+
+/// As [`load_all`], and tells as well where a pipeline asks for less than the policy does, which
+/// otherwise holds its run (exit 76).
+///
+/// # Errors
+/// Every problem of every document.
+pub fn check_all(config_path: &Path) -> Result<(Config, Policy, Vec<Pipeline>), Problems> {
+    gather(config_path, true)
+}
+
+fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<Pipeline>), Problems> {
+    let text = Text::read(config_path).map_err(Problems::from)?;
+    let faults = Faults::new(&text);
+    let placed = raw_document::<raw::config::Config>(&faults, "Config");
+    let raw = placed.as_ref().and_then(Placed::get);
+    let config = raw.and_then(|raw| resolve::config::config(raw, &faults));
+    let named = |placed: &Placed<String>| Some(text.resolve(placed.get()?));
+
+    let mut problems = Vec::new();
+    let mut context = Context { known: raw.map(Known::of), ..Context::default() };
+    let policy = raw.and_then(|raw| {
+        let path = named(&raw.policy)?;
+        if !path.exists() {
+            faults.push(absent(&raw.policy, "policy", &path));
+            return None;
+        }
+        keep(
+            Text::read(&path)
+                .map_err(|p| vec![p])
+                .and_then(|text| document(&text, "Policy", resolve::policy::policy)),
+            &mut problems,
+        )
+    });
+    if with_policy {
+        context.policy.clone_from(&policy);
+    }
+    let mut pipelines = Vec::new();
+    if let Some((raw, folder)) = raw.and_then(|raw| Some((raw, named(&raw.pipelines)?))) {
+        match documents_in(&folder) {
+            Ok(paths) => {
+                pipelines =
+                    paths.iter().filter_map(|path| keep(pipeline(path, &context), &mut problems)).collect();
+            }
+            Err(_) if !folder.is_dir() => faults.push(absent(&raw.pipelines, "pipelines folder", &folder)),
+            Err(message) => faults.push(Fault::new(raw.pipelines.span, message)),
+        }
+    }
+    let mut all = faults.into_problems();
+    all.append(&mut problems);
+    match (Problems::none(all), config, policy) {
+        (Err(problems), _, _) => Err(problems),
+        (Ok(()), Some(config), Some(policy)) => Ok((config, policy, pipelines)),
+        (Ok(()), _, _) => Err(Problems::from(unread(config_path))),
+    }
+}
+
+/// A document that a configuration names and that is not there.
+fn absent(placed: &Placed<String>, what: &str, path: &Path) -> Fault {
+    Fault::new(placed.span, format!("the {what} {} does not exist", quoted(&path.display().to_string())))
+        .help("paths are as seen from the folder of this file")
+}
+
+fn keep<T>(found: Found<T>, problems: &mut Vec<Problem>) -> Option<T> {
+    found.map_err(|mut found| problems.append(&mut found)).ok()
+}
+
+fn unread(path: &Path) -> Problem {
+    Problem::of_file(path, "the document cannot be read".to_owned(), None)
+}
+
+fn pipeline(path: &Path, context: &Context) -> Found<Pipeline> {
+    let text = Text::read(path).map_err(|problem| vec![problem])?;
+    document(&text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, context, faults))
+}
+
+/// Reads, decodes and resolves one document.
+fn document<R: for<'de> serde::Deserialize<'de>, T>(
+    text: &Text,
+    kind: &str,
+    resolve: impl FnOnce(&R, &Faults<'_>) -> Option<T>,
+) -> Found<T> {
+    let faults = Faults::new(text);
+    let placed = raw_document::<R>(&faults, kind);
+    let resolved = placed.as_ref().and_then(Placed::get).and_then(|raw| resolve(raw, &faults));
+    let problems = faults.into_problems();
+    match resolved {
+        Some(resolved) if problems.is_empty() => Ok(resolved),
+        // What cannot be resolved was told; should it not have been, it is refused all the same.
+        None if problems.is_empty() => Err(vec![unread(&text.path)]),
+        _ => Err(problems),
+    }
+}
+
+/// A document of the wanted kind, decoded.
+fn raw_document<R: for<'de> serde::Deserialize<'de>>(faults: &Faults<'_>, kind: &str) -> Option<Placed<R>> {
+    let root = tree::parse(faults)?;
+    if !matches!(root.value, Value::Mapping(_)) {
+        faults.push(
+            Fault::new(root.span, "a document is a mapping (`key: value`)")
+                .help(format!("begin with `apiVersion: sealift/v1` and `kind: {kind}`")),
+        );
+        return None;
+    }
+    let written = root.get("kind");
+    if let Some(written) = written.filter(|node| node.text() != kind && KINDS.contains(&node.text())) {
+        let help = match kind {
+            "Pipeline" => "the pipelines folder holds pipelines only: move this file out of it",
+            _ => "check which file is named where",
+        };
+        faults.push(
+            Fault::new(written.span, format!("this is a {}, and a {kind} belongs here", written.text()))
+                .help(help),
+        );
+        return None;
+    }
+    Some(decode(&root, faults))
+}
+
+/// The `*.yaml` and `*.yml` files below a folder, sorted. Hidden folders are left out, and folders
+/// behind symbolic links, which can form loops.
+pub(crate) fn documents_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    search(folder, 0, &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), String> {
+    let cannot = |error: &std::io::Error| {
+        format!("cannot read the folder {}: {}", quoted(&folder.display().to_string()), error.kind())
+    };
+    if depth > MAX_FOLDERS {
+        return Err(format!("folders are nested more than {MAX_FOLDERS} deep"));
+    }
+    for entry in std::fs::read_dir(folder).map_err(|e| cannot(&e))? {
+        let entry = entry.map_err(|e| cannot(&e))?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if entry.file_type().map_err(|e| cannot(&e))?.is_dir() {
+            search(&path, depth + 1, found)?;
+        } else if is_document(&path) {
+            if found.len() == MAX_DOCUMENTS {
+                return Err(format!("the folder holds more than {MAX_DOCUMENTS} documents"));
+            }
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_document(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && !path.is_dir()
+}
+
+/// One valid document of any kind.
+#[derive(Clone, Debug)]
+pub enum Document {
+    /// A configuration.
+    Config(Box<Config>),
+    /// A policy.
+    Policy(Policy),
+    /// A pipeline.
+    Pipeline(Box<Pipeline>),
+}
+
+/// Reads documents of any kind, told by their `kind:`. Pipelines are checked against the
+/// configuration where one is given and can be read.
+///
+/// # Errors
+/// Every problem of every document.
+pub fn check_files(paths: &[PathBuf], config_path: &Path) -> Result<Vec<Document>, Problems> {
+    let known = Text::read(config_path).ok().and_then(|text| {
+        let faults = Faults::new(&text);
+        let placed = raw_document::<raw::config::Config>(&faults, "Config")?;
+        placed.get().map(Known::of)
+    });
+    let policy = Config::load(config_path).and_then(|config| Policy::load(&config.policy)).ok();
+    let context = Context { known, policy, ..Context::default() };
+    let mut problems = Vec::new();
+    let documents = paths.iter().filter_map(|path| keep(any(path, &context), &mut problems)).collect();
+    Problems::none(problems).map(|()| documents)
+}
+
+fn any(path: &Path, context: &Context) -> Found<Document> {
+    let text = Text::read(path).map_err(|problem| vec![problem])?;
+    let faults = Faults::new(&text);
+    let Some(root) = tree::parse(&faults) else { return Err(faults.into_problems()) };
+    let kind = root.get("kind");
+    match kind.map(Node::text) {
+        Some("Config") => {
+            document(&text, "Config", resolve::config::config).map(|c| Document::Config(Box::new(c)))
+        }
+        Some("Policy") => document(&text, "Policy", resolve::policy::policy).map(Document::Policy),
+        Some("Pipeline") => {
+            document(&text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, context, faults))
+                .map(|pipeline| Document::Pipeline(Box::new(pipeline)))
+        }
+        written => {
+            let message = match written {
+                Some(word) if !word.is_empty() => format!("{} is not a kind of document", quoted(word)),
+                _ => "the document does not say what it is".to_owned(),
+            };
+            let help = match nearest(written.unwrap_or_default(), &KINDS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write `kind: Pipeline`, `kind: Policy` or `kind: Config`".to_owned(),
+            };
+            let span = kind.map_or(root.span, |kind| kind.span);
+            faults.push(Fault::new(span, message).help(help));
+            Err(faults.into_problems())
+        }
+    }
+}

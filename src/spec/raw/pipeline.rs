@@ -1,0 +1,71 @@
+//! The pipeline document as it is written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::ApiVersion;
+use super::placed::{Later, Map, Placed};
+use super::stream::{Parquet, Stream, SyncMode, WriteMode};
+
+/// One connection, many streams.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Sealift pipeline")]
+pub(crate) struct Pipeline {
+    #[serde(rename = "apiVersion")]
+    pub(crate) api_version: Placed<ApiVersion>,
+    pub(crate) kind: Placed<Kind>,
+    /// Its name, unique in the pipelines folder.
+    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9_-]{0,62}$"))]
+    pub(crate) name: Placed<String>,
+    /// Who answers for it.
+    pub(crate) owner: Placed<String>,
+    /// What it is for.
+    pub(crate) description: Option<Placed<String>>,
+    /// A connection of the configuration.
+    pub(crate) connection: Placed<String>,
+    /// A store of the configuration; needed where there are several.
+    pub(crate) store: Option<Placed<String>>,
+    /// Names the datasets, as `namespace.name` with {schema}, {table} and {stream} filled in.
+    pub(crate) dataset: Placed<String>,
+    /// What holds for every stream that does not say otherwise.
+    pub(crate) defaults: Option<Placed<Defaults>>,
+    /// The streams, by table pattern or name.
+    #[schemars(extend("minProperties" = 1))]
+    pub(crate) streams: Placed<Map<Stream>>,
+    /// When the daemon runs it; without one, only on request.
+    pub(crate) schedule: Option<Placed<Schedule>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) enum Kind {
+    Pipeline,
+}
+
+/// What holds for every stream that does not say otherwise.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Defaults {
+    /// How sources are read.
+    pub(crate) sync_mode: Option<Placed<SyncMode>>,
+    /// How datasets are written.
+    pub(crate) write_mode: Option<Placed<WriteMode>>,
+    /// How Parquet is written.
+    pub(crate) parquet: Option<Placed<Parquet>>,
+    #[schemars(skip)]
+    pub(crate) lookback: Option<Placed<Later>>,
+    #[schemars(skip)]
+    pub(crate) schema_contract: Option<Placed<Later>>,
+    #[schemars(skip)]
+    pub(crate) quality: Option<Placed<Later>>,
+}
+
+/// When the daemon runs the pipeline.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Schedule {
+    /// Cron expression of five fields: minute, hour, day of month, month, day of week.
+    pub(crate) cron: Placed<String>,
+    /// IANA time zone the expression is read in, default `UTC`.
+    pub(crate) timezone: Option<Placed<String>>,
+}

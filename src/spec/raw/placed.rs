@@ -1,0 +1,130 @@
+//! Values that know where they stand, and mappings in document order.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::spec::text::Span;
+
+/// The newtype name by which [`Placed`] asks the decoder for its place.
+pub(crate) const PLACED: &str = "sealift::Placed";
+
+/// A value of a document with its place. Reading one never fails: what is wrong with it is told
+/// to the faults, and the value is missing.
+#[derive(Debug)]
+pub(crate) struct Placed<T> {
+    /// The value; for a mapping or a list, its key.
+    pub(crate) span: Span,
+    /// The key, where it has one; else as `span`.
+    pub(crate) key: Span,
+    value: Option<T>,
+}
+
+impl<T> Placed<T> {
+    /// The value, unless it is missing or wrong (which is reported already).
+    pub(crate) const fn get(&self) -> Option<&T> {
+        self.value.as_ref()
+    }
+
+    /// Nothing, at a place.
+    pub(crate) const fn nothing(span: Span) -> Self {
+        Self { span, key: span, value: None }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parts<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Parts<T> {
+            type Value = Placed<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value with its place")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
+                let mut offset = || {
+                    parts
+                        .next_element::<u64>()?
+                        .and_then(|o| usize::try_from(o).ok())
+                        .ok_or_else(|| A::Error::custom("a place is missing"))
+                };
+                let span = Span { start: offset()?, end: offset()? };
+                let key = Span { start: offset()?, end: offset()? };
+                Ok(Placed { span, key, value: parts.next_element()? })
+            }
+        }
+        deserializer.deserialize_newtype_struct(PLACED, Parts(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Placed<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A mapping whose keys are names of the writer's choice, in document order.
+#[derive(Debug)]
+pub(crate) struct Map<T>(pub(crate) Vec<(Placed<String>, Placed<T>)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Map<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = Map<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Map(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Map<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Map_of_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object", "additionalProperties": generator.subschema_for::<T>()})
+    }
+}
+
+/// The content of a key that the design knows and this version does not: any.
+#[derive(Debug)]
+pub(crate) struct Later;
+
+impl<'de> Deserialize<'de> for Later {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}

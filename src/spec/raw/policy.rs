@@ -1,0 +1,75 @@
+//! The policy document as it is written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::ApiVersion;
+use super::action::Action;
+use super::placed::Placed;
+
+/// Which tag asks for which action.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Sealift policy")]
+pub(crate) struct Policy {
+    #[serde(rename = "apiVersion")]
+    pub(crate) api_version: Placed<ApiVersion>,
+    pub(crate) kind: Placed<Kind>,
+    /// The version people know it by, such as `retail-2026-11`.
+    pub(crate) name: Placed<String>,
+    /// What happens to a column that no rule covers; default `refuse`.
+    pub(crate) unmatched: Option<Placed<Unmatched>>,
+    /// The rules. Of all that match a tag the one with the strictest action counts.
+    pub(crate) rules: Placed<Vec<Placed<Rule>>>,
+    /// Who may be granted what. Checked, and used once grants are there.
+    pub(crate) release: Option<Placed<Vec<Placed<Release>>>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) enum Kind {
+    Policy,
+}
+
+/// What happens to a column that no rule covers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unmatched {
+    /// The run is held; nothing is published.
+    Refuse,
+    /// The column is encrypted.
+    Encrypt,
+    /// The column is dropped.
+    Drop,
+}
+
+/// Columns whose tag matches one of the globs ask for the action.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rule {
+    /// Tags or globs over tags; `*` stands for any characters, dots included (`pii.*`).
+    #[schemars(length(min = 1))]
+    pub(crate) tags: Placed<Vec<Placed<String>>>,
+    /// The least that happens to these columns.
+    pub(crate) action: Placed<Action>,
+}
+
+/// Who may be granted tags that match, for what and how long.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Release {
+    /// Tags or globs over tags.
+    #[schemars(length(min = 1))]
+    pub(crate) tags: Placed<Vec<Placed<String>>>,
+    /// Roles that may ask.
+    #[schemars(length(min = 1))]
+    pub(crate) roles: Placed<Vec<Placed<String>>>,
+    /// Purposes that may be asked for.
+    #[schemars(length(min = 1))]
+    pub(crate) purposes: Placed<Vec<Placed<String>>>,
+    /// Longest grant, in days, 1 to 3650.
+    #[schemars(range(min = 1, max = 3650))]
+    pub(crate) max_days: Placed<u64>,
+    /// Roles of which one must approve.
+    #[schemars(length(min = 1))]
+    pub(crate) approvers: Placed<Vec<Placed<String>>>,
+}

@@ -1,0 +1,133 @@
+//! A stream of a pipeline document as it is written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::action::Action;
+use super::placed::{Later, Map, Placed};
+use crate::spec::schema::allow_words;
+
+/// One stream: tables (the key is `schema.table`, `*` and `?` are wildcards), a query, or files.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stream {
+    /// A query in the source's own SQL; the key is then the stream's name.
+    pub(crate) query: Option<Placed<String>>,
+    /// Files by a glob relative to the connection's root; the key is then the stream's name.
+    pub(crate) path: Option<Placed<String>>,
+    /// How the files are read.
+    pub(crate) format: Option<Placed<Format>>,
+    /// Types of a text file's columns in order: boolean, int32, int64, float64, decimal(p,s), text, date,
+    /// timestamp, timestamptz. Without it they are inferred from the whole of every file.
+    pub(crate) schema: Option<Placed<Map<String>>>,
+    /// Names the dataset of this stream; default the pipeline's.
+    pub(crate) dataset: Option<Placed<String>>,
+    /// How the source is read; default `full_refresh`.
+    pub(crate) sync_mode: Option<Placed<SyncMode>>,
+    /// How the dataset is written; default `overwrite`.
+    pub(crate) write_mode: Option<Placed<WriteMode>>,
+    /// DataFusion SQL over the table `source`.
+    pub(crate) transform: Option<Placed<String>>,
+    /// What is declared of columns, by name; `"*"` is the default for columns not named.
+    pub(crate) columns: Option<Placed<Map<Column>>>,
+    /// Output columns that become folders; never protected ones.
+    pub(crate) partition_by: Option<Placed<Vec<Placed<String>>>>,
+    /// How Parquet is written; each key overrides the one in `defaults`.
+    pub(crate) parquet: Option<Placed<Parquet>>,
+    #[schemars(skip)]
+    pub(crate) cursor_field: Option<Placed<Later>>,
+    #[schemars(skip)]
+    pub(crate) lookback: Option<Placed<Later>>,
+    #[schemars(skip)]
+    pub(crate) primary_key: Option<Placed<Later>>,
+    #[schemars(skip)]
+    pub(crate) schema_contract: Option<Placed<Later>>,
+    #[schemars(skip)]
+    pub(crate) quality: Option<Placed<Later>>,
+}
+
+/// How the source is read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SyncMode {
+    /// All rows, every time.
+    FullRefresh,
+    #[schemars(skip)]
+    Incremental,
+}
+
+/// How the dataset is written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WriteMode {
+    /// The new version replaces the old.
+    Overwrite,
+    /// The new version holds the old rows and the new.
+    Append,
+    #[schemars(skip)]
+    Merge,
+}
+
+/// What is declared of one column: a tag, an action, or both.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+pub(crate) struct Column {
+    /// Its class of data, such as `pii.email`.
+    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*$"))]
+    pub(crate) tag: Option<Placed<String>>,
+    /// The least that happens to it; can only strengthen what the policy asks.
+    pub(crate) action: Option<Placed<Action>>,
+}
+
+/// How files are read; told by the name's ending (`.csv`, `.parquet`) where it is left out.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = allow_words)]
+pub(crate) enum Format {
+    /// Delimited text.
+    Csv(Csv),
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// Options of delimited text.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Csv {
+    /// The first line names the columns; default true.
+    pub(crate) header: Option<Placed<bool>>,
+    /// One ASCII character between fields; default `,`.
+    pub(crate) delimiter: Option<Placed<String>>,
+    /// One ASCII character around fields; default `"`.
+    pub(crate) quote: Option<Placed<String>>,
+    /// Unquoted text that stands for NULL; default the empty field.
+    pub(crate) null: Option<Placed<String>>,
+}
+
+/// How Parquet is written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Parquet {
+    /// Codec, default `zstd`.
+    pub(crate) compression: Option<Placed<Compression>>,
+    /// Level of zstd, 1 to 22, default 1.
+    #[schemars(range(min = 1, max = 22))]
+    pub(crate) compression_level: Option<Placed<u64>>,
+    /// Most rows in a row group, 1,024 to 16,777,216, default 1,048,576.
+    #[schemars(range(min = 1024, max = 16_777_216))]
+    pub(crate) row_group_rows: Option<Placed<u64>>,
+    /// A file is closed when it has grown to this, such as `512MiB` (the default); 1MiB to 5TiB.
+    #[schemars(regex(pattern = r"^[0-9]+ ?([KMGT]i?)?B$"))]
+    pub(crate) file_size: Option<Placed<String>>,
+}
+
+/// A Parquet codec.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Compression {
+    Zstd,
+    Snappy,
+    Lz4,
+    None,
+}

@@ -1,0 +1,87 @@
+//! The policy.
+
+use super::action::action;
+use super::{not_empty, within};
+use crate::error::{Error, Result};
+use crate::spec::Policy;
+use crate::spec::faults::{Fault, Faults, quoted};
+use crate::spec::policy::{Rule, TagGlob, Unmatched};
+use crate::spec::raw::placed::Placed;
+use crate::spec::raw::policy as raw;
+
+pub(crate) fn policy(raw: &raw::Policy, faults: &Faults<'_>) -> Option<Policy> {
+    let name = faults.take(&raw.name, not_empty);
+    let unmatched = match &raw.unmatched {
+        None => Some(Unmatched::Refuse),
+        Some(unmatched) => unmatched.get().map(|unmatched| match unmatched {
+            raw::Unmatched::Refuse => Unmatched::Refuse,
+            raw::Unmatched::Encrypt => Unmatched::Encrypt,
+            raw::Unmatched::Drop => Unmatched::Drop,
+        }),
+    };
+    let rules = all(raw.rules.get(), |placed| rule(placed.get()?, faults));
+    for release in raw.release.iter().filter_map(Placed::get).flatten().filter_map(Placed::get) {
+        check_release(release, faults);
+    }
+    Some(Policy {
+        name: name?,
+        unmatched: unmatched?,
+        rules: rules?,
+        digest: faults.text.digest.clone(),
+        path: faults.text.path.clone(),
+    })
+}
+
+fn rule(raw: &raw::Rule, faults: &Faults<'_>) -> Option<Rule> {
+    let tags = globs(&raw.tags, faults);
+    let action = action(&raw.action, faults);
+    Some(Rule { tags: tags?, action: action? })
+}
+
+fn globs(raw: &Placed<Vec<Placed<String>>>, faults: &Faults<'_>) -> Option<Vec<TagGlob>> {
+    let tags = raw.get()?;
+    if tags.is_empty() {
+        faults.push(
+            Fault::new(raw.key, "no tag is named, so this matches nothing").help("write `tags: [pii.*]`"),
+        );
+        return None;
+    }
+    all(Some(tags), |tag| faults.take(tag, glob))
+}
+
+/// A glob over tags: what a tag may hold, and `*`.
+fn glob(text: &String) -> Result<TagGlob> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.*".contains(&b);
+    let fits = !text.is_empty() && text.len() <= 255 && text.bytes().all(allowed);
+    if fits && !text.contains("..") && !text.starts_with('.') && !text.ends_with('.') {
+        return Ok(TagGlob(text.clone()));
+    }
+    Err(Error::invalid(format!("{} is not a tag or a glob over tags", quoted(text)))
+        .help("use lower-case words joined by dots, with `*` for anything, such as pii.*"))
+}
+
+/// Checks what grants will be decided by; nothing uses it in this version.
+fn check_release(release: &raw::Release, faults: &Faults<'_>) {
+    let _ = globs(&release.tags, faults);
+    for (word, list) in
+        [("roles", &release.roles), ("purposes", &release.purposes), ("approvers", &release.approvers)]
+    {
+        let Some(names) = list.get() else { continue };
+        if names.is_empty() {
+            faults.push(
+                Fault::new(list.key, format!("`{word}` is empty, so nothing can ever be granted"))
+                    .help(format!("name at least one of the {word}")),
+            );
+        }
+        for name in names {
+            let _ = faults.take(name, not_empty);
+        }
+    }
+    let _ = faults.take(&release.max_days, within(1, 3650));
+}
+
+/// All of a list, read to its end; `None` when any is wrong.
+fn all<V, T>(list: Option<&Vec<V>>, read: impl FnMut(&V) -> Option<T>) -> Option<Vec<T>> {
+    let read: Vec<Option<T>> = list?.iter().map(read).collect();
+    read.into_iter().collect()
+}

@@ -1,0 +1,52 @@
+//! Sizes as people write them.
+
+use crate::error::{Error, Result};
+use crate::spec::faults::quoted;
+
+/// Bytes of `512MiB`, `1GiB`, `64 KB`: a whole number and a unit.
+pub(crate) fn size_bytes(text: &String) -> Result<u64> {
+    let refused = || {
+        Error::invalid(format!("{} is not a size", quoted(text)))
+            .help("write a whole number with a unit: B, KiB, MiB, GiB or TiB, such as 512MiB")
+    };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text[..digits].parse().map_err(|_| refused())?;
+    let unit: u64 = match text[digits..].trim_start() {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return Err(refused()),
+    };
+    number.checked_mul(unit).ok_or_else(refused)
+}
+
+/// As [`size_bytes`], within bounds.
+pub(crate) fn size_within(low: &str, high: &str, text: &String) -> Result<u64> {
+    let bytes = size_bytes(text)?;
+    if (size_bytes(&low.to_owned())?..=size_bytes(&high.to_owned())?).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(Error::invalid(format!("{} is out of bounds", quoted(text)))
+            .help(format!("write a size from {low} to {high}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_need_a_unit_and_fit() {
+        assert_eq!(size_bytes(&"512MiB".to_owned()).unwrap(), 512 << 20);
+        assert_eq!(size_bytes(&"1 GB".to_owned()).unwrap(), 1_000_000_000);
+        for bad in ["512", "MiB", "-1MiB", "1.5GiB", "99999999TiB", "512mib", ""] {
+            assert!(size_bytes(&bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}

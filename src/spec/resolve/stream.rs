@@ -1,0 +1,300 @@
+//! One stream of a pipeline.
+
+use super::columns::columns;
+use super::file_set::file_set;
+use super::parquet::parquet;
+use super::pipeline::{is_single, template};
+use super::{ConnectionKind, Context, not_yet, refuse_later};
+use crate::error::{Error, Result};
+use crate::spec::faults::{Fault, Faults, quoted};
+use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePattern, WriteMode};
+use crate::spec::raw::pipeline::Defaults;
+use crate::spec::raw::placed::Placed;
+use crate::spec::raw::stream as raw;
+use crate::spec::text::Span;
+use crate::spec::{Action, StoreName, StreamName};
+
+/// What all streams of a pipeline share.
+pub(crate) struct Shared<'a> {
+    /// `None` where it is not known.
+    pub(crate) connection: Option<ConnectionKind>,
+    /// `None` where it is wrong.
+    pub(crate) dataset: Option<&'a DatasetTemplate>,
+    pub(crate) store: Option<&'a StoreName>,
+    pub(crate) defaults: Option<&'a Defaults>,
+    pub(crate) context: &'a Context,
+}
+
+/// Refuses in `defaults` what this version does not have; its values are read with each stream.
+pub(crate) fn check_defaults(defaults: Option<&Defaults>, faults: &Faults<'_>) {
+    let Some(defaults) = defaults else { return };
+    let _ = sync_mode(defaults.sync_mode.as_ref(), faults);
+    let _ = write_mode(defaults.write_mode.as_ref(), faults);
+    let _ = parquet(defaults.parquet.as_ref(), None, faults);
+    refuse_later(
+        &[
+            ("lookback", &defaults.lookback, "remove it; every sync reads all rows"),
+            ("schema_contract", &defaults.schema_contract, "remove it"),
+            ("quality", &defaults.quality, "remove it, or filter rows in `transform`"),
+        ],
+        faults,
+    );
+}
+
+pub(crate) fn stream(
+    key: &Placed<String>,
+    placed: &Placed<raw::Stream>,
+    shared: &Shared<'_>,
+    faults: &Faults<'_>,
+) -> Option<Stream> {
+    let raw = placed.get()?;
+    let selector = selector(key, raw, shared.connection, faults);
+    let own_dataset = faults.take_optional(raw.dataset.as_ref(), template);
+    let dataset = own_dataset.as_ref().and_then(|own| own.as_ref().or(shared.dataset));
+    if let (Some(selector), Some(dataset)) = (&selector, dataset) {
+        let span = raw.dataset.as_ref().map_or(key.span, |dataset| dataset.span);
+        check_dataset(selector, dataset, span, shared, faults);
+    }
+    let _ = sync_mode(raw.sync_mode.as_ref(), faults);
+    let _ = write_mode(raw.write_mode.as_ref(), faults);
+    refuse_later(
+        &[
+            ("cursor_field", &raw.cursor_field, "remove it; every sync reads all rows"),
+            ("lookback", &raw.lookback, "remove it; every sync reads all rows"),
+            ("primary_key", &raw.primary_key, "remove it; `overwrite` needs no key"),
+            ("schema_contract", &raw.schema_contract, "remove it"),
+            ("quality", &raw.quality, "remove it, or filter rows in `transform`"),
+        ],
+        faults,
+    );
+    let defaults = shared.defaults;
+    let write_mode = written_mode(raw, defaults);
+    let transform = faults.take_optional(raw.transform.as_ref(), sql);
+    let columns = columns(raw.columns.as_ref(), shared.context, faults);
+    let partition_by = partition_by(raw, faults);
+    let parquet = parquet(
+        raw.parquet.as_ref(),
+        defaults.and_then(|defaults| defaults.parquet.as_ref()).and_then(Placed::get),
+        faults,
+    );
+    let columns = columns?;
+    check_partitions(raw, &columns, faults);
+    let (line, column) = faults.text.position(key.span.start);
+    Some(Stream {
+        selector: selector?,
+        dataset: dataset?.clone(),
+        write_mode: write_mode?,
+        transform: transform?,
+        columns,
+        partition_by: partition_by?,
+        parquet: parquet?,
+        position: Position { line: line as u64, column: column as u64 },
+    })
+}
+
+/// What a stream reads, told by the keys it has and checked against the connection's kind.
+fn selector(
+    key: &Placed<String>,
+    raw: &raw::Stream,
+    connection: Option<ConnectionKind>,
+    faults: &Faults<'_>,
+) -> Option<Selector> {
+    let name = faults.take(key, |text| StreamName::parse(text));
+    if let (Some(query), Some(_)) = (&raw.query, &raw.path) {
+        faults
+            .push(Fault::new(query.key, "a stream is a query or files, not both").help("remove one of them"));
+        return None;
+    }
+    if raw.path.is_none() {
+        for (word, span) in [
+            ("format", raw.format.as_ref().map(|placed| placed.key)),
+            ("schema", raw.schema.as_ref().map(|placed| placed.key)),
+        ] {
+            if let Some(span) = span {
+                faults.push(
+                    Fault::new(span, format!("`{word}` is for file streams, and this one has no `path`"))
+                        .help("remove it, or add `path: \"customers*.csv\"`"),
+                );
+            }
+        }
+    }
+    match (&raw.query, &raw.path, connection) {
+        (Some(query), _, Some(ConnectionKind::Files)) => {
+            faults.push(
+                Fault::new(query.key, "a query needs a database, and this connection is a folder of files")
+                    .help("write `path:` for files, and put SQL in `transform`"),
+            );
+            None
+        }
+        (_, Some(path), Some(ConnectionKind::Database)) => {
+            faults.push(
+                Fault::new(path.key, "`path` needs a folder of files, and this connection is a database")
+                    .help("remove it to read the table, or name a `files` connection"),
+            );
+            None
+        }
+        (None, None, Some(ConnectionKind::Files)) => {
+            faults.push(
+                Fault::new(key.span, "this stream names no files, and its connection is a folder of files")
+                    .help("add `path: \"customers*.csv\"`"),
+            );
+            None
+        }
+        (Some(query), _, _) => {
+            let sql = faults.take(query, sql);
+            Some(Selector::Query { name: name?, sql: sql? })
+        }
+        (None, Some(path), _) => {
+            let files = file_set(path, raw, faults);
+            files.zip(name).map(|(files, name)| Selector::Files(files(name)))
+        }
+        (None, None, _) => faults.take(key, table).map(Selector::Table),
+    }
+}
+
+/// `schema.table`, either part with wildcards.
+fn table(text: &String) -> Result<TablePattern> {
+    let refused = |message: String, help: String| Err(Error::invalid(message).help(help));
+    match text.split('.').collect::<Vec<_>>().as_slice() {
+        [schema, table] if !schema.trim().is_empty() && !table.trim().is_empty() => {
+            Ok(TablePattern { schema: (*schema).to_owned(), table: (*table).to_owned() })
+        }
+        [table] if !table.is_empty() => refused(
+            format!("{} names no schema", quoted(text)),
+            format!("write {}, or add `query:` or `path:` to it", quoted(&format!("public.{text}"))),
+        ),
+        _ => refused(
+            format!("{} is not a table", quoted(text)),
+            "write schema.table; for a name that holds a dot, write a `query:`".to_owned(),
+        ),
+    }
+}
+
+/// SQL that holds something.
+fn sql(text: &String) -> Result<String> {
+    let says_nothing =
+        text.lines().all(|line| matches!(line.trim(), "" | ";") || line.trim_start().starts_with("--"));
+    if says_nothing {
+        return Err(Error::invalid("there is no SQL here").help("write a SELECT, or remove the key"));
+    }
+    Ok(text.clone())
+}
+
+/// Tells datasets that cannot be named, or that two streams would both write.
+fn check_dataset(
+    selector: &Selector,
+    dataset: &DatasetTemplate,
+    span: Span,
+    shared: &Shared<'_>,
+    faults: &Faults<'_>,
+) {
+    let (schema, table, stream) = match selector {
+        Selector::Table(pattern) => (
+            Some(pattern.schema.as_str()),
+            pattern.table.clone(),
+            format!("{}.{}", pattern.schema, pattern.table),
+        ),
+        Selector::Query { name, .. } => (None, name.as_str().to_owned(), name.as_str().to_owned()),
+        Selector::Files(files) => (None, files.name.as_str().to_owned(), files.name.as_str().to_owned()),
+    };
+    if !is_single(selector) {
+        if !dataset.0.contains('{') {
+            faults.push(
+                Fault::new(span, format!("all of these tables would be written to {}", quoted(&dataset.0)))
+                    .help("put {table} or {stream} in `dataset`"),
+            );
+        }
+        return;
+    }
+    let expanded = StreamName::parse(&stream).and_then(|stream| dataset.expand(schema, &table, &stream));
+    match expanded {
+        Err(error) => {
+            faults.push(Fault::new(span, error.message()).help(error.remedy().unwrap_or("rename it")));
+        }
+        Ok(name) => {
+            let (line, _) = faults.text.position(span.start);
+            let place = format!("{}:{line}", faults.text.path.display());
+            let key = (shared.store.map(|store| store.as_str().to_owned()), name.to_string());
+            let mut seen = shared.context.seen.borrow_mut();
+            if let Some(first) = seen.datasets.get(&key) {
+                faults.push(
+                    Fault::new(span, format!("two streams would write the dataset `{name}`"))
+                        .help(format!("give one a `dataset:` of its own; the other is at {first}")),
+                );
+            } else {
+                seen.datasets.insert(key, place);
+            }
+        }
+    }
+}
+
+fn sync_mode(placed: Option<&Placed<raw::SyncMode>>, faults: &Faults<'_>) -> Option<()> {
+    let placed = placed?;
+    faults.take(placed, |mode| match mode {
+        raw::SyncMode::FullRefresh => Ok(()),
+        raw::SyncMode::Incremental => {
+            Err(not_yet("sync_mode: incremental", "use `full_refresh`: all rows, every time"))
+        }
+    })
+}
+
+fn write_mode(placed: Option<&Placed<raw::WriteMode>>, faults: &Faults<'_>) -> Option<()> {
+    let placed = placed?;
+    faults.take(placed, |mode| match mode {
+        raw::WriteMode::Overwrite | raw::WriteMode::Append => Ok(()),
+        raw::WriteMode::Merge => {
+            Err(not_yet("write_mode: merge", "use `overwrite`, which replaces the dataset as a whole"))
+        }
+    })
+}
+
+/// The stream's write mode, else the pipeline's, else overwrite. Anything wrong is told elsewhere.
+fn written_mode(raw: &raw::Stream, defaults: Option<&Defaults>) -> Option<WriteMode> {
+    let written = raw.write_mode.as_ref().or(defaults.and_then(|defaults| defaults.write_mode.as_ref()));
+    match written.map(Placed::get) {
+        None => Some(WriteMode::Overwrite),
+        Some(Some(raw::WriteMode::Overwrite)) => Some(WriteMode::Overwrite),
+        Some(Some(raw::WriteMode::Append)) => Some(WriteMode::Append),
+        Some(Some(raw::WriteMode::Merge) | None) => None,
+    }
+}
+
+fn partition_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Vec<String>> {
+    let Some(placed) = &raw.partition_by else { return Some(Vec::new()) };
+    let mut names: Vec<String> = Vec::new();
+    let mut right = true;
+    for column in placed.get()? {
+        match faults.take(column, super::not_empty) {
+            Some(name) if names.contains(&name) => {
+                faults.push(
+                    Fault::new(column.span, format!("{} is named twice", quoted(&name))).help("remove one"),
+                );
+                right = false;
+            }
+            Some(name) => names.push(name),
+            None => right = false,
+        }
+    }
+    right.then_some(names)
+}
+
+/// A partition column is a folder's name and so in the clear.
+fn check_partitions(raw: &raw::Stream, columns: &crate::spec::pipeline::Columns, faults: &Faults<'_>) {
+    let partitions = raw.partition_by.as_ref().and_then(Placed::get).into_iter().flatten();
+    for placed in partitions {
+        let Some(name) = placed.get() else { continue };
+        let action = columns.named.get(name).and_then(|column| column.action.as_ref());
+        if let Some(action) = action.filter(|action| **action != Action::Allow) {
+            faults.push(
+                Fault::new(
+                    placed.span,
+                    format!(
+                        "{} is to be protected ({action}), and a partition's value is in the clear",
+                        quoted(name)
+                    ),
+                )
+                .help("partition by another column, or by one that `transform` makes coarser"),
+            );
+        }
+    }
+}

@@ -1,0 +1,187 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use futures::{StreamExt, TryStreamExt};
+
+use super::*;
+use crate::error::Kind;
+
+const MEMORY_BYTES: u64 = 64 << 20;
+
+fn source() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int64, false),
+        Field::new("ssn", DataType::Utf8, true),
+        Field::new("country", DataType::Utf8, true),
+    ]))
+}
+
+fn rows() -> Batches {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from(vec![1, 2, 3])),
+        Arc::new(StringArray::from(vec![Some("900-11-1111"), None, Some("900-33-3333")])),
+        Arc::new(StringArray::from(vec!["CH", "DE", "CH"])),
+    ];
+    futures::stream::iter([Ok(RecordBatch::try_new(source(), columns).unwrap())]).boxed()
+}
+
+async fn plan(sql: &str) -> Result<Transform> {
+    Transform::plan(Some(sql), source(), MEMORY_BYTES).await
+}
+
+async fn run(sql: &str) -> Result<Vec<RecordBatch>> {
+    plan(sql).await?.apply(rows()).await?.try_collect().await
+}
+
+async fn origins(sql: &str) -> Vec<Origin> {
+    plan(sql).await.unwrap().origins().to_vec()
+}
+
+fn columns(names: &[&str]) -> Origin {
+    Origin::Columns(names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>())
+}
+
+#[tokio::test]
+async fn without_sql_rows_pass_as_they_are() {
+    let transform = Transform::plan(None, source(), MEMORY_BYTES).await.unwrap();
+    assert_eq!(transform.origins(), [columns(&["id"]), columns(&["ssn"]), columns(&["country"])]);
+    let out: Vec<RecordBatch> = transform.apply(rows()).await.unwrap().try_collect().await.unwrap();
+    let expected: Vec<RecordBatch> = rows().try_collect().await.unwrap();
+    assert_eq!(out, expected);
+}
+
+#[tokio::test]
+async fn sql_filters_and_computes() {
+    let out = run("SELECT id * 10 AS id, lower(country) AS country FROM source WHERE ssn IS NOT NULL")
+        .await
+        .unwrap();
+    let text = arrow::util::pretty::pretty_format_batches(&out).unwrap().to_string();
+    assert!(text.contains("| 10 | ch      |") && text.contains("| 30 | ch      |"), "{text}");
+    assert_eq!(out.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
+}
+
+#[tokio::test]
+async fn trap_tags_follow_columns_through_sql() {
+    let cut = origins("SELECT substr(ssn, 1, 9) AS x, id AS ssn FROM source").await;
+    assert_eq!(cut, [columns(&["ssn"]), columns(&["id"])]);
+    let case = origins("SELECT CASE WHEN ssn LIKE '900%' THEN 1 ELSE 0 END AS flag FROM source").await;
+    assert_eq!(case, [columns(&["ssn"])]);
+    let aggregate = origins(
+        "SELECT country, count(*) AS n, max(ssn) AS m FROM source GROUP BY country HAVING count(*) > 0",
+    )
+    .await;
+    assert_eq!(aggregate, [columns(&["country"]), columns(&[]), columns(&["ssn"])]);
+    let window = origins("SELECT lag(ssn) OVER (PARTITION BY country ORDER BY id) AS p FROM source").await;
+    assert_eq!(window, [columns(&["country", "id", "ssn"])]);
+    let nested =
+        origins("WITH a AS (SELECT ssn || country AS k FROM source) SELECT upper(k) AS u FROM a b").await;
+    assert_eq!(nested, [columns(&["country", "ssn"])]);
+    let join = origins(
+        "SELECT s.ssn AS a, v.x AS b FROM source s JOIN (VALUES ('CH', 1)) AS v(c, x) ON s.country = v.c",
+    )
+    .await;
+    assert_eq!(join, [columns(&["ssn"]), columns(&[])]);
+    let union = origins("SELECT unnest(make_array(ssn, country)) AS u FROM source").await;
+    assert_eq!(union, [columns(&["country", "ssn"])]);
+}
+
+#[tokio::test]
+async fn only_columns_the_query_looks_at_are_read() {
+    assert_eq!(plan("SELECT id FROM source WHERE country = 'CH'").await.unwrap().reads(), [0, 2]);
+    assert_eq!(plan("SELECT * FROM source").await.unwrap().reads(), [0, 1, 2]);
+    assert!(plan("SELECT count(*) AS n FROM source").await.unwrap().reads().is_empty());
+}
+
+#[tokio::test]
+async fn what_lineage_does_not_understand_is_unknown() {
+    let subquery = origins("SELECT (SELECT max(x) FROM (VALUES (1)) AS v(x)) AS m FROM source").await;
+    assert_eq!(subquery, [Origin::Unknown]);
+    let grouping = origins("SELECT ssn, count(*) AS n FROM source GROUP BY ROLLUP (ssn, country)").await;
+    assert_eq!(grouping, [Origin::Unknown, Origin::Unknown]);
+}
+
+#[tokio::test]
+async fn nothing_but_one_query_over_source_is_reachable() {
+    for sql in [
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+        "COPY source TO '/tmp/out.csv'",
+        "INSERT INTO source VALUES (1, 'a', 'b')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM information_schema.tables",
+        "SET datafusion.execution.batch_size = 1",
+        "EXPLAIN SELECT * FROM source",
+        "SELECT 1 AS a; SELECT 2 AS b",
+        "DROP TABLE source",
+    ] {
+        let error = plan(sql).await.expect_err(sql);
+        assert_eq!(error.kind(), Kind::Invalid, "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_scan_of_source_is_refused() {
+    let error = plan("SELECT a.id FROM source a JOIN source b ON a.id = b.id").await.unwrap_err();
+    assert!(error.message().contains("more than once"), "{error}");
+}
+
+#[tokio::test]
+async fn a_misspelt_column_is_named_with_its_nearest() {
+    let error = plan("SELECT contry FROM source").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the transform names a column `contry` that is not there\nhelp: did you mean `country`?"
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_breaks_an_expression_is_not_shown() {
+    let error = run("SELECT CAST(ssn AS BIGINT) AS n FROM source").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Data);
+    assert!(!error.to_string().contains("900"), "{error}");
+}
+
+#[tokio::test]
+async fn errors_of_the_source_come_through_unchanged() {
+    let broken: Batches = futures::stream::iter([Err(Error::temporary("the source went away"))]).boxed();
+    let transform = plan("SELECT id FROM source ORDER BY id").await.unwrap();
+    let error = transform.apply(broken).await.unwrap().try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(error, Error::temporary("the source went away"));
+}
+
+#[tokio::test]
+async fn trap_spill_files_hold_plaintext_so_there_are_none() {
+    let wide = "900-11-1111 ".repeat(1000);
+    let batch = RecordBatch::try_new(
+        source(),
+        vec![
+            Arc::new(Int64Array::from_iter_values(0..1000)),
+            Arc::new(StringArray::from(vec![wide.as_str(); 1000])),
+            Arc::new(StringArray::from(vec!["CH"; 1000])),
+        ],
+    )
+    .unwrap();
+    let many: Batches = futures::stream::iter(vec![Ok(batch); 10]).boxed();
+    let transform =
+        Transform::plan(Some("SELECT * FROM source ORDER BY ssn, id"), source(), 20 << 20).await.unwrap();
+    let error = transform.apply(many).await.unwrap().try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Failed);
+    assert!(error.message().contains("memory_limit"), "{error}");
+}
+
+#[tokio::test]
+async fn types_that_cannot_be_published_are_held_with_the_cast_to_write() {
+    let error = plan("SELECT now() AS t FROM source").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Held);
+    assert!(error.to_string().contains("arrow_cast"), "{error}");
+    let error = plan("SELECT NULL AS n FROM source").await.unwrap_err();
+    assert!(error.to_string().contains("CAST(NULL AS"), "{error}");
+}
+
+#[tokio::test]
+async fn names_that_differ_only_in_case_are_refused() {
+    let error = plan("SELECT id, ssn AS \"ID\" FROM source").await.unwrap_err();
+    assert!(error.message().contains("two columns"), "{error}");
+}

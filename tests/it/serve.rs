@@ -1,0 +1,514 @@
+//! The daemon over real HTTP on loopback, with a runner that does as the test says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeZone, Utc};
+use reqwest::{Method, StatusCode};
+use sealift::error::{Error, Kind, Result};
+use sealift::govern::{Role, audit, token};
+use sealift::run::ledger::{Ledger, RunId, State, StreamOutcome, StreamState, Trigger};
+use sealift::serve::{Clock, Daemon, Runner, Settings};
+use sealift::spec::config::Metadata;
+use sealift::spec::pipeline::Schedule;
+use sealift::spec::{ConnectionName, Pipeline, PipelineName};
+use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// What the fake runner does with a pipeline, by the pipeline's name.
+#[derive(Clone, Copy)]
+enum Act {
+    Publish,
+    BeHeld,
+    Crash,
+    WaitForGo,
+    WaitForCancel,
+    HeedNothing,
+}
+
+struct Fake {
+    acts: BTreeMap<&'static str, Act>,
+    ledger: Ledger,
+    started: mpsc::UnboundedSender<String>,
+    go: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Runner for Fake {
+    async fn run(&self, run_id: &RunId, pipeline: &Pipeline, cancel: CancellationToken) -> Result<()> {
+        self.started.send(pipeline.name.to_string()).unwrap();
+        match self.acts[pipeline.name.as_str()] {
+            Act::Publish => {
+                let outcome = StreamOutcome {
+                    stream: "people".into(),
+                    dataset: "crm.people".into(),
+                    version: Some(0),
+                    rows: 7,
+                    bytes: 70,
+                    seconds: 0.25,
+                    state: StreamState::Published,
+                };
+                self.ledger.stream_published(run_id, &outcome).await
+            }
+            Act::BeHeld => Err(Error::held("column `ssn` has no action")),
+            Act::Crash => panic!("as the test asked"),
+            Act::WaitForGo => {
+                self.go.acquire().await.unwrap().forget();
+                Ok(())
+            }
+            Act::WaitForCancel => {
+                cancel.cancelled().await;
+                Err(Error::new(Kind::Cancelled(15), "stopped on request"))
+            }
+            Act::HeedNothing => std::future::pending().await,
+        }
+    }
+}
+
+/// A clock that stands still until it is set.
+struct Still(watch::Sender<DateTime<Utc>>);
+
+#[async_trait]
+impl Clock for Still {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.borrow()
+    }
+
+    async fn sleep_until(&self, at: DateTime<Utc>) {
+        let mut time = self.0.subscribe();
+        time.wait_for(|now| *now >= at).await.unwrap();
+    }
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    ledger: Ledger,
+    daemon: Option<Daemon>,
+    base: String,
+    token: String,
+    started: mpsc::UnboundedReceiver<String>,
+    go: Arc<Semaphore>,
+    clock: Arc<Still>,
+    http: reqwest::Client,
+}
+
+fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
+    Pipeline {
+        path: format!("{name}.yaml").into(),
+        digest: "d1".into(),
+        name: PipelineName::parse(name).unwrap(),
+        owner: "retail-data".into(),
+        description: "made up".into(),
+        connection: ConnectionName::parse("c").unwrap(),
+        store: None,
+        streams: Vec::new(),
+        schedule: cron.map(|cron| Schedule { cron: cron.into(), timezone: chrono_tz::Tz::UTC }),
+    }
+}
+
+fn name(text: &str) -> PipelineName {
+    PipelineName::parse(text).unwrap()
+}
+
+impl World {
+    async fn new(acts: &[(&'static str, Act)]) -> Self {
+        Self::with(acts, None, Duration::from_secs(60), 2).await
+    }
+
+    async fn with(
+        acts: &[(&'static str, Act)],
+        cron: Option<&str>,
+        grace: Duration,
+        runs_at_once: usize,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
+        let secret = token::create(&ledger, "os:0", "airflow", Role::Scheduler, None).await.unwrap();
+        let token = secret.expose_str().unwrap().to_owned();
+        let (started_to, started) = mpsc::unbounded_channel();
+        let go = Arc::new(Semaphore::new(0));
+        let fake = Fake {
+            acts: acts.iter().copied().collect(),
+            ledger: ledger.clone(),
+            started: started_to,
+            go: Arc::clone(&go),
+        };
+        // Zero would drop a run before it can heed its cancellation.
+        let cancel_wait = if acts.iter().any(|(_, act)| matches!(act, Act::HeedNothing)) {
+            Duration::ZERO
+        } else {
+            Duration::from_secs(60)
+        };
+        let noon = Utc.with_ymd_and_hms(2026, 11, 3, 12, 0, 0).unwrap();
+        let clock = Arc::new(Still(watch::channel(noon).0));
+        let settings = Settings {
+            pipelines: acts.iter().map(|(name, _)| pipeline(name, cron)).collect(),
+            ledger: ledger.clone(),
+            runner: Arc::new(fake),
+            clock: clock.clone(),
+            runs_at_once,
+            grace,
+            cancel_wait,
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let daemon = Daemon::start(settings, listener).await.unwrap();
+        let base = format!("http://{}", daemon.address());
+        let http = reqwest::Client::new();
+        Self { folder, ledger, daemon: Some(daemon), base, token, started, go, clock, http }
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {
+        let response = self.request(method, path).bearer_auth(&self.token).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    async fn trigger(&self, name: &str) -> String {
+        let (status, body) = self.ask(Method::POST, &format!("/v1/pipelines/{name}/runs")).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+        body["run_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the run is over, and shows it.
+    async fn over(&self, run_id: &str) -> Value {
+        loop {
+            let (status, run) = self.ask(Method::GET, &format!("/v1/runs/{run_id}")).await;
+            assert_eq!(status, StatusCode::OK);
+            if !matches!(run["state"].as_str().unwrap(), "queued" | "running") {
+                return run;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_triggered_run_is_told_to_its_end() {
+    let world = World::new(&[("crm", Act::Publish)]).await;
+    let response = world
+        .request(Method::POST, "/v1/pipelines/crm/runs")
+        .bearer_auth(&world.token)
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    let location = response.headers()["location"].to_str().unwrap().to_owned();
+    let run_id = response.json::<Value>().await.unwrap()["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(location, format!("/v1/runs/{run_id}"));
+
+    let run = world.over(&run_id).await;
+    assert_eq!(run["state"], "succeeded");
+    assert_eq!(run["outcome"], "done");
+    assert_eq!(run["pipeline"], "crm");
+    assert_eq!(run["streams"][0]["rows"], 7);
+    assert_eq!(run["streams"][0]["state"], "published");
+
+    let rows = audit::entries(&world.ledger, 1).await.unwrap();
+    assert_eq!((rows[0].actor.as_str(), rows[0].action.as_str()), ("token:airflow", "run.trigger"));
+    assert_eq!(rows[0].subject, format!("crm {run_id}"));
+}
+
+#[tokio::test]
+async fn how_a_run_fails_is_told_by_its_outcome() {
+    let world = World::new(&[("held", Act::BeHeld), ("crash", Act::Crash)]).await;
+    let run_id = world.trigger("held").await;
+    let run = world.over(&run_id).await;
+    assert_eq!((run["state"].as_str(), run["outcome"].as_str()), (Some("held"), Some("held")));
+    assert_eq!(run["error"], "column `ssn` has no action");
+
+    let run_id = world.trigger("crash").await;
+    let run = world.over(&run_id).await;
+    assert_eq!((run["state"].as_str(), run["outcome"].as_str()), (Some("failed"), Some("failed")));
+    assert!(!run["error"].as_str().unwrap().contains("as the test asked"));
+}
+
+#[tokio::test]
+async fn a_pipeline_has_one_active_run() {
+    let mut world = World::new(&[("crm", Act::WaitForGo)]).await;
+    let first = world.trigger("crm").await;
+    world.started.recv().await.unwrap();
+    let (status, problem) = world.ask(Method::POST, "/v1/pipelines/crm/runs").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(problem["type"], "urn:sealift:problem:run-active");
+    assert_eq!(problem["run_id"], first.as_str());
+    world.go.add_permits(1);
+    world.over(&first).await;
+    // The run is over in the ledger a moment before its lease is free.
+    let second = loop {
+        let (status, body) = world.ask(Method::POST, "/v1/pipelines/crm/runs").await;
+        if status == StatusCode::ACCEPTED {
+            break body;
+        }
+        assert_eq!(status, StatusCode::CONFLICT);
+    };
+    assert_ne!(second["run_id"], first.as_str());
+}
+
+#[tokio::test]
+async fn a_pipeline_that_another_process_runs_is_left_alone() {
+    let world = World::new(&[("crm", Act::Publish)]).await;
+    let lease = world.ledger.lease(&name("crm")).unwrap().unwrap();
+    let (status, problem) = world.ask(Method::POST, "/v1/pipelines/crm/runs").await;
+    assert_eq!(
+        (status, problem["detail"].as_str()),
+        (StatusCode::CONFLICT, Some("another process is running the pipeline"),)
+    );
+    drop(lease);
+    let run_id = world.trigger("crm").await;
+    assert_eq!(world.over(&run_id).await["state"], "succeeded");
+}
+
+#[tokio::test]
+async fn no_more_runs_go_at_once_than_there_are_slots() {
+    let acts = [("a", Act::WaitForGo), ("b", Act::WaitForGo), ("c", Act::WaitForGo)];
+    let mut world = World::with(&acts, None, Duration::from_secs(60), 2).await;
+    let ids = [world.trigger("a").await, world.trigger("b").await, world.trigger("c").await];
+    world.started.recv().await.unwrap();
+    world.started.recv().await.unwrap();
+    let unfinished = world.ledger.unfinished(None).await.unwrap();
+    let waiting = unfinished.iter().filter(|run| run.state == State::Queued).count();
+    assert_eq!((unfinished.len(), waiting), (3, 1));
+    assert!(world.started.try_recv().is_err());
+    world.go.add_permits(1);
+    world.started.recv().await.unwrap();
+    world.go.add_permits(2);
+    for id in ids {
+        assert_eq!(world.over(&id).await["state"], "succeeded");
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_cancelled_on_request() {
+    let mut world =
+        World::with(&[("a", Act::WaitForCancel), ("b", Act::Publish)], None, Duration::from_secs(60), 1)
+            .await;
+    let running = world.trigger("a").await;
+    world.started.recv().await.unwrap();
+    let waiting = world.trigger("b").await;
+    for id in [&waiting, &running] {
+        let (status, body) = world.ask(Method::POST, &format!("/v1/runs/{id}/cancel")).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+        let run = world.over(id).await;
+        assert_eq!((run["state"].as_str(), run["outcome"].as_str()), (Some("cancelled"), Some("cancelled")));
+    }
+    assert!(world.started.try_recv().is_err(), "the waiting run must never have begun");
+    let (status, problem) = world.ask(Method::POST, &format!("/v1/runs/{running}/cancel")).await;
+    assert_eq!((status, problem["state"].as_str()), (StatusCode::CONFLICT, Some("cancelled")));
+}
+
+#[tokio::test]
+async fn everything_under_v1_needs_a_token() {
+    let world = World::new(&[("crm", Act::Publish)]).await;
+    let paths = ["/v1/pipelines", "/v1/runs", "/v1/runs/x", "/v1/nothing", "/v1/pipelines/crm/runs"];
+    for path in paths {
+        for authorization in [None, Some("Bearer sl_wrong"), Some("Basic abc"), Some("Bearer")] {
+            let mut request = world.request(Method::POST, path);
+            if let Some(value) = authorization {
+                request = request.header("authorization", value);
+            }
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path} {authorization:?}");
+            assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"sealift\"");
+            assert_eq!(response.headers()["content-type"], "application/problem+json");
+        }
+    }
+    assert!(world.ledger.runs(None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn only_some_roles_start_and_stop_runs_and_all_may_read() {
+    let mut world = World::new(&[("crm", Act::WaitForCancel)]).await;
+    let run_id = world.trigger("crm").await;
+    world.started.recv().await.unwrap();
+    for role in Role::ALL {
+        let secret = token::create(&world.ledger, "os:0", role.word(), role, None).await.unwrap();
+        let status = async |method: Method, path: String| {
+            let request = world.request(method, &path).bearer_auth(secret.expose_str().unwrap());
+            request.send().await.unwrap().status()
+        };
+        let trigger = status(Method::POST, "/v1/pipelines/crm/runs".into()).await;
+        let expected = if role.may_run() { StatusCode::CONFLICT } else { StatusCode::FORBIDDEN };
+        assert_eq!(trigger, expected, "{role}");
+        if !role.may_run() {
+            let cancel = status(Method::POST, format!("/v1/runs/{run_id}/cancel")).await;
+            assert_eq!(cancel, StatusCode::FORBIDDEN, "{role}");
+        }
+        assert_eq!(status(Method::GET, format!("/v1/runs/{run_id}")).await, StatusCode::OK, "{role}");
+    }
+    let run = world.ledger.run(&RunId::parse(&run_id).unwrap()).await.unwrap().unwrap();
+    assert_eq!(run.state, State::Running);
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem() {
+    let world = World::new(&[("crm", Act::Publish)]).await;
+    let big = "x".repeat((64 << 10) + 1);
+    let cases = [
+        (Method::GET, "/nothing", "", 404),
+        (Method::GET, "/v1/nothing", "", 404),
+        (Method::POST, "/v1/pipelines/nothing/runs", "", 404),
+        (Method::POST, "/v1/pipelines/No%20slug/runs", "", 404),
+        (Method::GET, "/v1/runs/not-an-id", "", 404),
+        (Method::GET, "/v1/runs/01976f8e-0000-7000-8000-000000000000", "", 404),
+        (Method::DELETE, "/v1/runs", "", 405),
+        (Method::GET, "/v1/pipelines/crm/runs", "", 405),
+        (Method::POST, "/v1/pipelines/crm/runs", big.as_str(), 413),
+        (Method::POST, "/v1/pipelines/crm/runs", r#"{"full_refresh": true}"#, 400),
+        (Method::GET, "/v1/runs?limit=0", "", 400),
+        (Method::GET, "/v1/runs?limit=many", "", 400),
+        (Method::GET, "/v1/runs?pipline=crm", "", 400),
+    ];
+    for (method, path, body, status) in cases {
+        let request = world.request(method.clone(), path).bearer_auth(&world.token);
+        let response = request.body(body.to_owned()).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{method} {path}");
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{method} {path}");
+        if status == 405 {
+            assert!(response.headers().contains_key("allow"), "{method} {path}");
+        }
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["status"], status, "{method} {path}");
+        assert!(problem["type"].as_str().unwrap().starts_with("urn:sealift:problem:"));
+        assert!(problem["title"].is_string() && problem["detail"].is_string());
+    }
+    assert!(world.ledger.runs(None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn runs_and_pipelines_are_listed() {
+    let world = World::with(
+        &[("a", Act::Publish), ("b", Act::Publish)],
+        Some("0 2 * * *"),
+        Duration::from_secs(60),
+        2,
+    )
+    .await;
+    let first = world.trigger("a").await;
+    world.over(&first).await;
+    let second = world.trigger("b").await;
+    world.over(&second).await;
+    let (_, all) = world.ask(Method::GET, "/v1/runs").await;
+    let ids: Vec<_> = all["runs"].as_array().unwrap().iter().map(|run| run["run_id"].as_str()).collect();
+    assert_eq!(ids, [Some(second.as_str()), Some(first.as_str())]);
+    let (_, some) = world.ask(Method::GET, "/v1/runs?pipeline=a&limit=1").await;
+    assert_eq!(some["runs"][0]["run_id"], first.as_str());
+    let (_, pipelines) = world.ask(Method::GET, "/v1/pipelines").await;
+    let shown = &pipelines["pipelines"][0];
+    assert_eq!(shown["name"], "a");
+    assert_eq!(shown["owner"], "retail-data");
+    assert_eq!(shown["schedule"]["cron"], "0 2 * * *");
+    assert_eq!(shown["next_run_at"], "2026-11-04T02:00:00+00:00");
+}
+
+#[tokio::test]
+async fn the_schedule_starts_what_is_due_and_skips_what_was_missed() {
+    let mut world =
+        World::with(&[("crm", Act::Publish)], Some("0 * * * *"), Duration::from_secs(60), 2).await;
+    let at = |day, hour, minute| Utc.with_ymd_and_hms(2026, 11, day, hour, minute, 0).unwrap();
+    world.clock.0.send_replace(at(3, 12, 59));
+    world.clock.0.send_replace(at(3, 13, 0));
+    world.started.recv().await.unwrap();
+    let run = world.ledger.runs(None, 10).await.unwrap().remove(0);
+    assert_eq!(run.trigger, Trigger::Schedule);
+    world.over(&run.run_id.to_string()).await;
+    while world.ledger.lease(&name("crm")).unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    // Three days pass at once: one run, not seventy-two.
+    world.clock.0.send_replace(at(6, 13, 30));
+    world.started.recv().await.unwrap();
+    world.clock.0.send_replace(at(6, 13, 59));
+    let (_, pipelines) = world.ask(Method::GET, "/v1/pipelines").await;
+    assert_eq!(pipelines["pipelines"][0]["next_run_at"], "2026-11-06T14:00:00+00:00");
+    assert_eq!(world.ledger.runs(None, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_stopping_daemon_lets_runs_end_and_takes_no_more() {
+    let mut world = World::new(&[("a", Act::WaitForGo), ("b", Act::Publish)]).await;
+    let run_id = world.trigger("a").await;
+    world.started.recv().await.unwrap();
+    assert_eq!(world.ask(Method::GET, "/readyz").await.0, StatusCode::OK);
+
+    let stopping = tokio::spawn(world.daemon.take().unwrap().shut_down(15, CancellationToken::new()));
+    while world.ask(Method::GET, "/readyz").await.0 == StatusCode::OK {}
+    assert_eq!(world.ask(Method::GET, "/healthz").await.0, StatusCode::OK);
+    let (status, problem) = world.ask(Method::POST, "/v1/pipelines/b/runs").await;
+    assert_eq!(
+        (status, problem["type"].as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("urn:sealift:problem:stopping"),)
+    );
+    world.go.add_permits(1);
+    assert_eq!(stopping.await.unwrap(), Ok(()));
+    let run = world.ledger.run(&RunId::parse(&run_id).unwrap()).await.unwrap().unwrap();
+    assert_eq!(run.state, State::Succeeded);
+}
+
+#[tokio::test]
+async fn runs_that_outlast_the_grace_period_are_cancelled_and_recorded_so() {
+    let mut world =
+        World::with(&[("a", Act::WaitForCancel), ("b", Act::Publish)], None, Duration::ZERO, 1).await;
+    let running = world.trigger("a").await;
+    world.started.recv().await.unwrap();
+    let waiting = world.trigger("b").await;
+    let error = world.daemon.take().unwrap().shut_down(15, CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Cancelled(15));
+    assert_eq!(error.message(), "stopped with 2 runs cancelled");
+    for id in [running, waiting] {
+        let run = world.ledger.run(&RunId::parse(&id).unwrap()).await.unwrap().unwrap();
+        assert_eq!(run.state, State::Cancelled);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_heeds_nothing_is_dropped_and_recorded_as_cancelled() {
+    let mut world = World::new(&[("a", Act::HeedNothing)]).await;
+    let run_id = world.trigger("a").await;
+    world.started.recv().await.unwrap();
+    // The grace period is a minute: a second signal ends it.
+    let hurry = CancellationToken::new();
+    hurry.cancel();
+    let error = world.daemon.take().unwrap().shut_down(2, hurry).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Cancelled(2));
+    let run = world.ledger.run(&RunId::parse(&run_id).unwrap()).await.unwrap().unwrap();
+    assert_eq!(run.state, State::Cancelled);
+}
+
+#[tokio::test]
+async fn what_a_killed_daemon_left_is_marked_as_interrupted_at_the_next_start() {
+    let world = World::new(&[("crm", Act::Publish)]).await;
+    let left = world.ledger.queue(&name("crm"), "d", Trigger::Api).await.unwrap();
+    world.ledger.start(&left).await.unwrap();
+    let elsewhere = world.ledger.queue(&name("erp"), "d", Trigger::Cli).await.unwrap();
+    world.ledger.start(&elsewhere).await.unwrap();
+    let lease = world.ledger.lease(&name("erp")).unwrap();
+
+    let (started, _keep) = mpsc::unbounded_channel();
+    let settings = Settings {
+        pipelines: Vec::new(),
+        ledger: world.ledger.clone(),
+        runner: Arc::new(Fake {
+            acts: BTreeMap::new(),
+            ledger: world.ledger.clone(),
+            started,
+            go: Arc::new(Semaphore::new(0)),
+        }),
+        clock: world.clock.clone(),
+        runs_at_once: 1,
+        grace: Duration::ZERO,
+        cancel_wait: Duration::ZERO,
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let _next = Daemon::start(settings, listener).await.unwrap();
+    let run = world.ledger.run(&left).await.unwrap().unwrap();
+    assert_eq!((run.state, run.outcome.as_deref()), (State::Failed, Some("temporary")));
+    assert_eq!(world.ledger.run(&elsewhere).await.unwrap().unwrap().state, State::Running);
+    drop((lease, world.folder));
+}
