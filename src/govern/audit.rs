@@ -4,8 +4,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::Row;
 
+use super::store::{Store, fault, now_ms};
 use crate::error::Result;
-use crate::run::ledger::{Ledger, MAX_LISTED, now_ms, store_error};
+
+/// Most rows one listing gives.
+const MAX_LISTED: u32 = 1000;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +53,15 @@ pub struct Entry {
 ///
 /// # Errors
 /// `Temporary` when the store is busy, `Failed` when it cannot be written.
-pub async fn record(ledger: &Ledger, actor: &str, action: Action, subject: &str) -> Result<()> {
+pub async fn record(store: &impl Store, actor: &str, action: Action, subject: &str) -> Result<()> {
     sqlx::query("INSERT INTO audit (at_ms, actor, action, subject) VALUES (?, ?, ?, ?)")
         .bind(now_ms())
         .bind(actor)
         .bind(action.word())
         .bind(subject)
-        .execute(ledger.pool())
+        .execute(store.pool())
         .await
-        .map_err(|e| store_error(&e))?;
+        .map_err(|e| fault(&e))?;
     Ok(())
 }
 
@@ -66,12 +69,12 @@ pub async fn record(ledger: &Ledger, actor: &str, action: Action, subject: &str)
 ///
 /// # Errors
 /// As [`record`].
-pub async fn entries(ledger: &Ledger, limit: u32) -> Result<Vec<Entry>> {
+pub async fn entries(store: &impl Store, limit: u32) -> Result<Vec<Entry>> {
     let rows = sqlx::query("SELECT at_ms, actor, action, subject FROM audit ORDER BY id DESC LIMIT ?")
         .bind(i64::from(limit.min(MAX_LISTED)))
-        .fetch_all(ledger.pool())
+        .fetch_all(store.pool())
         .await
-        .map_err(|e| store_error(&e))?;
+        .map_err(|e| fault(&e))?;
     rows.iter()
         .map(|row| {
             let at_ms: i64 = row.try_get("at_ms")?;
@@ -83,7 +86,7 @@ pub async fn entries(ledger: &Ledger, limit: u32) -> Result<Vec<Entry>> {
             })
         })
         .collect::<Result<_, sqlx::Error>>()
-        .map_err(|e| store_error(&e))
+        .map_err(|e| fault(&e))
 }
 
 /// The actor of a command run by hand: `os:` and the numeric id of the user of this process.
@@ -95,6 +98,7 @@ pub fn operator() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::ledger::Ledger;
     use crate::spec::config::Metadata;
 
     #[tokio::test]

@@ -11,8 +11,8 @@ use sqlx::Row;
 use zeroize::Zeroizing;
 
 use super::audit::{self, Action};
+use super::store::{Store, fault, now_ms};
 use crate::error::{Error, Result};
-use crate::run::ledger::{Ledger, now_ms, store_error};
 use crate::secret::Secret;
 
 /// What every token begins with, so that scanners for leaked secrets can find one.
@@ -104,7 +104,7 @@ impl Principal {
 /// `Usage` when the name is no slug or taken; `Failed` when the system gives no randomness or the
 /// store cannot be written.
 pub async fn create(
-    ledger: &Ledger,
+    store: &impl Store,
     actor: &str,
     name: &str,
     role: Role,
@@ -117,7 +117,7 @@ pub async fn create(
     let token = Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random.as_slice())).into_bytes());
     let hash = digest(token.expose());
 
-    audit::record(ledger, actor, Action::TokenCreate, &format!("{name} ({role})")).await?;
+    audit::record(store, actor, Action::TokenCreate, &format!("{name} ({role})")).await?;
     let inserted = sqlx::query(
         "INSERT INTO tokens (name, role, selector, hash, created_ms, expires_ms) VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT (name) DO NOTHING",
@@ -128,9 +128,9 @@ pub async fn create(
     .bind(hash.as_slice())
     .bind(now_ms())
     .bind(expires_at.map(|at| at.timestamp_millis()))
-    .execute(ledger.pool())
+    .execute(store.pool())
     .await
-    .map_err(|e| store_error(&e))?;
+    .map_err(|e| fault(&e))?;
     if inserted.rows_affected() == 0 {
         return Err(Error::new(
             crate::error::Kind::Usage,
@@ -146,22 +146,22 @@ pub async fn create(
 ///
 /// # Errors
 /// `Temporary` or `Failed` when the store does not answer.
-pub async fn verify(ledger: &Ledger, token: &str) -> Result<Option<Principal>> {
+pub async fn verify(store: &impl Store, token: &str) -> Result<Option<Principal>> {
     if !token.starts_with(PREFIX) {
         return Ok(None);
     }
     let hash = digest(token.as_bytes());
     let rows = sqlx::query("SELECT name, role, hash, expires_ms FROM tokens WHERE selector = ? LIMIT 16")
         .bind(selector(&hash))
-        .fetch_all(ledger.pool())
+        .fetch_all(store.pool())
         .await
-        .map_err(|e| store_error(&e))?;
+        .map_err(|e| fault(&e))?;
     for row in rows {
-        let stored: Vec<u8> = row.try_get("hash").map_err(|e| store_error(&e))?;
-        let expires_ms: Option<i64> = row.try_get("expires_ms").map_err(|e| store_error(&e))?;
+        let stored: Vec<u8> = row.try_get("hash").map_err(|e| fault(&e))?;
+        let expires_ms: Option<i64> = row.try_get("expires_ms").map_err(|e| fault(&e))?;
         if is_same(&stored, &hash) && expires_ms.is_none_or(|at| now_ms() < at) {
-            let role: String = row.try_get("role").map_err(|e| store_error(&e))?;
-            let name = row.try_get("name").map_err(|e| store_error(&e))?;
+            let role: String = row.try_get("role").map_err(|e| fault(&e))?;
+            let name = row.try_get("name").map_err(|e| fault(&e))?;
             return Ok(Some(Principal { name, role: role.parse()? }));
         }
     }
@@ -196,6 +196,7 @@ fn is_same(left: &[u8], right: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::error::Kind;
+    use crate::run::ledger::Ledger;
     use crate::spec::config::Metadata;
 
     async fn ledger() -> (tempfile::TempDir, Ledger) {

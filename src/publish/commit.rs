@@ -151,8 +151,10 @@ async fn attempts(store: &Store, change: &Change<'_>) -> End {
 async fn pause(attempt: u32) {
     let most_ms = (20_u64 << attempt.min(6)).min(1_000);
     let mut random = [0_u8; 8];
+    #[expect(clippy::disallowed_methods, reason = "a random pause is no secret")]
+    let drawn = getrandom::fill(&mut random);
     // Without randomness the pause is the longest; nothing depends on it.
-    let ms = match getrandom::fill(&mut random) {
+    let ms = match drawn {
         Ok(()) => u64::from_le_bytes(random) % (most_ms + 1),
         Err(_) => most_ms,
     };

@@ -12,7 +12,7 @@ use object_store::client::{HttpError, HttpErrorKind};
 use crate::error::{Error, Kind};
 
 /// The error of `doing` (`write crm/people/part-….parquet`) with the answer's kind and remedy.
-pub(super) fn of(error: &StoreError, doing: &str) -> Error {
+pub(crate) fn of(error: &StoreError, doing: &str) -> Error {
     match error {
         StoreError::NotFound { .. } => Error::failed(format!("cannot {doing}: there is no such object"))
             .help("check that the bucket or folder of the store exists"),

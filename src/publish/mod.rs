@@ -4,7 +4,7 @@
 //! whole or not at all; [`Table`] is what readers see. `docs/tables.md` describes the bytes.
 
 pub mod commit;
-mod fault;
+pub(crate) mod fault;
 pub mod parquet;
 pub mod path;
 pub mod store;
@@ -16,5 +16,7 @@ pub use path::ObjectPath;
 pub use store::Store;
 pub use table::Table;
 
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod scripted;

@@ -99,8 +99,7 @@ enum Feed {
 /// # Errors
 /// What the batches bring; `Invalid` for a schema or a partition column that Delta cannot hold;
 /// `Data` for a partition value it cannot hold; `Temporary`, `Denied` or `Failed` as the store
-/// answers (the store passes [`Store::check_once`] first). Objects of a failed write are aborted or
-/// removed.
+/// answers. Objects of a failed write are aborted or removed.
 pub async fn write(
     sealed: Sealed,
     store: &Store,
@@ -111,7 +110,6 @@ pub async fn write(
     let place = format!("dataset {}", sealed.dataset());
     commit::check_schema(sealed.schema()).at(|| place.clone())?;
     let layout = Layout::new(&sealed, settings, partition_by).at(|| place.clone())?;
-    store.check_once().await?;
     run(layout, sealed, store, progress).await.at(|| place)
 }
 

@@ -109,8 +109,10 @@ fn folder(column: &str, value: Option<&str>) -> String {
         return whole;
     }
     let digest = hex::encode(Sha256::digest(whole.as_bytes()));
-    // Pure ASCII, so any cut is at a character.
-    format!("{}~{}", &whole[..FOLDER_BYTES - 17], &digest[..16])
+    // Pure ASCII: characters are bytes.
+    let start: String = whole.chars().take(FOLDER_BYTES - 17).collect();
+    let end: String = digest.chars().take(16).collect();
+    format!("{start}~{end}")
 }
 
 /// Percent-encodes every byte that `plain` does not name.

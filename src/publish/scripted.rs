@@ -29,8 +29,8 @@ pub(super) enum Act {
     NothingSaysExists,
     /// It does not land, and the answer is lost.
     NothingAnswerLost,
-    /// It does not land: the disk is full.
-    DiskFull,
+    /// It does not land: the access is refused.
+    Denied,
 }
 
 /// Counts and limits seen by the store.
@@ -50,6 +50,8 @@ pub(super) struct Scripted {
     pub(super) inner: Arc<InMemory>,
     pub(super) acts: Mutex<VecDeque<Act>>,
     pub(super) ignores_condition: bool,
+    /// Ignores the condition for paths of this ending.
+    pub(super) ignores_condition_of: Option<&'static str>,
     pub(super) parts_allowed: usize,
     pub(super) seen: Arc<Seen>,
 }
@@ -60,6 +62,7 @@ impl Scripted {
             inner: Arc::default(),
             acts: Mutex::new(acts.into_iter().collect()),
             ignores_condition: false,
+            ignores_condition_of: None,
             parts_allowed: usize::MAX,
             seen: Arc::default(),
         }
@@ -93,7 +96,8 @@ fn full() -> Error {
 #[async_trait]
 impl ObjectStore for Scripted {
     async fn put_opts(&self, path: &Path, payload: PutPayload, mut opts: PutOptions) -> Result<PutResult> {
-        if self.ignores_condition {
+        if self.ignores_condition || self.ignores_condition_of.is_some_and(|end| path.as_ref().ends_with(end))
+        {
             opts.mode = PutMode::Overwrite;
         }
         let commit = opts.mode == PutMode::Create && path.as_ref().contains("_delta_log");
@@ -104,7 +108,7 @@ impl ObjectStore for Scripted {
             Act::LandsAnswerLost => self.inner.put_opts(path, payload, opts).await.and(Err(lost())),
             Act::NothingSaysExists => Err(exists(path)),
             Act::NothingAnswerLost => Err(lost()),
-            Act::DiskFull => Err(full()),
+            Act::Denied => Err(Error::PermissionDenied { path: path.to_string(), source: "scripted".into() }),
         }
     }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use tokio::sync::OnceCell;
 
 use super::fault;
 use crate::error::{Error, Result};
@@ -21,7 +20,6 @@ use crate::spec::{DatasetName, config};
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     url: url::Url,
-    checked: Arc<OnceCell<()>>,
 }
 
 impl fmt::Debug for Store {
@@ -60,7 +58,7 @@ impl Store {
 
     /// A store over given objects.
     pub(super) fn of(objects: Arc<dyn ObjectStore>, url: url::Url) -> Self {
-        Self { objects, url, checked: Arc::default() }
+        Self { objects, url }
     }
 
     /// The objects below the store's prefix.
@@ -89,13 +87,5 @@ impl Store {
     /// ignores `If-None-Match`.
     pub async fn check(&self) -> Result<()> {
         check::run(self.objects.as_ref()).await.map_err(|error| error.at(format!("store {}", self.url)))
-    }
-
-    /// [`Store::check`], once for this store and its clones: what passed is not asked again.
-    ///
-    /// # Errors
-    /// As [`Store::check`].
-    pub async fn check_once(&self) -> Result<()> {
-        self.checked.get_or_try_init(|| self.check()).await.copied()
     }
 }

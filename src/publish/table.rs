@@ -156,11 +156,11 @@ async fn read_commit(store: &Store, dataset: &DatasetName, version: u64) -> Resu
     }
 }
 
-/// The Delta log of a dataset. Its location is only a name inside the reader: `file:` makes it sort
-/// what it lists, which a local folder does not do by itself.
+/// The Delta log of a dataset. Its location is only a name inside the reader, so that it asks our
+/// store for everything and looks nowhere else (as it would for `file:`).
 fn log_of(store: &Store, dataset: &DatasetName) -> Result<LogStoreRef> {
     let table = store.table_path(dataset);
-    let location = url::Url::parse(&format!("file:///{table}/"))
+    let location = url::Url::parse(&format!("memory:///{table}/"))
         .map_err(|_| Error::failed(format!("{dataset} has no location in the store")))?;
     let below = Arc::new(PrefixStore::new(Arc::clone(store.objects()), table));
     Ok(default_logstore(below, Arc::clone(store.objects()), &location, &StorageConfig::default()))

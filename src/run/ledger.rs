@@ -15,6 +15,7 @@ use sqlx::{Row, migrate::Migrator};
 
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{Error, Kind, Result};
+use crate::govern::store::{Store, fault, now_ms};
 use crate::spec::PipelineName;
 use crate::spec::config::Metadata;
 
@@ -64,7 +65,7 @@ impl Ledger {
             .max_connections(CONNECTIONS)
             .connect_with(options)
             .await
-            .map_err(|e| store_error(&e).at(format!("metadata store {}", path.display())))?;
+            .map_err(|e| fault(&e).at(format!("metadata store {}", path.display())))?;
         MIGRATIONS
             .run(&pool)
             .await
@@ -72,17 +73,12 @@ impl Ledger {
         Ok(Self { pool, locks })
     }
 
-    /// The store's connections, for the tables that `govern` keeps beside the runs.
-    pub(crate) fn pool(&self) -> &SqlitePool {
-        &self.pool
-    }
-
     /// Whether the store answers.
     ///
     /// # Errors
     /// `Temporary` or `Failed` when it does not.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(|e| store_error(&e))?;
+        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(|e| fault(&e))?;
         Ok(())
     }
 
@@ -103,7 +99,7 @@ impl Ledger {
         .bind(now_ms())
         .execute(&self.pool)
         .await
-        .map_err(|e| store_error(&e))?;
+        .map_err(|e| fault(&e))?;
         Ok(run_id)
     }
 
@@ -119,7 +115,7 @@ impl Ledger {
         .bind(run_id.to_string())
         .execute(&self.pool)
         .await
-        .map_err(|e| store_error(&e))?;
+        .map_err(|e| fault(&e))?;
         expect_one(done.rows_affected(), run_id, "queued")
     }
 
@@ -142,7 +138,7 @@ impl Ledger {
         .bind(outcome.state.word())
         .execute(&self.pool)
         .await
-        .map_err(|e| store_error(&e))?;
+        .map_err(|e| fault(&e))?;
         Ok(())
     }
 
@@ -169,7 +165,7 @@ impl Ledger {
         .bind(run_id.to_string())
         .execute(&self.pool)
         .await
-        .map_err(|e| store_error(&e))?;
+        .map_err(|e| fault(&e))?;
         expect_one(done.rows_affected(), run_id, "active")
     }
 
@@ -197,7 +193,7 @@ impl Ledger {
             .bind(run_id.to_string())
             .fetch_optional(&self.pool)
             .await
-            .map_err(|e| store_error(&e))?;
+            .map_err(|e| fault(&e))?;
         match row {
             None => Ok(None),
             Some(row) => Ok(Some(self.with_streams(&row).await?)),
@@ -269,7 +265,7 @@ impl Ledger {
             .bind(i64::from(limit.min(MAX_LISTED)))
             .fetch_all(&self.pool)
             .await
-            .map_err(|e| store_error(&e))?;
+            .map_err(|e| fault(&e))?;
         let mut runs = Vec::with_capacity(rows.len());
         for row in &rows {
             runs.push(self.with_streams(row).await?);
@@ -283,9 +279,15 @@ impl Ledger {
             .bind(run.run_id.to_string())
             .fetch_all(&self.pool)
             .await
-            .map_err(|e| store_error(&e))?;
+            .map_err(|e| fault(&e))?;
         run.streams = streams.iter().map(read_stream).collect::<Result<_>>()?;
         Ok(run)
+    }
+}
+
+impl Store for Ledger {
+    fn pool(&self) -> &SqlitePool {
+        &self.pool
     }
 }
 
@@ -325,7 +327,7 @@ fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T>
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
-    row.try_get(column).map_err(|e| store_error(&e))
+    row.try_get(column).map_err(|e| fault(&e))
 }
 
 fn expect_one(rows: u64, run_id: &RunId, state: &str) -> Result<()> {
@@ -334,11 +336,6 @@ fn expect_one(rows: u64, run_id: &RunId, state: &str) -> Result<()> {
 
 fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The wall clock, as the tables keep it.
-pub(crate) fn now_ms() -> i64 {
-    Utc::now().timestamp_millis()
 }
 
 /// Waits for its turn to open the store.
@@ -380,33 +377,10 @@ fn create_file(path: &Path) -> Result<()> {
     )
 }
 
-/// A fault of the metadata store, in our own words.
-pub(crate) fn store_error(error: &sqlx::Error) -> Error {
-    match error {
-        sqlx::Error::PoolTimedOut => Error::temporary("the metadata store is busy").help("try again later"),
-        sqlx::Error::Database(fault) => {
-            let code = fault.code().unwrap_or_default();
-            // The low byte of an extended code is the primary one: 5 BUSY, 6 LOCKED.
-            match code.parse::<u32>().map(|code| code & 0xff) {
-                Ok(5 | 6) => Error::temporary("the metadata store is busy").help("try again later"),
-                Ok(8) => Error::failed("the metadata store is read-only"),
-                Ok(13) => Error::failed("the disk of the metadata store is full").help("free some space"),
-                Ok(11 | 26) => Error::failed("the metadata store is damaged")
-                    .help("restore the file from a backup, or move it away: a new one is made"),
-                _ => Error::failed(format!("the metadata store refused a statement (SQLite code {code})")),
-            }
-        }
-        sqlx::Error::Io(fault) => {
-            Error::failed(format!("the metadata store cannot be read: {}", fault.kind()))
-        }
-        _ => Error::failed("the metadata store does not answer as expected"),
-    }
-}
-
 fn migration_error(error: &sqlx::migrate::MigrateError) -> Error {
     use sqlx::migrate::MigrateError;
     match error {
-        MigrateError::Execute(fault) | MigrateError::ExecuteMigration(fault, _) => store_error(fault),
+        MigrateError::Execute(inner) | MigrateError::ExecuteMigration(inner, _) => fault(inner),
         MigrateError::VersionMissing(_)
         | MigrateError::VersionMismatch(_)
         | MigrateError::VersionTooNew(..) => {

@@ -74,6 +74,7 @@ impl Daemon {
     /// # Errors
     /// `Invalid` when a schedule cannot be read; `Temporary` or `Failed` when the ledger does not
     /// answer.
+    #[expect(clippy::disallowed_methods, reason = "the daemon owns its tasks and ends them in `shut_down`")]
     pub async fn start(settings: Settings, listener: TcpListener) -> Result<Self> {
         let address = listener
             .local_addr()

@@ -38,6 +38,7 @@ pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others stand in for")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }

@@ -36,9 +36,7 @@ impl Text {
     ///
     /// The error says why not, at the file; a path in a document is reported at that path instead.
     pub(crate) fn read(path: &Path) -> Result<Self, Problem> {
-        let refused = |message: String, help: &str| {
-            Problem::of_file(path, format!("{message}: {}", path.display()), Some(help.to_owned()))
-        };
+        let refused = |message: String, help: &str| Problem::of_file(path, message, Some(help.to_owned()));
         let unreadable = |error: &std::io::Error| {
             refused(format!("cannot read the file ({})", error.kind()), "check the path and its permissions")
         };

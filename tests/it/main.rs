@@ -14,6 +14,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod bad_documents;
 mod canary;
 mod conformance;
 mod daemon;
@@ -22,6 +23,7 @@ mod house;
 mod interop;
 mod kill;
 mod needles;
+mod publish;
 mod query;
 mod serve;
 mod servers;

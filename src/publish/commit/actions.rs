@@ -34,6 +34,7 @@ impl Change<'_> {
     /// # Errors
     /// `Held` when rows are appended that do not fit the table.
     pub(super) fn derive(&self, head: Option<&Head>, commit_id: &str) -> Result<Vec<u8>> {
+        #[expect(clippy::disallowed_methods, reason = "a Delta commit carries the instant it is made at")]
         let now_ms = chrono::Utc::now().timestamp_millis();
         let rows = schema::of(self.schema)?;
         if let (Some(head), Mode::Append) = (head, self.mode) {

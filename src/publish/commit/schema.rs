@@ -20,6 +20,13 @@ pub fn check(schema: &Schema) -> Result<()> {
     of(schema).map(|_| ())
 }
 
+/// The type a column is published as, in Delta's words (`decimal(12,2)`, `array<string>`); the Arrow
+/// name of a type that cannot be published.
+#[must_use]
+pub fn type_name(arrow: &DataType) -> String {
+    data_type(arrow, "").map_or_else(|_| arrow.to_string(), |delta| show(&delta))
+}
+
 /// The schema as the value of `schemaString`. Every column may be NULL there: whether a source
 /// forbids it may change from run to run, and is no part of the table's promise.
 pub(super) fn of(schema: &Schema) -> Result<Value> {
@@ -81,8 +88,21 @@ fn bare(data_type: &Value) -> Value {
     }
 }
 
-fn show(data_type: &Value) -> String {
-    data_type.as_str().map_or_else(|| data_type.to_string(), str::to_owned)
+/// A Delta type as people write it.
+fn show(delta: &Value) -> String {
+    let inner = |key: &str| show(&delta[key]);
+    match delta["type"].as_str() {
+        Some("array") => format!("array<{}>", inner("elementType")),
+        Some("map") => format!("map<{},{}>", inner("keyType"), inner("valueType")),
+        Some("struct") => {
+            let fields = delta["fields"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let field = |field: &Value| {
+                format!("{}:{}", field["name"].as_str().unwrap_or_default(), show(&field["type"]))
+            };
+            format!("struct<{}>", fields.iter().map(field).collect::<Vec<_>>().join(","))
+        }
+        _ => delta.as_str().unwrap_or_default().to_owned(),
+    }
 }
 
 fn check_names(fields: &Fields, above: &str) -> Result<()> {
@@ -122,16 +142,6 @@ fn fields(fields: &Fields, above: &str) -> Result<Vec<Value>> {
             }))
         })
         .collect()
-}
-
-/// A type's Delta name, for people; a nested type is named by its kind alone.
-#[must_use]
-pub fn type_name(arrow: &DataType) -> String {
-    match data_type(arrow, "") {
-        Ok(Value::String(name)) => name,
-        Ok(nested) => nested["type"].as_str().unwrap_or("nested").to_owned(),
-        Err(_) => arrow.to_string(),
-    }
 }
 
 /// A type's exact Delta counterpart.

@@ -1,1 +1,368 @@
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::array::{
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, StructArray,
+};
+use arrow::datatypes::{DataType, Field};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use object_store::ObjectStoreExt as _;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::encryption::decrypt::FileDecryptionProperties;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
+use super::encoder::{OPEN_FILES, PARTS_IN_FLIGHT};
+use super::*;
+use crate::error::Kind;
+use crate::keys::{self, Keyring};
+use crate::publish::fixture::*;
+use crate::publish::path::aad_prefix;
+use crate::publish::scripted::Scripted;
+use crate::spec::pipeline::Compression;
+
+const PLAIN: Parquet =
+    Parquet { compression: Compression::Uncompressed, row_group_rows: 1 << 20, file_size_bytes: 512 << 20 };
+
+async fn bytes(store: &Store, file: &File) -> Bytes {
+    let path = ObjectPath::existing(&dataset(), &file.path).unwrap().location();
+    store.objects().get(&path).await.unwrap().bytes().await.unwrap()
+}
+
+fn metadata(bytes: &Bytes) -> ParquetMetaData {
+    ParquetMetaDataReader::new().parse_and_finish(bytes).unwrap()
+}
+
+/// Rows read with the data keys, expecting the file at its place.
+async fn decrypted(keyring: &Keyring, bytes: Bytes, prefix: &[u8]) -> parquet::errors::Result<usize> {
+    let plain = metadata(&bytes);
+    let mut properties = None;
+    for column in plain.row_group(0).columns() {
+        let Some(parquet::file::column_crypto_metadata::ColumnCryptoMetaData::ENCRYPTION_WITH_COLUMN_KEY(
+            with,
+        )) = column.crypto_metadata()
+        else {
+            continue;
+        };
+        let material = with.key_metadata.as_ref().unwrap();
+        let dataset_key = keyring.by_id(&keys::material::master_key_id(material).unwrap()).await.unwrap();
+        let key = keys::material::unwrap(material, &dataset_key).unwrap().expose().to_vec();
+        let builder = properties.take().unwrap_or_else(|| {
+            // The footer is plain; its key only checks the signature, which needs the footer key.
+            FileDecryptionProperties::builder(vec![0; 32])
+                .disable_footer_signature_verification()
+                .with_aad_prefix(prefix.to_vec())
+        });
+        properties = Some(builder.with_column_key(&with.path_in_schema.join("."), key));
+    }
+    let options = ArrowReaderOptions::new()
+        .with_file_decryption_properties(properties.expect("no column is encrypted").build()?);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?.build()?;
+    let mut rows = 0;
+    for batch in reader {
+        rows += batch?.num_rows();
+    }
+    Ok(rows)
+}
+
+#[tokio::test]
+async fn protected_values_are_in_no_byte_and_open_ones_have_statistics() {
+    let store = Scripted::new([]).store();
+    let taken = AtomicU64::new(0);
+    let sealed = seal(vec![people(0..100), people(100..150)], &["ssn"]).await;
+    let count = |rows| {
+        taken.fetch_add(rows, Ordering::SeqCst);
+    };
+    let written = write(sealed, &store, &PLAIN, &[], &count).await.unwrap();
+    assert_eq!((written.rows, taken.load(Ordering::SeqCst), written.files.len()), (150, 150, 1));
+    let file = &written.files[0];
+    let bytes = bytes(&store, file).await;
+    assert_eq!(written.bytes, bytes.len() as u64);
+    assert!(!bytes.windows(4).any(|window| window == b"ssn-"), "a protected value in the clear");
+    assert_eq!(
+        file.stats,
+        r#"{"numRecords":150,"minValues":{"id":0},"maxValues":{"id":149},"nullCount":{"id":0}}"#
+    );
+    let metadata = metadata(&bytes);
+    let created_by = metadata.file_metadata().created_by().unwrap();
+    assert!(created_by.starts_with("sealift "), "{created_by}");
+    assert!(metadata.file_metadata().key_value_metadata().is_none());
+}
+
+#[tokio::test]
+async fn trap_protected_columns_are_absent_from_delta_statistics() {
+    let store = Scripted::new([]).store();
+    let value = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+    let field = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
+    let nested = StructArray::from(vec![(field("city"), value("Bern")), (field("zip"), value("3000"))]);
+    let batch = RecordBatch::try_from_iter([
+        ("open", value("visible")),
+        ("shut", value("hidden")),
+        ("home", Arc::new(nested) as ArrayRef),
+    ])
+    .unwrap();
+    for (encrypted, present) in [(&["shut"][..], true), (&["shut", "home"][..], false)] {
+        let sealed = seal(vec![batch.clone()], encrypted).await;
+        let written = write(sealed, &store, &PLAIN, &[], &|_| {}).await.unwrap();
+        let stats = &written.files[0].stats;
+        assert!(stats.contains("visible") && !stats.contains("hidden"), "{stats}");
+        assert_eq!(stats.contains(r#""home":{"city":"Bern","zip":"3000"}"#), present, "{stats}");
+        assert!(!stats.contains("shut"), "not even null counts: {stats}");
+        let metadata = metadata(&bytes(&store, &written.files[0]).await);
+        for column in metadata.row_group(0).columns() {
+            let open = column.column_path().string() == "open";
+            assert!(open || column.statistics().is_none() || present, "{}", column.column_path());
+        }
+    }
+}
+
+#[tokio::test]
+async fn trap_no_bloom_filter_on_protected_columns() {
+    let store = Scripted::new([]).store();
+    let sealed = seal(vec![people(0..5_000)], &["ssn"]).await;
+    let written = write(sealed, &store, &PLAIN, &[], &|_| {}).await.unwrap();
+    let metadata = metadata(&bytes(&store, &written.files[0]).await);
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        assert!(column.bloom_filter_offset().is_none(), "{}", column.column_path());
+        assert!(column.column_index_offset().is_none() || column.column_path().string() == "id");
+    }
+}
+
+#[tokio::test]
+async fn trap_aad_prefix_swap_is_refused() {
+    let store = Scripted::new([]).store();
+    let keyring = keyring().await;
+    let mut files = Vec::new();
+    for _ in 0..2 {
+        let sealed = seal_stream(&keyring, &people(0..0).schema(), vec![Ok(people(0..10))], &["ssn"]).await;
+        files.extend(write(sealed, &store, &PLAIN, &[], &|_| {}).await.unwrap().files);
+    }
+    let first = bytes(&store, &files[0]).await;
+    let own = aad_prefix(&dataset(), &files[0].path);
+    let others = aad_prefix(&dataset(), &files[1].path);
+    assert_eq!(decrypted(&keyring, first.clone(), &own).await.unwrap(), 10);
+    assert!(decrypted(&keyring, first, &others).await.is_err(), "a file in another's place was read");
+}
+
+#[tokio::test]
+async fn every_file_has_keys_of_its_own() {
+    let store = Scripted::new([]).store();
+    let settings = Parquet { file_size_bytes: 1, ..PLAIN };
+    let sealed = seal(vec![people(0..10), people(10..20)], &["ssn"]).await;
+    let written = write(sealed, &store, &settings, &[], &|_| {}).await.unwrap();
+    assert_eq!(written.files.len(), 2);
+    let mut materials = Vec::new();
+    for file in &written.files {
+        let metadata = metadata(&bytes(&store, file).await);
+        materials.push(format!("{:?}", metadata.row_group(0).column(1).crypto_metadata().unwrap()));
+    }
+    assert_ne!(materials[0], materials[1]);
+}
+
+/// Tells whether a type has `Debug`, at compile time: the inherent constant hides the trait's.
+struct Probe<T>(PhantomData<T>);
+trait Otherwise {
+    const DEBUG: bool = false;
+}
+impl<T> Otherwise for Probe<T> {}
+impl<T: Debug> Probe<T> {
+    const DEBUG: bool = true;
+}
+
+#[tokio::test]
+async fn trap_properties_debug_prints_keys() {
+    let sealed = seal(vec![people(0..1)], &["ssn"]).await;
+    let layout = Layout::new(&sealed, &PLAIN, &[]).unwrap();
+    // The trap is real: the library prints what it holds, so nothing of ours that holds it prints.
+    let printed = format!("{:?}", layout.options("x").unwrap());
+    assert!(printed.contains("column_keys"), "the trap is gone: rethink the rule");
+    let debugs = [Probe::<Layout>::DEBUG, Probe::<Encoder>::DEBUG, Probe::<upload::Upload>::DEBUG];
+    assert_eq!(debugs, [false; 3]);
+    assert!(const { Probe::<Written>::DEBUG });
+}
+
+#[tokio::test]
+async fn without_an_encrypted_column_the_file_is_plain() {
+    let store = Scripted::new([]).store();
+    let sealed = seal(vec![people(0..10)], &[]).await;
+    let written = write(sealed, &store, &Parquet::default(), &[], &|_| {}).await.unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes(&store, &written.files[0]).await).unwrap();
+    assert_eq!(reader.build().unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 10);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_rows_leaves_no_object() {
+    let scripted = Scripted::new([]);
+    let seen = Arc::clone(&scripted.seen);
+    let store = scripted.store();
+    // One file finished, one with parts on their way, then the source breaks.
+    let mut batches: Vec<_> = (0..6).map(|i| Ok(wide(i * 1_000..(i + 1) * 1_000))).collect();
+    let schema = wide(0..0).schema();
+    batches.push(Err(Error::data("line 7 is malformed")));
+    let sealed = seal_stream(&keyring().await, &schema, batches, &["text"]).await;
+    let settings = Parquet { file_size_bytes: 20 << 20, ..PLAIN };
+    let error = write(sealed, &store, &settings, &[], &|_| {}).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (Kind::Data, "line 7 is malformed"));
+    assert!(seen.parts.load(Ordering::SeqCst) > 0, "the test wants parts in flight");
+    assert_eq!(objects(&store).await, [""; 0]);
+}
+
+/// Rows of 8 KiB that do not compress.
+fn wide(ids: std::ops::Range<i64>) -> RecordBatch {
+    let text = |id: i64| {
+        let digests = (0..128).map(|part: i64| {
+            use sha2::Digest as _;
+            hex::encode(sha2::Sha256::digest([id.to_le_bytes(), part.to_le_bytes()].concat()))
+        });
+        digests.collect::<String>()
+    };
+    let texts: StringArray = ids.clone().map(|id| Some(text(id))).collect();
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(ids));
+    RecordBatch::try_from_iter_with_nullable([("id", ids, true), ("text", Arc::new(texts) as ArrayRef, true)])
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_full_store_ends_cleanly() {
+    let mut scripted = Scripted::new([]);
+    scripted.parts_allowed = 1;
+    let seen = Arc::clone(&scripted.seen);
+    let store = scripted.store();
+    let batches: Vec<_> = (0..10).map(|i| wide(i * 500..(i + 1) * 500)).collect();
+    let sealed = seal(batches, &["text"]).await;
+    // Row groups of 1,000 rows, so that parts leave before the end.
+    let settings = Parquet { row_group_rows: 1_000, ..PLAIN };
+    let error = write(sealed, &store, &settings, &[], &|_| {}).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Temporary);
+    assert!(error.message().contains("the disk is full"), "{error}");
+    assert_eq!(seen.aborted.load(Ordering::SeqCst), 1);
+    assert_eq!(objects(&store).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn bytes_leave_in_parts_of_which_few_are_in_flight() {
+    let scripted = Scripted::new([]);
+    let seen = Arc::clone(&scripted.seen);
+    let store = scripted.store();
+    let sealed = seal(vec![people(0..400_000)], &["ssn"]).await;
+    let settings = Parquet { row_group_rows: 50_000, ..PLAIN };
+    let mut layout = Layout::new(&sealed, &settings, &[]).unwrap();
+    layout.part_bytes = 64 << 10;
+    let written = run(layout, sealed, &store, &|_| {}).await.unwrap();
+    let parts = seen.parts.load(Ordering::SeqCst);
+    assert!(parts > 20, "{parts} parts of {} bytes", written.bytes);
+    assert!(seen.most_in_flight.load(Ordering::SeqCst) <= PARTS_IN_FLIGHT);
+    assert_eq!(seen.largest_part.load(Ordering::SeqCst), 64 << 10);
+    assert_eq!(bytes(&store, &written.files[0]).await.len() as u64, written.bytes);
+}
+
+#[tokio::test]
+async fn a_huge_batch_rolls_over_into_files_of_about_the_asked_size() {
+    let store = Scripted::new([]).store();
+    let sealed = seal(vec![people(0..300_000)], &["ssn"]).await;
+    let settings = Parquet { file_size_bytes: 1 << 20, ..PLAIN };
+    let written = write(sealed, &store, &settings, &[], &|_| {}).await.unwrap();
+    assert!(written.files.len() > 3, "{}", written.files.len());
+    assert!(written.files.iter().all(|file| file.bytes < 2 << 20));
+    assert_eq!(written.files.iter().map(|file| file.rows).sum::<u64>(), 300_000);
+}
+
+#[tokio::test]
+async fn a_write_that_is_dropped_removes_its_objects() {
+    let store = Scripted::new([]).store();
+    // Rows and then silence: the write never ends by itself.
+    let rows = futures::stream::iter((0..3).map(|i| Ok(wide(i * 1_000..(i + 1) * 1_000))));
+    let endless = rows.chain(futures::stream::pending()).boxed();
+    let endless = seal_batches(&keyring().await, &wide(0..0).schema(), endless, &["text"]).await;
+    let settings = Parquet { file_size_bytes: 1 << 20, ..PLAIN };
+    let progress = tokio::sync::Notify::new();
+    let seen = AtomicU64::new(0);
+    let told = |rows| {
+        if seen.fetch_add(rows, Ordering::SeqCst) + rows == 3_000 {
+            progress.notify_one();
+        }
+    };
+    tokio::select! {
+        _ = write(endless, &store, &settings, &[], &told) => panic!("the source never ended"),
+        () = progress.notified() => {}
+    }
+    // The thread ends by itself; wait for what it promises, not for a time.
+    while !objects(&store).await.is_empty() || Arc::strong_count(store.objects()) > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn partitions_have_folders_odd_values_included() {
+    let store = Scripted::new([]).store();
+    let odd = [Some("a/b"), None, Some("../x"), Some("ü ö"), Some("a/b"), Some("%2F")];
+    let values: ArrayRef = Arc::new(StringArray::from(odd.to_vec()));
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..6));
+    let batch = RecordBatch::try_from_iter_with_nullable([("k", values, true), ("id", ids, true)]).unwrap();
+    let by = ["k".to_owned()];
+    let written = write(seal(vec![batch], &["id"]).await, &store, &PLAIN, &by, &|_| {}).await.unwrap();
+    assert_eq!((written.files.len(), written.rows), (5, 6));
+    let rows_of = |value: Option<&str>| {
+        let partition = |file: &&File| file.partition["k"].as_deref() == value;
+        written.files.iter().find(partition).unwrap().rows
+    };
+    assert_eq!((rows_of(Some("a/b")), rows_of(None), rows_of(Some("../x"))), (2, 1, 1));
+    for file in &written.files {
+        let columns = metadata(&bytes(&store, file).await).file_metadata().schema_descr().num_columns();
+        assert_eq!(columns, 1, "the partition column is not in the file");
+        assert!(objects(&store).await.contains(&format!("crm/people/{}", file.path)));
+    }
+    assert!(objects(&store).await.iter().all(|path| path.starts_with("crm/people/k=")));
+}
+
+#[tokio::test]
+async fn more_partitions_than_open_files_still_hold_every_row() {
+    let store = Scripted::new([]).store();
+    let count = i64::try_from(OPEN_FILES * 2).unwrap();
+    let batches = (0..2).map(|_| people(0..count)).collect();
+    let by = ["id".to_owned()];
+    let written = write(seal(batches, &["ssn"]).await, &store, &PLAIN, &by, &|_| {}).await.unwrap();
+    assert_eq!(written.rows, u64::try_from(count).unwrap() * 2);
+    assert_eq!(written.files.iter().map(|file| file.rows).sum::<u64>(), written.rows);
+}
+
+#[tokio::test]
+async fn partition_columns_that_would_lose_or_leak_values_are_refused() {
+    let store = Scripted::new([]).store();
+    let empty: ArrayRef = Arc::new(StringArray::from(vec![""]));
+    let amount: ArrayRef = Arc::new(Float64Array::from(vec![1.5]));
+    let batch = RecordBatch::try_from_iter([("k", empty), ("x", amount)]).unwrap();
+    for (by, encrypted, kind) in [
+        ("k", "x", Kind::Data),
+        ("x", "", Kind::Invalid),
+        ("k", "k", Kind::Held),
+        ("none", "", Kind::Invalid),
+    ] {
+        let sealed = seal(vec![batch.clone()], &[encrypted]).await;
+        let error = write(sealed, &store, &PLAIN, &[by.to_owned()], &|_| {}).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{by}: {error}");
+    }
+    assert_eq!(objects(&store).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn statistics_bound_every_value() {
+    let store = Scripted::new([]).store();
+    let long = format!("{}é{}", "m".repeat(63), "z".repeat(600));
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("\u{10ffff}"), None, Some(long.as_str())]));
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 1.0, 2.0]));
+    let decimals = Decimal128Array::from(vec![Some(-12_345_678_901_234_567_890), Some(5), None]);
+    let decimals: ArrayRef = Arc::new(decimals.with_precision_and_scale(38, 3).unwrap());
+    let batch = RecordBatch::try_from_iter([("t", texts), ("f", floats), ("d", decimals)]).unwrap();
+    let written = write(seal(vec![batch], &[]).await, &store, &PLAIN, &[], &|_| {}).await.unwrap();
+    let text = &written.files[0].stats;
+    assert!(text.contains(r#""d":-12345678901234567.890"#), "{text}");
+    assert!(text.contains(r#""d":0.005"#), "{text}");
+    let stats: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert!(stats["minValues"]["t"].as_str().unwrap() <= long.as_str());
+    assert!(stats["maxValues"]["t"].as_str().unwrap() >= "\u{10ffff}");
+    assert!(stats["minValues"].get("f").is_none() && stats["maxValues"].get("f").is_none(), "{text}");
+    assert_eq!(stats["nullCount"], serde_json::json!({"t": 1, "f": 0, "d": 1}));
+}

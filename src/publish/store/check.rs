@@ -88,3 +88,37 @@ fn ignores_condition() -> Error {
          two runs could both believe that they published the same version",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Kind;
+    use crate::publish::fixture::objects;
+    use crate::publish::scripted::Scripted;
+
+    #[tokio::test]
+    async fn trap_a_store_that_ignores_if_none_match_is_refused() {
+        let mut scripted = Scripted::new([]);
+        scripted.ignores_condition = true;
+        let store = scripted.store();
+        let error = store.check().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Failed);
+        assert!(error.message().contains("If-None-Match"), "{error}");
+        assert_eq!(objects(&store).await, [""; 0], "the check leaves nothing behind");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_answers_twice_under_contention_is_refused() {
+        let mut scripted = Scripted::new([]);
+        // The store's own racing check-then-write: sequential puts are refused, contested ones not.
+        scripted.ignores_condition_of = Some("/3");
+        let error = scripted.store().check().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Failed);
+    }
+
+    #[tokio::test]
+    async fn an_honest_store_passes_and_is_left_clean() {
+        let store = Scripted::new([]).store();
+        store.check().await.unwrap();
+        assert_eq!(objects(&store).await, [""; 0]);
+    }
+}

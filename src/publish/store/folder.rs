@@ -13,6 +13,7 @@ use std::path::{Path as FsPath, PathBuf};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -157,7 +158,14 @@ impl ObjectStore for Folder {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
+        // A log reader asks this way, and expects the order in which S3 answers.
+        let unsorted = self.inner.list_with_offset(prefix, offset);
+        let sorted = async move {
+            let mut all: Vec<_> = unsorted.try_collect().await?;
+            all.sort_by(|a, b| a.location.cmp(&b.location));
+            Ok::<_, Error>(futures::stream::iter(all.into_iter().map(Ok)))
+        };
+        futures::stream::once(sorted).try_flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

@@ -23,7 +23,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         named(&raw.connections, "connection", ConnectionName::parse, faults, |raw| connection(raw, faults));
     let listen = listen(raw.listen.as_ref(), faults);
     let memory_limit =
-        faults.take_optional(raw.memory_limit.as_ref(), |text| size_within("64MiB", "16TiB", text));
+        faults.take_optional(raw.memory_limit.as_ref(), |text| size_within("64MiB", "16TiB", &text.0));
     Some(Config {
         path: faults.text.path.clone(),
         pipelines: pipelines?,

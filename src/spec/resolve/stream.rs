@@ -281,8 +281,10 @@ fn partition_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Vec<String>> {
 /// A partition column is a folder's name and so in the clear.
 fn check_partitions(raw: &raw::Stream, columns: &crate::spec::pipeline::Columns, faults: &Faults<'_>) {
     let partitions = raw.partition_by.as_ref().and_then(Placed::get).into_iter().flatten();
+    let mut told: Vec<&String> = Vec::new();
     for placed in partitions {
-        let Some(name) = placed.get() else { continue };
+        let Some(name) = placed.get().filter(|name| !told.contains(name)) else { continue };
+        told.push(name);
         let action = columns.named.get(name).and_then(|column| column.action.as_ref());
         if let Some(action) = action.filter(|action| **action != Action::Allow) {
             faults.push(
