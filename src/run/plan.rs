@@ -187,7 +187,11 @@ fn refuse_uncarried(columns: &[Column]) -> Result<()> {
             _ => None,
         })
         .collect();
-    if refused.is_empty() { Ok(()) } else { Err(Error::held(refused.join("\n"))) }
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Error::held(refused.join("\n"))
+        .help("each line says how: read the column as another type, or leave it out"))
 }
 
 fn distinct_datasets(planned: &[Planned]) -> Result<()> {
