@@ -35,9 +35,9 @@ impl Rows {
     }
 }
 
-fn source(dice: &mut Dice) -> String {
+fn source(dice: &mut Dice, rows: u64) -> String {
     let mut csv = "id,name,city,score\n".to_owned();
-    for id in 0..ROWS {
+    for id in 0..rows {
         let (name, city, score) = (dice.text(14), dice.text(3), dice.below(1_000_000));
         writeln!(csv, "{id},{name},{city},{score}").unwrap();
     }
@@ -112,7 +112,7 @@ fn random_instant(dice: &mut Dice, whole: Duration) -> Duration {
 fn killed_while_overwriting_the_dataset_is_the_old_or_the_new_and_then_the_new() {
     let mut dice = Dice::new("kill, overwrite");
     let house = house("overwrite");
-    let sources = [source(&mut dice), source(&mut dice)];
+    let sources = [source(&mut dice, ROWS), source(&mut dice, ROWS)];
     let rows = sources.each_ref().map(|csv| Rows::of(csv.lines().skip(1)));
     let whole = sync_time(&sources[0]);
     house.write("in/drops/rows.csv", &sources[0]);
@@ -135,7 +135,7 @@ fn killed_while_overwriting_the_dataset_is_the_old_or_the_new_and_then_the_new()
 #[test]
 fn killed_while_appending_and_run_again_no_row_is_lost_or_doubled() {
     let mut dice = Dice::new("kill, append");
-    let csv = source(&mut dice);
+    let csv = source(&mut dice, ROWS);
     let rows = Rows::of(csv.lines().skip(1));
     let whole = sync_time(&csv);
 
@@ -155,4 +155,38 @@ fn killed_while_appending_and_run_again_no_row_is_lost_or_doubled() {
         one_version_each(&house, delay);
         assert_eq!(house.versions("kill.rows"), completed(&house).len(), "killed after {delay:?}");
     }
+}
+
+/// Kills a sync as soon as its commit is visible, before it can say so in the ledger.
+fn sync_killed_at_commit(house: &House) {
+    let mut started = house.start(house.command(&["sync", "kill"]));
+    let commit = house.path("out/lake/kill/rows/_delta_log/00000000000000000000.json");
+    while !commit.exists() && started.child.try_wait().unwrap().is_none() {
+        std::hint::spin_loop();
+    }
+    started.child.kill().unwrap();
+    let ran = house.finish(started);
+    assert!(commit.exists(), "the sync ended without a commit: {ran:?}");
+}
+
+#[test]
+fn killed_between_the_commit_and_the_ledger_an_append_is_not_done_again() {
+    let csv = source(&mut Dice::fixed(1), 1000);
+    let rows = Rows::of(csv.lines().skip(1));
+    // The ledger may win the race; a few attempts make sure that the instant is hit.
+    for _ in 0..20 {
+        let house = house("append");
+        house.write("in/drops/rows.csv", &csv);
+        sync_killed_at_commit(&house);
+        assert_eq!(published(&house), rows, "what is visible is whole");
+        if completed(&house).is_empty() {
+            house.run(&["sync", "kill"]).expect(0);
+            assert_eq!(published(&house), rows);
+            assert_eq!(completed(&house), [0], "the run that was asked again stands for that version");
+            house.run(&["sync", "kill"]).expect(0);
+            assert_eq!(published(&house), rows.times(2), "a further run appends");
+            return;
+        }
+    }
+    panic!("no kill came between commit and ledger");
 }
