@@ -177,21 +177,25 @@ fn schema(columns: &[Column]) -> SchemaRef {
 }
 
 fn refuse_uncarried(columns: &[Column]) -> Result<()> {
-    let refused: Vec<String> = columns
+    let refused: Vec<(String, &str)> = columns
         .iter()
         .filter_map(|column| match &column.carried {
-            Carried::Refused { remedy } => Some(format!(
-                "column `{}` of type {} cannot be carried: {remedy}",
-                column.name, column.source_type
-            )),
+            Carried::Refused { remedy } => {
+                let what =
+                    format!("column `{}` of type {} cannot be carried", column.name, column.source_type);
+                Some((what, remedy.as_str()))
+            }
             _ => None,
         })
         .collect();
-    if refused.is_empty() {
-        return Ok(());
+    match refused.as_slice() {
+        [] => Ok(()),
+        [(what, remedy)] => Err(Error::held(what).help(*remedy)),
+        many => {
+            let lines: Vec<String> = many.iter().map(|(what, remedy)| format!("{what}: {remedy}")).collect();
+            Err(Error::held(lines.join("\n")).help("settle each of them"))
+        }
     }
-    Err(Error::held(refused.join("\n"))
-        .help("each line says how: read the column as another type, or leave it out"))
 }
 
 fn distinct_datasets(planned: &[Planned]) -> Result<()> {

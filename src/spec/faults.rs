@@ -94,6 +94,25 @@ impl<'a> Faults<'a> {
         }
     }
 
+    /// As [`Faults::take`], for text.
+    pub(crate) fn parse<T>(
+        &self,
+        placed: &Placed<String>,
+        read: impl FnOnce(&str) -> error::Result<T>,
+    ) -> Option<T> {
+        self.take(placed, |text| read(text))
+    }
+
+    /// As [`Faults::take_optional`], for text.
+    #[expect(clippy::option_option, reason = "left out and wrong are different things")]
+    pub(crate) fn parse_optional<T>(
+        &self,
+        placed: Option<&Placed<String>>,
+        read: impl FnOnce(&str) -> error::Result<T>,
+    ) -> Option<Option<T>> {
+        self.take_optional(placed, |text| read(text))
+    }
+
     /// [`Faults::take`] of a key that may be left out: `None` when it is there and wrong.
     #[expect(clippy::option_option, reason = "left out and wrong are different things")]
     pub(crate) fn take_optional<V, T>(

@@ -65,7 +65,11 @@ fn search(node: &Node, under_secret: bool, document: &Text, hidden: &mut Vec<Hid
                 hidden.push(Hidden { span: node.span, text: text.clone() });
             }
         }
-        Value::Sequence(items) => items.iter().for_each(|item| search(item, under_secret, document, hidden)),
+        Value::Sequence(items) => {
+            for item in items {
+                search(item, under_secret, document, hidden);
+            }
+        }
         Value::Mapping(entries) => {
             for (key, value) in entries {
                 let secret = names_a_secret(key.text());
@@ -100,7 +104,6 @@ fn whole_value(key: &Node, value: &Node, document: &Text) -> Option<Hidden> {
     if is_reference(value.text()) && !odd || end <= start {
         return None;
     }
-    let start = start.min(if odd { start } else { value.span.start });
     Some(hidden(document, Span { start, end }))
 }
 
@@ -108,7 +111,9 @@ fn whole_value(key: &Node, value: &Node, document: &Text) -> Option<Hidden> {
 fn search_named(node: &Node, document: &Text, hidden: &mut Vec<Hidden>) {
     match &node.value {
         Value::Mapping(entries) => {
-            entries.iter().for_each(|(_, value)| search(value, false, document, hidden))
+            for (_, value) in entries {
+                search(value, false, document, hidden);
+            }
         }
         _ => search(node, false, document, hidden),
     }
@@ -121,10 +126,13 @@ fn without_actions(lower: &str) -> String {
 
 fn names_a_secret(key: &str) -> bool {
     let key = without_actions(&key.to_lowercase().replace('-', "_"));
-    SECRET_PARTS.iter().any(|part| key.contains(part)) || {
-        let known: Vec<_> = SECRET_KEYS.iter().copied().filter(|k| k.len() >= 6).collect();
+    // A misspelling keeps its first letter, or the decoder finds it: this runs for every key there is.
+    let may_be = |known: &&str| known.len() >= 6 && known.as_bytes().first() == key.as_bytes().first();
+    let near = || {
+        let known: Vec<_> = SECRET_KEYS.iter().copied().filter(may_be).collect();
         key.len() >= 5 && nearest(&key, &known).is_some()
-    }
+    };
+    SECRET_PARTS.iter().any(|part| key.contains(part)) || near()
 }
 
 /// Whether a text holds credentials by its form: `scheme://user:secret@host`, `password=…`.

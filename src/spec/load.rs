@@ -27,7 +27,7 @@ impl Config {
     /// # Errors
     /// Every problem of the document.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let text = Text::read(path).map_err(Problems::from)?;
+        let text = Text::read(path).map_err(|problem| Problems::from(*problem))?;
         document(&text, "Config", resolve::config::config).map_err(Problems::of)
     }
 }
@@ -38,7 +38,7 @@ impl Policy {
     /// # Errors
     /// Every problem of the document.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let text = Text::read(path).map_err(Problems::from)?;
+        let text = Text::read(path).map_err(|problem| Problems::from(*problem))?;
         document(&text, "Policy", resolve::policy::policy).map_err(Problems::of)
     }
 }
@@ -80,7 +80,7 @@ pub fn check_all(config_path: &Path) -> Result<(Config, Policy, Vec<Pipeline>), 
 }
 
 fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<Pipeline>), Problems> {
-    let text = Text::read(config_path).map_err(Problems::from)?;
+    let text = Text::read(config_path).map_err(|problem| Problems::from(*problem))?;
     let faults = Faults::new(&text);
     let placed = raw_document::<raw::config::Config>(&faults, "Config");
     let raw = placed.as_ref().and_then(Placed::get);
@@ -97,7 +97,7 @@ fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<
         }
         keep(
             Text::read(&path)
-                .map_err(|p| vec![p])
+                .map_err(|problem| vec![*problem])
                 .and_then(|text| document(&text, "Policy", resolve::policy::policy)),
             &mut problems,
         )
@@ -140,7 +140,7 @@ fn unread(path: &Path) -> Problem {
 }
 
 fn pipeline(path: &Path, context: &Context) -> Found<Pipeline> {
-    let text = Text::read(path).map_err(|problem| vec![problem])?;
+    let text = Text::read(path).map_err(|problem| vec![*problem])?;
     document(&text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, context, faults))
 }
 
@@ -285,7 +285,7 @@ pub fn check_files(paths: &[PathBuf], config_path: &Path) -> Result<Vec<Document
 }
 
 fn any(path: &Path, context: &Context) -> Found<Document> {
-    let text = Text::read(path).map_err(|problem| vec![problem])?;
+    let text = Text::read(path).map_err(|problem| vec![*problem])?;
     let faults = Faults::new(&text);
     let Some(root) = mapping(&faults) else { return Err(faults.into_problems()) };
     let kind = root.get("kind");

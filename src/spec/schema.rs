@@ -144,6 +144,33 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_names_every_key() {
+        fn keys(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(fields) => {
+                    if let Some(Value::Object(properties)) = fields.get("properties") {
+                        found.extend(properties.keys().cloned());
+                    }
+                    fields.values().for_each(|field| keys(field, found));
+                }
+                Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+                _ => {}
+            }
+        }
+        let reference = include_str!("../../docs/reference.md");
+        let mut found = Vec::new();
+        for schema in [pipeline(), policy(), config()] {
+            keys(&schema, &mut found);
+        }
+        assert!(found.len() > 60);
+        for key in found {
+            let named = [format!("`{key}`"), format!("`{{{key}"), format!("`{key}:"), format!("{{{key}: ")];
+            let named = named.iter().any(|form| reference.contains(form));
+            assert!(named, "docs/reference.md does not name `{key}`");
+        }
+    }
+
+    #[test]
     fn every_key_is_described() {
         fn check(path: &str, value: &Value, is_choice: bool) {
             if let Some(Value::Object(properties)) = value.get("properties") {
@@ -158,11 +185,15 @@ mod tests {
                 }
             }
             if let Some(Value::Object(defs)) = value.get("$defs") {
-                defs.iter().for_each(|(name, def)| check(name, def, false));
+                for (name, def) in defs {
+                    check(name, def, false);
+                }
             }
             for nested in ["oneOf", "anyOf"] {
                 if let Some(Value::Array(parts)) = value.get(nested) {
-                    parts.iter().for_each(|part| check(path, part, true));
+                    for part in parts {
+                        check(path, part, true);
+                    }
                 }
             }
         }

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sealift::error::{Error, Kind};
-use sealift::spec::{check_files, load_all};
+use sealift::spec::config::{Connection, Keys};
+use sealift::spec::pipeline::{Compression, Csv, Format, Parquet, Selector, WriteMode};
+use sealift::spec::{Action, ConnectionName, check_files, load_all};
+use sha2::{Digest, Sha256};
 
 /// Every planted secret of the fixtures begins with this.
 const PLANTED: &str = "PLANTED";
@@ -68,6 +71,56 @@ fn the_good_documents_load() {
     assert_eq!(policy.rules.len(), 4);
     let streams: Vec<_> = pipelines.iter().map(|pipeline| pipeline.streams.len()).collect();
     assert_eq!(streams, [4, 2]);
+}
+
+#[test]
+fn what_is_written_arrives_with_paths_resolved_and_defaults_filled() {
+    let (config, policy, pipelines) = load_all(&fixtures("good/sealift.yaml")).unwrap();
+    let folder = fixtures("good");
+    let Connection::Files { root } = &config.connections[&ConnectionName::parse("drops").unwrap()] else {
+        panic!("not files")
+    };
+    assert_eq!(*root, folder.join("../drops"));
+    let Keys::File { path, passphrase } = &config.keys;
+    assert_eq!((path, passphrase.is_some()), (&folder.join("../var/keys"), true));
+    assert_eq!(config.memory_limit_bytes, 2 << 30);
+
+    let bytes = fs::read(&policy.path).unwrap();
+    assert_eq!(policy.digest, hex::encode(Sha256::digest(&bytes)));
+
+    let [customers, orders, ..] = pipelines[0].streams.as_slice() else { panic!("no streams") };
+    assert_eq!(customers.write_mode, WriteMode::Append);
+    assert_eq!(orders.write_mode, WriteMode::Overwrite);
+    // The stream's own settings over the pipeline's over the built-in ones.
+    assert_eq!(customers.parquet.compression, Compression::Zstd(3));
+    assert_eq!((customers.parquet.row_group_rows, customers.parquet.file_size_bytes), (500_000, 256 << 20));
+    assert_eq!(orders.parquet, Parquet { compression: Compression::Zstd(3), ..Parquet::default() });
+    assert_eq!(customers.columns.named["email"].action, Some(Action::Hash { join_domain: None }));
+    assert_eq!((customers.position.line, customers.position.column), (11, 3));
+
+    let Selector::Files(files) = &pipelines[1].streams[0].selector else { panic!("not files") };
+    let columns: Vec<_> = files.schema.iter().flatten().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(columns, ["id", "name", "balance", "since"]);
+    let csv = Csv { header: true, delimiter: b';', quote: b'\'', null: "NULL".to_owned() };
+    assert_eq!(files.format, Format::Csv(csv));
+}
+
+#[test]
+fn a_store_that_goes_without_saying_is_the_same_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = fs::read_to_string(fixtures("good/sealift.yaml")).unwrap();
+    let (before, rest) = good.split_once("  bucket:").unwrap();
+    let (_, after) = rest.split_once("connections:").unwrap();
+    fs::write(folder.path().join("sealift.yaml"), format!("{before}connections:{after}")).unwrap();
+    fs::copy(fixtures("good/policy.yaml"), folder.path().join("policy.yaml")).unwrap();
+    fs::create_dir(folder.path().join("pipelines")).unwrap();
+    let crm = fs::read_to_string(fixtures("good/pipelines/crm.yaml")).unwrap();
+    fs::write(folder.path().join("pipelines/a.yaml"), &crm).unwrap();
+    let other = crm.replace("name: crm", "name: crm2").replace("store: lake\n", "");
+    fs::write(folder.path().join("pipelines/b.yaml"), other).unwrap();
+    let problems = load_all(&folder.path().join("sealift.yaml")).unwrap_err();
+    assert!(problems.count() > 0);
+    assert!(problems.iter().all(|problem| problem.message.starts_with("two streams would write")));
 }
 
 #[test]

@@ -218,14 +218,12 @@ impl<'a> Decoder<'a> {
             },
             _ => return Err(self.wrong_type(&format!("one of {}", listed(&offered(variants))))),
         };
-        match variants.iter().find(|variant| **variant == word.text()) {
-            Some(variant) => Ok((variant, self.child(word, content))),
-            None => {
-                let message = format!("{} cannot be {}", self.subject(), quoted(word.text()));
-                let help = suggestion(word.text(), variants, "possible values");
-                Err(Refusal::Fault(Box::new(Fault::new(word.span, message).help(help))))
-            }
+        if let Some(variant) = variants.iter().find(|variant| **variant == word.text()) {
+            return Ok((variant, self.child(word, content)));
         }
+        let message = format!("{} cannot be {}", self.subject(), quoted(word.text()));
+        let help = suggestion(word.text(), variants, "possible values");
+        Err(Refusal::Fault(Box::new(Fault::new(word.span, message).help(help))))
     }
 
     /// A choice that is written with no key or with several.
@@ -361,12 +359,11 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         let mut given = Vec::new();
         let mut misspelt = Vec::new();
         for (key, value) in self.entries(fields)? {
-            match fields.iter().find(|field| **field == key.text()) {
-                Some(field) => given.push((*field, Some((key, value)))),
-                None => {
-                    let near = self.unknown_key(key, value, fields);
-                    misspelt.extend(near.map(|field| (field, Some((key, value)))));
-                }
+            if let Some(field) = fields.iter().find(|field| **field == key.text()) {
+                given.push((*field, Some((key, value))));
+            } else {
+                let near = self.unknown_key(key, value, fields);
+                misspelt.extend(near.map(|field| (field, Some((key, value)))));
             }
         }
         // A misspelt key is read as the one it was meant to be, so that its value is checked too.

@@ -110,7 +110,7 @@ pub(crate) struct Store {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Connection {
     /// A PostgreSQL database.
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
     /// A folder of CSV or Parquet files.
     Files(Files),
 }

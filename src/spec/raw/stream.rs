@@ -86,7 +86,7 @@ pub(crate) struct Column {
 #[schemars(transform = allow_words)]
 pub(crate) enum Format {
     /// Delimited text.
-    Csv(Csv),
+    Csv(Box<Csv>),
     /// Apache Parquet.
     Parquet,
 }
