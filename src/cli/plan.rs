@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
 
     let mut described = Vec::new();
     for plan in planned.iter().flatten() {
-        let columns = columns(&engine, plan).await?;
+        let columns = columns(plan);
         if !context.json {
             print(plan, &columns, snapshot.consistency());
         }
@@ -67,11 +67,9 @@ impl Column {
     }
 }
 
-async fn columns(engine: &Engine, plan: &StreamPlan) -> crate::error::Result<Vec<Column>> {
-    let mut columns = Vec::new();
-    for decision in plan.protection.decisions() {
-        columns.push(column(engine, plan, decision).await?);
-    }
+fn columns(plan: &StreamPlan) -> Vec<Column> {
+    let mut columns: Vec<Column> =
+        plan.protection.decisions().iter().map(|decision| column(plan, decision)).collect();
     for name in &plan.unread {
         let source = plan.source_columns.iter().find(|column| column.name == *name);
         columns.push(Column {
@@ -86,10 +84,10 @@ async fn columns(engine: &Engine, plan: &StreamPlan) -> crate::error::Result<Vec
             lineage: Some(vec![name.clone()]),
         });
     }
-    Ok(columns)
+    columns
 }
 
-async fn column(engine: &Engine, plan: &StreamPlan, decision: &Decision) -> crate::error::Result<Column> {
+fn column(plan: &StreamPlan, decision: &Decision) -> Column {
     let top = decision.path.split('.').next().unwrap_or(&decision.path);
     let verdict = plan.verdicts.iter().find(|v| v.column == decision.path || v.column == top);
     let lineage = verdict.and_then(|verdict| match &verdict.origin {
@@ -102,13 +100,7 @@ async fn column(engine: &Engine, plan: &StreamPlan, decision: &Decision) -> crat
         .filter(|names| names.len() == 1 && names.iter().all(same))
         .and_then(|names| plan.source_columns.iter().find(|column| column.name == names[0]));
     let published = plan.protection.output().field_with_name(top).ok();
-    let key = match &decision.key {
-        Some(key) => {
-            engine.keyring.list(None).await?.into_iter().rfind(|id| id.starts_with(key)).or(Some(key.clone()))
-        }
-        None => None,
-    };
-    Ok(Column {
+    Column {
         name: decision.path.clone(),
         source_type: source.map(|column| column.source_type.clone()),
         published_type: published.map(|field| crate::publish::type_name(field.data_type())),
@@ -121,9 +113,9 @@ async fn column(engine: &Engine, plan: &StreamPlan, decision: &Decision) -> crat
         tag: decision.tag.as_ref().map(ToString::to_string),
         action: decision.action.to_string(),
         because: decision.because.clone(),
-        key,
+        key: decision.key.clone(),
         lineage,
-    })
+    }
 }
 
 fn print(plan: &StreamPlan, columns: &[Column], consistency: &str) {

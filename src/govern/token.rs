@@ -195,8 +195,8 @@ fn is_same(left: &[u8], right: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::ledger::Ledger;
     use crate::error::Kind;
+    use crate::run::ledger::Ledger;
     use crate::spec::config::Metadata;
 
     async fn ledger() -> (tempfile::TempDir, Ledger) {

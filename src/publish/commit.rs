@@ -80,10 +80,6 @@ pub struct Outcome {
 /// # Errors
 /// `Held` when the table's schema differs and the mode is append (what differs, and the remedy);
 /// `Temporary` when others kept winning; `Failed` when the table is damaged or not ours to write.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is one thing the caller knows; a struct would only rename them"
-)]
 pub async fn commit(
     store: &Store,
     dataset: &DatasetName,

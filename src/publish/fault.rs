@@ -119,8 +119,15 @@ fn of_status(text: &str, doing: &str) -> Error {
 pub(super) fn is_ambiguous(error: &StoreError) -> bool {
     match error {
         StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => true,
-        other => of(other, "").kind() == Kind::Temporary,
+        other => !is_full(other) && of(other, "").kind() == Kind::Temporary,
     }
+}
+
+/// Whether there was no room for the object: nothing landed.
+fn is_full(error: &(dyn StdError + 'static)) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        || error.source().is_some_and(is_full)
 }
 
 #[cfg(test)]

@@ -32,8 +32,8 @@ pub(super) async fn keyring() -> Keyring {
 pub(super) fn people(ids: std::ops::Range<i64>) -> RecordBatch {
     let ssn: StringArray = ids.clone().map(|id| Some(format!("ssn-{id:06}"))).collect();
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(ids));
-    RecordBatch::try_from_iter_with_nullable([("id", ids, true), ("ssn", Arc::new(ssn) as ArrayRef, true)])
-        .unwrap()
+    let ssn: ArrayRef = Arc::new(ssn);
+    RecordBatch::try_from_iter_with_nullable([("id", ids, true), ("ssn", ssn, true)]).unwrap()
 }
 
 /// Seals batches: the named columns encrypted, the others open.

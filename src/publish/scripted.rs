@@ -31,6 +31,8 @@ pub(super) enum Act {
     NothingAnswerLost,
     /// It does not land: the access is refused.
     Denied,
+    /// It does not land: the disk is full.
+    DiskFull,
 }
 
 /// Counts and limits seen by the store.
@@ -108,6 +110,7 @@ impl ObjectStore for Scripted {
             Act::LandsAnswerLost => self.inner.put_opts(path, payload, opts).await.and(Err(lost())),
             Act::NothingSaysExists => Err(exists(path)),
             Act::NothingAnswerLost => Err(lost()),
+            Act::DiskFull => Err(full()),
             Act::Denied => Err(Error::PermissionDenied { path: path.to_string(), source: "scripted".into() }),
         }
     }

@@ -249,6 +249,23 @@ impl Ledger {
         Ok(buried)
     }
 
+    /// Corrects the record of a run that ended without a word although it had published all its
+    /// streams: it succeeded.
+    ///
+    /// # Errors
+    /// `Failed` when the run is not recorded as ended without success; else as [`Ledger::queue`].
+    pub async fn settle(&self, run_id: &RunId) -> Result<()> {
+        let done = sqlx::query(
+            "UPDATE runs SET state = 'succeeded', outcome = 'done', error = NULL
+             WHERE run_id = ? AND state IN ('failed', 'cancelled')",
+        )
+        .bind(run_id.to_string())
+        .execute(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        expect_one(done.rows_affected(), run_id, "over without success")
+    }
+
     /// Lists runs; `filter` is one of our own constants.
     async fn list(
         &self,

@@ -16,6 +16,7 @@ pub use engine::Engine;
 pub use ledger::{Ledger, RunId};
 pub use plan::StreamPlan;
 pub use progress::Progress;
+use resume::{Earlier, application};
 
 use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
@@ -66,12 +67,12 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
     engine.check_store(job.pipeline, &store).await?;
     let mut snapshot = source::open(connection)?.snapshot().await?;
     let plans = plan::every(engine, job.pipeline, job.only, &mut *snapshot).await?;
-    let earlier = resume::unfinished(engine, job).await?;
+    let earlier = Earlier::find(engine, job, &store, &plans).await?;
 
     let mut published = Vec::with_capacity(plans.len());
     for plan in plans {
         let stream = plan.relation.stream.clone();
-        let done = match resume::published(&earlier, &store, &plan, job).await? {
+        let done = match earlier.appended(&plan) {
             Some(done) => done,
             None => publish(engine, job, &mut *snapshot, &store, &plan, progress)
                 .await
@@ -82,6 +83,7 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
         progress.published(&done);
         published.push(done);
     }
+    earlier.settle(engine).await?;
     Ok(published)
 }
 
@@ -178,7 +180,7 @@ fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &S
     });
     Provenance {
         run_id: job.run_id.to_string(),
-        stream: resume::application(job.pipeline, &plan.relation.stream),
+        stream: application(job.pipeline, &plan.relation.stream),
         spec_digest: job.pipeline.digest.clone(),
         policy: engine.policy.name.clone(),
         policy_digest: engine.policy.digest.clone(),

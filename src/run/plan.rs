@@ -8,11 +8,11 @@ use super::Engine;
 use crate::classify;
 use crate::error::{At, Error, Result};
 use crate::protect;
-use crate::publish::Mode;
+use crate::publish::{self, Mode};
 use crate::source::{Carried, Column, Relation, Shape, Snapshot};
 use crate::spec::pipeline::{Columns, Parquet, WriteMode};
 use crate::spec::verdict::Verdict;
-use crate::spec::{Action, DatasetName, Pipeline, Policy, Stream, StreamName};
+use crate::spec::{Action, DatasetName, Pipeline, Stream, StreamName};
 use crate::transform::Transform;
 
 /// Everything decided about one stream.
@@ -113,8 +113,11 @@ async fn stream(
     let reading = reading(stream, &source_columns, engine.config.memory_limit_bytes).await?;
     let verdicts =
         classify::declared(&stream.columns, reading.transform.output(), reading.transform.origins());
-    let protection = decide(&dataset, &engine.policy, stream, &reading.transform, &verdicts)?;
-    names_exist(&stream.columns, &source_columns, reading.transform.output())?;
+    let output = reading.transform.output().clone();
+    let mut protection =
+        protect::Plan::decide(&dataset, &engine.policy, output, &verdicts, &stream.partition_by)?;
+    protection.name_keys(&engine.keyring).await?;
+    publish::check_schema(protection.output())?;
     Ok(StreamPlan {
         relation,
         dataset,
@@ -174,57 +177,25 @@ fn schema(columns: &[Column]) -> SchemaRef {
 }
 
 fn refuse_uncarried(columns: &[Column]) -> Result<()> {
-    let refused: Vec<String> = columns
+    let refused: Vec<(String, &str)> = columns
         .iter()
         .filter_map(|column| match &column.carried {
-            Carried::Refused { remedy } => Some(format!(
-                "column `{}` of type {} cannot be carried: {remedy}",
-                column.name, column.source_type
-            )),
+            Carried::Refused { remedy } => {
+                let what =
+                    format!("column `{}` of type {} cannot be carried", column.name, column.source_type);
+                Some((what, remedy.as_str()))
+            }
             _ => None,
         })
         .collect();
-    if refused.is_empty() { Ok(()) } else { Err(Error::held(refused.join("\n"))) }
-}
-
-fn decide(
-    dataset: &DatasetName,
-    policy: &Policy,
-    stream: &Stream,
-    transform: &Transform,
-    verdicts: &[Verdict],
-) -> Result<protect::Plan> {
-    protect::Plan::decide(dataset, policy, transform.output().clone(), verdicts, &stream.partition_by)
-}
-
-/// A declaration for a column that is nowhere is a misspelling, and would leave the right one
-/// without it.
-fn names_exist(columns: &Columns, source: &[Column], output: &Schema) -> Result<()> {
-    let known: Vec<&str> = source
-        .iter()
-        .map(|column| column.name.as_str())
-        .chain(output.fields().iter().map(|field| field.name().as_str()))
-        .collect();
-    for (name, column) in &columns.named {
-        let top = name.split('.').next().unwrap_or(name);
-        if known.contains(&name.as_str()) || known.contains(&top) {
-            continue;
+    match refused.as_slice() {
+        [] => Ok(()),
+        [(what, remedy)] => Err(Error::held(what).help(*remedy)),
+        many => {
+            let lines: Vec<String> = many.iter().map(|(what, remedy)| format!("{what}: {remedy}")).collect();
+            Err(Error::held(lines.join("\n")).help("settle each of them"))
         }
-        let error = Error::invalid(format!(
-            "line {} declares a column `{name}` that neither the source nor the output has",
-            column.position.line
-        ));
-        let near = known
-            .iter()
-            .map(|other| (strsim::damerau_levenshtein(name, other), *other))
-            .min()
-            .filter(|(distance, _)| *distance <= 2);
-        return Err(match near {
-            Some((_, other)) => error.help(format!("did you mean `{other}`?")),
-            None => error.help("take the entry out, or correct the name"),
-        });
     }
-    Ok(())
 }
 
 fn distinct_datasets(planned: &[Planned]) -> Result<()> {

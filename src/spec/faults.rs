@@ -1,6 +1,7 @@
 //! What is found wrong in one document while it is read.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use super::hidden::{self, Hidden};
 use super::problem::{Excerpt, Problem};
@@ -37,11 +38,19 @@ pub(crate) struct Faults<'a> {
     found: RefCell<Vec<Fault>>,
     hidden: RefCell<Vec<Hidden>>,
     untold: Cell<usize>,
+    /// Whether the value of an unknown key may be a secret.
+    pub(crate) cautious: Cell<bool>,
 }
 
 impl<'a> Faults<'a> {
     pub(crate) fn new(text: &'a Text) -> Self {
-        Self { text, found: RefCell::default(), hidden: RefCell::default(), untold: Cell::new(0) }
+        Self {
+            text,
+            found: RefCell::default(),
+            hidden: RefCell::default(),
+            untold: Cell::new(0),
+            cautious: Cell::new(false),
+        }
     }
 
     pub(crate) fn push(&self, fault: Fault) {
@@ -51,6 +60,16 @@ impl<'a> Faults<'a> {
         } else {
             self.untold.set(self.untold.get() + 1);
         }
+    }
+
+    /// Whether faults are only counted from here on, so that finding words for them is a waste.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.borrow().len() >= MAX_FAULTS
+    }
+
+    /// The lines that something is wrong on already.
+    pub(crate) fn lines(&self) -> BTreeSet<usize> {
+        self.found.borrow().iter().map(|fault| self.text.position(fault.span.start).0).collect()
     }
 
     /// Never shows these places, nor what stands there, in whatever is reported.
@@ -73,6 +92,25 @@ impl<'a> Faults<'a> {
                 None
             }
         }
+    }
+
+    /// As [`Faults::take`], for text.
+    pub(crate) fn parse<T>(
+        &self,
+        placed: &Placed<String>,
+        read: impl FnOnce(&str) -> error::Result<T>,
+    ) -> Option<T> {
+        self.take(placed, |text| read(text))
+    }
+
+    /// As [`Faults::take_optional`], for text.
+    #[expect(clippy::option_option, reason = "left out and wrong are different things")]
+    pub(crate) fn parse_optional<T>(
+        &self,
+        placed: Option<&Placed<String>>,
+        read: impl FnOnce(&str) -> error::Result<T>,
+    ) -> Option<Option<T>> {
+        self.take_optional(placed, |text| read(text))
     }
 
     /// [`Faults::take`] of a key that may be left out: `None` when it is there and wrong.
@@ -163,12 +201,39 @@ pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, candidate)| candidate)
 }
 
+/// Words that the design knows and this version refuses: read, never offered.
+const NOT_YET: [&str; 18] = [
+    "incremental",
+    "merge",
+    "cursor_field",
+    "lookback",
+    "primary_key",
+    "schema_contract",
+    "quality",
+    "generalize",
+    "date_shift",
+    "tokenize_fpe",
+    "encrypt_value",
+    "scrub",
+    "pkcs11",
+    "aws_kms",
+    "azure_key_vault",
+    "gcp_kms",
+    "vault",
+    "flight",
+];
+
+/// The words of `known` that this version has.
+pub(crate) fn offered<'k>(known: &[&'k str]) -> Vec<&'k str> {
+    known.iter().copied().filter(|word| !NOT_YET.contains(word)).collect()
+}
+
 /// "did you mean", where something is near, else the list of what there is.
 pub(crate) fn suggestion(word: &str, known: &[&str], what: &str) -> String {
     match nearest(word, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => format!("there are no {what}"),
-        None => format!("the {what} are {}", listed(known)),
+        None => format!("the {what} are {}", listed(&offered(known))),
     }
 }
 

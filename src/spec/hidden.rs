@@ -51,30 +51,37 @@ pub(crate) fn is_reference(text: &str) -> bool {
 }
 
 /// The places of a document's tree that must not be shown.
-pub(crate) fn in_tree(root: &Node) -> Vec<Hidden> {
+pub(crate) fn in_tree(root: &Node, text: &Text) -> Vec<Hidden> {
     let mut hidden = Vec::new();
-    search(root, false, &mut hidden);
+    search(root, false, text, &mut hidden);
     hidden
 }
 
 /// Walks the tree, whose depth the parser bounds; `under_secret` when a key above names a secret.
-fn search(node: &Node, under_secret: bool, hidden: &mut Vec<Hidden>) {
+fn search(node: &Node, under_secret: bool, document: &Text, hidden: &mut Vec<Hidden>) {
     match &node.value {
         Value::Scalar { text, .. } => {
             if !is_reference(text) && (under_secret || holds_credentials(text)) {
                 hidden.push(Hidden { span: node.span, text: text.clone() });
             }
         }
-        Value::Sequence(items) => items.iter().for_each(|item| search(item, under_secret, hidden)),
+        Value::Sequence(items) => {
+            for item in items {
+                search(item, under_secret, document, hidden);
+            }
+        }
         Value::Mapping(entries) => {
             for (key, value) in entries {
+                let secret = names_a_secret(key.text());
                 if under_secret {
-                    search(key, true, hidden);
+                    search(key, true, document, hidden);
+                } else if secret {
+                    hidden.extend(whole_value(key, value, document));
                 }
                 if NAMING_KEYS.contains(&key.text()) && !under_secret {
-                    search_named(value, hidden);
+                    search_named(value, document, hidden);
                 } else {
-                    search(value, under_secret || names_a_secret(key.text()), hidden);
+                    search(value, under_secret || secret, document, hidden);
                 }
             }
         }
@@ -82,25 +89,50 @@ fn search(node: &Node, under_secret: bool, hidden: &mut Vec<Hidden>) {
     }
 }
 
+/// Everything behind a secret's key, with the anchor, tag or alias that a secret beginning with
+/// `&`, `!` or `*` is read as. Nothing for a plain reference.
+fn whole_value(key: &Node, value: &Node, document: &Text) -> Option<Hidden> {
+    let written = &document.content()[key.span.end..];
+    let gap = written.len() - written.trim_start_matches([':', '"', '\'', ' ', '\t', '\r', '\n']).len();
+    let start = key.span.end + gap;
+    let odd = document.content()[start..].starts_with(['&', '!', '*']);
+    let end = match &value.value {
+        Value::Nothing if !odd => return None,
+        Value::Nothing => document.line(document.position(start).0).end,
+        _ => value.span.end,
+    };
+    if is_reference(value.text()) && !odd || end <= start {
+        return None;
+    }
+    Some(hidden(document, Span { start, end }))
+}
+
 /// As [`search`], for a mapping whose keys are names: only their values are looked at.
-fn search_named(node: &Node, hidden: &mut Vec<Hidden>) {
+fn search_named(node: &Node, document: &Text, hidden: &mut Vec<Hidden>) {
     match &node.value {
-        Value::Mapping(entries) => entries.iter().for_each(|(_, value)| search(value, false, hidden)),
-        _ => search(node, false, hidden),
+        Value::Mapping(entries) => {
+            for (_, value) in entries {
+                search(value, false, document, hidden);
+            }
+        }
+        _ => search(node, false, document, hidden),
     }
 }
 
 /// The action `tokenize` is no token. Keeps every offset.
 fn without_actions(lower: &str) -> String {
-    lower.replace("tokeniz", "_______")
+    lower.replace("tokeniz", "_______").replace("tokenis", "_______")
 }
 
 fn names_a_secret(key: &str) -> bool {
     let key = without_actions(&key.to_lowercase().replace('-', "_"));
-    SECRET_PARTS.iter().any(|part| key.contains(part)) || {
-        let known: Vec<_> = SECRET_KEYS.iter().copied().filter(|k| k.len() >= 6).collect();
+    // A misspelling keeps its first letter, or the decoder finds it: this runs for every key there is.
+    let may_be = |known: &&str| known.len() >= 6 && known.as_bytes().first() == key.as_bytes().first();
+    let near = || {
+        let known: Vec<_> = SECRET_KEYS.iter().copied().filter(may_be).collect();
         key.len() >= 5 && nearest(&key, &known).is_some()
-    }
+    };
+    SECRET_PARTS.iter().any(|part| key.contains(part)) || near()
 }
 
 /// Whether a text holds credentials by its form: `scheme://user:secret@host`, `password=…`.
@@ -175,7 +207,7 @@ fn secret_value_start(line: &str) -> Option<usize> {
 /// A message without any hidden text that it quotes.
 pub(crate) fn without(message: &str, hidden: &[Hidden]) -> String {
     let mut message = message.to_owned();
-    for one in hidden {
+    for one in hidden.iter().filter(|one| !one.text.is_empty()) {
         message = message.replace(&quoted(&one.text), &format!("`{MASK}`"));
     }
     message
@@ -190,7 +222,7 @@ mod tests {
         for key in ["password", "passwort", "pasword", "db-password", "secret_access_key", "api_key", "PWD"] {
             assert!(names_a_secret(key), "{key}");
         }
-        for key in ["host", "port", "path", "region", "user", "description", "file", "tokenize"] {
+        for key in ["host", "port", "path", "region", "user", "description", "file", "tokenize", "tokenise"] {
             assert!(!names_a_secret(key), "{key}");
         }
     }

@@ -27,7 +27,7 @@ impl Config {
     /// # Errors
     /// Every problem of the document.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let text = Text::read(path).map_err(Problems::from)?;
+        let text = Text::read(path).map_err(|problem| Problems::from(*problem))?;
         document(&text, "Config", resolve::config::config).map_err(Problems::of)
     }
 }
@@ -38,7 +38,7 @@ impl Policy {
     /// # Errors
     /// Every problem of the document.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let text = Text::read(path).map_err(Problems::from)?;
+        let text = Text::read(path).map_err(|problem| Problems::from(*problem))?;
         document(&text, "Policy", resolve::policy::policy).map_err(Problems::of)
     }
 }
@@ -80,7 +80,7 @@ pub fn check_all(config_path: &Path) -> Result<(Config, Policy, Vec<Pipeline>), 
 }
 
 fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<Pipeline>), Problems> {
-    let text = Text::read(config_path).map_err(Problems::from)?;
+    let text = Text::read(config_path).map_err(|problem| Problems::from(*problem))?;
     let faults = Faults::new(&text);
     let placed = raw_document::<raw::config::Config>(&faults, "Config");
     let raw = placed.as_ref().and_then(Placed::get);
@@ -97,7 +97,7 @@ fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<
         }
         keep(
             Text::read(&path)
-                .map_err(|p| vec![p])
+                .map_err(|problem| vec![*problem])
                 .and_then(|text| document(&text, "Policy", resolve::policy::policy)),
             &mut problems,
         )
@@ -140,7 +140,7 @@ fn unread(path: &Path) -> Problem {
 }
 
 fn pipeline(path: &Path, context: &Context) -> Found<Pipeline> {
-    let text = Text::read(path).map_err(|problem| vec![problem])?;
+    let text = Text::read(path).map_err(|problem| vec![*problem])?;
     document(&text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, context, faults))
 }
 
@@ -162,16 +162,23 @@ fn document<R: for<'de> serde::Deserialize<'de>, T>(
     }
 }
 
+/// Reads a text as each kind of document.
+#[cfg(test)]
+pub(crate) fn check_text(text: &Text) -> [Found<()>; 3] {
+    let context = Context::default();
+    [
+        document(text, "Config", resolve::config::config).map(|_| ()),
+        document(text, "Policy", resolve::policy::policy).map(|_| ()),
+        document(text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, &context, faults))
+            .map(|_| ()),
+    ]
+}
+
 /// A document of the wanted kind, decoded.
 fn raw_document<R: for<'de> serde::Deserialize<'de>>(faults: &Faults<'_>, kind: &str) -> Option<Placed<R>> {
-    let root = tree::parse(faults)?;
-    if !matches!(root.value, Value::Mapping(_)) {
-        faults.push(
-            Fault::new(root.span, "a document is a mapping (`key: value`)")
-                .help(format!("begin with `apiVersion: sealift/v1` and `kind: {kind}`")),
-        );
-        return None;
-    }
+    // A configuration is where secrets are referred to.
+    faults.cautious.set(kind == "Config");
+    let root = mapping(faults)?;
     let written = root.get("kind");
     if let Some(written) = written.filter(|node| node.text() != kind && KINDS.contains(&node.text())) {
         let help = match kind {
@@ -185,6 +192,19 @@ fn raw_document<R: for<'de> serde::Deserialize<'de>>(faults: &Faults<'_>, kind: 
         return None;
     }
     Some(decode(&root, faults))
+}
+
+/// The document's tree, if it is a mapping as every document is.
+fn mapping(faults: &Faults<'_>) -> Option<Node> {
+    let root = tree::parse(faults)?;
+    if matches!(root.value, Value::Mapping(_)) {
+        return Some(root);
+    }
+    faults.push(
+        Fault::new(root.span, "a document is a mapping (`key: value`), and this is something else")
+            .help("begin with `apiVersion: sealift/v1` and `kind:`, each on a line of its own"),
+    );
+    None
 }
 
 /// The `*.yaml` and `*.yml` files below a folder, sorted. Hidden folders are left out, and folders
@@ -236,7 +256,7 @@ pub enum Document {
     Pipeline(Box<Pipeline>),
 }
 
-/// Reads documents of any kind, told by their `kind:`. Pipelines are checked against the
+/// Reads documents of any kind, told by their `kind:`; a folder stands for the documents in it. Pipelines are checked against the
 /// configuration where one is given and can be read.
 ///
 /// # Errors
@@ -250,14 +270,24 @@ pub fn check_files(paths: &[PathBuf], config_path: &Path) -> Result<Vec<Document
     let policy = Config::load(config_path).and_then(|config| Policy::load(&config.policy)).ok();
     let context = Context { known, policy, ..Context::default() };
     let mut problems = Vec::new();
-    let documents = paths.iter().filter_map(|path| keep(any(path, &context), &mut problems)).collect();
+    let mut documents = Vec::new();
+    for path in paths {
+        let found = if path.is_dir() {
+            documents_in(path).map_err(|message| vec![Problem::of_file(path, message, None)])
+        } else {
+            Ok(vec![path.clone()])
+        };
+        for file in keep(found, &mut problems).unwrap_or_default() {
+            documents.extend(keep(any(&file, &context), &mut problems));
+        }
+    }
     Problems::none(problems).map(|()| documents)
 }
 
 fn any(path: &Path, context: &Context) -> Found<Document> {
-    let text = Text::read(path).map_err(|problem| vec![problem])?;
+    let text = Text::read(path).map_err(|problem| vec![*problem])?;
     let faults = Faults::new(&text);
-    let Some(root) = tree::parse(&faults) else { return Err(faults.into_problems()) };
+    let Some(root) = mapping(&faults) else { return Err(faults.into_problems()) };
     let kind = root.get("kind");
     match kind.map(Node::text) {
         Some("Config") => {

@@ -23,6 +23,8 @@ mod load;
 mod problem;
 mod raw;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tree;
 

@@ -32,18 +32,38 @@ impl Problem {
     }
 
     fn render(&self, renderer: &Renderer) -> String {
-        let origin = Origin::path(self.file.to_string_lossy()).line(self.line).char_column(self.column);
-        let mut group = Level::ERROR.primary_title(self.message.as_str()).element(origin);
-        if let Some(excerpt) = &self.excerpt {
-            let caret = AnnotationKind::Primary.span(excerpt.start..excerpt.end);
-            let line = Snippet::source(excerpt.line.as_str()).line_start(self.line).annotation(caret);
-            group = group.element(line);
-        }
+        let path = self.file.to_string_lossy();
+        let origin = || Origin::path(path.clone()).line(self.line).char_column(self.column);
+        let title = Level::ERROR.primary_title(self.message.as_str());
+        let mut group = match &self.excerpt {
+            None => title.element(origin()),
+            Some(excerpt) => {
+                let caret = AnnotationKind::Primary.span(excerpt.start..excerpt.end);
+                let line = Snippet::source(excerpt.line.as_str()).line_start(self.line).annotation(caret);
+                if excerpt.shifted {
+                    title.element(origin()).element(line)
+                } else {
+                    title.element(line.path(path.clone()))
+                }
+            }
+        };
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(annotate_snippets::normalize_untrusted_str(help)));
         }
-        renderer.render(&[group])
+        let rendered = renderer.render(&[group]);
+        match &self.excerpt {
+            Some(excerpt) if excerpt.shifted => without_separator(&rendered),
+            _ => rendered,
+        }
     }
+}
+
+/// Drops the `:::` that the renderer puts between an origin and its snippet.
+fn without_separator(rendered: &str) -> String {
+    let separates = |line: &str| line.contains(":::") && !line.contains(['|', '=']);
+    let (title, rest) = rendered.split_once('\n').unwrap_or((rendered, ""));
+    let kept = std::iter::once(title).chain(rest.lines().filter(|line| !separates(line)));
+    kept.collect::<Vec<_>>().join("\n")
 }
 
 /// The line a problem is in, as it may be shown, and the part of it that is meant.
@@ -52,6 +72,8 @@ pub(crate) struct Excerpt {
     line: String,
     start: usize,
     end: usize,
+    /// Something before the caret is masked or cut, so that its column is not the document's.
+    shifted: bool,
 }
 
 impl Excerpt {
@@ -64,7 +86,7 @@ impl Excerpt {
             .filter(|masked| masked.start < line.end && masked.end > line.start)
             .collect();
         masked.sort_by_key(|masked| masked.start);
-        let mut excerpt = Self { line: String::new(), start: 0, end: 0 };
+        let mut excerpt = Self { line: String::new(), start: 0, end: 0, shifted: false };
         let caret_end = span.end.min(line.end);
         let mut at = line.start;
         for masked in masked {
@@ -97,6 +119,7 @@ impl Excerpt {
     fn mask(&mut self, part: Span, caret_start: usize, caret_end: usize) {
         let base = self.line.len();
         self.line.push_str(MASK);
+        self.shifted |= part.start < caret_start;
         if (part.start..part.end).contains(&caret_start) {
             self.start = base;
         }
@@ -131,6 +154,7 @@ impl Excerpt {
         let first = floor(&self.line, self.start.saturating_sub(AROUND));
         if first > 0 {
             self.line.replace_range(..first, "…");
+            self.shifted = true;
             self.start = self.start - first + '…'.len_utf8();
             self.end = self.end - first + '…'.len_utf8();
         }

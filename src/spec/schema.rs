@@ -87,28 +87,118 @@ mod tests {
         assert!(!accepts(&super::config(), &config(("prot", json!(1)))));
     }
 
+    /// The schema of a document's kind, and the document.
+    fn read(path: &std::path::Path) -> (Value, Value) {
+        let text = std::fs::read_to_string(path).unwrap();
+        let document: Value = serde_saphyr::from_str(&text).unwrap();
+        let schema = match document["kind"].as_str().unwrap() {
+            "Config" => config(),
+            "Policy" => policy(),
+            _ => pipeline(),
+        };
+        (schema, document)
+    }
+
+    #[test]
+    fn the_good_documents_fit_their_schemas() {
+        let folder = std::path::Path::new("tests/fixtures/good");
+        for name in ["sealift.yaml", "policy.yaml", "pipelines/crm.yaml", "pipelines/files.yml"] {
+            let (schema, mut document) = read(&folder.join(name));
+            if let Some(Value::Object(streams)) = document.get_mut("streams") {
+                // A stream without options may be written as nothing, which an editor underlines.
+                streams.retain(|_, stream| !stream.is_null());
+            }
+            let errors: Vec<_> = jsonschema::validator_for(&schema)
+                .unwrap()
+                .iter_errors(&document)
+                .map(|error| error.to_string())
+                .collect();
+            assert!(errors.is_empty(), "{name}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn bad_documents_do_not_fit_their_schemas() {
+        let folder = std::path::Path::new("tests/fixtures/bad");
+        for name in [
+            "misspelt_key",
+            "misspelt_variant",
+            "misspelt_action",
+            "missing_keys",
+            "wrong_types",
+            "wrong_version",
+            "not_available_yet",
+            "secret_by_value",
+            "type_as_a_key",
+            "bad_parquet",
+            "columns_say_nothing",
+            "policy_bad_tags",
+            "policy_bad_mask",
+            "policy_misspelt_action",
+            "providers_not_available",
+            "five_problems",
+        ] {
+            let (schema, document) = read(&folder.join(format!("{name}.yaml")));
+            assert!(!accepts(&schema, &document), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_reference_names_every_key() {
+        fn keys(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(fields) => {
+                    if let Some(Value::Object(properties)) = fields.get("properties") {
+                        found.extend(properties.keys().cloned());
+                    }
+                    fields.values().for_each(|field| keys(field, found));
+                }
+                Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+                _ => {}
+            }
+        }
+        let reference = include_str!("../../docs/reference.md");
+        let mut found = Vec::new();
+        for schema in [pipeline(), policy(), config()] {
+            keys(&schema, &mut found);
+        }
+        assert!(found.len() > 60);
+        for key in found {
+            let named = [format!("`{key}`"), format!("`{{{key}"), format!("`{key}:"), format!("{{{key}: ")];
+            let named = named.iter().any(|form| reference.contains(form));
+            assert!(named, "docs/reference.md does not name `{key}`");
+        }
+    }
+
     #[test]
     fn every_key_is_described() {
-        fn check(path: &str, value: &Value) {
+        fn check(path: &str, value: &Value, is_choice: bool) {
             if let Some(Value::Object(properties)) = value.get("properties") {
                 for (key, property) in properties {
                     let at = format!("{path}.{key}");
-                    let told = property.get("description").is_some() || property.get("$ref").is_some();
+                    // A choice is described beside its one key.
+                    let beside = value.get("description").filter(|_| is_choice);
+                    let told = [property.get("description"), property.get("$ref"), beside];
+                    let told = told.iter().any(Option::is_some);
                     assert!(told, "{at} has no description");
-                    check(&at, property);
+                    check(&at, property, false);
                 }
             }
             if let Some(Value::Object(defs)) = value.get("$defs") {
-                defs.iter().for_each(|(name, def)| check(name, def));
+                for (name, def) in defs {
+                    check(name, def, false);
+                }
             }
             for nested in ["oneOf", "anyOf"] {
                 if let Some(Value::Array(parts)) = value.get(nested) {
-                    parts.iter().for_each(|part| check(path, part));
+                    for part in parts {
+                        check(path, part, true);
+                    }
                 }
             }
         }
-        check("pipeline", &pipeline());
-        check("policy", &policy());
-        check("config", &config());
+        check("pipeline", &pipeline(), false);
+        check("policy", &policy(), false);
+        check("config", &config(), false);
     }
 }

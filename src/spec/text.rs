@@ -35,10 +35,9 @@ impl Text {
     /// Reads a document file: a regular file of UTF-8, of bounded size.
     ///
     /// The error says why not, at the file; a path in a document is reported at that path instead.
-    pub(crate) fn read(path: &Path) -> Result<Self, Problem> {
-        let refused = |message: String, help: &str| {
-            Problem::of_file(path, format!("{message}: {}", path.display()), Some(help.to_owned()))
-        };
+    pub(crate) fn read(path: &Path) -> Result<Self, Box<Problem>> {
+        let refused =
+            |message: String, help: &str| Box::new(Problem::of_file(path, message, Some(help.to_owned())));
         let unreadable = |error: &std::io::Error| {
             refused(format!("cannot read the file ({})", error.kind()), "check the path and its permissions")
         };
@@ -58,21 +57,16 @@ impl Text {
         Self::from_bytes(path, bytes)
     }
 
-    fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, Problem> {
+    fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, Box<Problem>> {
         let digest = hex::encode(Sha256::digest(&bytes));
         let mut content = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + valid.iter().filter(|b| **b == b'\n').count();
-            let column = 1 + valid.iter().rev().take_while(|b| **b != b'\n').count();
-            Problem {
-                line,
-                column,
-                ..Problem::of_file(
-                    path,
-                    "the document is not UTF-8 text".to_owned(),
-                    Some("save the file with UTF-8 encoding".to_owned()),
-                )
-            }
+            let valid = String::from_utf8_lossy(valid);
+            let line = 1 + valid.matches('\n').count();
+            let column = 1 + valid.rsplit('\n').next().unwrap_or_default().chars().count();
+            let help = "save the file with UTF-8 encoding".to_owned();
+            let problem = Problem::of_file(path, "the document is not UTF-8 text".to_owned(), Some(help));
+            Box::new(Problem { line, column, ..problem })
         })?;
         if content.starts_with('\u{feff}') {
             content.drain(..'\u{feff}'.len_utf8());

@@ -66,7 +66,7 @@ pub(crate) fn parse(faults: &Faults<'_>) -> Option<Node> {
     let root = Builder { events, faults }.document();
     match root {
         Ok(Some(root)) => {
-            faults.hide(hidden::in_tree(&root));
+            faults.hide(hidden::in_tree(&root, faults.text));
             Some(root)
         }
         Ok(None) => {
@@ -79,8 +79,14 @@ pub(crate) fn parse(faults: &Faults<'_>) -> Option<Node> {
         Err(error) => {
             let at = error.marker().byte_offset().unwrap_or(0);
             let (line, _) = faults.text.position(at);
-            faults.hide(hidden::in_broken_line(faults.text, line));
-            faults.push(unreadable(&error, Span { start: at, end: at }));
+            let told = faults.lines();
+            // Without a tree, secrets are known by the words before them only.
+            let lines = told.iter().copied().chain([line]);
+            faults.hide(lines.filter_map(|line| hidden::in_broken_line(faults.text, line)));
+            // What is told of this line already is the cause of the rest.
+            if !told.contains(&line) {
+                faults.push(unreadable(&error, Span { start: at, end: at }));
+            }
             None
         }
     }
@@ -99,6 +105,8 @@ impl<'a> Builder<'a> {
             match event {
                 Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 _ if root.is_some() => {
+                    let (line, _) = self.faults.text.position(span.start);
+                    self.faults.hide(hidden::in_broken_line(self.faults.text, line));
                     self.faults.push(
                         Fault::new(span, "a second document begins here")
                             .help("write one document in a file, without `---` between parts"),
@@ -165,6 +173,16 @@ impl<'a> Builder<'a> {
         Ok(Node { span: Span { start: span.start, end }, value: Value::Sequence(items) })
     }
 
+    /// An entry that is reported and kept out of the tree; a secret in it is hidden all the same.
+    fn leave_out(&self, key: Node, value: Node) {
+        let span = key.span;
+        let pair = [key.clone(), value.clone()];
+        let nodes = [Value::Mapping(vec![(key, value)]), Value::Sequence(pair.into())];
+        for value in nodes {
+            self.faults.hide(hidden::in_tree(&Node { span, value }, self.faults.text));
+        }
+    }
+
     fn mapping(&mut self, span: Span) -> Result<Node, Box<ScanError>> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut seen: HashMap<String, usize> = HashMap::new();
@@ -184,9 +202,16 @@ impl<'a> Builder<'a> {
                     key.value = Value::Scalar { text, plain: false };
                 }
                 Value::Scalar { .. } => {}
-                Value::Wrong => continue,
+                Value::Wrong => {
+                    self.leave_out(key, value);
+                    continue;
+                }
                 _ => {
-                    self.faults.push(Fault::new(key.span, "a key must be one word or a quoted text"));
+                    self.faults.push(
+                        Fault::new(key.span, "a key must be one word or a quoted text")
+                            .help("put quotes around a text that begins with `{` or `[`, or that is empty"),
+                    );
+                    self.leave_out(key, value);
                     continue;
                 }
             }
@@ -196,9 +221,7 @@ impl<'a> Builder<'a> {
                     Fault::new(key.span, format!("{} is given twice", quoted(key.text())))
                         .help(format!("remove one; the first is on line {line}")),
                 );
-                // Kept out of the tree, but a secret in it is hidden all the same.
-                let second = Node { span: key.span, value: Value::Mapping(vec![(key, value)]) };
-                self.faults.hide(hidden::in_tree(&second));
+                self.leave_out(key, value);
                 continue;
             }
             seen.insert(key.text().to_owned(), key.span.start);
@@ -252,7 +275,8 @@ fn unreadable(error: &ScanError, span: Span) -> Fault {
         | ErrorKind::InvalidBlockScalarIndent
         | ErrorKind::BlockSequenceEntryNotAllowed => (
             "the structure breaks here",
-            "check the indentation of this line and the one before, and the `:` after each key",
+            "check the indentation of this line and the one before, and the `:` after each key; \
+             put quotes around a text that begins with `{` or `[`",
         ),
         ErrorKind::RecursionLimitExceeded => ("the document is nested too deeply", "no key lies this deep"),
         ErrorKind::ExpectedDocumentStart | ErrorKind::MissingDocumentEndBeforeDirective => {

@@ -40,6 +40,13 @@ impl Kind {
         }
     }
 
+    const fn declared(self) -> &'static str {
+        match self {
+            Self::Number => "int64",
+            other => other.sql(),
+        }
+    }
+
     const fn sql(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -68,7 +75,9 @@ impl Column {
         match self.kind {
             Kind::Text => dice.text(24),
             Kind::Number => (i64::MAX / 2 + dice.below(1 << 60) as i64).to_string(),
-            Kind::Decimal => format!("{}.{}", 10_000_000_000_000 + dice.below(1 << 43), 1_000 + dice.below(9_000)),
+            Kind::Decimal => {
+                format!("{}.{}", 10_000_000_000_000 + dice.below(1 << 43), 1_000 + dice.below(9_000))
+            }
             Kind::Date => format!("{}-0{}-{}", year + dice.below(20), 1 + dice.below(9), 10 + dice.below(18)),
         }
     }
@@ -113,11 +122,13 @@ fn pipeline(connection: &str, streams: &[(&str, &str)], transform: &str) -> Stri
         .iter()
         .map(|column| format!("      {}: {{tag: canary.{}}}\n", column.name(), column.action))
         .collect();
-    let transform = if transform.is_empty() { String::new() } else { format!("    transform: \"{transform}\"\n") };
-    let mut yaml =
-        format!("connection: {connection}\ndataset: \"{connection}.{{stream}}\"\nstreams:\n");
+    let transform =
+        if transform.is_empty() { String::new() } else { format!("    transform: \"{transform}\"\n") };
+    let mut yaml = format!("connection: {connection}\ndataset: \"{connection}.{{stream}}\"\nstreams:\n");
     for (stream, reads) in streams {
-        yaml += &format!("  {stream}:\n    {reads}\n{transform}    columns:\n{tags}      \"*\": {{tag: public}}\n");
+        yaml += &format!(
+            "  {stream}:\n    {reads}\n{transform}    columns:\n{tags}      \"*\": {{tag: public}}\n"
+        );
     }
     yaml
 }
@@ -155,17 +166,21 @@ async fn furnished(database: &Database) -> (House, Needles) {
     for variable in ["RUST_LOG", "SEALIFT_LOG"] {
         house.env(variable, "trace");
     }
-    let files = [
-        ("csv", "path: rows.csv\n    format: {csv: {}}"),
-        ("parquet", "path: rows.parquet\n    format: {parquet: {}}"),
-    ];
+    let schema: String = Column::all()
+        .iter()
+        .map(|column| format!(", {}: \"{}\"", column.name(), column.kind.declared()))
+        .collect();
+    let csv = format!("path: rows.csv\n    format: csv\n    schema: {{id: int64, note: text{schema}}}");
+    let files = [("csv", csv.as_str()), ("parquet", "path: rows.parquet\n    format: parquet")];
     house.pipeline("files", &pipeline("drops", &files, ""));
-    house.pipeline("tables", &pipeline("db", &[("public.rows", "sync_mode: full_refresh")], "").replace(
-        "db.{stream}",
-        "db.{table}",
-    ));
+    house.pipeline(
+        "tables",
+        &pipeline("db", &[("public.rows", "sync_mode: full_refresh")], "")
+            .replace("db.{stream}", "db.{table}"),
+    );
     let failing = "SELECT id, note, CAST(encrypt_text AS BIGINT) AS encrypt_text FROM source";
-    house.pipeline("broken", &pipeline("drops", &files, failing).replace("drops.{stream}", "broken.{stream}"));
+    house
+        .pipeline("broken", &pipeline("drops", &files, failing).replace("drops.{stream}", "broken.{stream}"));
     house.policy(&policy(None));
     (house, needles)
 }
@@ -199,7 +214,8 @@ async fn no_protected_value_stands_in_any_byte_written() {
         house.json(command, 0);
     }
     for dataset in ["drops.csv", "drops.parquet", "db.rows"] {
-        let found = house.query(&format!("SELECT count(*) AS n, count(DISTINCT note) AS notes FROM {dataset}"));
+        let found =
+            house.query(&format!("SELECT count(*) AS n, count(DISTINCT note) AS notes FROM {dataset}"));
         assert_eq!(found[0]["n"], ROWS, "{dataset}");
         assert_eq!(found[0]["notes"], ROWS, "{dataset}");
         house.run(&["query", &format!("SELECT id, note FROM {dataset}")]).expect(0);

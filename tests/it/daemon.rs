@@ -47,7 +47,7 @@ fn terminate(started: &Started) {
 async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with_0() {
     let port = free_port();
     let house = house(port);
-    let token = house.json(&["token", "create", "scheduler", "--role", "operator"], 0)["token"].clone();
+    let token = house.json(&["token", "create", "scheduler", "--role", "scheduler"], 0)["token"].clone();
     let token = token.as_str().expect("the summary holds the token").to_owned();
     let daemon = house.start(house.command(&["serve"]));
     let url = format!("http://127.0.0.1:{port}");

@@ -63,7 +63,11 @@ async fn lineitem_reaches_s3_unchanged_and_opens_to_those_with_keys() {
     let keys = house.path("in/keys.json");
     let url = "s3://lake/first/tpch/lineitem";
     let endpoint = server.endpoint();
-    let env = [("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+    let env = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ];
 
     for reader in ["duckdb", "polars", "deltalake"] {
         same_sums(reader, &script("interop.py", &[reader, url], &env), &source["sums"]);

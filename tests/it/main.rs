@@ -14,9 +14,16 @@
     reason = "a test may fail loudly"
 )]
 
+mod bad_documents;
+mod canary;
 mod conformance;
+mod daemon;
+mod exit_codes;
 mod house;
+mod interop;
 mod kill;
+mod needles;
+mod publish;
 mod query;
 mod serve;
 mod servers;

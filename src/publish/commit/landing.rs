@@ -34,10 +34,7 @@ pub(super) async fn land(store: &Store, path: &ObjectPath, commit: Vec<u8>, comm
     let mut last = None;
     for attempt in 0..TRIES {
         let put = store.objects().put_opts(&location, commit.clone().into(), PutMode::Create.into());
-        let error = match put.await {
-            Ok(_) => return Landing::Ours,
-            Err(error) => error,
-        };
+        let Err(error) = put.await else { return Landing::Ours };
         let ambiguous = fault::is_ambiguous(&error);
         match read_back(store, path).await {
             Ok(Some(bytes)) if names(&bytes, commit_id) => return Landing::Ours,

@@ -92,10 +92,12 @@ async fn silence_keeps_the_files_and_a_definite_refusal_removes_them() {
     assert_eq!(error.kind(), Kind::Temporary);
     assert_eq!(objects(&store).await.len(), 1, "the version may yet land: its file must stay");
 
-    let denied = Scripted::new([Act::Denied]).store();
-    let error = publish(&denied, people(0..7), Mode::Append, "run-1").await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Denied);
-    assert_eq!(objects(&denied).await, [""; 0]);
+    for (act, kind) in [(Act::Denied, Kind::Denied), (Act::DiskFull, Kind::Temporary)] {
+        let store = Scripted::new([act]).store();
+        let error = publish(&store, people(0..7), Mode::Append, "run-1").await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert_eq!(objects(&store).await, [""; 0], "{act:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

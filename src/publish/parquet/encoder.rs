@@ -103,28 +103,28 @@ impl Encoder {
         while start < batch.num_rows() {
             let count = self.layout.slice_rows.min(batch.num_rows() - start);
             for (values, rows) in partition::split(&batch.slice(start, count), &self.layout)? {
-                self.append(values, &rows)?;
+                self.append(&values, &rows)?;
             }
             start += count;
         }
         Ok(())
     }
 
-    fn append(&mut self, values: Values, rows: &RecordBatch) -> Result<()> {
+    fn append(&mut self, values: &Values, rows: &RecordBatch) -> Result<()> {
         self.clock += 1;
-        if !self.open.contains_key(&values) {
+        if !self.open.contains_key(values) {
             self.make_room()?;
-            let file = self.create(&values)?;
+            let file = self.create(values)?;
             self.open.insert(values.clone(), file);
         }
-        let Some(file) = self.open.get_mut(&values) else { return Ok(()) };
+        let Some(file) = self.open.get_mut(values) else { return Ok(()) };
         file.used = self.clock;
         if file.writer.write(rows).is_err() {
             return Err(file.fault());
         }
         let grown = file.writer.bytes_written() + file.writer.in_progress_size();
         if grown as u64 >= self.layout.file_size_bytes {
-            self.close(&values)?;
+            self.close(values)?;
         }
         self.bound_memory()
     }

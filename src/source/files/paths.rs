@@ -249,6 +249,7 @@ impl Search<'_> {
         let real = fs::canonicalize(path).map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound => {
                 Error::invalid(format!("{} is a link to nothing, or went away", path.display()))
+                    .help("bring back the file behind it, or remove the link")
             }
             _ => unreadable(path, &cause),
         })?;

@@ -149,8 +149,15 @@ impl Session {
         let rows = self.rows(ENTRY, &[&table.schema, &table.name]).await?;
         let Some(row) = rows.first() else { return Err(self.missing(table).await?) };
         let oid: u32 = cell(row, 0)?;
-        let (schema_usage, readable, some_readable): (bool, bool, bool) =
-            (cell(row, 2)?, cell(row, 3)?, cell(row, 4)?);
+        // NULL: dropped since the snapshot began.
+        let (Some(schema_usage), Some(readable), Some(some_readable), Some(filtered)) = (
+            cell::<Option<bool>>(row, 2)?,
+            cell::<Option<bool>>(row, 3)?,
+            cell::<Option<bool>>(row, 4)?,
+            cell::<Option<bool>>(row, 5)?,
+        ) else {
+            return Err(changed(table));
+        };
         let (user, name) = (&self.endpoint.user, table.shown());
         if !schema_usage {
             let schema = shown(&table.schema);
@@ -161,7 +168,7 @@ impl Session {
             return Err(Error::invalid(format!("role `{user}` may not read {name}"))
                 .help(format!("GRANT SELECT ON {name} TO {}", shown(user))));
         }
-        if cell(row, 5)? {
+        if filtered {
             return Err(Error::invalid(format!("row security hides rows of {name} from role `{user}`")).help(format!(
                 "ALTER ROLE {} BYPASSRLS; or read what the role sees with a query: `SELECT … FROM {name}`",
                 shown(user)
@@ -180,6 +187,7 @@ impl Session {
     /// # Errors
     /// `Temporary` when the table is no longer that of the snapshot.
     pub(super) async fn hold(&self, table: &Table, entry: &Entry) -> Result<()> {
+        // Locked before it is looked at: what is seen then cannot change between the look and the read.
         if entry.kind == Kind::Stored && entry.readable && self.is_lockable(entry.oid).await? {
             let lock = format!("LOCK TABLE {} IN ACCESS SHARE MODE", table.sql());
             let subject = Subject::Table(table.shown());

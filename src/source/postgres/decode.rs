@@ -234,13 +234,10 @@ fn field(bytes: &[u8]) -> Field<'_> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Field::Cut };
     match i32::from_be_bytes(*length) {
         -1 => Field::Null(rest),
-        length @ 0..=MAX_FIELD_BYTES => {
-            // Lossless: the pattern leaves no negative length.
-            match rest.split_at_checked(length as usize) {
-                Some((value, rest)) => Field::Value(value, rest),
-                None => Field::Cut,
-            }
-        }
+        length @ 0..=MAX_FIELD_BYTES => match rest.split_at_checked(length.unsigned_abs() as usize) {
+            Some((value, rest)) => Field::Value(value, rest),
+            None => Field::Cut,
+        },
         _ => Field::Malformed,
     }
 }

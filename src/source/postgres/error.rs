@@ -176,7 +176,6 @@ fn meaning(code: &str) -> (Kind, &'static str) {
         "42883" => (Kind::Invalid, "there is no such function or operator for these types"),
         "42704" => (Kind::Invalid, "there is no such type or object"),
         "3F000" => (Kind::Invalid, "there is no such schema"),
-        "42P02" => (Kind::Invalid, "it has a parameter, and a stream's query has none"),
         "42702" => (Kind::Invalid, "a column name stands for two columns"),
         "25006" => (Kind::Invalid, "it writes, and a source is only read"),
         "0A000" => (Kind::Invalid, "the server does not support it"),

@@ -9,7 +9,6 @@ use std::sync::{Arc, Weak};
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_postgres::CopyOutStream;
 
 use super::decode::{Decoder, Pause};
 use super::error::Subject;
@@ -45,10 +44,11 @@ impl Reading {
     }
 }
 
-/// Starts the read.
+/// Starts the read of what the `copy` statement sends. The server answers it only once it has a
+/// buffer full of rows, so a fault in starting is the first item of the stream.
 pub(super) fn start(
     session: Arc<Session>,
-    copy: CopyOutStream,
+    copy: String,
     decoder: Decoder,
     subject: Subject,
 ) -> (Batches, Reading) {
@@ -65,11 +65,11 @@ pub(super) fn start(
 type Sender = mpsc::Sender<Result<arrow::record_batch::RecordBatch>>;
 
 /// The whole of a read. Whatever way it ends, the server is not left sending.
-async fn run(session: Arc<Session>, copy: CopyOutStream, decoder: Decoder, subject: Subject, sender: Sender) {
+async fn run(session: Arc<Session>, copy: String, decoder: Decoder, subject: Subject, sender: Sender) {
     let ended = tokio::select! {
         biased;
         () = sender.closed() => None,
-        ended = produce(&session, copy, decoder, &subject, &sender) => Some(ended),
+        ended = produce(&session, &copy, decoder, &subject, &sender) => Some(ended),
     };
     if !matches!(ended, Some(Ok(()))) {
         session.cancel().await;
@@ -81,14 +81,15 @@ async fn run(session: Arc<Session>, copy: CopyOutStream, decoder: Decoder, subje
 
 async fn produce(
     session: &Session,
-    copy: CopyOutStream,
+    copy: &str,
     mut decoder: Decoder,
     subject: &Subject,
     sender: &Sender,
 ) -> Result<()> {
-    let mut copy = std::pin::pin!(copy);
-    while let Some(frame) = copy.next().await {
-        let frame = frame.map_err(|e| session.endpoint.failed(&e, subject))?;
+    let explain = |e| session.endpoint.failed(&e, subject);
+    let mut frames = std::pin::pin!(session.client.copy_out(copy).await.map_err(explain)?);
+    while let Some(frame) = frames.next().await {
+        let frame = frame.map_err(explain)?;
         let mut rest = frame.as_ref();
         while decoder.feed(&mut rest)? == Pause::Full {
             if let Some(batch) = decoder.take()? {

@@ -107,12 +107,14 @@ impl PostgresSnapshot {
     }
 
     async fn prepare(&self, target: &Target, columns: Option<&[Column]>) -> Result<Statement> {
-        let select = target.select(columns);
-        self.session
-            .client
-            .prepare(&select)
-            .await
-            .map_err(|e| self.session.endpoint.failed(&e, &target.subject()))
+        let Session { client, endpoint, .. } = self.session.as_ref();
+        let statement = client.prepare(&target.select(columns)).await;
+        let statement = statement.map_err(|e| endpoint.failed(&e, &target.subject()))?;
+        if !statement.params().is_empty() {
+            return Err(Error::invalid("the query has a parameter, and a stream's query has none")
+                .help("write the value in place of `$1`"));
+        }
+        Ok(statement)
     }
 
     async fn shape(&self, target: &Target) -> Result<Shape> {
@@ -232,14 +234,8 @@ impl PostgresSnapshot {
             .collect::<Result<Vec<_>>>()?;
         let decoder = Decoder::new(columns, &wires)?;
         let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", target.select(Some(columns)));
-        let subject = target.subject();
-        let frames = self
-            .session
-            .client
-            .copy_out(&copy)
-            .await
-            .map_err(|e| self.session.endpoint.failed(&e, &without_position(&subject)))?;
-        Ok(read::start(Arc::clone(&self.session), frames, decoder, without_position(&subject)))
+        let subject = without_position(&target.subject());
+        Ok(read::start(Arc::clone(&self.session), copy, decoder, subject))
     }
 }
 

@@ -20,7 +20,11 @@ struct Missing<'a> {
 
 impl Missing<'_> {
     fn refusal(&self) -> Refusal {
-        let place = self.owner.key.map_or_else(String::new, |key| format!(" in {}", quoted(key.text())));
+        let place = match self.owner.key {
+            None => String::new(),
+            Some(key) if self.owner.item => format!(" in this entry of {}", quoted(key.text())),
+            Some(key) => format!(" in {}", quoted(key.text())),
+        };
         self.owner
             .fault(format!("the key `{}` is missing{place}", self.field), format!("add `{}: …`", self.field))
     }
@@ -225,7 +229,7 @@ impl<'de> VariantAccess<'de> for Decoder<'de> {
     type Error = Refusal;
 
     fn unit_variant(self) -> Result<(), Refusal> {
-        for (key, value) in self.entries()? {
+        for (key, value) in self.entries(&[])? {
             self.unknown_key(key, value, &[]);
         }
         Ok(())

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::faults::{Fault, Faults, listed, nearest, quoted, suggestion};
-use super::hidden::Hidden;
+use super::faults::{Fault, Faults, listed, nearest, offered, quoted, suggestion};
+use super::hidden::{Hidden, is_reference};
 use super::raw::placed::{PLACED, Placed};
 use super::text::Span;
 use super::tree::{Node, Value};
@@ -70,6 +70,10 @@ impl serde::de::Error for Refusal {
     }
 }
 
+const TEXT: &str = "text";
+const LIST: &str = "a list";
+const MAPPING: &str = "a mapping";
+
 /// What a variant without content holds.
 static NOTHING: Node = Node { span: Span::START, value: Value::Nothing };
 
@@ -122,13 +126,20 @@ impl<'a> Decoder<'a> {
                 format!("write {wanted}, or remove the key if it may be left out"),
             ),
             Value::Scalar { text, plain } => {
-                let found = if !plain || Number::of(text).is_none() { "text" } else { "a number" };
-                let help = if wanted == "text" || !plain && (Number::of(text).is_some() || is_word(text)) {
-                    "quotes make it text; without them it is read as a number, true or false".to_owned()
-                } else {
-                    format!("write {wanted}")
+                let looks_typed = Number::of(text).is_some() || is_word(text);
+                let found = match Number::of(text) {
+                    _ if !plain => "text",
+                    Some(Number::Whole(_)) => "a number",
+                    Some(Number::Other) => "another number",
+                    None if is_word(text) => "true or false",
+                    None => "text",
                 };
-                let found = if *plain && is_word(text) { "true or false" } else { found };
+                let help = match wanted {
+                    TEXT => "put it in quotes".to_owned(),
+                    LIST => "put it in brackets: `[…]`".to_owned(),
+                    _ if looks_typed && !plain => "remove the quotes".to_owned(),
+                    _ => format!("write {wanted}"),
+                };
                 self.fault(format!("{subject} must be {wanted}, not {found}"), help)
             }
             Value::Sequence(_) => self.fault(
@@ -145,15 +156,25 @@ impl<'a> Decoder<'a> {
             Value::Scalar { text, plain } if !plain || (Number::of(text).is_none() && !is_word(text)) => {
                 Ok(text)
             }
-            _ => Err(self.wrong_type("text")),
+            _ => Err(self.wrong_type(TEXT)),
         }
     }
 
-    fn entries(&self) -> Result<&'a [(Node, Node)], Refusal> {
+    /// The entries of a struct; its keys are told where there is something else.
+    fn entries(&self, fields: &[&'static str]) -> Result<&'a [(Node, Node)], Refusal> {
         match &self.node.value {
             Value::Mapping(entries) => Ok(entries),
             Value::Nothing if self.key.is_some() => Ok(&[]),
-            _ => Err(self.wrong_type("a mapping (`key: value`)")),
+            _ => Err(match self.wrong_type(MAPPING) {
+                Refusal::Fault(fault) if fields.is_empty() => {
+                    Refusal::Fault(Box::new(fault.help("it takes no options: write the word alone")))
+                }
+                Refusal::Fault(fault) => {
+                    let keys: Vec<_> = offered(fields).iter().map(|key| format!("{key}: …")).collect();
+                    Refusal::Fault(Box::new(fault.help(format!("write `{{{}}}`", keys.join(", ")))))
+                }
+                other => other,
+            }),
         }
     }
 
@@ -163,7 +184,11 @@ impl<'a> Decoder<'a> {
 
     /// Tells of a key that does not exist. Its value may be a secret under a key we do not know,
     /// so it is not shown unless the key was surely meant to be another.
-    fn unknown_key(&self, key: &Node, value: &Node, known: &[&'static str]) {
+    fn unknown_key(&self, key: &Node, value: &Node, known: &[&'static str]) -> Option<&'static str> {
+        if self.faults.is_full() {
+            self.faults.push(Fault::new(key.span, "unknown key"));
+            return None;
+        }
         let place = self.key.map_or_else(String::new, |owner| format!(" in {}", quoted(owner.text())));
         let message = format!("unknown key {}{place}", quoted(key.text()));
         let help = if known.is_empty() {
@@ -171,12 +196,16 @@ impl<'a> Decoder<'a> {
         } else {
             suggestion(key.text(), known, "keys")
         };
-        if nearest(key.text(), known).is_none() && !super::hidden::is_reference(value.text()) {
-            if let Value::Scalar { text, .. } = &value.value {
-                self.faults.hide([Hidden { span: value.span, text: text.clone() }]);
-            }
+        let near = nearest(key.text(), known);
+        if let Value::Scalar { text, .. } = &value.value
+            && self.faults.cautious.get()
+            && near.is_none()
+            && !is_reference(text)
+        {
+            self.faults.hide([Hidden { span: value.span, text: text.clone() }]);
         }
         self.faults.push(Fault::new(key.span, message).help(help));
+        near
     }
 
     /// The variant that a node names, and its content.
@@ -187,21 +216,14 @@ impl<'a> Decoder<'a> {
                 [(key, content)] => (key, content),
                 _ => return Err(self.many_variants(entries, variants)),
             },
-            _ => return Err(self.wrong_type(&format!("one of {}", listed(variants)))),
+            _ => return Err(self.wrong_type(&format!("one of {}", listed(&offered(variants))))),
         };
-        match variants.iter().find(|variant| **variant == word.text()) {
-            Some(variant) => Ok((variant, self.child(word, content))),
-            None => {
-                let message = match self.key {
-                    Some(key) if !self.item => {
-                        format!("{} is not a value of {}", quoted(word.text()), quoted(key.text()))
-                    }
-                    _ => format!("{} is not known here", quoted(word.text())),
-                };
-                let help = suggestion(word.text(), variants, "values");
-                Err(Refusal::Fault(Box::new(Fault::new(word.span, message).help(help))))
-            }
+        if let Some(variant) = variants.iter().find(|variant| **variant == word.text()) {
+            return Ok((variant, self.child(word, content)));
         }
+        let message = format!("{} cannot be {}", self.subject(), quoted(word.text()));
+        let help = suggestion(word.text(), variants, "possible values");
+        Err(Refusal::Fault(Box::new(Fault::new(word.span, message).help(help))))
     }
 
     /// A choice that is written with no key or with several.
@@ -222,9 +244,9 @@ impl<'a> Decoder<'a> {
                 ),
                 _ => "keep one of them".to_owned(),
             },
-            (None, None) => format!("begin with {}", listed(variants)),
+            (None, None) => format!("begin with {}", listed(&offered(variants))),
         };
-        self.fault(format!("{subject} must hold exactly one of {}", listed(variants)), help)
+        self.fault(format!("{subject} must hold exactly one of {}", listed(&offered(variants))), help)
     }
 }
 
@@ -270,9 +292,9 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         match &self.node.value {
             Value::Scalar { text, plain: true } => match Number::of(text) {
                 Some(Number::Whole(number)) => visitor.visit_u64(number),
-                _ => Err(self.wrong_type("a whole number")),
+                _ => Err(self.wrong_type("a whole number of 0 or more")),
             },
-            _ => Err(self.wrong_type("a whole number")),
+            _ => Err(self.wrong_type("a whole number of 0 or more")),
         }
     }
 
@@ -282,6 +304,14 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         visitor.visit_str(self.text()?)
+    }
+
+    /// The text of one value, whether or not it looks like text.
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match &self.node.value {
+            Value::Scalar { text, .. } => visitor.visit_str(text),
+            _ => Err(self.wrong_type("one value")),
+        }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
@@ -307,7 +337,7 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         match &self.node.value {
             Value::Sequence(items) => visitor.visit_seq(Items { owner: self, items: items.iter() }),
-            _ => Err(self.wrong_type("a list (`[a, b]`)")),
+            _ => Err(self.wrong_type(LIST)),
         }
     }
 
@@ -316,7 +346,7 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
             Value::Mapping(entries) => {
                 visitor.visit_map(Names { owner: self, entries: entries.iter(), value: None })
             }
-            _ => Err(self.wrong_type("a mapping (`name: …`)")),
+            _ => Err(self.wrong_type(MAPPING)),
         }
     }
 
@@ -327,10 +357,19 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         visitor: V,
     ) -> Result<V::Value, Refusal> {
         let mut given = Vec::new();
-        for (key, value) in self.entries()? {
-            match fields.iter().find(|field| **field == key.text()) {
-                Some(field) => given.push((*field, Some((key, value)))),
-                None => self.unknown_key(key, value, fields),
+        let mut misspelt = Vec::new();
+        for (key, value) in self.entries(fields)? {
+            if let Some(field) = fields.iter().find(|field| **field == key.text()) {
+                given.push((*field, Some((key, value))));
+            } else {
+                let near = self.unknown_key(key, value, fields);
+                misspelt.extend(near.map(|field| (field, Some((key, value)))));
+            }
+        }
+        // A misspelt key is read as the one it was meant to be, so that its value is checked too.
+        for (field, entry) in misspelt {
+            if !given.iter().any(|(name, _)| *name == field) {
+                given.push((field, entry));
             }
         }
         let absent = fields.iter().filter(|field| !given.iter().any(|(name, _)| name == *field));
@@ -351,6 +390,6 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
 
     forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct tuple
-        tuple_struct identifier
+        tuple_struct
     }
 }

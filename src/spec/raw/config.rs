@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ApiVersion;
-use super::placed::{Later, Map, Placed};
+use super::placed::{Later, Map, Placed, Words};
 
 /// Where things are.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,9 +31,10 @@ pub(crate) struct Config {
     pub(crate) listen: Option<Placed<Listen>>,
     /// Most memory that transforms may hold, such as `2GiB`; default `1GiB`.
     #[schemars(regex(pattern = r"^[0-9]+ ?([KMGT]i?)?B$"))]
-    pub(crate) memory_limit: Option<Placed<String>>,
+    pub(crate) memory_limit: Option<Placed<Words>>,
 }
 
+/// What the document is.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) enum Kind {
     Config,
@@ -109,7 +110,7 @@ pub(crate) struct Store {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Connection {
     /// A PostgreSQL database.
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
     /// A folder of CSV or Parquet files.
     Files(Files),
 }

@@ -37,6 +37,7 @@ pub(crate) struct Pipeline {
     pub(crate) schedule: Option<Placed<Schedule>>,
 }
 
+/// What the document is.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) enum Kind {
     Pipeline,

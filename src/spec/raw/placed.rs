@@ -119,6 +119,42 @@ impl<T: JsonSchema> JsonSchema for Map<T> {
     }
 }
 
+/// Text that is read whatever it looks like: `512` is told as no size, not as no text.
+#[derive(Debug)]
+pub(crate) struct Words(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Words;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("one value")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Words, E> {
+                Ok(Words(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_identifier(Text)
+    }
+}
+
+impl JsonSchema for Words {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Words".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string"})
+    }
+}
+
 /// The content of a key that the design knows and this version does not: any.
 #[derive(Debug)]
 pub(crate) struct Later;

@@ -25,6 +25,7 @@ pub(crate) struct Policy {
     pub(crate) release: Option<Placed<Vec<Placed<Release>>>>,
 }
 
+/// What the document is.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) enum Kind {
     Policy,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::action::Action;
-use super::placed::{Later, Map, Placed};
+use super::placed::{Later, Map, Placed, Words};
 use crate::spec::schema::allow_words;
 
 /// One stream: tables (the key is `schema.table`, `*` and `?` are wildcards), a query, or files.
@@ -86,7 +86,7 @@ pub(crate) struct Column {
 #[schemars(transform = allow_words)]
 pub(crate) enum Format {
     /// Delimited text.
-    Csv(Csv),
+    Csv(Box<Csv>),
     /// Apache Parquet.
     Parquet,
 }
@@ -119,7 +119,7 @@ pub(crate) struct Parquet {
     pub(crate) row_group_rows: Option<Placed<u64>>,
     /// A file is closed when it has grown to this, such as `512MiB` (the default); 1MiB to 5TiB.
     #[schemars(regex(pattern = r"^[0-9]+ ?([KMGT]i?)?B$"))]
-    pub(crate) file_size: Option<Placed<String>>,
+    pub(crate) file_size: Option<Placed<Words>>,
 }
 
 /// A Parquet codec.

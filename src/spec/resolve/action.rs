@@ -32,12 +32,12 @@ pub(crate) fn action(placed: &Placed<raw::Action>, faults: &Faults<'_>) -> Optio
 
 #[expect(clippy::option_option, reason = "left out and wrong are different things")]
 fn join_domain(join: &Join, faults: &Faults<'_>) -> Option<Option<String>> {
-    faults.take_optional(join.join_domain.as_ref(), slug)
+    faults.parse_optional(join.join_domain.as_ref(), slug)
 }
 
-fn slug(text: &String) -> Result<String> {
+fn slug(text: &str) -> Result<String> {
     if is_slug(text) {
-        return Ok(text.clone());
+        return Ok(text.to_owned());
     }
     Err(Error::invalid(format!("{} is not a valid name", quoted(text)))
         .help("use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit"))

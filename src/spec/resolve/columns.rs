@@ -62,7 +62,7 @@ fn column(
         );
         return None;
     }
-    let tag = faults.take_optional(raw.tag.as_ref(), |text| Tag::parse(text));
+    let tag = faults.parse_optional(raw.tag.as_ref(), Tag::parse);
     let action = raw.action.as_ref().map_or(Some(None), |placed| action(placed, faults).map(Some));
     let (line, column) = faults.text.position(name.span.start);
     let column = Column {

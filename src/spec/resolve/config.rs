@@ -14,8 +14,8 @@ use crate::spec::raw::placed::{Map, Placed};
 use crate::spec::{Config, ConnectionName, StoreName};
 
 pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
-    let pipelines = faults.take(&raw.pipelines, not_empty).map(|path| faults.text.resolve(&path));
-    let policy = faults.take(&raw.policy, not_empty).map(|path| faults.text.resolve(&path));
+    let pipelines = faults.parse(&raw.pipelines, not_empty).map(|path| faults.text.resolve(&path));
+    let policy = faults.parse(&raw.policy, not_empty).map(|path| faults.text.resolve(&path));
     let metadata = metadata(&raw.metadata, faults);
     let keys = keys(&raw.keys, faults);
     let stores = named(&raw.stores, "store", StoreName::parse, faults, |raw| store(raw, faults));
@@ -23,7 +23,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         named(&raw.connections, "connection", ConnectionName::parse, faults, |raw| connection(raw, faults));
     let listen = listen(raw.listen.as_ref(), faults);
     let memory_limit =
-        faults.take_optional(raw.memory_limit.as_ref(), |text| size_within("64MiB", "16TiB", text));
+        faults.take_optional(raw.memory_limit.as_ref(), |text| size_within("64MiB", "16TiB", &text.0));
     Some(Config {
         path: faults.text.path.clone(),
         pipelines: pipelines?,
@@ -40,7 +40,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
 fn metadata(placed: &Placed<raw::Metadata>, faults: &Faults<'_>) -> Option<Metadata> {
     match placed.get()? {
         raw::Metadata::Sqlite(path) => {
-            let path = faults.take(path, not_empty)?;
+            let path = faults.parse(path, not_empty)?;
             Some(Metadata::Sqlite(faults.text.resolve(&path)))
         }
         raw::Metadata::Postgres(_) => faults.take(placed, |_| {
@@ -53,7 +53,7 @@ fn keys(placed: &Placed<raw::Keys>, faults: &Faults<'_>) -> Option<Keys> {
     let provider = match placed.get()? {
         raw::Keys::File(keys) => {
             let folder = faults.text.folder();
-            let path = faults.take(&keys.path, not_empty).map(|path| faults.text.resolve(&path));
+            let path = faults.parse(&keys.path, not_empty).map(|path| faults.text.resolve(&path));
             let passphrase = optional_reference(keys.passphrase.as_ref(), folder, faults);
             return Some(Keys::File { path: path?, passphrase: passphrase? });
         }
@@ -82,7 +82,7 @@ fn named<R, N: Ord, T>(
     let read: Vec<_> = entries
         .iter()
         .map(|(key, value)| {
-            let key = faults.take(key, |text| name(text));
+            let key = faults.parse(key, |text| name(text));
             let value = value.get().and_then(&read);
             Some((key?, value?))
         })
@@ -94,7 +94,7 @@ fn connection(raw: &raw::Connection, faults: &Faults<'_>) -> Option<Connection> 
     match raw {
         raw::Connection::Postgres(raw) => postgres(raw, faults).map(Connection::Postgres),
         raw::Connection::Files(files) => {
-            let root = faults.take(&files.root, not_empty)?;
+            let root = faults.parse(&files.root, not_empty)?;
             Some(Connection::Files { root: faults.text.resolve(&root) })
         }
     }
@@ -102,12 +102,12 @@ fn connection(raw: &raw::Connection, faults: &Faults<'_>) -> Option<Connection> 
 
 fn postgres(raw: &raw::Postgres, faults: &Faults<'_>) -> Option<Postgres> {
     let folder = faults.text.folder();
-    let host = faults.take(&raw.host, host);
+    let host = faults.parse(&raw.host, host);
     let port = faults.take_optional(raw.port.as_ref(), within(1, 65_535));
-    let database = faults.take(&raw.database, not_empty);
-    let user = faults.take(&raw.user, not_empty);
+    let database = faults.parse(&raw.database, not_empty);
+    let user = faults.parse(&raw.user, not_empty);
     let password = optional_reference(raw.password.as_ref(), folder, faults);
-    let ca_file = faults.take_optional(raw.ca_file.as_ref(), not_empty);
+    let ca_file = faults.parse_optional(raw.ca_file.as_ref(), not_empty);
     let tls = match &raw.tls {
         None => Some(Tls::VerifyFull),
         Some(tls) => tls.get().map(|tls| match tls {
@@ -141,14 +141,14 @@ fn postgres(raw: &raw::Postgres, faults: &Faults<'_>) -> Option<Postgres> {
     })
 }
 
-fn host(text: &String) -> Result<String> {
+fn host(text: &str) -> Result<String> {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#,".contains(c);
     let has_port = text.matches(':').count() == 1;
     if text.is_empty() || text.contains(odd) || has_port {
         return Err(Error::invalid("this is not a host name or address")
             .help("write the host alone; port, database and user have keys of their own"));
     }
-    Ok(text.clone())
+    Ok(text.to_owned())
 }
 
 fn listen(placed: Option<&Placed<raw::Listen>>, faults: &Faults<'_>) -> Option<Listen> {
@@ -156,7 +156,7 @@ fn listen(placed: Option<&Placed<raw::Listen>>, faults: &Faults<'_>) -> Option<L
     let Some(placed) = placed else { return Some(Listen { http: default }) };
     let listen = placed.get()?;
     refuse_later(&[("flight", &listen.flight, "remove it; the REST API listens on `http`")], faults);
-    let http = faults.take_optional(listen.http.as_ref(), |text| {
+    let http = faults.parse_optional(listen.http.as_ref(), |text| {
         let address: SocketAddr = text.parse().map_err(|_| {
             Error::invalid(format!("{} is not an address with a port", quoted(text)))
                 .help("write it as \"127.0.0.1:8470\"")

@@ -18,13 +18,13 @@ pub(crate) fn file_set(
     if let (Some(Format::Parquet), Some(schema)) = (&format, &raw.schema) {
         faults.push(Fault::new(schema.key, "Parquet files carry their own types").help("remove `schema`"));
     }
-    let path = faults.take(path, relative)?;
+    let path = faults.parse(path, relative)?;
     let (format, schema) = (format?, schema?);
     Some(move |name| FileSet { name, path, format, schema })
 }
 
 /// A path glob that cannot leave the connection's root.
-fn relative(text: &String) -> Result<String> {
+fn relative(text: &str) -> Result<String> {
     let refused = |message: &str, help: &str| Err(Error::invalid(message).help(help));
     let drive = text.as_bytes().get(1) == Some(&b':');
     if text.trim().is_empty() {
@@ -74,8 +74,8 @@ fn format(
 fn csv(raw: &raw::Csv, faults: &Faults<'_>) -> Option<Csv> {
     let default = Csv::default();
     let header = raw.header.as_ref().map_or(Some(default.header), |header| header.get().copied());
-    let delimiter = faults.take_optional(raw.delimiter.as_ref(), one_character);
-    let quote = faults.take_optional(raw.quote.as_ref(), one_character);
+    let delimiter = faults.parse_optional(raw.delimiter.as_ref(), one_character);
+    let quote = faults.parse_optional(raw.quote.as_ref(), one_character);
     let null = raw.null.as_ref().map_or(Some(default.null), |null| null.get().cloned());
     let delimiter = delimiter?.unwrap_or(default.delimiter);
     let quote = quote?.unwrap_or(default.quote);
@@ -91,7 +91,7 @@ fn csv(raw: &raw::Csv, faults: &Faults<'_>) -> Option<Csv> {
     Some(Csv { header: header?, delimiter, quote, null: null? })
 }
 
-fn one_character(text: &String) -> Result<u8> {
+fn one_character(text: &str) -> Result<u8> {
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r' | 0) => Ok(*byte),
         _ => Err(Error::invalid(format!("{} is not one ASCII character", quoted(text)))
@@ -111,8 +111,8 @@ fn schema(placed: &Placed<Map<String>>, faults: &Faults<'_>) -> Option<Vec<(Stri
     let read: Vec<_> = columns
         .iter()
         .map(|(name, column_type)| {
-            let column_type = faults.take(column_type, |text| self::column_type(text));
-            let name = faults.take(name, super::not_empty);
+            let column_type = faults.parse(column_type, self::column_type);
+            let name = faults.parse(name, super::not_empty);
             Some((name?, column_type?))
         })
         .collect();

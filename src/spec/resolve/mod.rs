@@ -56,6 +56,16 @@ pub(crate) struct Seen {
     pub(crate) datasets: HashMap<(Option<String>, String), String>,
 }
 
+impl Context {
+    /// The store that a pipeline means which names none.
+    pub(crate) fn only_store(&self) -> Option<&str> {
+        match self.known.as_ref()?.stores.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+}
+
 impl Known {
     pub(crate) fn of(config: &raw::config::Config) -> Self {
         let names = |name: &Placed<String>| name.get().cloned();
@@ -102,7 +112,7 @@ pub(crate) fn reference(placed: &Placed<String>, folder: &Path, faults: &Faults<
         ));
         return None;
     }
-    faults.take(placed, |text| Reference::parse(text, folder))
+    faults.parse(placed, |text| Reference::parse(text, folder))
 }
 
 /// As [`reference`], for a key that may be left out.
@@ -116,7 +126,7 @@ pub(crate) fn optional_reference(
 }
 
 /// Text that says something.
-pub(crate) fn not_empty(text: &String) -> Result<String> {
+pub(crate) fn not_empty(text: &str) -> Result<String> {
     if text.trim().is_empty() {
         return Err(Error::invalid("this text is empty").help("write what belongs here"));
     }

@@ -26,7 +26,7 @@ pub(crate) fn parquet(
 fn settings(raw: &raw::Parquet, base: Parquet, faults: &Faults<'_>) -> Option<Parquet> {
     let compression = compression(raw, base.compression, faults);
     let rows = faults.take_optional(raw.row_group_rows.as_ref(), within(1 << 10, 1 << 24));
-    let size = faults.take_optional(raw.file_size.as_ref(), |text| size_within("1MiB", "5TiB", text));
+    let size = faults.take_optional(raw.file_size.as_ref(), |text| size_within("1MiB", "5TiB", &text.0));
     Some(Parquet {
         compression: compression?,
         row_group_rows: rows?.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(base.row_group_rows),

@@ -12,15 +12,15 @@ use crate::spec::raw::placed::Placed;
 use crate::spec::{ConnectionName, Pipeline, PipelineName, StoreName};
 
 pub(crate) fn pipeline(raw: &raw::Pipeline, context: &Context, faults: &Faults<'_>) -> Option<Pipeline> {
-    let name = faults.take(&raw.name, |text| PipelineName::parse(text));
+    let name = faults.parse(&raw.name, PipelineName::parse);
     if let Some(name) = &name {
         check_unique(name, raw.name.span, context, faults);
     }
-    let owner = faults.take(&raw.owner, not_empty);
+    let owner = faults.parse(&raw.owner, not_empty);
     let description = raw.description.as_ref().map_or(Some(""), |text| text.get().map(|text| text.trim()));
     let (connection, kind) = connection(&raw.connection, context, faults);
     let store = store(raw, context, faults);
-    let dataset = faults.take(&raw.dataset, template);
+    let dataset = faults.parse(&raw.dataset, template);
     let shared = Shared {
         connection: kind,
         dataset: dataset.as_ref(),
@@ -66,7 +66,7 @@ fn connection(
     context: &Context,
     faults: &Faults<'_>,
 ) -> (Option<ConnectionName>, Option<ConnectionKind>) {
-    let Some(name) = faults.take(placed, |text| ConnectionName::parse(text)) else { return (None, None) };
+    let Some(name) = faults.parse(placed, ConnectionName::parse) else { return (None, None) };
     let Some(known) = &context.known else { return (Some(name), None) };
     if let Some(kind) = known.connections.get(name.as_str()) {
         return (Some(name), *kind);
@@ -98,7 +98,7 @@ fn store(raw: &raw::Pipeline, context: &Context, faults: &Faults<'_>) -> Option<
         }
         return Some(None);
     };
-    let name = faults.take(placed, |text| StoreName::parse(text))?;
+    let name = faults.parse(placed, StoreName::parse)?;
     if context.known.is_some() && !names.contains(&name.as_str()) {
         faults.push(
             Fault::new(placed.span, format!("the configuration has no store `{name}`")).help(suggestion(
@@ -113,11 +113,11 @@ fn store(raw: &raw::Pipeline, context: &Context, faults: &Faults<'_>) -> Option<
 }
 
 /// A dataset template: two parts joined by a dot, of slug characters and placeholders.
-pub(crate) fn template(text: &String) -> Result<DatasetTemplate> {
+pub(crate) fn template(text: &str) -> Result<DatasetTemplate> {
     const PLACEHOLDERS: [&str; 3] = ["schema", "table", "stream"];
     let refused = |message: String, help: String| Err(Error::invalid(message).help(help));
     let mut plain = String::new();
-    let mut rest = text.as_str();
+    let mut rest = text;
     while let Some(open) = rest.find(['{', '}']) {
         plain.push_str(&rest[..open]);
         let Some((inside, after)) = rest[open..].strip_prefix('{').and_then(|r| r.split_once('}')) else {
@@ -146,7 +146,7 @@ pub(crate) fn template(text: &String) -> Result<DatasetTemplate> {
                 .to_owned(),
         );
     }
-    Ok(DatasetTemplate(text.clone()))
+    Ok(DatasetTemplate(text.to_owned()))
 }
 
 fn streams(raw: &raw::Pipeline, shared: &Shared<'_>, faults: &Faults<'_>) -> Option<Vec<Stream>> {
@@ -164,12 +164,12 @@ fn streams(raw: &raw::Pipeline, shared: &Shared<'_>, faults: &Faults<'_>) -> Opt
 }
 
 fn schedule(raw: &raw::Schedule, faults: &Faults<'_>) -> Option<Schedule> {
-    let cron = faults.take(&raw.cron, cron);
-    let timezone = faults.take_optional(raw.timezone.as_ref(), timezone);
+    let cron = faults.parse(&raw.cron, cron);
+    let timezone = faults.parse_optional(raw.timezone.as_ref(), timezone);
     Some(Schedule { cron: cron?, timezone: timezone?.unwrap_or(chrono_tz::UTC) })
 }
 
-fn cron(text: &String) -> Result<String> {
+fn cron(text: &str) -> Result<String> {
     let refused = |message: String| {
         Error::invalid(message)
             .help("write minute, hour, day of month, month and day of week, such as \"0 2 * * *\"")
@@ -183,11 +183,11 @@ fn cron(text: &String) -> Result<String> {
         .year(Year::Disallowed)
         .build()
         .parse(text)
-        .map(|_| text.clone())
+        .map(|_| text.to_owned())
         .map_err(|_| refused(format!("{} is not a cron expression", quoted(text))))
 }
 
-fn timezone(text: &String) -> Result<chrono_tz::Tz> {
+fn timezone(text: &str) -> Result<chrono_tz::Tz> {
     text.parse().map_err(|_| {
         let zones: Vec<_> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
         let near = nearest(text, &zones);

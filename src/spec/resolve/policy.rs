@@ -10,7 +10,7 @@ use crate::spec::raw::placed::Placed;
 use crate::spec::raw::policy as raw;
 
 pub(crate) fn policy(raw: &raw::Policy, faults: &Faults<'_>) -> Option<Policy> {
-    let name = faults.take(&raw.name, not_empty);
+    let name = faults.parse(&raw.name, not_empty);
     let unmatched = match &raw.unmatched {
         None => Some(Unmatched::Refuse),
         Some(unmatched) => unmatched.get().map(|unmatched| match unmatched {
@@ -46,15 +46,15 @@ fn globs(raw: &Placed<Vec<Placed<String>>>, faults: &Faults<'_>) -> Option<Vec<T
         );
         return None;
     }
-    all(Some(tags), |tag| faults.take(tag, glob))
+    all(Some(tags), |tag| faults.parse(tag, glob))
 }
 
 /// A glob over tags: what a tag may hold, and `*`.
-fn glob(text: &String) -> Result<TagGlob> {
+fn glob(text: &str) -> Result<TagGlob> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.*".contains(&b);
     let fits = !text.is_empty() && text.len() <= 255 && text.bytes().all(allowed);
     if fits && !text.contains("..") && !text.starts_with('.') && !text.ends_with('.') {
-        return Ok(TagGlob(text.clone()));
+        return Ok(TagGlob(text.to_owned()));
     }
     Err(Error::invalid(format!("{} is not a tag or a glob over tags", quoted(text)))
         .help("use lower-case words joined by dots, with `*` for anything, such as pii.*"))
@@ -74,7 +74,7 @@ fn check_release(release: &raw::Release, faults: &Faults<'_>) {
             );
         }
         for name in names {
-            let _ = faults.take(name, not_empty);
+            let _ = faults.parse(name, not_empty);
         }
     }
     let _ = faults.take(&release.max_days, within(1, 3650));

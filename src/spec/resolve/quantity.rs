@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::spec::faults::quoted;
 
 /// Bytes of `512MiB`, `1GiB`, `64 KB`: a whole number and a unit.
-pub(crate) fn size_bytes(text: &String) -> Result<u64> {
+pub(crate) fn size_bytes(text: &str) -> Result<u64> {
     let refused = || {
         Error::invalid(format!("{} is not a size", quoted(text)))
             .help("write a whole number with a unit: B, KiB, MiB, GiB or TiB, such as 512MiB")
@@ -27,9 +27,9 @@ pub(crate) fn size_bytes(text: &String) -> Result<u64> {
 }
 
 /// As [`size_bytes`], within bounds.
-pub(crate) fn size_within(low: &str, high: &str, text: &String) -> Result<u64> {
+pub(crate) fn size_within(low: &str, high: &str, text: &str) -> Result<u64> {
     let bytes = size_bytes(text)?;
-    if (size_bytes(&low.to_owned())?..=size_bytes(&high.to_owned())?).contains(&bytes) {
+    if (size_bytes(low)?..=size_bytes(high)?).contains(&bytes) {
         Ok(bytes)
     } else {
         Err(Error::invalid(format!("{} is out of bounds", quoted(text)))
@@ -43,10 +43,10 @@ mod tests {
 
     #[test]
     fn sizes_need_a_unit_and_fit() {
-        assert_eq!(size_bytes(&"512MiB".to_owned()).unwrap(), 512 << 20);
-        assert_eq!(size_bytes(&"1 GB".to_owned()).unwrap(), 1_000_000_000);
+        assert_eq!(size_bytes("512MiB").unwrap(), 512 << 20);
+        assert_eq!(size_bytes("1 GB").unwrap(), 1_000_000_000);
         for bad in ["512", "MiB", "-1MiB", "1.5GiB", "99999999TiB", "512mib", ""] {
-            assert!(size_bytes(&bad.to_owned()).is_err(), "{bad}");
+            assert!(size_bytes(bad).is_err(), "{bad}");
         }
     }
 }

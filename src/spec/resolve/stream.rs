@@ -49,7 +49,7 @@ pub(crate) fn stream(
 ) -> Option<Stream> {
     let raw = placed.get()?;
     let selector = selector(key, raw, shared.connection, faults);
-    let own_dataset = faults.take_optional(raw.dataset.as_ref(), template);
+    let own_dataset = faults.parse_optional(raw.dataset.as_ref(), template);
     let dataset = own_dataset.as_ref().and_then(|own| own.as_ref().or(shared.dataset));
     if let (Some(selector), Some(dataset)) = (&selector, dataset) {
         let span = raw.dataset.as_ref().map_or(key.span, |dataset| dataset.span);
@@ -69,7 +69,7 @@ pub(crate) fn stream(
     );
     let defaults = shared.defaults;
     let write_mode = written_mode(raw, defaults);
-    let transform = faults.take_optional(raw.transform.as_ref(), sql);
+    let transform = faults.parse_optional(raw.transform.as_ref(), sql);
     let columns = columns(raw.columns.as_ref(), shared.context, faults);
     let partition_by = partition_by(raw, faults);
     let parquet = parquet(
@@ -99,7 +99,7 @@ fn selector(
     connection: Option<ConnectionKind>,
     faults: &Faults<'_>,
 ) -> Option<Selector> {
-    let name = faults.take(key, |text| StreamName::parse(text));
+    let name = faults.parse(key, StreamName::parse);
     if let (Some(query), Some(_)) = (&raw.query, &raw.path) {
         faults
             .push(Fault::new(query.key, "a stream is a query or files, not both").help("remove one of them"));
@@ -141,19 +141,19 @@ fn selector(
             None
         }
         (Some(query), _, _) => {
-            let sql = faults.take(query, sql);
+            let sql = faults.parse(query, sql);
             Some(Selector::Query { name: name?, sql: sql? })
         }
         (None, Some(path), _) => {
             let files = file_set(path, raw, faults);
             files.zip(name).map(|(files, name)| Selector::Files(files(name)))
         }
-        (None, None, _) => faults.take(key, table).map(Selector::Table),
+        (None, None, _) => faults.parse(key, table).map(Selector::Table),
     }
 }
 
 /// `schema.table`, either part with wildcards.
-fn table(text: &String) -> Result<TablePattern> {
+fn table(text: &str) -> Result<TablePattern> {
     let refused = |message: String, help: String| Err(Error::invalid(message).help(help));
     match text.split('.').collect::<Vec<_>>().as_slice() {
         [schema, table] if !schema.trim().is_empty() && !table.trim().is_empty() => {
@@ -171,13 +171,13 @@ fn table(text: &String) -> Result<TablePattern> {
 }
 
 /// SQL that holds something.
-fn sql(text: &String) -> Result<String> {
+fn sql(text: &str) -> Result<String> {
     let says_nothing =
         text.lines().all(|line| matches!(line.trim(), "" | ";") || line.trim_start().starts_with("--"));
     if says_nothing {
         return Err(Error::invalid("there is no SQL here").help("write a SELECT, or remove the key"));
     }
-    Ok(text.clone())
+    Ok(text.to_owned())
 }
 
 /// Tells datasets that cannot be named, or that two streams would both write.
@@ -214,7 +214,8 @@ fn check_dataset(
         Ok(name) => {
             let (line, _) = faults.text.position(span.start);
             let place = format!("{}:{line}", faults.text.path.display());
-            let key = (shared.store.map(|store| store.as_str().to_owned()), name.to_string());
+            let store = shared.store.map(StoreName::as_str).or(shared.context.only_store());
+            let key = (store.map(str::to_owned), name.to_string());
             let mut seen = shared.context.seen.borrow_mut();
             if let Some(first) = seen.datasets.get(&key) {
                 faults.push(
@@ -252,8 +253,7 @@ fn write_mode(placed: Option<&Placed<raw::WriteMode>>, faults: &Faults<'_>) -> O
 fn written_mode(raw: &raw::Stream, defaults: Option<&Defaults>) -> Option<WriteMode> {
     let written = raw.write_mode.as_ref().or(defaults.and_then(|defaults| defaults.write_mode.as_ref()));
     match written.map(Placed::get) {
-        None => Some(WriteMode::Overwrite),
-        Some(Some(raw::WriteMode::Overwrite)) => Some(WriteMode::Overwrite),
+        None | Some(Some(raw::WriteMode::Overwrite)) => Some(WriteMode::Overwrite),
         Some(Some(raw::WriteMode::Append)) => Some(WriteMode::Append),
         Some(Some(raw::WriteMode::Merge) | None) => None,
     }
@@ -264,7 +264,7 @@ fn partition_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     let mut right = true;
     for column in placed.get()? {
-        match faults.take(column, super::not_empty) {
+        match faults.parse(column, super::not_empty) {
             Some(name) if names.contains(&name) => {
                 faults.push(
                     Fault::new(column.span, format!("{} is named twice", quoted(&name))).help("remove one"),
@@ -281,8 +281,10 @@ fn partition_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Vec<String>> {
 /// A partition column is a folder's name and so in the clear.
 fn check_partitions(raw: &raw::Stream, columns: &crate::spec::pipeline::Columns, faults: &Faults<'_>) {
     let partitions = raw.partition_by.as_ref().and_then(Placed::get).into_iter().flatten();
+    let mut told: Vec<&String> = Vec::new();
     for placed in partitions {
-        let Some(name) = placed.get() else { continue };
+        let Some(name) = placed.get().filter(|name| !told.contains(name)) else { continue };
+        told.push(name);
         let action = columns.named.get(name).and_then(|column| column.action.as_ref());
         if let Some(action) = action.filter(|action| **action != Action::Allow) {
             faults.push(

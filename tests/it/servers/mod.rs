@@ -1,3 +1,4 @@
 //! Real servers, started by the tests themselves in private folders.
 
 pub mod postgres;
+pub mod s3;

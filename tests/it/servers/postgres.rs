@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ pub struct Server {
     folder: TempDir,
     process: Child,
     port: u16,
+    /// Lets the thread end that the server is bound to.
+    _keeper: Sender<()>,
 }
 
 /// An authority and the server certificate it signed for one host name.
@@ -74,9 +77,10 @@ impl Server {
         let mut command = as_postgres("postgres");
         command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
         command.arg("-k").arg(folder.path());
-        for setting in
-            ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off", "max_connections=60"]
-        {
+        // The limit on temporary files keeps a careless query of a test from filling the disk.
+        let settings =
+            ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=60", "temp_file_limit=100MB"];
+        for setting in settings {
             command.args(["-c", setting]);
         }
         if let Some(tls) = tls {
@@ -84,8 +88,9 @@ impl Server {
             command.args(["-c", &format!("ssl_cert_file={}", tls.certificate.display())]);
             command.args(["-c", &format!("ssl_key_file={}", tls.key.display())]);
         }
-        let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let mut server = Self { folder, process, port };
+        command.stdout(Stdio::null()).stderr(log);
+        let (process, keeper) = spawn_bound(command);
+        let mut server = Self { folder, process, port, _keeper: keeper };
         server.wait_until_ready();
         server
     }
@@ -113,10 +118,6 @@ impl Server {
     /// What the server logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// The private folder.
@@ -189,11 +190,6 @@ impl Database {
         self.client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
     }
 
-    /// A further session here.
-    pub async fn session(&self) -> Client {
-        self.server.client(&self.name).await
-    }
-
     /// How Sealift connects here.
     pub fn settings(&self) -> config::Postgres {
         self.server.settings(&self.name)
@@ -256,13 +252,26 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// PostgreSQL refuses to run as root.
+/// Starts a process that is stopped even when the tests are killed. The kernel watches the thread
+/// that starts it, so one is kept for that.
+fn spawn_bound(mut command: Command) -> (Child, Sender<()>) {
+    let (keeper, ended) = channel::<()>();
+    let (started, process) = channel();
+    std::thread::spawn(move || {
+        started.send(command.spawn().unwrap()).unwrap();
+        let _ = ended.recv();
+    });
+    (process.recv().unwrap(), keeper)
+}
+
+/// A program of PostgreSQL, which refuses to run as root. SIGINT is its fast shutdown.
 fn as_postgres(program: &str) -> Command {
-    if !is_root() {
-        return Command::new(binary(program));
-    }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(binary(program));
+    command.args(["--pdeathsig", "INT"]);
+    if is_root() {
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    }
+    command.arg(binary(program));
     command
 }
 

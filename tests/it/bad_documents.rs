@@ -1,0 +1,165 @@
+//! What people read when a document is wrong: every file of `tests/fixtures/bad`, as it is shown.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sealift::error::{Error, Kind};
+use sealift::spec::config::{Connection, Keys};
+use sealift::spec::pipeline::{Compression, Csv, Format, Parquet, Selector, WriteMode};
+use sealift::spec::{Action, ConnectionName, check_files, load_all};
+use sha2::{Digest, Sha256};
+
+/// Every planted secret of the fixtures begins with this.
+const PLANTED: &str = "PLANTED";
+
+fn fixtures(folder: &str) -> PathBuf {
+    Path::new("tests/fixtures").join(folder)
+}
+
+fn bad_documents() -> Vec<PathBuf> {
+    let mut paths: Vec<_> =
+        fs::read_dir(fixtures("bad")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn every_bad_document_says_what_to_do() {
+    let paths = bad_documents();
+    assert!(paths.len() >= 30);
+    for path in paths {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let config = fixtures("good/sealift.yaml");
+        let problems = check_files(std::slice::from_ref(&path), &config).expect_err(&name);
+        assert!(problems.iter().all(|problem| problem.file == path), "{name}");
+        for problem in problems.iter() {
+            assert!(problem.help.is_some(), "{name}: no help with `{}`", problem.message);
+        }
+        insta::assert_snapshot!(format!("bad_{name}"), problems.render(false));
+    }
+}
+
+#[test]
+fn no_message_holds_a_planted_secret() {
+    let mut planted = 0;
+    for path in bad_documents() {
+        planted += usize::from(fs::read_to_string(&path).unwrap().contains(PLANTED));
+        let problems = check_files(std::slice::from_ref(&path), &fixtures("good/sealift.yaml")).unwrap_err();
+        for shown in [problems.render(true), problems.render(false), problems.to_json().to_string()] {
+            assert!(!shown.contains(PLANTED), "{} shows its secret", path.display());
+        }
+        assert!(!Error::from(problems).to_string().contains(PLANTED));
+    }
+    assert!(planted >= 10);
+}
+
+#[test]
+fn five_problems_are_five_problems_and_end_with_78() {
+    let path = fixtures("bad/five_problems.yaml");
+    let problems = check_files(&[path], &fixtures("good/sealift.yaml")).unwrap_err();
+    let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();
+    assert!(lines.is_sorted() && lines.len() >= 5, "{lines:?}");
+    let error = Error::from(problems);
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert_eq!(error.kind().meaning().exit_code, 78);
+}
+
+#[test]
+fn the_good_documents_load() {
+    let (config, policy, pipelines) = load_all(&fixtures("good/sealift.yaml")).unwrap();
+    assert_eq!(config.connections.len(), 3);
+    assert_eq!(policy.rules.len(), 4);
+    let streams: Vec<_> = pipelines.iter().map(|pipeline| pipeline.streams.len()).collect();
+    assert_eq!(streams, [4, 2]);
+}
+
+#[test]
+fn what_is_written_arrives_with_paths_resolved_and_defaults_filled() {
+    let (config, policy, pipelines) = load_all(&fixtures("good/sealift.yaml")).unwrap();
+    let folder = fixtures("good");
+    let Connection::Files { root } = &config.connections[&ConnectionName::parse("drops").unwrap()] else {
+        panic!("not files")
+    };
+    assert_eq!(*root, folder.join("../drops"));
+    let Keys::File { path, passphrase } = &config.keys;
+    assert_eq!((path, passphrase.is_some()), (&folder.join("../var/keys"), true));
+    assert_eq!(config.memory_limit_bytes, 2 << 30);
+
+    let bytes = fs::read(&policy.path).unwrap();
+    assert_eq!(policy.digest, hex::encode(Sha256::digest(&bytes)));
+
+    let [customers, orders, ..] = pipelines[0].streams.as_slice() else { panic!("no streams") };
+    assert_eq!(customers.write_mode, WriteMode::Append);
+    assert_eq!(orders.write_mode, WriteMode::Overwrite);
+    // The stream's own settings over the pipeline's over the built-in ones.
+    assert_eq!(customers.parquet.compression, Compression::Zstd(3));
+    assert_eq!((customers.parquet.row_group_rows, customers.parquet.file_size_bytes), (500_000, 256 << 20));
+    assert_eq!(orders.parquet, Parquet { compression: Compression::Zstd(3), ..Parquet::default() });
+    assert_eq!(customers.columns.named["email"].action, Some(Action::Hash { join_domain: None }));
+    assert_eq!((customers.position.line, customers.position.column), (11, 3));
+
+    let Selector::Files(files) = &pipelines[1].streams[0].selector else { panic!("not files") };
+    let columns: Vec<_> = files.schema.iter().flatten().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(columns, ["id", "name", "balance", "since"]);
+    let csv = Csv { header: true, delimiter: b';', quote: b'\'', null: "NULL".to_owned() };
+    assert_eq!(files.format, Format::Csv(csv));
+}
+
+#[test]
+fn a_store_that_goes_without_saying_is_the_same_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = fs::read_to_string(fixtures("good/sealift.yaml")).unwrap();
+    let (before, rest) = good.split_once("  bucket:").unwrap();
+    let (_, after) = rest.split_once("connections:").unwrap();
+    fs::write(folder.path().join("sealift.yaml"), format!("{before}connections:{after}")).unwrap();
+    fs::copy(fixtures("good/policy.yaml"), folder.path().join("policy.yaml")).unwrap();
+    fs::create_dir(folder.path().join("pipelines")).unwrap();
+    let crm = fs::read_to_string(fixtures("good/pipelines/crm.yaml")).unwrap();
+    fs::write(folder.path().join("pipelines/a.yaml"), &crm).unwrap();
+    let other = crm.replace("name: crm", "name: crm2").replace("store: lake\n", "");
+    fs::write(folder.path().join("pipelines/b.yaml"), other).unwrap();
+    let problems = load_all(&folder.path().join("sealift.yaml")).unwrap_err();
+    assert!(problems.count() > 0);
+    assert!(problems.iter().all(|problem| problem.message.starts_with("two streams would write")));
+}
+
+#[test]
+fn the_problems_of_all_documents_come_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let good = |name: &str| fs::read_to_string(fixtures("good").join(name)).unwrap();
+    write("sealift.yaml", &good("sealift.yaml").replace("port: 5432", "prot: 5432"));
+    write("policy.yaml", &good("policy.yaml").replace("action: encrypt", "action: encypt"));
+    write("pipelines/crm.yaml", &good("pipelines/crm.yaml").replace("owner:", "ownr:"));
+    write("pipelines/deep/again.yaml", &good("pipelines/crm.yaml"));
+    write("pipelines/deep/policy.yml", &good("policy.yaml"));
+    write("pipelines/deep/data.csv", "not: a: document");
+    let problems = load_all(&folder.path().join("sealift.yaml")).unwrap_err();
+    let files: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.file.strip_prefix(folder.path()).unwrap().to_string_lossy().into_owned())
+        .collect();
+    for file in ["sealift.yaml", "policy.yaml", "pipelines/crm.yaml", "pipelines/deep/policy.yml"] {
+        assert!(files.iter().any(|found| found == file), "{file} is not in {files:?}");
+    }
+    let messages = problems.render(false);
+    assert!(messages.contains("another pipeline is named `crm`"), "{messages}");
+    assert!(messages.contains("two streams would write the dataset `crm.customers`"), "{messages}");
+    assert!(messages.contains("this is a Policy, and a Pipeline belongs here"), "{messages}");
+}
+
+#[test]
+fn a_missing_policy_and_folder_are_told_where_they_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sealift.yaml");
+    fs::copy(fixtures("good/sealift.yaml"), &path).unwrap();
+    let problems = load_all(&path).unwrap_err();
+    let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [3, 4]);
+    let absent = load_all(&folder.path().join("absent.yaml")).unwrap_err();
+    assert!(absent.render(false).contains("cannot read the file (entity not found)"));
+}
