@@ -4,10 +4,6 @@
 //! A problem shows the line it is in, and a secret may stand on that line for an unrelated reason.
 //! So every value under a key that names a secret, and every text that holds credentials, is
 //! hidden from all excerpts and messages unless it is a reference.
-#![expect(
-    clippy::string_slice,
-    reason = "offsets come from the parser or a search and lie between characters"
-)]
 
 use super::faults::{nearest, quoted};
 use super::text::{Span, Text};
@@ -96,10 +92,10 @@ fn search(node: &Node, under_secret: bool, document: &Text, hidden: &mut Vec<Hid
 /// Everything behind a secret's key, with the anchor, tag or alias that a secret beginning with
 /// `&`, `!` or `*` is read as. Nothing for a plain reference.
 fn whole_value(key: &Node, value: &Node, document: &Text) -> Option<Hidden> {
-    let written = &document.content()[key.span.end..];
-    let gap = written.len() - written.trim_start_matches([':', '"', '\'', ' ', '\t', '\r', '\n']).len();
-    let start = key.span.end + gap;
-    let odd = document.content()[start..].starts_with(['&', '!', '*']);
+    let behind = document.after(key.span.end);
+    let written = behind.trim_start_matches([':', '"', '\'', ' ', '\t', '\r', '\n']);
+    let start = key.span.end + (behind.len() - written.len());
+    let odd = written.starts_with(['&', '!', '*']);
     let end = match &value.value {
         Value::Nothing if !odd => return None,
         Value::Nothing => document.line(document.position(start).0).end,
@@ -154,7 +150,7 @@ fn holds_credentials(text: &str) -> bool {
 pub(crate) fn in_broken_line(text: &Text, line: usize) -> Option<Hidden> {
     let content = |line: usize| {
         let span = text.line(line);
-        (span, &text.content()[span.start..span.end])
+        (span, text.at(span))
     };
     let (span, shown) = content(line);
     if let Some(start) = secret_value_start(shown) {
@@ -176,11 +172,11 @@ pub(crate) fn in_broken_line(text: &Text, line: usize) -> Option<Hidden> {
 
 /// Hides the credentials in a comment, and everything behind it on the line.
 pub(crate) fn in_comment(text: &Text, line: Span) -> Option<Hidden> {
-    let shown = &text.content()[line.start..line.end];
+    let shown = text.at(line);
     let at = shown.match_indices('#').map(|(at, _)| at).find(|at| {
-        let before = shown[..*at].chars().next_back();
-        before.is_none_or(char::is_whitespace) && {
-            let comment = shown[*at..].to_lowercase();
+        let Some((before, comment)) = shown.split_at_checked(*at) else { return false };
+        before.chars().next_back().is_none_or(char::is_whitespace) && {
+            let comment = comment.to_lowercase();
             SECRET_PARTS.iter().any(|part| comment.contains(part)) || holds_credentials(&comment)
         }
     })?;
@@ -188,22 +184,22 @@ pub(crate) fn in_comment(text: &Text, line: Span) -> Option<Hidden> {
 }
 
 fn hidden(text: &Text, span: Span) -> Hidden {
-    Hidden { span, text: text.content()[span.start..span.end].to_owned() }
+    Hidden { span, text: text.at(span).to_owned() }
 }
 
 /// Where on a line the value behind a secret's key begins, unless it is a reference.
 fn secret_value_start(line: &str) -> Option<usize> {
     let lower = without_actions(&line.to_ascii_lowercase());
     let word = SECRET_PARTS.iter().filter_map(|part| lower.find(part).map(|at| at + part.len())).min()?;
-    let separator = word + lower[word..].find([':', '='])? + 1;
-    let value = line[separator..].trim_start();
+    let separator = word + lower.get(word..)?.find([':', '='])? + 1;
+    let value = line.get(separator..)?.trim_start();
     let reference = value.trim_start_matches(['"', '\'']);
     let reference = reference.split([',', '}', '"', '\'', ' ']).next().unwrap_or_default();
     let rest = line.len() - value.len();
     if is_reference(reference) {
         // A second secret may follow the reference.
         let next = rest + value.find(reference).unwrap_or(0) + reference.len();
-        return secret_value_start(&line[next..]).map(|at| next + at);
+        return line.get(next..).and_then(secret_value_start).map(|at| next + at);
     }
     Some(rest)
 }
@@ -241,7 +237,7 @@ mod tests {
         for (line, shown) in cases {
             let text = Text::of(line);
             let hidden = in_broken_line(&text, 1).unwrap();
-            assert_eq!(&line[..hidden.span.start], shown);
+            assert_eq!(line.get(..hidden.span.start), Some(shown));
         }
         assert!(in_broken_line(&Text::of("password: env:A"), 1).is_none());
         assert!(in_broken_line(&Text::of("password: |\n  hunter2\n"), 2).is_some());

@@ -1,8 +1,4 @@
 //! Problems of documents, as people and programs read them.
-#![expect(
-    clippy::string_slice,
-    reason = "offsets come from the parser or a search and lie between characters"
-)]
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,7 +6,7 @@ use std::path::{Path, PathBuf};
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use super::hidden::{self, Hidden, MASK};
-use super::text::{Span, Text, floor};
+use super::text::{Span, Text};
 use crate::error::Error;
 
 /// One thing that is wrong in a document.
@@ -110,7 +106,7 @@ impl Excerpt {
     /// Appends a part of the line as it is, and moves the caret along.
     fn copy(&mut self, text: &Text, part: Span, caret_start: usize, caret_end: usize) {
         let base = self.line.len();
-        self.line.push_str(&text.content()[part.start..part.end]);
+        self.line.push_str(text.at(part));
         if (part.start..part.end).contains(&caret_start) {
             self.start = base + caret_start - part.start;
         }
@@ -138,10 +134,11 @@ impl Excerpt {
             self.start = self.line.len();
         }
         self.end = self.end.max(self.start);
-        let written = self.line[self.start..self.end].trim_end().len();
+        let written = self.line.get(self.start..self.end).unwrap_or_default().trim_end().len();
         self.end = self.start + written;
         if self.end == self.start {
-            self.end += self.line[self.start..].chars().next().map_or(0, char::len_utf8);
+            let first = self.line.get(self.start..).and_then(|rest| rest.chars().next());
+            self.end += first.map_or(0, char::len_utf8);
         }
     }
 
@@ -149,13 +146,13 @@ impl Excerpt {
     fn crop(&mut self) {
         const AROUND: usize = 100;
         const CARET: usize = 60;
-        self.end = floor(&self.line, self.end.min(self.start + CARET)).max(self.start);
-        let last = floor(&self.line, self.end + AROUND);
+        self.end = self.line.floor_char_boundary(self.end.min(self.start + CARET)).max(self.start);
+        let last = self.line.floor_char_boundary(self.end + AROUND);
         if last < self.line.len() {
             self.line.truncate(last);
             self.line.push('…');
         }
-        let first = floor(&self.line, self.start.saturating_sub(AROUND));
+        let first = self.line.floor_char_boundary(self.start.saturating_sub(AROUND));
         if first > 0 {
             self.line.replace_range(..first, "…");
             self.shifted = true;

@@ -1,8 +1,4 @@
 //! The text of one document, and places in it.
-#![expect(
-    clippy::string_slice,
-    reason = "offsets come from the parser or a search and lie between characters"
-)]
 
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -88,6 +84,19 @@ impl Text {
         &self.content
     }
 
+    /// What stands at a place. A character that the place cuts is there as a whole, so that what
+    /// must be hidden is hidden.
+    pub(crate) fn at(&self, span: Span) -> &str {
+        let start = self.content.floor_char_boundary(span.start);
+        let end = self.content.ceil_char_boundary(span.end);
+        self.content.get(start..end).unwrap_or_default()
+    }
+
+    /// What stands behind an offset, to the end of the document.
+    pub(crate) fn after(&self, offset: usize) -> &str {
+        self.at(Span { start: offset, end: self.content.len() })
+    }
+
     /// The folder that relative paths of the document resolve against.
     pub(crate) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
@@ -100,31 +109,23 @@ impl Text {
 
     /// Line and column of an offset, both from 1; the column counts characters.
     pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
-        let offset = floor(&self.content, offset);
+        let offset = self.content.floor_char_boundary(offset);
         let line = self.line_of(offset);
-        (line, 1 + self.content[self.line_starts[line - 1]..offset].chars().count())
+        let before = self.at(Span { start: self.line_starts[line - 1], end: offset });
+        (line, 1 + before.chars().count())
     }
 
     /// The bytes of a line (from 1), without its line break.
     pub(crate) fn line(&self, line: usize) -> Span {
         let start = self.line_starts.get(line.saturating_sub(1)).copied().unwrap_or(self.content.len());
         let end = self.line_starts.get(line).copied().unwrap_or(self.content.len());
-        let kept = self.content[start..end].trim_end_matches(['\n', '\r']);
+        let kept = self.at(Span { start, end }).trim_end_matches(['\n', '\r']);
         Span { start, end: start + kept.len() }
     }
 
     fn line_of(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= offset).max(1)
     }
-}
-
-/// The nearest character boundary at or before an offset.
-pub(crate) fn floor(text: &str, offset: usize) -> usize {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    offset
 }
 
 /// The same path with every `x/..` and `.` taken out, so that it reads well in messages.
@@ -158,8 +159,17 @@ mod tests {
     fn columns_count_characters_and_lines_lose_their_breaks() {
         let text = Text::of("é: x\r\nü: y");
         assert_eq!(text.position("é: x\r\nü".len()), (2, 2));
-        assert_eq!(&text.content()[text.line(1).start..text.line(1).end], "é: x");
+        assert_eq!(text.at(text.line(1)), "é: x");
         assert_eq!(text.position(9999), (2, 5));
+    }
+
+    #[test]
+    fn a_place_that_cuts_a_character_shows_it_whole() {
+        let text = Text::of("aéb");
+        assert_eq!(text.at(Span { start: 2, end: 2 }), "é");
+        assert_eq!(text.at(Span { start: 0, end: 2 }), "aé");
+        assert_eq!(text.after(2), "éb");
+        assert_eq!(text.at(Span { start: 9, end: 99 }), "");
     }
 
     #[test]

@@ -1,8 +1,4 @@
 //! YAML text as a tree of nodes that know where they stand.
-#![expect(
-    clippy::string_slice,
-    reason = "offsets come from the parser or a search and lie between characters"
-)]
 
 use std::collections::HashMap;
 
@@ -202,7 +198,7 @@ impl<'a> Builder<'a> {
             match &key.value {
                 // `null:` and `~:` are names like any other.
                 Value::Nothing if key.span.end > key.span.start => {
-                    let text = self.faults.text.content()[key.span.start..key.span.end].to_owned();
+                    let text = self.faults.text.at(key.span).to_owned();
                     key.value = Value::Scalar { text, plain: false };
                 }
                 Value::Scalar { .. } => {}

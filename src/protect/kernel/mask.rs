@@ -35,13 +35,12 @@ impl super::Kernel for Kernel {
 }
 
 /// The characters at the end that stay.
-#[expect(clippy::string_slice, reason = "the start is that of a character")]
 fn kept(value: &str, keep_last: usize) -> &str {
     let Some(last) = keep_last.checked_sub(1) else { return "" };
     let mut from_end = value.char_indices().rev();
     let Some((start, _)) = from_end.nth(last) else { return "" };
     // As many again must come before.
-    if from_end.nth(last).is_some() { &value[start..] } else { "" }
+    if from_end.nth(last).is_some() { value.get(start..).unwrap_or_default() } else { "" }
 }
 
 #[cfg(test)]

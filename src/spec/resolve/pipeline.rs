@@ -1,8 +1,4 @@
 //! The pipeline as a whole.
-#![expect(
-    clippy::string_slice,
-    reason = "offsets come from the parser or a search and lie between characters"
-)]
 
 use croner::parser::{CronParser, Seconds, Year};
 
@@ -122,9 +118,9 @@ pub(crate) fn template(text: &str) -> Result<DatasetTemplate> {
     let refused = |message: String, help: String| Err(Error::invalid(message).help(help));
     let mut plain = String::new();
     let mut rest = text;
-    while let Some(open) = rest.find(['{', '}']) {
-        plain.push_str(&rest[..open]);
-        let Some((inside, after)) = rest[open..].strip_prefix('{').and_then(|r| r.split_once('}')) else {
+    while let Some((before, braced)) = rest.find(['{', '}']).and_then(|at| rest.split_at_checked(at)) {
+        plain.push_str(before);
+        let Some((inside, after)) = braced.strip_prefix('{').and_then(|r| r.split_once('}')) else {
             return refused(
                 "the braces of this template do not match".to_owned(),
                 "write `{table}`".to_owned(),

@@ -1,8 +1,4 @@
 //! Sizes as people write them.
-#![expect(
-    clippy::string_slice,
-    reason = "offsets come from the parser or a search and lie between characters"
-)]
 
 use crate::error::{Error, Result};
 use crate::spec::faults::quoted;
@@ -14,8 +10,9 @@ pub(crate) fn size_bytes(text: &str) -> Result<u64> {
             .help("write a whole number with a unit: B, KiB, MiB, GiB or TiB, such as 512MiB")
     };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u64 = text[..digits].parse().map_err(|_| refused())?;
-    let unit: u64 = match text[digits..].trim_start() {
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(refused)?;
+    let number: u64 = number.parse().map_err(|_| refused())?;
+    let unit: u64 = match unit.trim_start() {
         "B" => 1,
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
