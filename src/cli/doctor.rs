@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context) -> Done {
     }
     let summary = json!({ "checks": checks.iter().map(check_json).collect::<Vec<_>>() });
     match worst(checks) {
-        Some(error) => Err(Failure { error, summary }),
+        Some(error) => Err(Failure { error, summary: Box::new(summary) }),
         None => {
             if context.json {
                 show::json(&summary);

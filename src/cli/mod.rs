@@ -2,7 +2,7 @@
 //!
 //! Results go to stdout, everything else to stderr. Under `--json` the last line of stdout is one
 //! JSON object, also when the command failed.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod args;
 mod completions;
@@ -44,18 +44,18 @@ struct Context {
 #[derive(Debug)]
 struct Failure {
     error: Error,
-    summary: Value,
+    summary: Box<Value>,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, summary: json!({}) }
+        Self { error, summary: Box::new(json!({})) }
     }
 }
 
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
-        Self { summary: problems.to_json(), error: problems.into() }
+        Self { summary: Box::new(problems.to_json()), error: problems.into() }
     }
 }
 
@@ -112,7 +112,7 @@ fn report(context: &Context, failure: Failure) -> ExitCode {
     show::error(&error);
     let meaning = error.kind().meaning();
     if context.json {
-        if let Value::Object(summary) = &mut summary {
+        if let Value::Object(summary) = summary.as_mut() {
             summary.insert("outcome".into(), json!(meaning.outcome));
             summary.insert("error".into(), show::error_json(&error));
         }

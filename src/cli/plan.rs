@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
     match held(planned) {
         Ok(_) if context.json => show::json(&summary),
         Ok(_) => println!("Nothing was written. Next: {} sync {}", show::command(), pipeline.name),
-        Err(error) => return Err(Failure { error, summary }),
+        Err(error) => return Err(Failure { error, summary: Box::new(summary) }),
     }
     Ok(())
 }

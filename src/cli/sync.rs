@@ -64,7 +64,7 @@ async fn failure(engine: &Engine, job: &Job<'_>, error: Error) -> Result<Failure
     let summary = json!({
         "run_id": job.run_id.to_string(), "pipeline": job.pipeline.name.as_str(), "streams": streams,
     });
-    Ok(Failure { error, summary })
+    Ok(Failure { error, summary: Box::new(summary) })
 }
 
 fn stream_json(published: &Published) -> Value {

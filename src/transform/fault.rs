@@ -34,8 +34,8 @@ pub(super) fn planning(error: &DataFusionError) -> Error {
 }
 
 /// An error of running it over rows.
-pub(super) fn execution(error: DataFusionError) -> Error {
-    if let Some(own) = own(&error) {
+pub(super) fn execution(error: &DataFusionError) -> Error {
+    if let Some(own) = own(error) {
         return own;
     }
     let what = match error.find_root() {

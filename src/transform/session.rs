@@ -87,7 +87,7 @@ pub(super) async fn run(
     let context = context(source, Some(batches), memory_limit_bytes)?;
     let frame = context.sql(sql).await.map_err(|e| fault::planning(&e))?;
     let rows = frame.execute_stream().await.map_err(|e| fault::planning(&e))?;
-    Ok(rows.map(|batch| batch.map_err(fault::execution)).boxed())
+    Ok(rows.map(|batch| batch.map_err(|e| fault::execution(&e))).boxed())
 }
 
 fn context(source: &SchemaRef, rows: Option<Batches>, memory_limit_bytes: usize) -> Result<SessionContext> {

@@ -244,7 +244,7 @@ async fn concurrent_appenders_on_s3_each_land_exactly_once() {
 async fn requests_are_signed_and_a_wrong_secret_is_denied() {
     let server = Signed::start("lake", "right").await;
     let open =
-        |secret| Store::open(&s3::settings(&server.endpoint, "lake", "x", s3::credentials(secret))).unwrap();
+        |secret| Store::open(&s3::settings(&server.endpoint, "lake", "x", &s3::credentials(secret))).unwrap();
     let path = object_store::path::Path::from("a/b");
     let store = open("right");
     store.objects().put(&path, "text".into()).await.unwrap();
@@ -266,7 +266,7 @@ async fn requests_are_signed_and_a_wrong_secret_is_denied() {
 #[tokio::test]
 async fn an_absent_server_is_temporary_and_an_absent_bucket_is_not() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = s3::settings(&format!("http://{free}"), "lake", "", s3::credentials("x"));
+    let nobody = s3::settings(&format!("http://{free}"), "lake", "", &s3::credentials("x"));
     let error = Store::open(&nobody).unwrap().check().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Temporary, "{error}");
     assert!(error.message().contains("cannot be reached"), "{error}");

@@ -135,7 +135,8 @@ mod tests {
 
     use super::*;
 
-    fn texts(array: ArrayRef) -> Vec<Option<String>> {
+    fn texts(array: impl Array + 'static) -> Vec<Option<String>> {
+        let array: ArrayRef = Arc::new(array);
         let mut seen = Vec::new();
         each(&array, |v| {
             seen.push(v.map(|v| String::from_utf8(v.to_vec()).unwrap()));
@@ -151,15 +152,15 @@ mod tests {
 
     #[test]
     fn numbers_are_plain_decimal_text_so_that_they_join() {
-        assert_eq!(texts(Arc::new(StringArray::from(vec!["42"]))), some(&["42"]));
+        assert_eq!(texts(StringArray::from(vec!["42"])), some(&["42"]));
         let ints = Int64Array::from(vec![42, -1, 0, i64::MIN]);
-        assert_eq!(texts(Arc::new(ints)), some(&["42", "-1", "0", "-9223372036854775808"]));
+        assert_eq!(texts(ints), some(&["42", "-1", "0", "-9223372036854775808"]));
         let decimals = Decimal128Array::from(vec![4200, 1250, -5, 0, 100, -999_999])
             .with_precision_and_scale(10, 2)
             .unwrap();
-        assert_eq!(texts(Arc::new(decimals)), some(&["42", "12.5", "-0.05", "0", "1", "-9999.99"]));
+        assert_eq!(texts(decimals), some(&["42", "12.5", "-0.05", "0", "1", "-9999.99"]));
         let whole = Decimal128Array::from(vec![4200]).with_precision_and_scale(10, 0).unwrap();
-        assert_eq!(texts(Arc::new(whole)), some(&["4200"]));
+        assert_eq!(texts(whole), some(&["4200"]));
     }
 
     #[test]
@@ -170,7 +171,7 @@ mod tests {
             let theirs = chrono::DateTime::UNIX_EPOCH.date_naive() + chrono::Duration::days(days);
             assert_eq!(String::from_utf8(ours).unwrap(), theirs.to_string(), "{days}");
         }
-        let ends = texts(Arc::new(Date32Array::from(vec![i32::MIN, i32::MAX])));
+        let ends = texts(Date32Array::from(vec![i32::MIN, i32::MAX]));
         assert_eq!(ends, some(&["-5877641-06-23", "+5881580-07-11"]));
     }
 
@@ -178,7 +179,7 @@ mod tests {
     fn timestamps_have_six_decimals_and_a_z_only_with_a_zone() {
         let values = vec![Some(0), Some(-1), Some(1_709_208_000_000_001), None];
         let plain = TimestampMicrosecondArray::from(values.clone());
-        assert_eq!(texts(Arc::new(plain))[1].as_deref(), Some("1969-12-31T23:59:59.999999"));
+        assert_eq!(texts(plain)[1].as_deref(), Some("1969-12-31T23:59:59.999999"));
         let zoned = TimestampMicrosecondArray::from(values).with_timezone("UTC");
         let mut expected = some(&[
             "1970-01-01T00:00:00.000000Z",
@@ -186,7 +187,7 @@ mod tests {
             "2024-02-29T12:00:00.000001Z",
         ]);
         expected.push(None);
-        assert_eq!(texts(Arc::new(zoned)), expected);
+        assert_eq!(texts(zoned), expected);
     }
 
     #[test]

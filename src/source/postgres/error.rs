@@ -89,7 +89,7 @@ impl Endpoint {
                 Error::new(kind, format!("the server {address} refuses the connection: {words}"))
             }
         };
-        with_code(error, code)
+        with_code(&error, code)
     }
 
     /// Why a statement failed, or its result broke off.
@@ -111,7 +111,7 @@ impl Endpoint {
             Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok(),
             _ => None,
         };
-        with_code(self.explain(code, position, subject), code)
+        with_code(&self.explain(code, position, subject), code)
     }
 
     fn explain(&self, code: &str, position: Option<usize>, subject: &Subject) -> Error {
@@ -137,7 +137,7 @@ impl Endpoint {
     }
 }
 
-fn with_code(error: Error, code: &str) -> Error {
+fn with_code(error: &Error, code: &str) -> Error {
     let message = format!("{} (SQLSTATE {code})", error.message());
     let same = Error::new(error.kind(), message);
     match error.remedy() {

@@ -59,7 +59,7 @@ impl Server {
 
     /// A store below `prefix` of the bucket.
     pub fn store(&self, bucket: &str, prefix: &str) -> config::Store {
-        settings(&self.endpoint, bucket, prefix, credentials("moto"))
+        settings(&self.endpoint, bucket, prefix, &credentials("moto"))
     }
 }
 
@@ -89,7 +89,7 @@ pub fn credentials(secret: &str) -> Credentials {
 }
 
 /// A path-style store.
-pub fn settings(endpoint: &str, bucket: &str, prefix: &str, credentials: Credentials) -> config::Store {
+pub fn settings(endpoint: &str, bucket: &str, prefix: &str, credentials: &Credentials) -> config::Store {
     config::Store::S3(config::S3 {
         bucket: bucket.to_owned(),
         prefix: prefix.to_owned(),
