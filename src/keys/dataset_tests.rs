@@ -1,5 +1,4 @@
 use std::path::Path;
-use std::sync::Arc;
 
 use super::*;
 use crate::error::Kind;
@@ -79,15 +78,14 @@ async fn an_unknown_id_is_denied() {
 #[test]
 fn creators_at_the_same_time_end_with_one_key() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Arc::new(folder.path().to_owned());
-    let create = |path: Arc<std::path::PathBuf>| {
-        move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            runtime.block_on(async { open(&path).await.current(&column("ssn")).await.unwrap() })
-        }
+    let create = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { open(folder.path()).await.current(&column("ssn")).await.unwrap() })
     };
-    let threads: Vec<_> = (0..8).map(|_| std::thread::spawn(create(Arc::clone(&path)))).collect();
-    let keys: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let keys: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(create)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
     for key in &keys {
         assert_eq!((key.id(), key.secret().expose()), (keys[0].id(), keys[0].secret().expose()));
     }

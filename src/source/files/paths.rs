@@ -175,11 +175,10 @@ impl Pattern {
     }
 }
 
-fn nearness(name: &str, wanted: &str) -> u64 {
-    // A share of 0 to 1, as an integer so that it can be ordered.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 0 to 1")]
-    let thousandths = (strsim::normalized_levenshtein(name, wanted) * 1000.0) as u64;
-    thousandths
+/// How alike two names are, in thousandths.
+fn nearness(name: &str, wanted: &str) -> usize {
+    let longest = name.chars().count().max(wanted.chars().count()).max(1);
+    1000 * longest.saturating_sub(strsim::levenshtein(name, wanted)) / longest
 }
 
 impl Part {
