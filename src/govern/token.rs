@@ -103,6 +103,7 @@ impl Principal {
 /// # Errors
 /// `Usage` when the name is no slug or taken; `Failed` when the system gives no randomness or the
 /// store cannot be written.
+#[expect(clippy::disallowed_methods, reason = "a token's secret is drawn where it is made")]
 pub async fn create(
     store: &impl Store,
     actor: &str,
