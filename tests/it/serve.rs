@@ -1,192 +1,21 @@
-//! The daemon over real HTTP on loopback, with a runner that does as the test says.
+//! The daemon over real HTTP.
+
+mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{TimeZone, Utc};
 use reqwest::{Method, StatusCode};
-use sealift::error::{Error, Kind, Result};
+use sealift::error::Kind;
 use sealift::govern::{Role, audit, token};
-use sealift::run::ledger::{Ledger, RunId, State, StreamOutcome, StreamState, Trigger};
-use sealift::serve::{Clock, Daemon, Runner, Settings};
-use sealift::spec::config::Metadata;
-use sealift::spec::pipeline::Schedule;
-use sealift::spec::{ConnectionName, Pipeline, PipelineName};
+use sealift::run::ledger::{RunId, State, Trigger};
+use sealift::serve::{Daemon, Settings};
 use serde_json::Value;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
-
-/// What the fake runner does with a pipeline, by the pipeline's name.
-#[derive(Clone, Copy)]
-enum Act {
-    Publish,
-    BeHeld,
-    Crash,
-    WaitForGo,
-    WaitForCancel,
-    HeedNothing,
-}
-
-struct Fake {
-    acts: BTreeMap<&'static str, Act>,
-    ledger: Ledger,
-    started: mpsc::UnboundedSender<String>,
-    go: Arc<Semaphore>,
-}
-
-#[async_trait]
-impl Runner for Fake {
-    async fn run(&self, run_id: &RunId, pipeline: &Pipeline, cancel: CancellationToken) -> Result<()> {
-        self.started.send(pipeline.name.to_string()).unwrap();
-        match self.acts[pipeline.name.as_str()] {
-            Act::Publish => {
-                let outcome = StreamOutcome {
-                    stream: "people".into(),
-                    dataset: "crm.people".into(),
-                    version: Some(0),
-                    rows: 7,
-                    bytes: 70,
-                    seconds: 0.25,
-                    state: StreamState::Published,
-                };
-                self.ledger.stream_published(run_id, &outcome).await
-            }
-            Act::BeHeld => Err(Error::held("column `ssn` has no action")),
-            Act::Crash => panic!("as the test asked"),
-            Act::WaitForGo => {
-                self.go.acquire().await.unwrap().forget();
-                Ok(())
-            }
-            Act::WaitForCancel => {
-                cancel.cancelled().await;
-                Err(Error::new(Kind::Cancelled(15), "stopped on request"))
-            }
-            Act::HeedNothing => std::future::pending().await,
-        }
-    }
-}
-
-/// A clock that stands still until it is set.
-struct Still(watch::Sender<DateTime<Utc>>);
-
-#[async_trait]
-impl Clock for Still {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.borrow()
-    }
-
-    async fn sleep_until(&self, at: DateTime<Utc>) {
-        let mut time = self.0.subscribe();
-        time.wait_for(|now| *now >= at).await.unwrap();
-    }
-}
-
-struct World {
-    folder: tempfile::TempDir,
-    ledger: Ledger,
-    daemon: Option<Daemon>,
-    base: String,
-    token: String,
-    started: mpsc::UnboundedReceiver<String>,
-    go: Arc<Semaphore>,
-    clock: Arc<Still>,
-    http: reqwest::Client,
-}
-
-fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
-    Pipeline {
-        path: format!("{name}.yaml").into(),
-        digest: "d1".into(),
-        name: PipelineName::parse(name).unwrap(),
-        owner: "retail-data".into(),
-        description: "made up".into(),
-        connection: ConnectionName::parse("c").unwrap(),
-        store: None,
-        streams: Vec::new(),
-        schedule: cron.map(|cron| Schedule { cron: cron.into(), timezone: chrono_tz::Tz::UTC }),
-    }
-}
-
-fn name(text: &str) -> PipelineName {
-    PipelineName::parse(text).unwrap()
-}
-
-impl World {
-    async fn new(acts: &[(&'static str, Act)]) -> Self {
-        Self::with(acts, None, Duration::from_secs(60), 2).await
-    }
-
-    async fn with(
-        acts: &[(&'static str, Act)],
-        cron: Option<&str>,
-        grace: Duration,
-        runs_at_once: usize,
-    ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
-        let secret = token::create(&ledger, "os:0", "airflow", Role::Scheduler, None).await.unwrap();
-        let token = secret.expose_str().unwrap().to_owned();
-        let (started_to, started) = mpsc::unbounded_channel();
-        let go = Arc::new(Semaphore::new(0));
-        let fake = Fake {
-            acts: acts.iter().copied().collect(),
-            ledger: ledger.clone(),
-            started: started_to,
-            go: Arc::clone(&go),
-        };
-        // Zero would drop a run before it can heed its cancellation.
-        let cancel_wait = if acts.iter().any(|(_, act)| matches!(act, Act::HeedNothing)) {
-            Duration::ZERO
-        } else {
-            Duration::from_secs(60)
-        };
-        let noon = Utc.with_ymd_and_hms(2026, 11, 3, 12, 0, 0).unwrap();
-        let clock = Arc::new(Still(watch::channel(noon).0));
-        let settings = Settings {
-            pipelines: acts.iter().map(|(name, _)| pipeline(name, cron)).collect(),
-            ledger: ledger.clone(),
-            runner: Arc::new(fake),
-            clock: clock.clone(),
-            runs_at_once,
-            grace,
-            cancel_wait,
-        };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let daemon = Daemon::start(settings, listener).await.unwrap();
-        let base = format!("http://{}", daemon.address());
-        let http = reqwest::Client::new();
-        Self { folder, ledger, daemon: Some(daemon), base, token, started, go, clock, http }
-    }
-
-    async fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {
-        let response = self.request(method, path).bearer_auth(&self.token).send().await.unwrap();
-        (response.status(), response.json().await.unwrap())
-    }
-
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
-    }
-
-    async fn trigger(&self, name: &str) -> String {
-        let (status, body) = self.ask(Method::POST, &format!("/v1/pipelines/{name}/runs")).await;
-        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
-        body["run_id"].as_str().unwrap().to_owned()
-    }
-
-    /// Waits until the run is over, and shows it.
-    async fn over(&self, run_id: &str) -> Value {
-        loop {
-            let (status, run) = self.ask(Method::GET, &format!("/v1/runs/{run_id}")).await;
-            assert_eq!(status, StatusCode::OK);
-            if !matches!(run["state"].as_str().unwrap(), "queued" | "running") {
-                return run;
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-}
+use world::{Act, Fake, World, name};
 
 #[tokio::test]
 async fn a_triggered_run_is_told_to_its_end() {
