@@ -67,6 +67,7 @@ pub(super) struct Stop {
 
 impl Stop {
     /// Listens for SIGINT and SIGTERM; a second one ends the process at once.
+    #[expect(clippy::disallowed_methods, reason = "listens as long as the process lives")]
     pub(super) fn on_signals() -> Self {
         let stop = Self::default();
         tokio::spawn(stop.clone().listen());

@@ -18,9 +18,9 @@ pub(super) async fn run(context: &Context, args: &Runs) -> Done {
             Error::new(Kind::Usage, format!("there is no run {run_id}")).help("`sealift runs` lists them")
         })?;
         if context.json {
-            show::json(&run_json(&run))
+            show::json(&run_json(&run));
         } else {
-            print_one(&run)
+            print_one(&run);
         }
         return Ok(());
     }

@@ -20,6 +20,7 @@ const TAG_BYTES: usize = 16;
 ///
 /// # Errors
 /// `Failed` when the system gives none.
+#[expect(clippy::disallowed_methods, reason = "keys own their randomness: here it is drawn")]
 pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Error::failed("the system gives no random bytes"))?;
@@ -30,6 +31,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
 ///
 /// # Errors
 /// `Failed` when the system gives no randomness.
+#[expect(clippy::disallowed_methods, reason = "keys own their randomness: here it is drawn")]
 pub(super) fn random_secret(bytes: usize) -> Result<Secret> {
     let mut secret = zeroize::Zeroizing::new(vec![0; bytes]);
     getrandom::fill(&mut secret).map_err(|_| Error::failed("the system gives no random bytes"))?;

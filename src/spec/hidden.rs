@@ -4,6 +4,10 @@
 //! A problem shows the line it is in, and a secret may stand on that line for an unrelated reason.
 //! So every value under a key that names a secret, and every text that holds credentials, is
 //! hidden from all excerpts and messages unless it is a reference.
+#![expect(
+    clippy::string_slice,
+    reason = "offsets come from the parser or a search and lie between characters"
+)]
 
 use super::faults::{nearest, quoted};
 use super::text::{Span, Text};

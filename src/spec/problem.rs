@@ -1,4 +1,8 @@
 //! Problems of documents, as people and programs read them.
+#![expect(
+    clippy::string_slice,
+    reason = "offsets come from the parser or a search and lie between characters"
+)]
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,8 @@
 //! The text of one document, and places in it.
+#![expect(
+    clippy::string_slice,
+    reason = "offsets come from the parser or a search and lie between characters"
+)]
 
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};

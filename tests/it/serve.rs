@@ -1,4 +1,4 @@
-//! The daemon over real HTTP.
+//! The daemon over real HTTP on loopback, with a runner that does as the test says.
 
 mod world;
 
@@ -15,6 +15,7 @@ use sealift::serve::{Daemon, Settings};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+
 use world::{Act, Fake, World, name};
 
 #[tokio::test]

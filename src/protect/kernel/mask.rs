@@ -35,6 +35,7 @@ impl super::Kernel for Kernel {
 }
 
 /// The characters at the end that stay.
+#[expect(clippy::string_slice, reason = "the start is that of a character")]
 fn kept(value: &str, keep_last: usize) -> &str {
     let Some(last) = keep_last.checked_sub(1) else { return "" };
     let mut from_end = value.char_indices().rev();

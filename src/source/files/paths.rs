@@ -177,7 +177,7 @@ impl Pattern {
 
 fn nearness(name: &str, wanted: &str) -> u64 {
     // A share of 0 to 1, as an integer so that it can be ordered.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 0 to 1")]
     let thousandths = (strsim::normalized_levenshtein(name, wanted) * 1000.0) as u64;
     thousandths
 }

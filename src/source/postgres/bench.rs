@@ -1,4 +1,5 @@
 //! For `benches/` and nothing else: the decoder without a server.
+#![expect(clippy::cast_possible_truncation, reason = "made-up values may wrap")]
 
 use bytes::Bytes;
 use tokio_postgres::types::Type;

@@ -55,6 +55,7 @@ pub(super) fn start(
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let token = Arc::new(());
     let alive = Arc::downgrade(&token);
+    #[expect(clippy::disallowed_methods, reason = "the reader ends with its stream")]
     let task = tokio::spawn(run(session, copy, decoder, subject, sender));
     let batches = stream::unfold((receiver, token), |(mut receiver, token)| async move {
         receiver.recv().await.map(|batch| (batch, (receiver, token)))

@@ -175,6 +175,7 @@ where
 }
 
 /// Drives a connection until it ends by itself, shortly after `end`, or at once on `kill`.
+#[expect(clippy::disallowed_methods, reason = "the driver of a connection ends with its session")]
 fn spawn(
     connection: impl Future<Output = ()> + Send + 'static,
     end: CancellationToken,

@@ -10,6 +10,7 @@ use super::placed::{Later, Map, Placed, Words};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Sealift configuration")]
+#[expect(dead_code, reason = "apiVersion and kind are checked by being read")]
 pub(crate) struct Config {
     #[serde(rename = "apiVersion")]
     pub(crate) api_version: Placed<ApiVersion>,

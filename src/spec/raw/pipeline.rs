@@ -11,6 +11,7 @@ use super::stream::{Parquet, Stream, SyncMode, WriteMode};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Sealift pipeline")]
+#[expect(dead_code, reason = "apiVersion and kind are checked by being read")]
 pub(crate) struct Pipeline {
     #[serde(rename = "apiVersion")]
     pub(crate) api_version: Placed<ApiVersion>,

@@ -11,6 +11,7 @@ use super::placed::Placed;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Sealift policy")]
+#[expect(dead_code, reason = "apiVersion and kind are checked by being read")]
 pub(crate) struct Policy {
     #[serde(rename = "apiVersion")]
     pub(crate) api_version: Placed<ApiVersion>,

@@ -1,4 +1,8 @@
 //! The pipeline as a whole.
+#![expect(
+    clippy::string_slice,
+    reason = "offsets come from the parser or a search and lie between characters"
+)]
 
 use croner::parser::{CronParser, Seconds, Year};
 

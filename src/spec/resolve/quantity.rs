@@ -1,4 +1,8 @@
 //! Sizes as people write them.
+#![expect(
+    clippy::string_slice,
+    reason = "offsets come from the parser or a search and lie between characters"
+)]
 
 use crate::error::{Error, Result};
 use crate::spec::faults::quoted;

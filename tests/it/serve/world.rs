@@ -1,4 +1,4 @@
-//! A daemon on loopback with a runner that does as the test says and a clock that stands still.
+//! A daemon with a runner and a clock that do as the test says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What the fake runner does with a pipeline, by the pipeline's name.
 #[derive(Clone, Copy)]
-pub(super) enum Act {
+pub enum Act {
     Publish,
     BeHeld,
     Crash,
@@ -29,11 +29,11 @@ pub(super) enum Act {
     HeedNothing,
 }
 
-pub(super) struct Fake {
-    pub(super) acts: BTreeMap<&'static str, Act>,
-    pub(super) ledger: Ledger,
-    pub(super) started: mpsc::UnboundedSender<String>,
-    pub(super) go: Arc<Semaphore>,
+pub struct Fake {
+    pub acts: BTreeMap<&'static str, Act>,
+    pub ledger: Ledger,
+    pub started: mpsc::UnboundedSender<String>,
+    pub go: Arc<Semaphore>,
 }
 
 #[async_trait]
@@ -69,7 +69,7 @@ impl Runner for Fake {
 }
 
 /// A clock that stands still until it is set.
-pub(super) struct Still(pub(super) watch::Sender<DateTime<Utc>>);
+pub struct Still(pub watch::Sender<DateTime<Utc>>);
 
 #[async_trait]
 impl Clock for Still {
@@ -83,19 +83,19 @@ impl Clock for Still {
     }
 }
 
-pub(super) struct World {
-    pub(super) folder: tempfile::TempDir,
-    pub(super) ledger: Ledger,
-    pub(super) daemon: Option<Daemon>,
-    pub(super) base: String,
-    pub(super) token: String,
-    pub(super) started: mpsc::UnboundedReceiver<String>,
-    pub(super) go: Arc<Semaphore>,
-    pub(super) clock: Arc<Still>,
-    pub(super) http: reqwest::Client,
+pub struct World {
+    pub folder: tempfile::TempDir,
+    pub ledger: Ledger,
+    pub daemon: Option<Daemon>,
+    pub base: String,
+    pub token: String,
+    pub started: mpsc::UnboundedReceiver<String>,
+    pub go: Arc<Semaphore>,
+    pub clock: Arc<Still>,
+    pub http: reqwest::Client,
 }
 
-pub(super) fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
+pub fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
     Pipeline {
         path: format!("{name}.yaml").into(),
         digest: "d1".into(),
@@ -109,16 +109,16 @@ pub(super) fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
     }
 }
 
-pub(super) fn name(text: &str) -> PipelineName {
+pub fn name(text: &str) -> PipelineName {
     PipelineName::parse(text).unwrap()
 }
 
 impl World {
-    pub(super) async fn new(acts: &[(&'static str, Act)]) -> Self {
+    pub async fn new(acts: &[(&'static str, Act)]) -> Self {
         Self::with(acts, None, Duration::from_secs(60), 2).await
     }
 
-    pub(super) async fn with(
+    pub async fn with(
         acts: &[(&'static str, Act)],
         cron: Option<&str>,
         grace: Duration,
@@ -160,23 +160,23 @@ impl World {
         Self { folder, ledger, daemon: Some(daemon), base, token, started, go, clock, http }
     }
 
-    pub(super) async fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {
+    pub async fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {
         let response = self.request(method, path).bearer_auth(&self.token).send().await.unwrap();
         (response.status(), response.json().await.unwrap())
     }
 
-    pub(super) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
-    pub(super) async fn trigger(&self, name: &str) -> String {
+    pub async fn trigger(&self, name: &str) -> String {
         let (status, body) = self.ask(Method::POST, &format!("/v1/pipelines/{name}/runs")).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{body}");
         body["run_id"].as_str().unwrap().to_owned()
     }
 
     /// Waits until the run is over, and shows it.
-    pub(super) async fn over(&self, run_id: &str) -> Value {
+    pub async fn over(&self, run_id: &str) -> Value {
         loop {
             let (status, run) = self.ask(Method::GET, &format!("/v1/runs/{run_id}")).await;
             assert_eq!(status, StatusCode::OK);

@@ -89,7 +89,6 @@ pub fn credentials(secret: &str) -> Credentials {
 }
 
 /// A path-style store.
-#[expect(clippy::needless_pass_by_value, reason = "the settings hold the credentials from here on")]
 pub fn settings(endpoint: &str, bucket: &str, prefix: &str, credentials: Credentials) -> config::Store {
     config::Store::S3(config::S3 {
         bucket: bucket.to_owned(),

@@ -15,7 +15,7 @@ use sealift::spec::pipeline::{Selector, TablePattern};
 use super::{Opened, csv_set, folder, load};
 
 /// The `id` of every row, in order.
-async fn ids(root: &std::path::Path, path: &str) -> String {
+async fn ids(root: &Path, path: &str) -> String {
     let (_, rows) = load(root, csv_set(path)).await.unwrap();
     rows.into_iter().map(|row| row[0].clone().unwrap()).collect::<Vec<_>>().join(" ")
 }
