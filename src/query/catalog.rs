@@ -42,7 +42,7 @@ struct Namespace {
 }
 
 impl Catalog {
-    pub(super) fn new(places: BTreeMap<DatasetName, Place>, access: Access) -> Self {
+    pub(super) fn new(places: BTreeMap<DatasetName, Place>, access: &Access) -> Self {
         let mut namespaces: BTreeMap<String, BTreeMap<String, (DatasetName, Place)>> = BTreeMap::new();
         for (dataset, place) in places {
             let names = namespaces.entry(dataset.namespace().to_owned()).or_default();

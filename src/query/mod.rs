@@ -73,8 +73,8 @@ impl Session {
         }
         let datasets = places.keys().cloned().collect();
         let context = context(objects, memory_limit_bytes)?;
-        let keys = catalog::Access { keyring, as_of };
-        context.register_catalog(CATALOG, Arc::new(catalog::Catalog::new(places, keys)));
+        let access = catalog::Access { keyring, as_of };
+        context.register_catalog(CATALOG, Arc::new(catalog::Catalog::new(places, &access)));
         Ok(Self { context, datasets })
     }
 
