@@ -94,11 +94,9 @@ fn column(plan: &StreamPlan, decision: &Decision) -> Column {
         Origin::Columns(names) => Some(names.iter().cloned().collect::<Vec<_>>()),
         Origin::Unknown => None,
     });
-    let same = |name: &String| plan.transform.output().field_with_name(top).is_ok() && name == top;
-    let source = lineage
-        .as_deref()
-        .filter(|names| names.len() == 1 && names.iter().all(same))
-        .and_then(|names| plan.source_columns.iter().find(|column| column.name == names[0]));
+    let index = plan.transform.output().index_of(top).ok();
+    let copied = index.and_then(|index| plan.transform.copies().get(index)?.as_ref());
+    let source = copied.and_then(|name| plan.source_columns.iter().find(|column| column.name == *name));
     let published = plan.protection.output().field_with_name(top).ok();
     Column {
         name: decision.path.clone(),

@@ -26,6 +26,29 @@ pub(super) fn origins(plan: &LogicalPlan) -> Vec<Origin> {
     }
 }
 
+/// For every output column the source column whose values it holds unchanged, if it is one.
+pub(super) fn copies(plan: &LogicalPlan) -> Vec<Option<String>> {
+    let width = plan.schema().fields().len();
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            scan.projected_schema.fields().iter().map(|field| Some(field.name().clone())).collect()
+        }
+        LogicalPlan::Filter(filter) => copies(&filter.input),
+        LogicalPlan::Sort(sort) => copies(&sort.input),
+        LogicalPlan::Limit(limit) => copies(&limit.input),
+        LogicalPlan::SubqueryAlias(alias) => copies(&alias.input),
+        LogicalPlan::Projection(projection) => {
+            let (inputs, schema) = (copies(&projection.input), projection.input.schema());
+            let copied = |expr: &Expr| match expr {
+                Expr::Column(column) => inputs.get(schema.maybe_index_of_column(column)?)?.clone(),
+                _ => None,
+            };
+            projection.expr.iter().map(|expr| copied(&expr.clone().unalias())).collect()
+        }
+        _ => vec![None; width],
+    }
+}
+
 /// As [`origins`], or nothing where the node is not understood.
 fn known(plan: &LogicalPlan) -> Option<Vec<Origin>> {
     match plan {

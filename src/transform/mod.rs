@@ -23,6 +23,7 @@ pub struct Transform {
     source: SchemaRef,
     output: SchemaRef,
     origins: Vec<Origin>,
+    copies: Vec<Option<String>>,
     reads: Vec<usize>,
     memory_limit_bytes: usize,
 }
@@ -36,16 +37,22 @@ impl Transform {
     /// type that a published table cannot hold exactly, naming the cast to write.
     pub async fn plan(sql: Option<&str>, source: SchemaRef, memory_limit_bytes: u64) -> Result<Self> {
         let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
-        let (planned, origins, reads) = match sql {
+        let (planned, origins, copies, reads) = match sql {
             Some(sql) => {
                 let plan = session::plan(sql, &source, memory_limit_bytes).await?;
-                (plan.logical.schema().inner().clone(), lineage::origins(&plan.logical), plan.reads)
+                let logical = &plan.logical;
+                let schema = logical.schema().inner().clone();
+                (schema, lineage::origins(logical), lineage::copies(logical), plan.reads)
             }
-            None => (source.clone(), lineage::identity(&source), (0..source.fields().len()).collect()),
+            None => {
+                let names = source.fields().iter().map(|field| Some(field.name().clone()));
+                let (copies, reads) = (names.collect(), (0..source.fields().len()).collect());
+                (source.clone(), lineage::identity(&source), copies, reads)
+            }
         };
         let output = normal::schema(&planned)?;
         distinct_names(&output)?;
-        Ok(Self { sql: sql.map(str::to_owned), source, output, origins, reads, memory_limit_bytes })
+        Ok(Self { sql: sql.map(str::to_owned), source, output, origins, copies, reads, memory_limit_bytes })
     }
 
     /// Schema of the output: column order as the SQL gives it, types that a Delta table can hold.
@@ -58,6 +65,13 @@ impl Transform {
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
         &self.origins
+    }
+
+    /// For every output column the source column whose values it holds unchanged, if it is one; what
+    /// an expression computed has none.
+    #[must_use]
+    pub fn copies(&self) -> &[Option<String>] {
+        &self.copies
     }
 
     /// Indices of the source columns that the rows must bring, ascending; the others are never

@@ -88,6 +88,15 @@ async fn trap_tags_follow_columns_through_sql() {
 }
 
 #[tokio::test]
+async fn an_output_is_a_copy_only_where_nothing_computes_it() {
+    let transform =
+        plan("SELECT country AS c, lower(ssn) AS ssn, id FROM source s WHERE id > 1").await.unwrap();
+    assert_eq!(transform.copies(), [Some("country".to_owned()), None, Some("id".to_owned())]);
+    let transform = plan("SELECT max(id) AS id FROM source").await.unwrap();
+    assert_eq!(transform.copies(), [None]);
+}
+
+#[tokio::test]
 async fn only_columns_the_query_looks_at_are_read() {
     assert_eq!(plan("SELECT id FROM source WHERE country = 'CH'").await.unwrap().reads(), [0, 2]);
     assert_eq!(plan("SELECT * FROM source").await.unwrap().reads(), [0, 1, 2]);

@@ -73,7 +73,7 @@ fn the_next_time_is_after_now_and_not_now() {
 #[test]
 fn a_time_that_never_comes_is_no_error() {
     let (schedules, name) = schedules("0 0 30 2 *", Tz::UTC).unwrap();
-    assert_eq!(schedules.next_after(&name, Utc::now()), None);
+    assert_eq!(schedules.next_after(&name, DateTime::UNIX_EPOCH), None);
 }
 
 #[test]
