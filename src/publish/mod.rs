@@ -1,6 +1,6 @@
 //! Sealed rows become Parquet objects, and one Delta commit makes them visible.
 //!
-//! [`write`] streams sealed rows into objects no reader sees yet; [`commit()`] makes them visible,
+//! [`write()`] streams sealed rows into objects no reader sees yet; [`commit()`] makes them visible,
 //! whole or not at all; [`Table`] is what readers see. `docs/tables.md` describes the bytes.
 
 pub mod commit;
