@@ -34,8 +34,6 @@ use crate::spec::DatasetName;
 
 /// The one catalog's name; no query needs to write it.
 const CATALOG: &str = "sealift";
-/// Rows in a batch.
-const BATCH_ROWS: usize = 16_384;
 
 /// A read-only view of published datasets. Everything it holds in memory for a query is bounded by
 /// the limit it was opened with, beyond the row groups being read.
@@ -122,7 +120,6 @@ fn context(
         .build_arc()
         .map_err(|_| Error::failed("the SQL engine could not be started"))?;
     let mut config = SessionConfig::new()
-        .with_batch_size(BATCH_ROWS)
         .with_default_catalog_and_schema(CATALOG, "public")
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false);

@@ -83,7 +83,6 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
         progress.published(&done);
         published.push(done);
     }
-    earlier.settle(engine).await?;
     Ok(published)
 }
 

@@ -4,7 +4,7 @@
 //! names the run, so the table is asked, not the ledger. An appended stream must not be appended
 //! again; an overwritten one gives the same rows again.
 
-use super::ledger::{Run, State, StreamOutcome};
+use super::ledger::{State, StreamOutcome};
 use super::{Engine, Job, Published, RunId, StreamPlan};
 use crate::error::Result;
 use crate::publish::{Mode, Outcome, Store, Table};
@@ -16,14 +16,14 @@ const LOOK_BACK: u32 = 50;
 /// What the runs since the last success had published all the same.
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
-    /// By stream: the newest version one of them published, or found published before it.
+    /// By stream, the newest version first.
     published: Vec<(StreamName, Outcome)>,
-    /// Runs that turn out to have published every stream.
-    complete: Vec<(RunId, Vec<StreamOutcome>)>,
 }
 
 impl Earlier {
-    /// Asks the ledger and, where it does not know, the tables.
+    /// Asks the tables. A run whose streams all overwrite, and which had published every one of
+    /// them, is recorded as the success it was. An appended version is different: this run will
+    /// stand for it, so the one that was killed stays failed.
     pub(super) async fn find(
         engine: &Engine,
         job: &Job<'_>,
@@ -31,35 +31,21 @@ impl Earlier {
         plans: &[StreamPlan],
     ) -> Result<Self> {
         let mut earlier = Self::default();
-        for run in unfinished(engine, job).await? {
-            let mut complete = Vec::new();
+        let overwrites = plans.iter().all(|plan| plan.mode == Mode::Overwrite);
+        for run_id in unfinished(engine, job).await? {
+            let mut done = Vec::new();
             for plan in plans {
-                let name = &plan.relation.stream;
-                let noted = run.streams.iter().find(|noted| noted.stream == name.as_str()).and_then(noted);
-                let application = application(job.pipeline, name);
+                let application = application(job.pipeline, &plan.relation.stream);
                 let landed =
-                    Table::published_by(store, &plan.dataset, &application, &run.run_id.to_string()).await?;
-                complete.extend(landed.as_ref().map(|outcome| published(plan, outcome)));
-                earlier.published.extend(noted.or(landed).map(|outcome| (name.clone(), outcome)));
+                    Table::published_by(store, &plan.dataset, &application, &run_id.to_string()).await?;
+                done.extend(landed.map(|outcome| published(plan, &outcome)));
             }
-            if complete.len() == plans.len() && job.only.is_none() {
-                let streams = complete.iter().map(StreamOutcome::from).collect();
-                earlier.complete.push((run.run_id, streams));
+            if overwrites && done.len() == plans.len() && job.only.is_none() {
+                settle(engine, &run_id, &done).await?;
             }
+            earlier.published.extend(done.into_iter().map(|done| (done.stream, done.outcome)));
         }
         Ok(earlier)
-    }
-
-    /// Records complete runs as the successes they were. Called last: until this run has a record
-    /// of every stream, theirs is what keeps an appended stream from being appended again.
-    pub(super) async fn settle(self, engine: &Engine) -> Result<()> {
-        for (run_id, streams) in self.complete {
-            for stream in &streams {
-                engine.ledger.stream_published(&run_id, stream).await?;
-            }
-            engine.ledger.settle(&run_id).await?;
-        }
-        Ok(())
     }
 
     /// The version of an appended stream that need not be published again.
@@ -84,16 +70,18 @@ fn published(plan: &StreamPlan, outcome: &Outcome) -> Published {
     }
 }
 
-/// What the ledger has of a stream.
-fn noted(stream: &StreamOutcome) -> Option<Outcome> {
-    stream.version.map(|version| Outcome { version, rows: stream.rows, bytes: stream.bytes })
+async fn settle(engine: &Engine, run_id: &RunId, done: &[Published]) -> Result<()> {
+    for done in done {
+        engine.ledger.stream_published(run_id, &StreamOutcome::from(done)).await?;
+    }
+    engine.ledger.settle(run_id).await
 }
 
 /// The runs of the pipeline since its last success, newest first.
-async fn unfinished(engine: &Engine, job: &Job<'_>) -> Result<Vec<Run>> {
+async fn unfinished(engine: &Engine, job: &Job<'_>) -> Result<Vec<RunId>> {
     let runs = engine.ledger.runs(Some(&job.pipeline.name), LOOK_BACK).await?;
     let others = runs.into_iter().filter(|run| run.run_id != job.run_id);
-    Ok(others.take_while(|run| run.state != State::Succeeded).collect())
+    Ok(others.take_while(|run| run.state != State::Succeeded).map(|run| run.run_id).collect())
 }
 
 /// The application id of a stream in the table's transaction log.

@@ -18,8 +18,8 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("keys", "error secret spec"),
     ("protect", "error secret spec keys"),
     ("publish", "error secret spec keys protect"),
-    ("govern", "error secret spec run"), // its rows lie in the ledger's database
-    ("run", "error secret spec source transform classify keys protect publish"),
+    ("govern", "error secret spec"),
+    ("run", "error secret spec source transform classify keys protect publish govern"),
     ("query", "error secret spec keys publish"),
     ("serve", "error secret spec source transform classify keys protect publish govern run query"),
     ("cli", "error secret spec source transform classify keys protect publish govern run query serve"),
