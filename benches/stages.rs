@@ -24,7 +24,7 @@ use futures::StreamExt as _;
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
 use sealift::publish::{Store, write};
-use sealift::source::{self, BATCH_ROWS};
+use sealift::source::{self, BATCH_ROWS, postgres};
 use sealift::spec::action::Mask;
 use sealift::spec::pipeline::{Column, Csv, FileSet, Format, Parquet, Position, Selector};
 use sealift::spec::policy::Unmatched;
@@ -140,7 +140,7 @@ fn keyring(runtime: &Runtime, folder: &TempDir) -> Keyring {
     runtime.block_on(Keyring::open(&settings, &|_| {})).unwrap()
 }
 
-/// One thread decodes a CSV file into Arrow batches.
+/// Source bytes into Arrow batches: binary COPY already in memory, and a CSV file.
 fn decode(criterion: &mut Criterion) {
     let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
     fs::write(folder.path().join("people.csv"), csv(ROWS)).unwrap();
@@ -154,6 +154,10 @@ fn decode(criterion: &mut Criterion) {
     });
     let mut group = criterion.benchmark_group("decode");
     group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
+    let frames = postgres::bench::lineitem(u32::try_from(ROWS).unwrap());
+    group.bench_function("postgres, lineitem", |bencher| {
+        bencher.iter(|| black_box(postgres::bench::decode(&frames).unwrap()));
+    });
     group.bench_function("csv, types inferred", |bencher| {
         bencher.iter(|| {
             runtime.block_on(async {
