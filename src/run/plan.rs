@@ -145,23 +145,16 @@ struct Reading {
     transform: Transform,
 }
 
-/// Plans the transform over all columns first, to see which it looks at, and then over those only.
-/// A column that cannot be carried is no obstacle unless something looks at it.
+/// Plans the transform over all columns, to see which it looks at. A column that cannot be carried
+/// is no obstacle unless something does.
 async fn reading(stream: &Stream, all: &[Column], memory_limit_bytes: u64) -> Result<Reading> {
     let sql = stream.transform.as_deref();
     let (offered, unread): (Vec<Column>, Vec<Column>) =
         all.iter().cloned().partition(|column| sql.is_some() || !is_dropped(&stream.columns, &column.name));
-    let wide = match sql {
-        Some(_) => Transform::plan(sql, schema(&offered), memory_limit_bytes).await?.reads().to_vec(),
-        None => (0..offered.len()).collect(),
-    };
-    let mut columns: Vec<Column> = wide.iter().filter_map(|&index| offered.get(index).cloned()).collect();
-    if columns.is_empty() {
-        // Rows are counted by a column; any that can be carried will do.
-        columns.extend(offered.iter().find(|column| column.field().is_some()).cloned());
-    }
+    let transform = Transform::plan(sql, schema(&offered), memory_limit_bytes).await?;
+    let columns: Vec<Column> =
+        transform.reads().iter().filter_map(|&index| offered.get(index).cloned()).collect();
     refuse_uncarried(&columns)?;
-    let transform = Transform::plan(sql, schema(&columns), memory_limit_bytes).await?;
     Ok(Reading { columns, unread: unread.into_iter().map(|column| column.name).collect(), transform })
 }
 
@@ -169,10 +162,11 @@ fn is_dropped(columns: &Columns, name: &str) -> bool {
     columns.named.get(name).is_some_and(|column| column.action == Some(Action::Drop))
 }
 
-/// The Arrow schema of source columns; one that cannot be carried stands in as a column of NULLs.
+/// The Arrow schema of source columns; one that cannot be carried is held a text until it is known
+/// whether anything looks at it.
 fn schema(columns: &[Column]) -> SchemaRef {
     let field =
-        |column: &Column| column.field().unwrap_or_else(|| Field::new(&column.name, DataType::Null, true));
+        |column: &Column| column.field().unwrap_or_else(|| Field::new(&column.name, DataType::Utf8, true));
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 

@@ -18,12 +18,170 @@ pub(super) fn identity(schema: &Schema) -> Vec<Origin> {
 }
 
 /// The origin of every output column of `plan`, in schema order.
+///
+/// A row of another relation tells something of the source row it was matched with, and a count
+/// tells how many matched: `SELECT a.d FROM source JOIN (VALUES ('0'), …) a(d) ON
+/// substr(ssn, 1, 1) = a.d` spells a number out without naming its column in the result. So the
+/// columns that decide which rows exist reach every column that is not the source's own.
 pub(super) fn origins(plan: &LogicalPlan) -> Vec<Origin> {
-    let width = plan.schema().fields().len();
-    match known(plan) {
-        Some(origins) if origins.len() == width => origins,
-        _ => vec![Origin::Unknown; width],
+    let deciding = Walk { deciding: from([]) }.deciding(plan);
+    Walk { deciding }.origins(plan)
+}
+
+/// One pass over a plan.
+struct Walk {
+    /// Source columns that decide which rows exist and how often.
+    deciding: Origin,
+}
+
+impl Walk {
+    /// What the conditions of filters and joins and the inputs of unnesting come from.
+    fn deciding(&self, plan: &LogicalPlan) -> Origin {
+        let mut deciding = from([]);
+        let walked = plan.apply_with_subqueries(|node| {
+            let conditions: Vec<Expr> = match node {
+                LogicalPlan::Filter(filter) => vec![filter.predicate.clone()],
+                LogicalPlan::Join(join) => join
+                    .on
+                    .iter()
+                    .flat_map(|(left, right)| [left.clone(), right.clone()])
+                    .chain(join.filter.clone())
+                    .collect(),
+                LogicalPlan::Unnest(unnest) => {
+                    unnest.exec_columns.iter().cloned().map(Expr::Column).collect()
+                }
+                _ => Vec::new(),
+            };
+            for condition in &conditions {
+                deciding = merge(take(&mut deciding), self.across(condition, node));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        if walked.is_ok() { deciding } else { Origin::Unknown }
     }
+
+    /// The origin of a condition, whose columns may lie in several inputs.
+    fn across(&self, condition: &Expr, node: &LogicalPlan) -> Origin {
+        condition.column_refs().into_iter().fold(from([]), |origin, column| {
+            let found = node.inputs().into_iter().find_map(|input| {
+                let index = input.schema().maybe_index_of_column(column)?;
+                self.origins(input).get(index).cloned()
+            });
+            merge(origin, found.unwrap_or(Origin::Unknown))
+        })
+    }
+
+    /// The origin of every output column, in schema order.
+    fn origins(&self, plan: &LogicalPlan) -> Vec<Origin> {
+        let width = plan.schema().fields().len();
+        match self.known(plan) {
+            Some(origins) if origins.len() == width => origins,
+            _ => vec![Origin::Unknown; width],
+        }
+    }
+
+    /// As [`Walk::origins`], or nothing where the node is not understood.
+    fn known(&self, plan: &LogicalPlan) -> Option<Vec<Origin>> {
+        match plan {
+            LogicalPlan::TableScan(scan) => Some(
+                scan.projected_schema.fields().iter().map(|field| from([field.name().clone()])).collect(),
+            ),
+            LogicalPlan::Projection(projection) => {
+                let out = self.of_all(&projection.expr, &projection.input);
+                Some(if reads_source(&projection.input) { out } else { self.matched(out) })
+            }
+            LogicalPlan::Filter(filter) => Some(self.origins(&filter.input)),
+            LogicalPlan::Sort(sort) => Some(self.origins(&sort.input)),
+            LogicalPlan::Limit(limit) => Some(self.origins(&limit.input)),
+            LogicalPlan::Repartition(repartition) => Some(self.origins(&repartition.input)),
+            LogicalPlan::SubqueryAlias(alias) => Some(self.origins(&alias.input)),
+            LogicalPlan::Distinct(Distinct::All(input)) => Some(self.origins(input)),
+            LogicalPlan::Distinct(Distinct::On(on)) => Some(self.of_all(&on.select_expr, &on.input)),
+            LogicalPlan::Aggregate(aggregate) => {
+                let mut out = self.of_all(&aggregate.group_expr, &aggregate.input);
+                out.extend(self.matched(self.of_all(&aggregate.aggr_expr, &aggregate.input)));
+                Some(out)
+            }
+            LogicalPlan::Window(window) => {
+                let mut out = self.origins(&window.input);
+                out.extend(self.matched(self.of_all(&window.window_expr, &window.input)));
+                Some(out)
+            }
+            LogicalPlan::Union(union) => {
+                union.inputs.iter().map(|input| self.origins(input)).reduce(|left, right| {
+                    left.into_iter().zip(right).map(|(left, right)| merge(left, right)).collect()
+                })
+            }
+            LogicalPlan::Join(join) => {
+                let (left, right) = (self.origins(&join.left), self.origins(&join.right));
+                match join.join_type {
+                    JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
+                        Some(left.into_iter().chain(right).collect())
+                    }
+                    JoinType::LeftSemi | JoinType::LeftAnti => Some(left),
+                    JoinType::RightSemi | JoinType::RightAnti => Some(right),
+                    JoinType::LeftMark | JoinType::RightMark => None,
+                }
+            }
+            LogicalPlan::Unnest(unnest) => {
+                let input = self.origins(&unnest.input);
+                unnest.dependency_indices.iter().map(|&index| input.get(index).cloned()).collect()
+            }
+            LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => {
+                Some(vec![self.deciding.clone(); plan.schema().fields().len()])
+            }
+            _ => None,
+        }
+    }
+
+    /// The same origins, reached also by what decides which rows exist.
+    fn matched(&self, origins: Vec<Origin>) -> Vec<Origin> {
+        origins.into_iter().map(|origin| merge(origin, self.deciding.clone())).collect()
+    }
+
+    fn of_all(&self, exprs: &[Expr], input: &LogicalPlan) -> Vec<Origin> {
+        let inputs = self.origins(input);
+        exprs.iter().map(|expr| self.of(expr, input.schema(), &inputs)).collect()
+    }
+
+    /// The origin of one expression over an input of this schema and these origins.
+    fn of(&self, expr: &Expr, schema: &DFSchemaRef, inputs: &[Origin]) -> Origin {
+        let mut origin = from([]);
+        let walked = expr.apply(|part| {
+            let found = match part {
+                Expr::Column(column) => schema
+                    .maybe_index_of_column(column)
+                    .and_then(|index| inputs.get(index).cloned())
+                    .unwrap_or(Origin::Unknown),
+                // Each brings in rows or variables from outside this input.
+                Expr::ScalarVariable(..)
+                | Expr::OuterReferenceColumn(..)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
+                | Expr::ScalarSubquery(_)
+                | Expr::Placeholder(_) => Origin::Unknown,
+                _ => return Ok(TreeNodeRecursion::Continue),
+            };
+            origin = merge(take(&mut origin), found);
+            Ok(TreeNodeRecursion::Continue)
+        });
+        if walked.is_ok() { origin } else { Origin::Unknown }
+    }
+}
+
+/// Whether rows of the source come through this node.
+fn reads_source(plan: &LogicalPlan) -> bool {
+    let mut reads = false;
+    let walked = plan.apply_with_subqueries(|node| {
+        reads |= matches!(node, LogicalPlan::TableScan(_));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    reads && walked.is_ok()
+}
+
+fn take(origin: &mut Origin) -> Origin {
+    std::mem::replace(origin, Origin::Unknown)
 }
 
 /// For every output column the source column whose values it holds unchanged, if it is one.
@@ -47,92 +205,6 @@ pub(super) fn copies(plan: &LogicalPlan) -> Vec<Option<String>> {
         }
         _ => vec![None; width],
     }
-}
-
-/// As [`origins`], or nothing where the node is not understood.
-fn known(plan: &LogicalPlan) -> Option<Vec<Origin>> {
-    match plan {
-        LogicalPlan::TableScan(scan) => {
-            Some(scan.projected_schema.fields().iter().map(|field| from([field.name().clone()])).collect())
-        }
-        LogicalPlan::Projection(projection) => Some(of_all(&projection.expr, &projection.input)),
-        LogicalPlan::Filter(filter) => Some(origins(&filter.input)),
-        LogicalPlan::Sort(sort) => Some(origins(&sort.input)),
-        LogicalPlan::Limit(limit) => Some(origins(&limit.input)),
-        LogicalPlan::Repartition(repartition) => Some(origins(&repartition.input)),
-        LogicalPlan::SubqueryAlias(alias) => Some(origins(&alias.input)),
-        LogicalPlan::Distinct(Distinct::All(input)) => Some(origins(input)),
-        LogicalPlan::Distinct(Distinct::On(on)) => Some(of_all(&on.select_expr, &on.input)),
-        LogicalPlan::Aggregate(aggregate) => {
-            let mut out = of_all(&aggregate.group_expr, &aggregate.input);
-            out.extend(of_all(&aggregate.aggr_expr, &aggregate.input));
-            Some(out)
-        }
-        LogicalPlan::Window(window) => {
-            let mut out = origins(&window.input);
-            out.extend(of_all(&window.window_expr, &window.input));
-            Some(out)
-        }
-        LogicalPlan::Union(union) => union.inputs.iter().map(|input| origins(input)).reduce(|left, right| {
-            left.into_iter().zip(right).map(|(left, right)| merge(left, right)).collect()
-        }),
-        LogicalPlan::Join(join) => {
-            let (left, right) = (origins(&join.left), origins(&join.right));
-            match join.join_type {
-                JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
-                    Some(left.into_iter().chain(right).collect())
-                }
-                JoinType::LeftSemi | JoinType::LeftAnti => Some(left),
-                JoinType::RightSemi | JoinType::RightAnti => Some(right),
-                JoinType::LeftMark | JoinType::RightMark => None,
-            }
-        }
-        LogicalPlan::Unnest(unnest) => {
-            let input = origins(&unnest.input);
-            unnest.dependency_indices.iter().map(|&index| input.get(index).cloned()).collect()
-        }
-        LogicalPlan::EmptyRelation(_) => Some(vec![from([]); plan.schema().fields().len()]),
-        LogicalPlan::Values(values) => {
-            let width = plan.schema().fields().len();
-            Some(values.values.iter().fold(vec![from([]); width], |out, row| {
-                out.into_iter()
-                    .zip(row.iter().map(|expr| of(expr, plan.schema(), &[])))
-                    .map(|(left, right)| merge(left, right))
-                    .collect()
-            }))
-        }
-        _ => None,
-    }
-}
-
-fn of_all(exprs: &[Expr], input: &LogicalPlan) -> Vec<Origin> {
-    let inputs = origins(input);
-    exprs.iter().map(|expr| of(expr, input.schema(), &inputs)).collect()
-}
-
-/// The origin of one expression over an input of this schema and these origins.
-fn of(expr: &Expr, schema: &DFSchemaRef, inputs: &[Origin]) -> Origin {
-    let mut origin = from([]);
-    let walked = expr.apply(|part| {
-        let found = match part {
-            Expr::Column(column) => schema
-                .maybe_index_of_column(column)
-                .and_then(|index| inputs.get(index).cloned())
-                .unwrap_or(Origin::Unknown),
-            // Each brings in rows or variables from outside this input.
-            Expr::ScalarVariable(..)
-            | Expr::OuterReferenceColumn(..)
-            | Expr::Exists(_)
-            | Expr::InSubquery(_)
-            | Expr::SetComparison(_)
-            | Expr::ScalarSubquery(_)
-            | Expr::Placeholder(_) => Origin::Unknown,
-            _ => return Ok(TreeNodeRecursion::Continue),
-        };
-        origin = merge(std::mem::replace(&mut origin, Origin::Unknown), found);
-        Ok(TreeNodeRecursion::Continue)
-    });
-    if walked.is_ok() { origin } else { Origin::Unknown }
 }
 
 fn from<const N: usize>(names: [String; N]) -> Origin {

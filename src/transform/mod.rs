@@ -9,6 +9,7 @@ mod fault;
 mod lineage;
 mod normal;
 mod session;
+mod wide;
 
 use arrow::datatypes::SchemaRef;
 
@@ -37,17 +38,19 @@ impl Transform {
     /// type that a published table cannot hold exactly, naming the cast to write.
     pub async fn plan(sql: Option<&str>, source: SchemaRef, memory_limit_bytes: u64) -> Result<Self> {
         let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
-        let (planned, origins, copies, reads) = match sql {
+        let (planned, origins, copies, reads, source) = match sql {
             Some(sql) => {
+                // What an optimiser derives from NOT NULL must not decide which columns exist.
+                let source = wide::nullable(&source);
                 let plan = session::plan(sql, &source, memory_limit_bytes).await?;
                 let logical = &plan.logical;
                 let schema = logical.schema().inner().clone();
-                (schema, lineage::origins(logical), lineage::copies(logical), plan.reads)
+                (schema, lineage::origins(logical), lineage::copies(logical), plan.reads, source)
             }
             None => {
                 let names = source.fields().iter().map(|field| Some(field.name().clone()));
                 let (copies, reads) = (names.collect(), (0..source.fields().len()).collect());
-                (source.clone(), lineage::identity(&source), copies, reads)
+                (source.clone(), lineage::identity(&source), copies, reads, source)
             }
         };
         let output = normal::schema(&planned)?;
@@ -74,22 +77,26 @@ impl Transform {
         &self.copies
     }
 
-    /// Indices of the source columns that the rows must bring, ascending; the others are never
-    /// looked at and need not be read.
+    /// Indices of the source columns that the rows bring, ascending, at least one; the others are
+    /// never looked at and need not be read.
     #[must_use]
     pub fn reads(&self) -> &[usize] {
         &self.reads
     }
 
-    /// Runs the transform over `batches`; row order is the SQL's.
+    /// Runs the transform over `batches`, which hold the columns of [`Transform::reads`]; row order
+    /// is the SQL's.
     ///
     /// # Errors
-    /// `Invalid` when the rows' schema is not the planned one. Faults in mid-stream arrive as
-    /// items: `Data` when a value does not fit an expression, `Failed` when the memory limit is
-    /// reached, and whatever the source reports.
+    /// Faults in mid-stream arrive as items: `Data` when a value does not fit an expression,
+    /// `Failed` when the memory limit is reached or the rows do not have the planned columns, and
+    /// whatever the source reports.
     pub async fn apply(&self, batches: Batches) -> Result<Batches> {
         let rows = match &self.sql {
-            Some(sql) => session::run(sql, &self.source, batches, self.memory_limit_bytes).await?,
+            Some(sql) => {
+                let wide = wide::batches(batches, self.source.clone(), &self.reads);
+                session::run(sql, &self.source, wide, self.memory_limit_bytes).await?
+            }
             None => batches,
         };
         Ok(normal::batches(rows, self.output.clone()))

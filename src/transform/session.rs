@@ -12,6 +12,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
@@ -53,11 +54,24 @@ pub(super) async fn plan(sql: &str, source: &SchemaRef, memory_limit_bytes: usiz
             .help("rows are streamed and pass once: use window functions, or join in a query stream"));
     }
     let optimized = context.state().optimize(&plan).map_err(|e| fault::planning(&e))?;
-    Ok(Planned { logical: plan, reads: reads(&optimized, source.fields().len()) })
+    let physical = context.state().create_physical_plan(&plan).await.map_err(|e| fault::planning(&e))?;
+    refuse_unbounded(&physical)?;
+    Ok(Planned { logical: plan, reads: reads(&optimized, source) })
 }
 
-/// What the one scan of an optimized plan projects; all of it where the scan does not say.
-fn reads(optimized: &LogicalPlan, width: usize) -> Vec<usize> {
+/// A window over its whole partition holds every row of it, outside the memory limit.
+fn refuse_unbounded(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    if plan.name() == "WindowAggExec" {
+        return Err(Error::invalid("the transform has a window that holds all its rows in memory")
+            .help("give the window an ORDER BY and a frame that ends at the current row, or compute it in a query stream at the source"));
+    }
+    plan.children().into_iter().try_for_each(refuse_unbounded)
+}
+
+/// What the one scan of an optimized plan projects; all of it where the scan does not say. Rows are
+/// counted by a column, so there is always one.
+fn reads(optimized: &LogicalPlan, source: &SchemaRef) -> Vec<usize> {
+    let width = source.fields().len();
     let mut reads: Vec<usize> = Vec::new();
     let mut narrow = true;
     let walked = optimized.apply_with_subqueries(|node| {
@@ -72,12 +86,15 @@ fn reads(optimized: &LogicalPlan, width: usize) -> Vec<usize> {
     if walked.is_err() || !narrow {
         return (0..width).collect();
     }
+    if reads.is_empty() && width > 0 {
+        reads.push(0);
+    }
     reads.sort_unstable();
     reads.dedup();
     reads
 }
 
-/// Runs `sql` with `batches` as the rows of `source`.
+/// Runs `sql` with `batches` as the rows of `source`, whose schema they have.
 pub(super) async fn run(
     sql: &str,
     source: &SchemaRef,
