@@ -4,19 +4,20 @@ use serde_json::{Value, json};
 
 use super::args::OfPipeline;
 use super::{Context, Done, Failure, show};
-use crate::error::At;
+use crate::error::{At, Result};
 use crate::protect::Decision;
+use crate::publish::Store;
 use crate::run::plan::{self, Planned};
-use crate::run::{Engine, StreamPlan};
+use crate::run::{Engine, StreamPlan, standing};
 use crate::source::Carried;
-use crate::spec::StreamName;
 use crate::spec::verdict::Origin;
+use crate::spec::{Pipeline, StreamName};
 
 pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
     let pipeline = engine.pipeline(&args.pipeline)?;
     let only = args.stream.as_deref().map(StreamName::parse).transpose()?;
-    let (_, connection) = engine.places(pipeline)?;
+    let (store, connection) = engine.places(pipeline)?;
     let mut snapshot = crate::source::open(connection)?.snapshot().await?;
     let planned = plan::streams(&engine, pipeline, only.as_ref(), &mut *snapshot).await?;
 
@@ -34,14 +35,19 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
             "columns": columns.iter().map(Column::json).collect::<Vec<_>>(),
         }));
     }
-    let held = |planned: Vec<Planned>| plan::all(planned).at(|| format!("pipeline {}", pipeline.name));
     let summary = json!({ "streams": described });
-    match held(planned) {
-        Ok(_) if context.json => show::json(&summary),
-        Ok(_) => println!("Nothing was written. Next: {} sync {}", show::command(), pipeline.name),
+    match may_run(&engine, pipeline, &store, planned).await.at(|| format!("pipeline {}", pipeline.name)) {
+        Ok(()) if context.json => show::json(&summary),
+        Ok(()) => println!("Nothing was written. Next: {} sync {}", show::command(), pipeline.name),
         Err(error) => return Err(Failure { error, summary: Box::new(summary) }),
     }
     Ok(())
+}
+
+/// Whether every stream has a plan and may follow what is published.
+async fn may_run(engine: &Engine, pipeline: &Pipeline, store: &Store, planned: Vec<Planned>) -> Result<()> {
+    let plans = plan::all(planned)?;
+    standing(engine, pipeline, store, &plans).await.map(|_| ())
 }
 
 /// One line of the plan.

@@ -76,7 +76,7 @@ fn stream_json(published: &Published) -> Value {
 }
 
 fn print(published: &[Published]) {
-    for done in published {
+    for done in published.iter().filter(|done| !done.earlier) {
         println!("{}", done.dataset);
         let mut table = show::table(&["column", "became", "tag", "because"], &[]);
         for decision in &done.decisions {

@@ -21,7 +21,7 @@ use super::{Store, table};
 use crate::error::{At as _, Error, Result};
 use crate::spec::DatasetName;
 
-pub(super) use self::actions::origin;
+pub(super) use self::actions::publication;
 pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.
@@ -75,7 +75,7 @@ pub struct Outcome {
 /// columns that may have statistics.
 ///
 /// On an error the written files are removed, unless the store's silence leaves open whether the
-/// version landed; then they stay, and [`super::Table::published_by`] tells at the next run.
+/// version landed; then they stay, and [`super::Table::publications`] tells at the next run.
 ///
 /// # Errors
 /// `Held` when the table's schema differs and the mode is append (what differs, and the remedy);

@@ -14,7 +14,7 @@ pub use commit::{Mode, Outcome, Provenance, check_schema, commit, type_name};
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
 pub use store::Store;
-pub use table::Table;
+pub use table::{Publication, Table};
 
 #[cfg(test)]
 mod fixture;

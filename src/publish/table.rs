@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
 
-use super::commit::{Outcome, origin};
+use super::commit::{Outcome, publication};
 use super::path::ObjectPath;
 use super::{Store, fault as store_fault};
 use crate::error::{At as _, Error, Kind, Result};
@@ -103,37 +103,39 @@ impl Table {
         Ok(tables)
     }
 
-    /// The version in which this run published this stream (`txn` application id), if it did.
-    /// Looks back over the last 100 versions.
+    /// What Sealift published to the dataset in its last 100 versions, newest first; commits of
+    /// other writers are left out.
     ///
     /// # Errors
     /// As [`Table::load`].
-    pub async fn published_by(
-        store: &Store,
-        dataset: &DatasetName,
-        stream: &str,
-        run_id: &str,
-    ) -> Result<Option<Outcome>> {
+    pub async fn publications(store: &Store, dataset: &DatasetName) -> Result<Vec<Publication>> {
         let Some((_, snapshot)) = snapshot(store, dataset, None).await? else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let newest = snapshot.version();
         let versions = (newest.saturating_sub(COMMITS_BACK)..=newest).rev();
         let mut commits = futures::stream::iter(versions)
             .map(|version| async move { (version, read_commit(store, dataset, version).await) })
             .buffered(REQUESTS);
+        let mut publications = Vec::new();
         while let Some((version, commit)) = commits.next().await {
             // Log clean-up removes the oldest first: before a gap there is nothing.
-            let Some(commit) = commit? else { return Ok(None) };
-            if let Some(origin) = origin(&commit)
-                && origin.run_id == run_id
-                && origin.stream == stream
-            {
-                return Ok(Some(Outcome { version, rows: origin.rows, bytes: origin.bytes }));
-            }
+            let Some(commit) = commit? else { break };
+            publications.extend(publication(version, &commit));
         }
-        Ok(None)
+        Ok(publications)
     }
+}
+
+/// A version that Sealift published, as its commit tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The run.
+    pub run_id: String,
+    /// `pipeline/stream`, as [`super::Provenance::stream`].
+    pub stream: String,
+    /// The version and what it added.
+    pub outcome: Outcome,
 }
 
 /// Whether the dataset's folder holds a Delta log.

@@ -6,6 +6,7 @@ pub mod plan;
 pub mod progress;
 mod record;
 mod resume;
+mod standing;
 
 use std::time::Instant;
 
@@ -16,7 +17,8 @@ pub use engine::Engine;
 pub use ledger::{Ledger, RunId};
 pub use plan::StreamPlan;
 pub use progress::Progress;
-use resume::{Earlier, application};
+use resume::Earlier;
+pub use standing::standing;
 
 use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
@@ -67,12 +69,13 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
     engine.check_store(job.pipeline, &store).await?;
     let mut snapshot = source::open(connection)?.snapshot().await?;
     let plans = plan::every(engine, job.pipeline, job.only, &mut *snapshot).await?;
-    let earlier = Earlier::find(engine, job, &store, &plans).await?;
+    let standing = standing(engine, job.pipeline, &store, &plans).await?;
+    let earlier = Earlier::find(engine, job, &plans, &standing).await?;
 
     let mut published = Vec::with_capacity(plans.len());
-    for plan in plans {
+    for (index, plan) in plans.into_iter().enumerate() {
         let stream = plan.relation.stream.clone();
-        let done = match earlier.appended(&plan) {
+        let done = match earlier.appended(index, &plan) {
             Some(done) => done,
             None => publish(engine, job, &mut *snapshot, &store, &plan, progress)
                 .await
@@ -186,4 +189,9 @@ fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &S
         snapshot,
         columns: columns.collect(),
     }
+}
+
+/// The application id of a stream in the table's transaction log.
+fn application(pipeline: &Pipeline, stream: &StreamName) -> String {
+    format!("{}/{stream}", pipeline.name)
 }

@@ -4,87 +4,91 @@
 //! names the run, so the table is asked, not the ledger. An appended stream must not be appended
 //! again; an overwritten one gives the same rows again.
 
-use super::ledger::{State, StreamOutcome};
-use super::{Engine, Job, Published, RunId, StreamPlan};
+use super::ledger::{Run, State, StreamOutcome};
+use super::{Engine, Job, Published, StreamPlan, application};
 use crate::error::Result;
-use crate::publish::{Mode, Outcome, Store, Table};
-use crate::spec::{Pipeline, StreamName};
+use crate::publish::{Mode, Outcome, Publication};
 
 /// How many earlier runs are looked at.
-const LOOK_BACK: u32 = 50;
+const LOOK_BACK: u32 = 1000;
 
-/// What the runs since the last success had published all the same.
-#[derive(Debug, Default)]
+/// What runs that did not succeed had published all the same.
+#[derive(Debug)]
 pub(super) struct Earlier {
-    /// By stream, the newest version first.
-    published: Vec<(StreamName, Outcome)>,
+    /// By plan: the version that this run need not append again.
+    appended: Vec<Option<Outcome>>,
 }
 
 impl Earlier {
-    /// Asks the tables. A run whose streams all overwrite, and which had published every one of
-    /// them, is recorded as the success it was. An appended version is different: this run will
-    /// stand for it, so the one that was killed stays failed.
+    /// Compares the ledger with what stands in the tables (`standing`, by plan).
+    ///
+    /// A run whose streams all overwrite, and which had published every one of them, is recorded as
+    /// the success it was. An appended version is different: this run will stand for it, so the one
+    /// that was killed stays failed.
     pub(super) async fn find(
         engine: &Engine,
         job: &Job<'_>,
-        store: &Store,
         plans: &[StreamPlan],
+        standing: &[Vec<Publication>],
     ) -> Result<Self> {
-        let mut earlier = Self::default();
-        let overwrites = plans.iter().all(|plan| plan.mode == Mode::Overwrite);
-        for run_id in unfinished(engine, job).await? {
-            let mut done = Vec::new();
-            for plan in plans {
-                let application = application(job.pipeline, &plan.relation.stream);
-                let landed =
-                    Table::published_by(store, &plan.dataset, &application, &run_id.to_string()).await?;
-                done.extend(landed.map(|outcome| published(plan, &outcome)));
+        let runs = engine.ledger.runs(Some(&job.pipeline.name), LOOK_BACK).await?;
+        let runs: Vec<Run> = runs.into_iter().filter(|run| run.run_id != job.run_id).collect();
+        let each = || plans.iter().zip(standing);
+        if job.only.is_none() && plans.iter().all(|plan| plan.mode == Mode::Overwrite) {
+            for run in runs.iter().take_while(|run| run.state != State::Succeeded) {
+                let done: Option<Vec<Published>> = each()
+                    .map(|(plan, standing)| Some(published(plan, by(run, job, plan, standing)?)))
+                    .collect();
+                if let Some(done) = done {
+                    settle(engine, run, &done).await?;
+                }
             }
-            if overwrites && done.len() == plans.len() && job.only.is_none() {
-                settle(engine, &run_id, &done).await?;
-            }
-            earlier.published.extend(done.into_iter().map(|done| (done.stream, done.outcome)));
         }
-        Ok(earlier)
+        let appended = each().map(|(plan, standing)| appended(&runs, job, plan, standing)).collect();
+        Ok(Self { appended })
     }
 
-    /// The version of an appended stream that need not be published again.
-    pub(super) fn appended(&self, plan: &StreamPlan) -> Option<Published> {
-        if plan.mode != Mode::Append {
-            return None;
-        }
-        let (_, outcome) = self.published.iter().find(|(stream, _)| *stream == plan.relation.stream)?;
-        Some(published(plan, outcome))
+    /// The version that stands for appending the stream of the plan at `index`, if one does.
+    pub(super) fn appended(&self, index: usize, plan: &StreamPlan) -> Option<Published> {
+        self.appended.get(index)?.as_ref().map(|outcome| published(plan, outcome))
     }
 }
 
-/// A version that an earlier run made visible.
+/// What a run since the stream's last success appended to it.
+fn appended(runs: &[Run], job: &Job<'_>, plan: &StreamPlan, standing: &[Publication]) -> Option<Outcome> {
+    if plan.mode != Mode::Append {
+        return None;
+    }
+    let succeeded = |run: &&Run| {
+        let name = plan.relation.stream.as_str();
+        run.state == State::Succeeded && run.streams.iter().any(|stream| stream.stream == name)
+    };
+    let unfinished =
+        runs.iter().take_while(|run| !succeeded(run)).filter(|run| run.state != State::Succeeded);
+    unfinished.filter_map(|run| by(run, job, plan, standing)).next().cloned()
+}
+
+/// What the run published of the stream.
+fn by<'a>(run: &Run, job: &Job<'_>, plan: &StreamPlan, standing: &'a [Publication]) -> Option<&'a Outcome> {
+    let (run_id, stream) = (run.run_id.to_string(), application(job.pipeline, &plan.relation.stream));
+    standing.iter().find(|one| one.run_id == run_id && one.stream == stream).map(|one| &one.outcome)
+}
+
+/// A version that an earlier run made visible. What it did to the columns was decided then.
 fn published(plan: &StreamPlan, outcome: &Outcome) -> Published {
     Published {
         stream: plan.relation.stream.clone(),
         dataset: plan.dataset.clone(),
         outcome: outcome.clone(),
-        decisions: plan.protection.decisions().to_vec(),
+        decisions: Vec::new(),
         seconds: 0.0,
         earlier: true,
     }
 }
 
-async fn settle(engine: &Engine, run_id: &RunId, done: &[Published]) -> Result<()> {
+async fn settle(engine: &Engine, run: &Run, done: &[Published]) -> Result<()> {
     for done in done {
-        engine.ledger.stream_published(run_id, &StreamOutcome::from(done)).await?;
+        engine.ledger.stream_published(&run.run_id, &StreamOutcome::from(done)).await?;
     }
-    engine.ledger.settle(run_id).await
-}
-
-/// The runs of the pipeline since its last success, newest first.
-async fn unfinished(engine: &Engine, job: &Job<'_>) -> Result<Vec<RunId>> {
-    let runs = engine.ledger.runs(Some(&job.pipeline.name), LOOK_BACK).await?;
-    let others = runs.into_iter().filter(|run| run.run_id != job.run_id);
-    Ok(others.take_while(|run| run.state != State::Succeeded).map(|run| run.run_id).collect())
-}
-
-/// The application id of a stream in the table's transaction log.
-pub(super) fn application(pipeline: &Pipeline, stream: &StreamName) -> String {
-    format!("{}/{stream}", pipeline.name)
+    engine.ledger.settle(&run.run_id).await
 }

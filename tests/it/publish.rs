@@ -213,7 +213,8 @@ async fn other_engines_read_a_table_on_s3() {
     let error = desk.publish(&store, broken, &[], Mode::Append, "broken").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
     assert_eq!(objects(&store).await, before);
-    assert!(Table::published_by(&store, &desk.dataset, "crm/people", "broken").await.unwrap().is_none());
+    let publications = Table::publications(&store, &desk.dataset).await.unwrap();
+    assert!(publications.iter().all(|one| one.run_id != "broken"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,10 +235,10 @@ async fn concurrent_appenders_on_s3_each_land_exactly_once() {
     assert_eq!(versions, (0..8).collect::<Vec<_>>());
     let table = Table::load(&store, &desk.dataset, None).await.unwrap().unwrap();
     assert_eq!(table.files.iter().filter_map(|file| file.rows).sum::<u64>(), 80);
-    for task in 0..8 {
-        let run = format!("run-{task}");
-        assert!(Table::published_by(&store, &desk.dataset, "crm/people", &run).await.unwrap().is_some());
-    }
+    let publications = Table::publications(&store, &desk.dataset).await.unwrap();
+    let mut runs: Vec<_> = publications.into_iter().map(|one| one.run_id).collect();
+    runs.sort_unstable();
+    assert_eq!(runs, (0..8).map(|task| format!("run-{task}")).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,10 +6,11 @@ use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 
 use super::head::{self, Head};
-use super::{Mode, Provenance, schema};
+use super::{Mode, Outcome, Provenance, schema};
 use crate::error::{Error, Result};
 use crate::publish::ObjectPath;
 use crate::publish::parquet::Written;
+use crate::publish::table::Publication;
 use crate::spec::DatasetName;
 
 /// Columns that Delta writers may keep statistics of.
@@ -219,22 +220,13 @@ pub(in crate::publish) fn commit_info(commit: &[u8]) -> Option<Value> {
         .find_map(|mut action| action.get_mut("commitInfo").map(Value::take))
 }
 
-/// What a commit of ours tells of its run.
-pub(in crate::publish) struct Origin {
-    pub(in crate::publish) run_id: String,
-    pub(in crate::publish) stream: String,
-    pub(in crate::publish) rows: u64,
-    pub(in crate::publish) bytes: u64,
-}
-
-/// Which run a commit comes from; `None` when it is not one of ours.
-pub(in crate::publish) fn origin(commit: &[u8]) -> Option<Origin> {
+/// What a commit of ours tells of its run; `None` when it is not one of ours.
+pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Publication> {
     let info = commit_info(commit)?;
     let ours = &info["sealift"];
-    Some(Origin {
+    Some(Publication {
         run_id: ours["run_id"].as_str()?.to_owned(),
         stream: ours["stream"].as_str()?.to_owned(),
-        rows: ours["rows"].as_u64()?,
-        bytes: ours["bytes"].as_u64()?,
+        outcome: Outcome { version, rows: ours["rows"].as_u64()?, bytes: ours["bytes"].as_u64()? },
     })
 }

@@ -53,10 +53,16 @@ async fn a_version_says_where_it_comes_from_and_the_next_one_builds_on_it() {
     assert_eq!(of_kind(&third, "txn")[0]["version"], 2);
 
     for (run, version) in [("run-1", Some(0)), ("run-2", Some(1)), ("run-3", Some(2)), ("run-4", None)] {
-        let found = Table::published_by(&store, &dataset(), "crm/public.people", run).await.unwrap();
+        let found = Table::publications(&store, &dataset())
+            .await
+            .unwrap()
+            .into_iter()
+            .find(|one| one.run_id == run)
+            .map(|one| one.outcome);
         assert_eq!(found.map(|outcome| outcome.version), version, "{run}");
     }
-    assert!(Table::published_by(&store, &dataset(), "crm/other", "run-1").await.unwrap().is_none());
+    let publications = Table::publications(&store, &dataset()).await.unwrap();
+    assert!(publications.iter().all(|one| one.stream == "crm/public.people"));
     assert_eq!(Table::list(&store).await.unwrap(), [dataset()]);
     let old = Table::load(&store, &dataset(), Some(0)).await.unwrap().unwrap();
     assert_eq!(old.files[0].rows, Some(10));
