@@ -188,8 +188,12 @@ fn decisions(
 ) -> Vec<Decision> {
     let mut decisions = Vec::with_capacity(leaves.len());
     for (column, field) in schema.fields().iter().enumerate() {
-        let nothing_known =
-            || Verdict { column: field.name().clone(), evidence: Vec::new(), origin: Origin::Unknown };
+        let nothing_known = || Verdict {
+            column: field.name().clone(),
+            evidence: Vec::new(),
+            origin: Origin::Unknown,
+            copy_of: None,
+        };
         let verdict =
             verdicts.get(column).filter(|v| v.column == *field.name()).cloned().unwrap_or_else(nothing_known);
         let own: Vec<&Leaf> = leaves.iter().filter(|leaf| leaf.column == column).collect();

@@ -96,6 +96,7 @@ fn a_source_column_without_a_tag_is_not_laundered_by_its_neighbour() {
         column: "both".to_owned(),
         evidence: vec![evidence(None, Why::From("country".to_owned()), "public", None, 3)],
         origin: Origin::Columns(["country".to_owned(), "ssn".to_owned()].into()),
+        copy_of: None,
     };
     assert_eq!(
         held(decide(&policy, &text("both"), std::slice::from_ref(&mixed))),
@@ -123,7 +124,7 @@ fn the_strictest_action_wins_whatever_the_order_of_rules() {
         let from: Vec<Evidence> =
             tags.iter().map(|t| evidence(None, Why::From((*t).to_owned()), t, None, 1)).collect();
         let origin = Origin::Columns(tags.iter().map(|t| (*t).to_owned()).collect());
-        let verdict = Verdict { column: "x".to_owned(), evidence: from, origin };
+        let verdict = Verdict { column: "x".to_owned(), evidence: from, origin, copy_of: None };
         let plan = decide(&policy, &text("x"), &[verdict]).unwrap();
         assert_eq!(plan.decisions()[0].action, hash(""));
         assert_eq!(plan.decisions()[0].tag.as_ref().unwrap().as_str(), "b");
@@ -151,6 +152,7 @@ fn a_spec_may_only_strengthen() {
         column: "id".to_owned(),
         evidence: vec![own, brought],
         origin: Origin::Columns(["ssn".to_owned()].into()),
+        copy_of: Some("ssn".to_owned()),
     };
     let message = held(decide(&policy, &text("id"), &[renamed]));
     assert!(message.contains("`id`: the spec asks `allow` (line 20)"), "{message}");

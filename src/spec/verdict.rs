@@ -24,12 +24,15 @@ pub struct Verdict {
     pub evidence: Vec<Evidence>,
     /// Which source columns it comes from.
     pub origin: Origin,
+    /// The source column whose values it holds unchanged; `None` where they are computed.
+    pub copy_of: Option<String>,
 }
 
 /// One declaration that reaches a column. Holds no values.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// The leaf of a nested column that it is about (`address.city`); `None` for the whole column.
+    /// The leaf of the nested output column that it is about (`address.city`); `None` for the whole
+    /// column.
     pub leaf: Option<String>,
     /// Why it applies.
     pub why: Why,
