@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 
 use crate::error::{Error, Result};
 use crate::spec::pipeline::{Column, Columns};
@@ -18,9 +18,10 @@ use crate::spec::verdict::{Evidence, Origin, Verdict, Why};
 /// One verdict per output column, in schema order.
 ///
 /// A named source column reaches every output column whose origin holds it; an unknown origin holds
-/// every column of `source`. `"*"` reaches a column only where no other declaration does: one that is
-/// not named itself and comes from nothing, from an unknown origin, or from some source column that is
-/// not named either. A missing origin counts as unknown, a missing copy as none.
+/// every column of `source`. What names an output column covers it and the source column of the same
+/// name, and no other that it comes from: `"*"` reaches an output column that comes from some undeclared
+/// source column, and one that is not named and comes from nothing or from an unknown origin. A missing
+/// origin counts as unknown, a missing copy as none.
 #[must_use]
 pub fn declared(
     columns: &Columns,
@@ -51,18 +52,40 @@ fn verdict(
     for (name, declared) in &columns.named {
         evidence.extend(reach(name, field, &sources, copied).map(|(leaf, why)| seen(leaf, why, declared)));
     }
+    let undeclared: Vec<String> = sources
+        .iter()
+        .filter(|name| {
+            let data_type = source.field_with_name(name).map_or(&DataType::Null, Field::data_type);
+            !is_declared(columns, name, data_type)
+        })
+        .map(|name| (*name).to_owned())
+        .collect();
+    let is_groundless = sources.is_empty() || origin == Origin::Unknown;
     let is_named = columns.named.contains_key(field.name());
-    let is_covered = is_named
-        || match &origin {
-            Origin::Unknown => false,
-            Origin::Columns(sources) => {
-                !sources.is_empty() && sources.iter().all(|source| columns.named.contains_key(source))
-            }
-        };
-    if let (Some(default), false) = (&columns.default, is_covered) {
+    if let Some(default) = &columns.default
+        && (!undeclared.is_empty() || (is_groundless && !is_named))
+    {
         evidence.push(seen(None, Why::Default, default));
     }
-    Verdict { column: field.name().clone(), evidence, copy_of: copied.map(str::to_owned), origin }
+    let copy_of = copied.map(str::to_owned);
+    Verdict { column: field.name().clone(), evidence, origin, copy_of, undeclared }
+}
+
+/// Whether the column is named, or each of its parts.
+fn is_declared(columns: &Columns, name: &str, data_type: &DataType) -> bool {
+    columns.named.contains_key(name)
+        || match data_type {
+            DataType::Struct(fields) => {
+                let is_part_declared = |field: &FieldRef| {
+                    is_declared(columns, &format!("{name}.{}", field.name()), field.data_type())
+                };
+                !fields.is_empty() && fields.iter().all(is_part_declared)
+            }
+            DataType::List(element) | DataType::LargeList(element) => {
+                is_declared(columns, name, element.data_type())
+            }
+            _ => false,
+        }
 }
 
 /// Which leaf of the output column (`None`: all of it) a declared name reaches, and why; nothing where

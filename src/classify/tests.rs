@@ -74,11 +74,11 @@ fn two_columns_that_swap_names_keep_both_tags() {
 }
 
 #[test]
-fn the_default_reaches_only_what_nothing_else_declares() {
+fn trap_naming_an_output_does_not_declare_what_it_comes_from() {
     let declared = columns(&[("ssn", "pii.us_ssn"), ("label", "public")], Some("internal"));
     let seen = tags(
         &declared,
-        &["ssn", "country", "tail", "mixed", "label", "opaque"],
+        &["ssn", "country", "tail", "mixed", "label", "opaque", "stamp"],
         &[
             from(&["ssn"]),
             from(&["country"]),
@@ -86,18 +86,42 @@ fn the_default_reaches_only_what_nothing_else_declares() {
             from(&["ssn", "country"]),
             from(&["country"]),
             Origin::Unknown,
+            from(&[]),
         ],
     );
-    let expected: [&[&str]; 6] = [
+    let expected: [&[&str]; 7] = [
         &["pii.us_ssn"],
         &["internal"],
         &["pii.us_ssn"],
         // Half of it comes from a column that the default stands for.
         &["pii.us_ssn", "internal"],
-        &["public"],
+        // `country AS label`: the name covers `label`, not `country`.
+        &["public", "internal"],
         &["public", "pii.us_ssn", "internal"],
+        &["internal"],
     ];
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn what_nothing_declares_is_told_whatever_the_output_is_called() {
+    let named = columns(&[("ssn", "pii.us_ssn"), ("out", "public"), ("country", "public")], None);
+    let source = text(&["ssn", "email", "country"]);
+    let origins = [from(&["email"]), from(&["ssn", "country"]), from(&["country"]), Origin::Unknown];
+    let verdicts = declared(&named, &source, &text(&["out", "total", "country", "opaque"]), &origins, &[]);
+    let undeclared: Vec<_> = verdicts.iter().map(|v| v.undeclared.join(" ")).collect();
+    assert_eq!(undeclared, ["email", "", "", "email"]);
+    // A nested column is declared once each of its parts is.
+    let part = columns(&[("address.city", "pii.address"), ("town", "public")], Some("internal"));
+    let whole = columns(
+        &[("address.city", "pii.address"), ("address.street", "public"), ("town", "public")],
+        Some("internal"),
+    );
+    for (columns, expected) in [(part, "address"), (whole, "")] {
+        let verdicts = address_declared(&columns, &["town"], &[from(&["address"])], &[""]);
+        assert_eq!(verdicts[0].undeclared.join(" "), expected);
+        assert_eq!(verdicts[0].evidence.iter().any(|e| e.why == Why::Default), !expected.is_empty());
+    }
 }
 
 #[test]

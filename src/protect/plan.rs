@@ -54,8 +54,9 @@ impl Plan {
     /// Decides.
     ///
     /// A column's evidence that comes without a tag, or with a tag no rule matches, leaves the
-    /// column to `unmatched`, and so does a source column without any; under `refuse` a spec action
-    /// at least as strong as `encrypt` may stand in for the rule.
+    /// column to `unmatched`, and so does a source column without any, whatever the output column
+    /// itself is tagged; under `refuse` a spec action at least as strong as `encrypt` may stand in
+    /// for the rule.
     ///
     /// # Errors
     /// `Held`, naming every column concerned: a column nothing covers under `unmatched: refuse`; a
@@ -193,6 +194,7 @@ fn decisions(
             evidence: Vec::new(),
             origin: Origin::Unknown,
             copy_of: None,
+            undeclared: Vec::new(),
         };
         let verdict =
             verdicts.get(column).filter(|v| v.column == *field.name()).cloned().unwrap_or_else(nothing_known);

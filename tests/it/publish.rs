@@ -102,6 +102,7 @@ fn verdict(column: &str) -> Verdict {
         evidence: vec![Evidence { leaf: None, why: Why::Named, tag: Some(tag), declared }],
         origin: Origin::Columns(BTreeSet::from([column.to_owned()])),
         copy_of: Some(column.to_owned()),
+        undeclared: Vec::new(),
     }
 }
 

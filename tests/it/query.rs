@@ -60,6 +60,7 @@ impl World {
                 evidence: vec![Evidence { leaf: None, why: Why::Named, tag, declared }],
                 origin: Origin::Unknown,
                 copy_of: None,
+                undeclared: Vec::new(),
             }
         };
         let verdicts: Vec<_> = rows.schema().fields().iter().map(verdict).collect();
