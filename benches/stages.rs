@@ -115,6 +115,8 @@ fn plan(columns: &[&str], action: &Action) -> Plan {
                 column: name.clone(),
                 evidence: vec![Evidence { leaf: None, why: Why::Named, tag: declared.tag.clone(), declared }],
                 origin: Origin::Columns(BTreeSet::from([name.clone()])),
+                copy_of: Some(name.clone()),
+                undeclared: Vec::new(),
             }
         })
         .collect();

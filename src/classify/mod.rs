@@ -3,11 +3,13 @@
 //! In this version tags are declared; nothing is detected. A declaration on a source column
 //! follows that column through the SQL, so that renaming or cutting up a value does not launder it.
 //!
-//! A dotted name (`address.city`) declares a leaf of a nested column. Where an output column has the
-//! nested column's name, the declaration reaches that leaf only; any other column computed from the
-//! nested source column is reached whole.
+//! A dotted name (`address.city`) declares a leaf of a nested column. In an unchanged copy of that
+//! column, under whatever name, the declaration reaches that leaf only. Any other column computed from
+//! it is reached whole: which part of it went where is not known.
 
-use arrow::datatypes::{Field, Schema};
+use std::collections::BTreeSet;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 
 use crate::error::{Error, Result};
 use crate::spec::pipeline::{Column, Columns};
@@ -15,58 +17,107 @@ use crate::spec::verdict::{Evidence, Origin, Verdict, Why};
 
 /// One verdict per output column, in schema order.
 ///
-/// A named source column reaches every output column whose origin holds it; an unknown origin is
-/// reached by all named columns. `"*"` reaches a column only where no other declaration does: one
-/// that is not named itself and comes from nothing, from an unknown origin, or from some source
-/// column that is not named either. A missing origin counts as unknown.
+/// A named source column reaches every output column whose origin holds it; an unknown origin holds
+/// every column of `source`. What names an output column covers it and the source column of the same
+/// name, and no other that it comes from: `"*"` reaches an output column that comes from some undeclared
+/// source column, and one that is not named and comes from nothing or from an unknown origin. A missing
+/// origin counts as unknown, a missing copy as none.
 #[must_use]
-pub fn declared(columns: &Columns, output: &Schema, origins: &[Origin]) -> Vec<Verdict> {
+pub fn declared(
+    columns: &Columns,
+    source: &Schema,
+    output: &Schema,
+    origins: &[Origin],
+    copies: &[Option<String>],
+) -> Vec<Verdict> {
     let origins = origins.iter().cloned().chain(std::iter::repeat(Origin::Unknown));
-    output.fields().iter().zip(origins).map(|(field, origin)| verdict(columns, field, origin)).collect()
+    let copies = copies.iter().cloned().chain(std::iter::repeat(None));
+    let known = output.fields().iter().zip(origins).zip(copies);
+    known.map(|((field, origin), copy_of)| verdict(columns, source, field, origin, copy_of)).collect()
 }
 
-fn verdict(columns: &Columns, field: &Field, origin: Origin) -> Verdict {
+fn verdict(
+    columns: &Columns,
+    source: &Schema,
+    field: &Field,
+    origin: Origin,
+    copy_of: Option<String>,
+) -> Verdict {
+    let sources: BTreeSet<&str> = match &origin {
+        Origin::Columns(names) => names.iter().map(String::as_str).collect(),
+        Origin::Unknown => source.fields().iter().map(|field| field.name().as_str()).collect(),
+    };
+    let copied = copy_of.as_deref().filter(|name| sources.contains(name));
     let mut evidence = Vec::new();
-    let mut is_named = false;
     for (name, declared) in &columns.named {
-        let leaf = leaf_of(name, field.name()).is_some() && field.data_type().is_nested();
-        let reach = if name == field.name() {
-            is_named = true;
-            Some((None, Why::Named))
-        } else if leaf {
-            Some((Some(name.clone()), Why::Named))
-        } else if is_source(name, &origin) {
-            Some((None, Why::From(name.clone())))
-        } else {
-            None
-        };
-        evidence.extend(reach.map(|(leaf, why)| seen(leaf, why, declared)));
+        evidence.extend(reach(name, field, &sources, copied).map(|(leaf, why)| seen(leaf, why, declared)));
     }
-    let is_covered = is_named
-        || match &origin {
-            Origin::Unknown => false,
-            Origin::Columns(sources) => {
-                !sources.is_empty() && sources.iter().all(|source| columns.named.contains_key(source))
-            }
-        };
-    if let (Some(default), false) = (&columns.default, is_covered) {
+    let undeclared: Vec<String> = sources
+        .iter()
+        .filter(|name| {
+            let data_type = source.field_with_name(name).map_or(&DataType::Null, Field::data_type);
+            !is_declared(columns, name, data_type)
+        })
+        .map(|name| (*name).to_owned())
+        .collect();
+    let is_groundless = sources.is_empty() || origin == Origin::Unknown;
+    let is_named = columns.named.contains_key(field.name());
+    if let Some(default) = &columns.default
+        && (!undeclared.is_empty() || (is_groundless && !is_named))
+    {
         evidence.push(seen(None, Why::Default, default));
     }
-    Verdict { column: field.name().clone(), evidence, origin }
+    let copy_of = copied.map(str::to_owned);
+    Verdict { column: field.name().clone(), evidence, origin, copy_of, undeclared }
+}
+
+/// Whether the column is named, or each of its parts.
+fn is_declared(columns: &Columns, name: &str, data_type: &DataType) -> bool {
+    columns.named.contains_key(name)
+        || match data_type {
+            DataType::Struct(fields) => {
+                let is_part_declared = |field: &FieldRef| {
+                    is_declared(columns, &format!("{name}.{}", field.name()), field.data_type())
+                };
+                !fields.is_empty() && fields.iter().all(is_part_declared)
+            }
+            DataType::List(element) | DataType::LargeList(element) => {
+                is_declared(columns, name, element.data_type())
+            }
+            _ => false,
+        }
+}
+
+/// Which leaf of the output column (`None`: all of it) a declared name reaches, and why; nothing where
+/// it does not reach the column.
+fn reach(
+    name: &str,
+    field: &Field,
+    sources: &BTreeSet<&str>,
+    copied: Option<&str>,
+) -> Option<(Option<String>, Why)> {
+    if name == field.name() {
+        return Some((None, Why::Named));
+    }
+    let is_nested = field.data_type().is_nested();
+    let from = || Why::From(name.to_owned());
+    if sources.contains(name) {
+        return Some((None, from()));
+    }
+    match copied.and_then(|copied| leaf_of(name, copied)) {
+        Some(part) if is_nested => {
+            let why = if copied == Some(field.name()) { Why::Named } else { from() };
+            Some((Some(format!("{}.{part}", field.name())), why))
+        }
+        _ if sources.iter().any(|source| leaf_of(name, source).is_some()) => Some((None, from())),
+        _ => {
+            (is_nested && leaf_of(name, field.name()).is_some()).then(|| (Some(name.to_owned()), Why::Named))
+        }
+    }
 }
 
 fn seen(leaf: Option<String>, why: Why, declared: &Column) -> Evidence {
     Evidence { leaf, why, tag: declared.tag.clone(), declared: declared.clone() }
-}
-
-/// Whether the declared name is one of the columns (or a leaf of one) that a value comes from.
-fn is_source(name: &str, origin: &Origin) -> bool {
-    match origin {
-        Origin::Unknown => true,
-        Origin::Columns(sources) => {
-            sources.contains(name) || sources.iter().any(|source| leaf_of(name, source).is_some())
-        }
-    }
 }
 
 /// `city` of `address.city` for the column `address`.

@@ -25,12 +25,31 @@ fn from(sources: &[&str]) -> Origin {
     Origin::Columns(sources.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>())
 }
 
-/// The tags that reach each column.
+/// The tags that reach each column, computed from a source of these four.
 fn tags(columns: &Columns, output: &[&str], origins: &[Origin]) -> Vec<Vec<String>> {
-    declared(columns, &text(output), origins)
+    let source = text(&["ssn", "email", "country", "label"]);
+    declared(columns, &source, &text(output), origins, &[])
         .into_iter()
         .map(|verdict| verdict.evidence.iter().map(|e| e.tag.as_ref().unwrap().to_string()).collect())
         .collect()
+}
+
+/// A source and an output with `address` (street, city) first, and how `declared` sees the output.
+fn address_declared(columns: &Columns, names: &[&str], origins: &[Origin], copies: &[&str]) -> Vec<Verdict> {
+    let address = || DataType::Struct(text(&["street", "city"]).fields().clone());
+    let source =
+        Schema::new(vec![Field::new("address", address(), true), Field::new("id", DataType::Utf8, true)]);
+    let is_nested = |name: &str| name.starts_with("addr");
+    let field =
+        |name: &&str| Field::new(*name, if is_nested(name) { address() } else { DataType::Utf8 }, true);
+    let output = Schema::new(names.iter().map(field).collect::<Vec<_>>());
+    let copies: Vec<_> = copies.iter().map(|name| (!name.is_empty()).then(|| (*name).to_owned())).collect();
+    declared(columns, &source, &output, origins, &copies)
+}
+
+/// Leaf and reason of everything that reaches each column.
+fn reached(verdicts: &[Verdict]) -> Vec<Vec<(Option<&str>, Why)>> {
+    verdicts.iter().map(|v| v.evidence.iter().map(|e| (e.leaf.as_deref(), e.why.clone())).collect()).collect()
 }
 
 #[test]
@@ -55,11 +74,11 @@ fn two_columns_that_swap_names_keep_both_tags() {
 }
 
 #[test]
-fn the_default_reaches_only_what_nothing_else_declares() {
+fn trap_naming_an_output_does_not_declare_what_it_comes_from() {
     let declared = columns(&[("ssn", "pii.us_ssn"), ("label", "public")], Some("internal"));
     let seen = tags(
         &declared,
-        &["ssn", "country", "tail", "mixed", "label", "opaque"],
+        &["ssn", "country", "tail", "mixed", "label", "opaque", "stamp"],
         &[
             from(&["ssn"]),
             from(&["country"]),
@@ -67,44 +86,89 @@ fn the_default_reaches_only_what_nothing_else_declares() {
             from(&["ssn", "country"]),
             from(&["country"]),
             Origin::Unknown,
+            from(&[]),
         ],
     );
-    let expected: [&[&str]; 6] = [
+    let expected: [&[&str]; 7] = [
         &["pii.us_ssn"],
         &["internal"],
         &["pii.us_ssn"],
         // Half of it comes from a column that the default stands for.
         &["pii.us_ssn", "internal"],
-        &["public"],
+        // `country AS label`: the name covers `label`, not `country`.
+        &["public", "internal"],
         &["public", "pii.us_ssn", "internal"],
+        &["internal"],
     ];
     assert_eq!(seen, expected);
 }
 
 #[test]
-fn a_dotted_name_reaches_that_leaf_only_and_follows_it_elsewhere() {
+fn what_nothing_declares_is_told_whatever_the_output_is_called() {
+    let named = columns(&[("ssn", "pii.us_ssn"), ("out", "public"), ("country", "public")], None);
+    let source = text(&["ssn", "email", "country"]);
+    let origins = [from(&["email"]), from(&["ssn", "country"]), from(&["country"]), Origin::Unknown];
+    let verdicts = declared(&named, &source, &text(&["out", "total", "country", "opaque"]), &origins, &[]);
+    let undeclared: Vec<_> = verdicts.iter().map(|v| v.undeclared.join(" ")).collect();
+    assert_eq!(undeclared, ["email", "", "", "email"]);
+    // A nested column is declared once each of its parts is.
+    let part = columns(&[("address.city", "pii.address"), ("town", "public")], Some("internal"));
+    let whole = columns(
+        &[("address.city", "pii.address"), ("address.street", "public"), ("town", "public")],
+        Some("internal"),
+    );
+    for (columns, expected) in [(part, "address"), (whole, "")] {
+        let verdicts = address_declared(&columns, &["town"], &[from(&["address"])], &[""]);
+        assert_eq!(verdicts[0].undeclared.join(" "), expected);
+        assert_eq!(verdicts[0].evidence.iter().any(|e| e.why == Why::Default), !expected.is_empty());
+    }
+}
+
+#[test]
+fn a_dotted_name_reaches_that_leaf_of_an_unchanged_copy_and_all_of_what_is_computed() {
     let declared_columns = columns(&[("address.city", "pii.address")], Some("internal"));
-    let address = DataType::Struct(text(&["street", "city"]).fields().clone());
-    let output = Schema::new(vec![
-        Field::new("address", address, true),
-        Field::new("town", DataType::Utf8, true),
-        Field::new("id", DataType::Utf8, true),
-    ]);
-    let verdicts =
-        declared(&declared_columns, &output, &[from(&["address"]), from(&["address"]), from(&["id"])]);
-    let seen: Vec<Vec<_>> = verdicts
-        .iter()
-        .map(|v| v.evidence.iter().map(|e| (e.leaf.as_deref(), e.why.clone())).collect())
-        .collect();
-    let followed = (None, Why::From("address.city".to_owned()));
+    // address, address AS addr, upper(address['city']) AS town, id
+    let verdicts = address_declared(
+        &declared_columns,
+        &["address", "addr", "town", "id"],
+        &[from(&["address"]), from(&["address"]), from(&["address"]), from(&["id"])],
+        &["address", "address", "", "id"],
+    );
+    let followed = || Why::From("address.city".to_owned());
+    let default = || (None, Why::Default);
     assert_eq!(
-        seen,
+        reached(&verdicts),
         [
-            vec![(Some("address.city"), Why::Named), (None, Why::Default)],
-            vec![followed, (None, Why::Default)],
-            vec![(None, Why::Default)],
+            vec![(Some("address.city"), Why::Named), default()],
+            vec![(Some("addr.city"), followed()), default()],
+            vec![(None, followed()), default()],
+            vec![default()],
         ]
     );
+}
+
+#[test]
+fn trap_a_rebuilt_column_of_the_same_name_cannot_swap_its_leaves() {
+    // named_struct('street', address['city'], 'city', address['street']) AS address
+    let named = columns(&[("address.city", "pii.address"), ("address.street", "public")], None);
+    let whole =
+        || vec![(None, Why::From("address.city".to_owned())), (None, Why::From("address.street".to_owned()))];
+    for origin in [from(&["address"]), from(&["address", "id"]), Origin::Unknown] {
+        let verdicts = address_declared(&named, &["address"], &[origin], &[""]);
+        assert_eq!(reached(&verdicts), [whole()]);
+        assert_eq!(verdicts[0].copy_of, None);
+    }
+    // A nested column made of plain ones has leaves of its own.
+    let verdicts = address_declared(&named, &["address"], &[from(&["id"])], &[""]);
+    let own = |leaf| (Some(leaf), Why::Named);
+    assert_eq!(reached(&verdicts), [[own("address.city"), own("address.street")]]);
+}
+
+#[test]
+fn a_source_column_with_a_dot_in_its_name_is_no_leaf() {
+    let named = columns(&[("address.city", "pii.address")], None);
+    let verdicts = address_declared(&named, &["address"], &[from(&["address.city"])], &[""]);
+    assert_eq!(reached(&verdicts), [[(None, Why::From("address.city".to_owned()))]]);
 }
 
 #[test]

@@ -41,25 +41,44 @@ pub(super) fn choose(
     }
     too_weak(policy, leaf, &reaching, &policy_asks, problems);
     let choice = strictest(leaf, &policy_asks, &spec_asks, problems);
+    if let Some(Choice { action: Action::Mask(_), .. }) = choice {
+        computed_mask(leaf, verdict, &reaching, &policy_asks, problems);
+    }
     if problems.len() == before { choice } else { None }
 }
 
-/// The declarations that reach the leaf. The stated default gives way to a declaration that names it.
+/// The declarations that reach the leaf. The stated default gives way to a declaration of the leaf,
+/// unless it stands for an undeclared source column too.
 fn reaching<'a>(leaf: &Leaf, verdict: &'a Verdict) -> Vec<&'a Evidence> {
     let all: Vec<_> =
         verdict.evidence.iter().filter(|e| e.leaf.as_deref().is_none_or(|name| covers(name, leaf))).collect();
-    if all.iter().any(|e| e.why == Why::Named) {
+    let is_declared = all.iter().any(|e| e.why == Why::Named || e.leaf.is_some());
+    if is_declared && undeclared(verdict, &all).next().is_none() {
         all.into_iter().filter(|e| e.why != Why::Default).collect()
     } else {
         all
     }
 }
 
+/// The undeclared source columns that the leaf comes from. In an unchanged copy of a nested column
+/// the leaf's own declaration is enough.
+fn undeclared<'a>(verdict: &'a Verdict, reaching: &[&Evidence]) -> impl Iterator<Item = &'a String> {
+    let is_leaf_of = |e: &Evidence, source: &str| match (&e.why, &e.leaf) {
+        (Why::Named, Some(name)) | (Why::From(name), Some(_)) => is_within(name, source),
+        _ => false,
+    };
+    let covered = verdict.copy_of.as_ref().filter(|copied| reaching.iter().any(|e| is_leaf_of(e, copied)));
+    verdict.undeclared.iter().filter(move |source| Some(*source) != covered)
+}
+
 /// Whether a declared name is the leaf, or a nested column around it.
 pub(super) fn covers(name: &str, leaf: &Leaf) -> bool {
-    let around =
-        |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    around(&leaf.path) || around(&leaf.name)
+    is_within(&leaf.path, name) || is_within(&leaf.name, name)
+}
+
+/// Whether a path is that column or part, or inside it.
+fn is_within(path: &str, name: &str) -> bool {
+    path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn asked_for(policy: &Policy, tag: &Tag) -> Option<Choice> {
@@ -85,7 +104,7 @@ fn unmatched(action: Action) -> Choice {
     Choice { tag: None, action, because }
 }
 
-/// Where the policy has nothing to say: tags without a rule, and sources without a tag.
+/// Where the policy has nothing to say: tags without a rule, columns and source columns without a tag.
 fn gaps(policy: &Policy, verdict: &Verdict, reaching: &[&Evidence]) -> Vec<String> {
     let mut gaps: Vec<String> = reaching
         .iter()
@@ -93,29 +112,57 @@ fn gaps(policy: &Policy, verdict: &Verdict, reaching: &[&Evidence]) -> Vec<Strin
         .filter(|tag| policy.rule_for(tag).is_none())
         .map(|tag| format!("no policy rule covers its tag {tag}"))
         .collect();
-    let is_tagged = |why: &Why| reaching.iter().any(|e| e.why == *why && e.tag.is_some());
-    if is_tagged(&Why::Named) || is_tagged(&Why::Default) {
-        return gaps;
+    let untagged = untagged_sources(verdict, reaching);
+    let (itself, others): (Vec<&str>, Vec<&str>) =
+        untagged.into_iter().partition(|source| *source == verdict.column);
+    if !itself.is_empty() || is_itself_untagged(verdict, reaching) {
+        gaps.push("it has no tag".to_owned());
     }
-    match &verdict.origin {
-        Origin::Unknown => {
-            gaps.push("it has no tag, and the source columns it comes from cannot be told".to_owned());
-        }
-        Origin::Columns(sources) => {
-            if sources.is_empty() && reaching.iter().all(|e| e.tag.is_none()) {
-                gaps.push("it has no tag".to_owned());
-            }
-            for source in sources.iter().filter(|source| !is_tagged(&Why::From((*source).clone()))) {
-                gaps.push(if *source == verdict.column {
-                    "it has no tag".to_owned()
-                } else {
-                    format!("it comes from `{source}`, which has no tag")
-                });
-            }
-        }
+    let cannot_tell = verdict.origin == Origin::Unknown;
+    if cannot_tell && !reaching.iter().any(|e| is_own(e) && e.tag.is_some()) {
+        gaps.push("it has no tag, and the source columns it comes from cannot be told".to_owned());
     }
-    gaps.dedup();
+    if !others.is_empty() {
+        let from = if cannot_tell { "it may come from" } else { "it comes from" };
+        let (has, it) = if others.len() == 1 { ("has no tag", "it") } else { ("have no tags", "them") };
+        gaps.push(format!("{from} `{}`, which {has}; declare {it} under `columns`", others.join("`, `")));
+    }
     gaps
+}
+
+/// Whether the declaration is about the output column rather than about what it comes from.
+fn is_own(evidence: &Evidence) -> bool {
+    matches!(evidence.why, Why::Named | Why::Default)
+}
+
+/// Whether the column has no tag where only its own could give it one: it comes from nothing, or from
+/// the source column of its name.
+fn is_itself_untagged(verdict: &Verdict, reaching: &[&Evidence]) -> bool {
+    let Origin::Columns(sources) = &verdict.origin else { return false };
+    let mut named = reaching.iter().filter(|e| e.why == Why::Named).peekable();
+    let is_named = named.peek().is_some();
+    (sources.is_empty() && reaching.iter().all(|e| e.tag.is_none()))
+        || (sources.contains(&verdict.column) && is_named && named.all(|e| e.tag.is_none()))
+}
+
+/// The source columns, and parts of one, that have no tag. A tag of the output column's own speaks for
+/// the source column of its name only, the default for those that nothing declares.
+fn untagged_sources<'a>(verdict: &'a Verdict, reaching: &[&'a Evidence]) -> Vec<&'a str> {
+    let tagged = || reaching.iter().filter(|e| e.tag.is_some());
+    let is_tagged = |name: &str| {
+        tagged().any(|e| match &e.why {
+            Why::Named => e.leaf.is_none() && is_within(name, &verdict.column),
+            Why::From(around) => is_within(name, around),
+            Why::Default => false,
+        })
+    };
+    let declared = reaching.iter().filter_map(|e| match &e.why {
+        Why::From(name) if !is_tagged(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let has_default = tagged().any(|e| e.why == Why::Default);
+    let undeclared = undeclared(verdict, reaching).filter(|_| !has_default).map(String::as_str);
+    declared.chain(undeclared).collect()
 }
 
 /// A spec may only strengthen. What it says of the column itself is held against everything the
@@ -144,6 +191,33 @@ fn too_weak(
                 asked.because.trim_start_matches("policy "),
             ));
         }
+    }
+}
+
+/// A mask hides a whole value. Of pieces of it, each mask would show the end of its piece, and the
+/// pieces can be put together: so where a mask is asked for what the column comes from, it acts on an
+/// unchanged copy only. What the spec asks for the computed column itself, on top of a policy that
+/// would publish it as it is, can only hide more.
+fn computed_mask(
+    leaf: &Leaf,
+    verdict: &Verdict,
+    reaching: &[&Evidence],
+    policy_asks: &[Choice],
+    problems: &mut Vec<String>,
+) {
+    let is_mask = |action: &Action| matches!(action, Action::Mask(_));
+    let by_policy = policy_asks.iter().find(|c| is_mask(&c.action)).cloned();
+    let of_source = || {
+        let mut others = reaching.iter().filter(|e| e.why != Why::Named);
+        others.find_map(|e| declared(e, reaching).filter(|c| is_mask(&c.action)))
+    };
+    if verdict.copy_of.is_none()
+        && let Some(asked) = by_policy.or_else(of_source)
+    {
+        problems.push(format!(
+            "column `{}`: `{}` ({}) acts on a source column as it is, and this one is computed; declare `action: encrypt` or stronger for it, or select the source column unchanged",
+            leaf.path, asked.action, asked.because
+        ));
     }
 }
 

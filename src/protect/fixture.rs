@@ -45,9 +45,12 @@ pub(super) fn evidence(
     Evidence { leaf: leaf.map(str::to_owned), why, tag, declared }
 }
 
+/// A verdict of a column that is published as it comes.
 pub(super) fn verdict(column: &str, evidence: Vec<Evidence>) -> Verdict {
     let origin = Origin::Columns(BTreeSet::from([column.to_owned()]));
-    Verdict { column: column.to_owned(), evidence, origin }
+    let is_named = evidence.iter().any(|e| e.leaf.is_none() && e.why == Why::Named);
+    let undeclared = if is_named { Vec::new() } else { vec![column.to_owned()] };
+    Verdict { column: column.to_owned(), evidence, origin, copy_of: Some(column.to_owned()), undeclared }
 }
 
 /// A verdict of one declaration that names the column.

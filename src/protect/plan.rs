@@ -54,14 +54,15 @@ impl Plan {
     /// Decides.
     ///
     /// A column's evidence that comes without a tag, or with a tag no rule matches, leaves the
-    /// column to `unmatched`, and so does a source column without any; under `refuse` a spec action
-    /// at least as strong as `encrypt` may stand in for the rule.
+    /// column to `unmatched`, and so does a source column without any, whatever the output column
+    /// itself is tagged; under `refuse` a spec action at least as strong as `encrypt` may stand in
+    /// for the rule.
     ///
     /// # Errors
     /// `Held`, naming every column concerned: a column nothing covers under `unmatched: refuse`; a
     /// spec action weaker than what the policy asks; an action the column's type cannot take
-    /// (with the actions that can); a type that cannot be published; a protected partition column;
-    /// no column left to publish.
+    /// (with the actions that can); a mask asked for what a computed column comes from; a type that
+    /// cannot be published; a protected partition column; no column left to publish.
     pub fn decide(
         dataset: &DatasetName,
         policy: &Policy,
@@ -188,8 +189,13 @@ fn decisions(
 ) -> Vec<Decision> {
     let mut decisions = Vec::with_capacity(leaves.len());
     for (column, field) in schema.fields().iter().enumerate() {
-        let nothing_known =
-            || Verdict { column: field.name().clone(), evidence: Vec::new(), origin: Origin::Unknown };
+        let nothing_known = || Verdict {
+            column: field.name().clone(),
+            evidence: Vec::new(),
+            origin: Origin::Unknown,
+            copy_of: None,
+            undeclared: Vec::new(),
+        };
         let verdict =
             verdicts.get(column).filter(|v| v.column == *field.name()).cloned().unwrap_or_else(nothing_known);
         let own: Vec<&Leaf> = leaves.iter().filter(|leaf| leaf.column == column).collect();
@@ -279,3 +285,7 @@ fn partitions(partition_by: &[String], leaves: &[Leaf], decisions: &[Decision], 
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "laundering_tests.rs"]
+mod laundering;

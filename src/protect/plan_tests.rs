@@ -96,11 +96,24 @@ fn a_source_column_without_a_tag_is_not_laundered_by_its_neighbour() {
         column: "both".to_owned(),
         evidence: vec![evidence(None, Why::From("country".to_owned()), "public", None, 3)],
         origin: Origin::Columns(["country".to_owned(), "ssn".to_owned()].into()),
+        copy_of: None,
+        undeclared: vec!["ssn".to_owned()],
     };
     assert_eq!(
         held(decide(&policy, &text("both"), std::slice::from_ref(&mixed))),
-        "column `both`: it comes from `ssn`, which has no tag"
+        "column `both`: it comes from `ssn`, which has no tag; declare it under `columns`"
     );
+    // Nor by a tag of the output column's own, unless that is the source column of its name.
+    let own = |column: &str| Verdict {
+        column: column.to_owned(),
+        evidence: vec![evidence(None, Why::Named, "public", None, 4)],
+        ..mixed.clone()
+    };
+    let laundered = held(decide(&policy, &text("both"), &[own("both")]));
+    assert!(laundered.contains("it comes from `ssn`, which has no tag"), "{laundered}");
+    let unknown = Verdict { origin: Origin::Unknown, ..own("both") };
+    let laundered = held(decide(&policy, &text("both"), &[unknown]));
+    assert!(laundered.contains("it may come from `ssn`, which has no tag"), "{laundered}");
     let unknown = Verdict { origin: Origin::Unknown, ..mixed };
     let message = held(decide(&policy, &text("both"), &[unknown]));
     assert!(message.contains("cannot be told"), "{message}");
@@ -123,7 +136,8 @@ fn the_strictest_action_wins_whatever_the_order_of_rules() {
         let from: Vec<Evidence> =
             tags.iter().map(|t| evidence(None, Why::From((*t).to_owned()), t, None, 1)).collect();
         let origin = Origin::Columns(tags.iter().map(|t| (*t).to_owned()).collect());
-        let verdict = Verdict { column: "x".to_owned(), evidence: from, origin };
+        let verdict =
+            Verdict { column: "x".to_owned(), evidence: from, origin, copy_of: None, undeclared: vec![] };
         let plan = decide(&policy, &text("x"), &[verdict]).unwrap();
         assert_eq!(plan.decisions()[0].action, hash(""));
         assert_eq!(plan.decisions()[0].tag.as_ref().unwrap().as_str(), "b");
@@ -151,6 +165,8 @@ fn a_spec_may_only_strengthen() {
         column: "id".to_owned(),
         evidence: vec![own, brought],
         origin: Origin::Columns(["ssn".to_owned()].into()),
+        copy_of: Some("ssn".to_owned()),
+        undeclared: vec![],
     };
     let message = held(decide(&policy, &text("id"), &[renamed]));
     assert!(message.contains("`id`: the spec asks `allow` (line 20)"), "{message}");

@@ -68,6 +68,8 @@ pub(super) async fn seal_batches(
             column: name.into(),
             evidence: vec![Evidence { leaf: None, why: Why::Named, tag: Some(tag), declared }],
             origin: Origin::Columns(BTreeSet::from([name.to_owned()])),
+            copy_of: Some(name.to_owned()),
+            undeclared: Vec::new(),
         }
     };
     let verdicts: Vec<_> = schema.fields().iter().map(|field| verdict(field.name())).collect();

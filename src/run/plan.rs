@@ -111,8 +111,13 @@ async fn stream(
     let dataset = stream.dataset.expand(relation.schema.as_deref(), &relation.table, &relation.stream)?;
     let Shape { columns: source_columns, rows, bytes } = snapshot.describe(&relation).await?;
     let reading = reading(stream, &source_columns, engine.config.memory_limit_bytes).await?;
-    let verdicts =
-        classify::declared(&stream.columns, reading.transform.output(), reading.transform.origins());
+    let verdicts = classify::declared(
+        &stream.columns,
+        &schema(&source_columns),
+        reading.transform.output(),
+        reading.transform.origins(),
+        reading.transform.copies(),
+    );
     let output = reading.transform.output().clone();
     let mut protection =
         protect::Plan::decide(&dataset, &engine.policy, output, &verdicts, &stream.partition_by)?;

@@ -21,15 +21,25 @@ pub struct Verdict {
     pub column: String,
     /// Every declaration that reaches the column; the strictest of what they ask applies.
     /// Empty: nothing is declared and the policy's `unmatched` decides.
+    ///
+    /// The stated default gives way, leaf by leaf, to a declaration of the leaf itself, unless it
+    /// stands for an undeclared source column as well.
     pub evidence: Vec<Evidence>,
     /// Which source columns it comes from.
     pub origin: Origin,
+    /// The source column whose values it holds unchanged; `None` where they are computed.
+    pub copy_of: Option<String>,
+    /// The source columns it comes from (all, where that cannot be told) that no declaration covers:
+    /// neither named, nor named leaf by leaf. Where no default stands for them either, the policy's
+    /// `unmatched` decides.
+    pub undeclared: Vec<String>,
 }
 
 /// One declaration that reaches a column. Holds no values.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// The leaf of a nested column that it is about (`address.city`); `None` for the whole column.
+    /// The leaf of the nested output column that it is about (`address.city`); `None` for the whole
+    /// column.
     pub leaf: Option<String>,
     /// Why it applies.
     pub why: Why,

@@ -101,6 +101,8 @@ fn verdict(column: &str) -> Verdict {
         column: column.to_owned(),
         evidence: vec![Evidence { leaf: None, why: Why::Named, tag: Some(tag), declared }],
         origin: Origin::Columns(BTreeSet::from([column.to_owned()])),
+        copy_of: Some(column.to_owned()),
+        undeclared: Vec::new(),
     }
 }
 

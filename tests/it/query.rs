@@ -59,6 +59,8 @@ impl World {
                 column: field.name().clone(),
                 evidence: vec![Evidence { leaf: None, why: Why::Named, tag, declared }],
                 origin: Origin::Unknown,
+                copy_of: None,
+                undeclared: Vec::new(),
             }
         };
         let verdicts: Vec<_> = rows.schema().fields().iter().map(verdict).collect();
