@@ -14,6 +14,7 @@ use sealift::spec::pipeline::{ColumnType, Csv, FileSet, Format, Selector};
 
 use super::{Opened, csv_set, declared, file_set, folder, load, load_text, plain, refusal, row};
 use crate::conformance::{Expected, conforms};
+use crate::house::House;
 
 #[tokio::test]
 async fn csv_keeps_the_contract_of_sources() {
@@ -170,6 +171,39 @@ async fn without_a_header_every_line_is_a_row_and_none_is_a_name() {
         assert!(!format!("{shape:?}").contains(needle), "{shape:?}");
         let rows: usize = opened.read(&shape.columns).await.unwrap().iter().map(RecordBatch::num_rows).sum();
         assert_eq!(rows, 2, "{line}");
+    }
+}
+
+#[test]
+fn a_plan_of_a_file_without_a_header_shows_no_value() {
+    let house = House::new();
+    house.policy("- {tags: [public], action: allow}");
+    house.write("in/drops/people.csv", "Needle Ann,needle@example.com,123-45-6789\nNeedle Bob,,\n");
+    let pipeline = |header: &str| {
+        house.pipeline(
+            "people",
+            &format!(
+                "connection: drops\ndataset: \"x.people\"\nstreams:\n  people:\n    path: people.csv\n    \
+                 format: {{csv: {{{header}}}}}\n    columns: {{\"*\": {{tag: public}}}}"
+            ),
+        );
+    };
+    let shows_no_value = |args: &[&str], code| {
+        let printed = house.run(args).expect(code).printed();
+        for value in ["eedle", "6789", "example.com"] {
+            assert!(!printed.contains(value), "{args:?}: {printed}");
+        }
+        printed
+    };
+    pipeline("");
+    for args in [&["plan", "people"][..], &["plan", "people", "--json"], &["sync", "people"]] {
+        assert!(shows_no_value(args, 78).contains("does not look like column names"));
+    }
+    shows_no_value(&["runs"], 0);
+    pipeline("header: false");
+    for args in [&["plan", "people"][..], &["plan", "people", "--json"]] {
+        let printed = shows_no_value(args, 0);
+        assert!((1..=3).all(|number| printed.contains(&format!("column_{number}"))), "{printed}");
     }
 }
 
