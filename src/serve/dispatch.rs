@@ -151,6 +151,10 @@ impl Dispatcher {
             return Err(Refusal::Full);
         }
         let lease = shared.ledger.lease(&pipeline.name)?.ok_or(Refusal::Active(None))?;
+        // Nobody else holds the lease, so what is unfinished was left by a process that is gone.
+        for run_id in shared.ledger.bury(&pipeline.name, &lease).await? {
+            tracing::warn!(%run_id, pipeline = %pipeline.name, "marked as interrupted");
+        }
         let run_id = shared.ledger.queue(&pipeline.name, &pipeline.digest, trigger).await?;
         let subject = format!("{} {run_id}", pipeline.name);
         if let Err(error) = audit::record(&shared.ledger, actor, Action::RunTrigger, &subject).await {

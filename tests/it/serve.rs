@@ -96,6 +96,21 @@ async fn a_pipeline_that_another_process_runs_is_left_alone() {
 }
 
 #[tokio::test]
+async fn what_a_killed_process_left_beside_the_daemon_is_marked_at_the_next_trigger() {
+    let world = World::new(&[("crm", Act::Publish)]).await;
+    // A run of the command line that was killed after the daemon had started: its lease is free.
+    let left = world.ledger.queue(&name("crm"), "d", Trigger::Cli).await.unwrap();
+    world.ledger.start(&left).await.unwrap();
+    let other = world.ledger.queue(&name("erp"), "d", Trigger::Cli).await.unwrap();
+    let run_id = world.trigger("crm").await;
+    assert_eq!(world.over(&run_id).await["state"], "succeeded");
+    let run = world.ledger.run(&left).await.unwrap().unwrap();
+    assert_eq!((run.state, run.outcome.as_deref()), (State::Failed, Some("temporary")));
+    let unfinished = world.ledger.unfinished(None).await.unwrap();
+    assert_eq!(unfinished.iter().map(|run| run.run_id).collect::<Vec<_>>(), [other]);
+}
+
+#[tokio::test]
 async fn no_more_runs_go_at_once_than_there_are_slots() {
     let acts = [("a", Act::WaitForGo), ("b", Act::WaitForGo), ("c", Act::WaitForGo)];
     let mut world = World::with(&acts, None, Duration::from_secs(60), 2).await;

@@ -5,6 +5,7 @@ use std::fs::File;
 use tokio_util::sync::CancellationToken;
 
 use super::decode::{Decoder, Target, arrow_type, type_word};
+use super::header;
 use super::infer::Guess;
 use super::paths::Input;
 use super::records::{Record, Records};
@@ -118,9 +119,10 @@ impl Layout {
         }
         let Some(input) = inputs.first() else { return Ok(Self { names: Vec::new(), first }) };
         let file = input.open()?;
-        let names = header(&mut records(&file, input, csv), input)?;
-        if let Some(declared) = declared {
-            check_declared(&declared.collect::<Vec<_>>(), &names, &first)?;
+        let names = header_line(&mut records(&file, input, csv), input)?;
+        match declared {
+            Some(declared) => check_declared(&declared.collect::<Vec<_>>(), &names, &first)?,
+            None => header::check(&names, &csv.null, &first)?,
         }
         Ok(Self { names, first })
     }
@@ -183,35 +185,31 @@ fn records<'a>(file: &'a File, input: &Input, csv: &Csv) -> Records<&'a File> {
     Records::new(file, &input.name, csv.delimiter, csv.quote)
 }
 
-/// Reads the header line: every column has a name of its own.
-fn header(records: &mut Records<&File>, input: &Input) -> Result<Vec<String>> {
+/// Reads the header line.
+fn header_line(records: &mut Records<&File>, input: &Input) -> Result<Vec<String>> {
     let Some(record) = records.next()? else {
         return Err(Error::data(format!("{} is empty: it has no header line", input.name))
             .help("set `header: false` and declare a schema if the files have no header"));
     };
-    let names: Vec<String> = (0..record.len()).map(|index| record.field(index).text.to_owned()).collect();
-    for (index, name) in names.iter().enumerate() {
-        if name.is_empty() {
-            return Err(record.fault(format!("column {} has no name in the header", index + 1)));
-        }
-        if let Some(earlier) = names[..index].iter().position(|other| other == name) {
-            let (earlier, later) = (earlier + 1, index + 1);
-            return Err(
-                record.fault(format!("columns {earlier} and {later} have the same name in the header"))
-            );
-        }
-    }
-    Ok(names)
+    Ok((0..record.len()).map(|index| record.field(index).text.to_owned()).collect())
 }
 
-/// Names for files without header and declaration, counted on the first record there is.
+/// Names for files without header and declaration, counted on the first line that is not empty.
 fn counted(inputs: &[Input], csv: &Csv) -> Result<Vec<String>> {
+    let mut only_blank = None;
     for input in inputs {
         let file = input.open()?;
         let mut records = records(&file, input, csv);
-        if let Some(record) = records.next()? {
-            return Ok((1..=record.len()).map(|number| format!("column_{number}")).collect());
+        while let Some(record) = records.next()? {
+            let names = || (1..=record.len()).map(|number| format!("column_{number}")).collect();
+            if !record.is_blank() {
+                return Ok(names());
+            }
+            only_blank.get_or_insert_with(names);
         }
+    }
+    if let Some(names) = only_blank {
+        return Ok(names);
     }
     Err(Error::data("the files are empty and have no header").help("declare the stream's schema"))
 }
@@ -234,7 +232,7 @@ where
     V: FnMut(&Record<'_>) -> Result<bool>,
 {
     let mut records = records(file, input, csv);
-    if csv.header && header(&mut records, input)? != layout.names {
+    if csv.header && header_line(&mut records, input)? != layout.names {
         return Err(Error::data(format!(
             "the header of {} is not that of {}: the same columns in the same order are expected",
             input.name, layout.first

@@ -1,6 +1,6 @@
 //! CSV and Parquet files of a folder.
 //!
-//! [`paths`] finds the files, [`records`] splits delimited text, [`infer`] types its columns,
+//! [`paths`] finds the files, [`records`] splits delimited text, [`header`] judges its first line, [`infer`] types its columns,
 //! [`decode`] fills Arrow builders, [`parquet`] reads Parquet and [`carry`] decides how its types
 //! travel. `docs/types.md`, part "Files", says the same to the people who write pipelines.
 //!
@@ -10,6 +10,7 @@
 mod carry;
 mod csv;
 mod decode;
+mod header;
 mod infer;
 mod parquet;
 mod paths;

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Weak};
 
+use arrow::record_batch::RecordBatch;
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -35,7 +36,7 @@ impl Reading {
         if self.stream.strong_count() > 0 {
             return Err(Error::failed("a snapshot reads one relation at a time"));
         }
-        self.task.await.map_err(|_| Error::failed("the task that reads from PostgreSQL broke down"))
+        self.task.await.map_err(|_| broke_off())
     }
 
     /// Whether the stream is still being read.
@@ -43,6 +44,15 @@ impl Reading {
         self.stream.strong_count() > 0
     }
 }
+
+/// What the task hands over. A read is complete only if its end was said: a task that panics or is
+/// aborted closes the channel too.
+enum Step {
+    Batch(RecordBatch),
+    End,
+}
+
+type Sender = mpsc::Sender<Result<Step>>;
 
 /// Starts the read of what the `copy` statement sends. The server answers it only once it has a
 /// buffer full of rows, so a fault in starting is the first item of the stream.
@@ -52,18 +62,36 @@ pub(super) fn start(
     decoder: Decoder,
     subject: Subject,
 ) -> (Batches, Reading) {
-    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-    let token = Arc::new(());
-    let alive = Arc::downgrade(&token);
-    #[expect(clippy::disallowed_methods, reason = "the reader ends with its stream")]
-    let task = tokio::spawn(run(session, copy, decoder, subject, sender));
-    let batches = stream::unfold((receiver, token), |(mut receiver, token)| async move {
-        receiver.recv().await.map(|batch| (batch, (receiver, token)))
-    });
-    (batches.boxed(), Reading { task, stream: alive })
+    spawn(|sender| run(session, copy, decoder, subject, sender))
 }
 
-type Sender = mpsc::Sender<Result<arrow::record_batch::RecordBatch>>;
+/// Starts the task, and gives the stream of what it sends.
+fn spawn<F, T>(task: F) -> (Batches, Reading)
+where
+    F: FnOnce(Sender) -> T,
+    T: Future<Output = ()> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    let token = Arc::new(());
+    let stream = Arc::downgrade(&token);
+    #[expect(clippy::disallowed_methods, reason = "the reader ends with its stream")]
+    let task = tokio::spawn(task(sender));
+    let batches = stream::unfold(Some((receiver, token)), |state| async {
+        let (mut receiver, token) = state?;
+        match receiver.recv().await {
+            Some(Ok(Step::Batch(batch))) => Some((Ok(batch), Some((receiver, token)))),
+            Some(Ok(Step::End)) => None,
+            Some(Err(error)) => Some((Err(error), None)),
+            None => Some((Err(broke_off()), None)),
+        }
+    });
+    (batches.boxed(), Reading { task, stream })
+}
+
+#[cold]
+fn broke_off() -> Error {
+    Error::failed("the task that reads from PostgreSQL broke off")
+}
 
 /// The whole of a read. Whatever way it ends, the server is not left sending.
 async fn run(session: Arc<Session>, copy: String, decoder: Decoder, subject: Subject, sender: Sender) {
@@ -75,8 +103,8 @@ async fn run(session: Arc<Session>, copy: String, decoder: Decoder, subject: Sub
     if !matches!(ended, Some(Ok(()))) {
         session.cancel().await;
     }
-    if let Some(Err(error)) = ended {
-        let _ = sender.send(Err(error)).await;
+    if let Some(ended) = ended {
+        let _ = sender.send(ended.map(|()| Step::End)).await;
     }
 }
 
@@ -88,19 +116,70 @@ async fn produce(
     sender: &Sender,
 ) -> Result<()> {
     let explain = |e| session.endpoint.failed(&e, subject);
+    // A closed channel ends the task from outside.
+    let give = async |batch| drop(sender.send(Ok(Step::Batch(batch))).await);
     let mut frames = std::pin::pin!(session.client.copy_out(copy).await.map_err(explain)?);
     while let Some(frame) = frames.next().await {
         let frame = frame.map_err(explain)?;
         let mut rest = frame.as_ref();
         while decoder.feed(&mut rest)? == Pause::Full {
             if let Some(batch) = decoder.take()? {
-                // A closed channel ends the task from outside.
-                let _ = sender.send(Ok(batch)).await;
+                give(batch).await;
             }
         }
     }
     if let Some(batch) = decoder.finish()? {
-        let _ = sender.send(Ok(batch)).await;
+        give(batch).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Schema;
+
+    use super::*;
+    use crate::error::Kind;
+
+    async fn give(sender: &Sender) {
+        let batch = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        sender.send(Ok(Step::Batch(batch))).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_does_not_look_like_the_end() {
+        let (mut batches, reading) = spawn(|sender| async move {
+            give(&sender).await;
+            std::panic::resume_unwind(Box::new(()));
+        });
+        assert!(batches.next().await.unwrap().is_ok());
+        assert_eq!(batches.next().await.unwrap().unwrap_err().kind(), Kind::Failed);
+        assert!(batches.next().await.is_none());
+        assert!(!reading.is_active());
+        assert!(reading.settle().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_aborted_does_not_look_like_the_end() {
+        let (mut batches, reading) = spawn(|sender| async move {
+            give(&sender).await;
+            std::future::pending().await
+        });
+        assert!(batches.next().await.unwrap().is_ok());
+        reading.task.abort();
+        assert_eq!(batches.next().await.unwrap().unwrap_err().kind(), Kind::Failed);
+        assert!(batches.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn only_the_end_mark_ends_a_read() {
+        let (mut batches, reading) = spawn(|sender| async move {
+            give(&sender).await;
+            sender.send(Ok(Step::End)).await.unwrap();
+        });
+        assert!(batches.next().await.unwrap().is_ok());
+        assert!(reading.is_active());
+        assert!(batches.next().await.is_none());
+        reading.settle().await.unwrap();
+    }
 }
