@@ -1,5 +1,6 @@
 //! Records into Arrow batches: one builder a column, chosen once.
 
+use std::mem;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -14,6 +15,9 @@ use super::value;
 use crate::error::{Error, Result};
 use crate::source::{BATCH_BYTES, BATCH_ROWS};
 use crate::spec::pipeline::ColumnType;
+
+/// Room in a new column before the first batch shows how much is needed.
+const FIRST_ROWS: usize = 1024;
 
 /// The Arrow type a column type is carried as.
 pub(super) fn arrow_type(column_type: ColumnType) -> DataType {
@@ -69,6 +73,8 @@ enum Builder {
 pub(super) struct Decoder {
     targets: Vec<Target>,
     builders: Vec<Builder>,
+    /// Where the texts stand in the record.
+    texts: Vec<usize>,
     schema: SchemaRef,
     null: String,
     /// Bytes a row takes beside its texts.
@@ -86,7 +92,15 @@ impl Decoder {
             .collect();
         let fixed_bytes = fields.iter().map(|field| field.data_type().primitive_width().unwrap_or(4)).sum();
         Self {
-            builders: targets.iter().map(|target| Builder::new(target.column_type)).collect(),
+            builders: targets
+                .iter()
+                .map(|target| Builder::new(target.column_type, FIRST_ROWS, FIRST_ROWS * 8))
+                .collect(),
+            texts: targets
+                .iter()
+                .filter(|target| target.column_type == ColumnType::Text)
+                .map(|target| target.index)
+                .collect(),
             targets,
             schema: Arc::new(Schema::new(fields)),
             null: null.to_owned(),
@@ -101,13 +115,8 @@ impl Decoder {
     /// # Errors
     /// `Data` naming line, column and the type expected.
     pub(super) fn push(&mut self, record: &Record<'_>) -> Result<Option<RecordBatch>> {
-        let texts: usize = self
-            .targets
-            .iter()
-            .filter(|target| target.column_type == ColumnType::Text)
-            .map(|target| record.field(target.index).text.len())
-            .sum();
-        let row_bytes = self.fixed_bytes + texts;
+        let row_bytes =
+            self.fixed_bytes + self.texts.iter().map(|index| record.field_bytes(*index)).sum::<usize>();
         let full = self.rows == BATCH_ROWS || (self.rows > 0 && self.bytes + row_bytes > BATCH_BYTES);
         let batch = if full { self.finish()? } else { None };
         for (target, builder) in self.targets.iter().zip(&mut self.builders) {
@@ -133,7 +142,9 @@ impl Decoder {
         if self.rows == 0 {
             return Ok(None);
         }
-        let arrays = self.builders.iter_mut().map(Builder::finish).collect();
+        let builders = self.targets.iter().zip(&mut self.builders);
+        let arrays =
+            builders.map(|(target, builder)| builder.renew(target.column_type, self.rows).finish()).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         (self.rows, self.bytes) = (0, 0);
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
@@ -143,24 +154,35 @@ impl Decoder {
 }
 
 impl Builder {
-    fn new(column_type: ColumnType) -> Self {
+    /// An empty one with room for `rows`, and for texts of `bytes` in all.
+    fn new(column_type: ColumnType, rows: usize, bytes: usize) -> Self {
+        let micros = || TimestampMicrosecondBuilder::with_capacity(rows);
         match column_type {
-            ColumnType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            ColumnType::Int32 => Self::Int32(Int32Builder::new()),
-            ColumnType::Int64 => Self::Int64(Int64Builder::new()),
-            ColumnType::Float64 => Self::Float64(Float64Builder::new()),
+            ColumnType::Boolean => Self::Boolean(BooleanBuilder::with_capacity(rows)),
+            ColumnType::Int32 => Self::Int32(Int32Builder::with_capacity(rows)),
+            ColumnType::Int64 => Self::Int64(Int64Builder::with_capacity(rows)),
+            ColumnType::Float64 => Self::Float64(Float64Builder::with_capacity(rows)),
             ColumnType::Decimal(precision, scale) => Self::Decimal {
-                builder: Decimal128Builder::new().with_data_type(DataType::Decimal128(precision, scale)),
+                builder: Decimal128Builder::with_capacity(rows)
+                    .with_data_type(DataType::Decimal128(precision, scale)),
                 precision,
                 scale: usize::try_from(scale).unwrap_or_default(),
             },
-            ColumnType::Text => Self::Text(StringBuilder::new()),
-            ColumnType::Date => Self::Date(Date32Builder::new()),
-            ColumnType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
-            ColumnType::TimestampTz => {
-                Self::TimestampTz(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
-            }
+            ColumnType::Text => Self::Text(StringBuilder::with_capacity(rows, bytes)),
+            ColumnType::Date => Self::Date(Date32Builder::with_capacity(rows)),
+            ColumnType::Timestamp => Self::Timestamp(micros()),
+            ColumnType::TimestampTz => Self::TimestampTz(micros().with_timezone("UTC")),
         }
+    }
+
+    /// What was built, leaving an empty one with room for as much again, and for texts a little
+    /// longer: Arrow's own `finish` leaves no room, and every batch would grow from nothing.
+    fn renew(&mut self, column_type: ColumnType, rows: usize) -> Self {
+        let bytes = match self {
+            Self::Text(builder) => builder.values_slice().len(),
+            _ => 0,
+        };
+        mem::replace(self, Self::new(column_type, rows, bytes + bytes / 8))
     }
 
     /// Appends a field's value; false when it is not of the builder's type.
@@ -197,8 +219,8 @@ impl Builder {
         true
     }
 
-    fn finish(&mut self) -> ArrayRef {
-        match self {
+    fn finish(mut self) -> ArrayRef {
+        match &mut self {
             Self::Boolean(builder) => Arc::new(builder.finish()),
             Self::Int32(builder) => Arc::new(builder.finish()),
             Self::Int64(builder) => Arc::new(builder.finish()),

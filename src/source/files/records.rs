@@ -60,6 +60,11 @@ impl<'a> Record<'a> {
         Field { text: self.text.get(span.start..span.end).unwrap_or_default(), quoted: span.quoted }
     }
 
+    /// How long a field's text is.
+    pub(super) fn field_bytes(&self, index: usize) -> usize {
+        self.spans.get(index).map_or(0, |span| span.end - span.start)
+    }
+
     /// A fault of the whole record.
     pub(super) fn fault(&self, what: impl Into<String>) -> Error {
         Error::data(what).at(place(self.file, self.line))
@@ -88,7 +93,8 @@ pub(super) struct Records<R> {
     file: String,
     delimiter: u8,
     quote: u8,
-    special: Special,
+    special: Special<4>,
+    inside_quotes: Special<2>,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -109,6 +115,16 @@ enum Split {
     End,
 }
 
+/// Where a quoted field ends.
+struct Quoted {
+    /// Its closing quote.
+    end: usize,
+    /// Holds doubled quotes that stand for one.
+    doubled: bool,
+    /// Line feeds in it.
+    lines: u64,
+}
+
 impl<R: Read> Records<R> {
     /// Reads `reader`, called `file` in errors. Delimiter and quote are two different ASCII bytes,
     /// neither of them a line end.
@@ -119,6 +135,7 @@ impl<R: Read> Records<R> {
             delimiter,
             quote,
             special: Special::new([delimiter, quote, b'\n', b'\r']),
+            inside_quotes: Special::new([quote, b'\n']),
             buffer: vec![0; BUFFER_BYTES],
             start: 0,
             end: 0,
@@ -221,13 +238,13 @@ impl<R: Read> Records<R> {
         let (mut at, mut inner) = (0, 0);
         loop {
             let (span, stop) = if data.get(at) == Some(&self.quote) {
-                let Some((end, doubled)) = closing(data, at + 1, self.quote, self.exhausted) else {
+                let Some(Quoted { end, doubled, lines }) = self.quoted(data, at + 1) else {
                     if self.exhausted {
                         return Err(self.malformed(inner, "a quote is opened here and never closed"));
                     }
                     return Ok(Split::Part);
                 };
-                inner += lines(&data[at + 1..end]);
+                inner += lines;
                 (Span { start: at + 1, end, quoted: true, doubled }, end + 1)
             } else {
                 let stop = at + self.special.find(&data[at..]);
@@ -265,26 +282,23 @@ impl<R: Read> Records<R> {
         }
     }
 
+    /// The end of a quoted field whose content starts at `from`. `None` when it is not in `data`, or
+    /// when the byte that would tell is not.
+    fn quoted(&self, data: &[u8], from: usize) -> Option<Quoted> {
+        let (mut at, mut doubled, mut lines) = (from, false, 0);
+        loop {
+            at += self.inside_quotes.find(data.get(at..)?);
+            match (data.get(at)?, data.get(at + 1)) {
+                (b'\n', _) => (at, lines) = (at + 1, lines + 1),
+                (_, Some(next)) if *next == self.quote => (at, doubled) = (at + 2, true),
+                (_, None) if !self.exhausted => return None,
+                _ => return Some(Quoted { end: at, doubled, lines }),
+            }
+        }
+    }
+
     fn malformed(&self, lines_down: u64, what: &str) -> Error {
         Error::data(what).at(place(&self.file, self.line + lines_down))
-    }
-}
-
-/// The closing quote of a field whose content starts at `from`, and whether quotes are doubled in
-/// it. `None` when it is not in `data`, or when the byte that would tell is not.
-fn closing(data: &[u8], from: usize, quote: u8, exhausted: bool) -> Option<(usize, bool)> {
-    let quotes = Special::new([quote; 4]);
-    let (mut at, mut doubled) = (from, false);
-    loop {
-        at += quotes.find(data.get(at..)?);
-        if at >= data.len() {
-            return None;
-        }
-        match data.get(at + 1) {
-            Some(next) if *next == quote => (at, doubled) = (at + 2, true),
-            None if !exhausted => return None,
-            _ => return Some((at, doubled)),
-        }
     }
 }
 
@@ -304,14 +318,14 @@ fn join_doubled(bytes: &mut [u8], quote: u8) -> usize {
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Finds the first of four bytes, eight at a time.
-struct Special {
-    bytes: [u8; 4],
-    words: [u64; 4],
+/// Finds the first of some bytes, eight at a time.
+struct Special<const N: usize> {
+    bytes: [u8; N],
+    words: [u64; N],
 }
 
-impl Special {
-    fn new(bytes: [u8; 4]) -> Self {
+impl<const N: usize> Special<N> {
+    fn new(bytes: [u8; N]) -> Self {
         Self { bytes, words: bytes.map(|byte| u64::from(byte) * LOW) }
     }
 

@@ -105,6 +105,13 @@ pub(super) fn decimal(text: &str, precision: u8, scale: usize) -> Option<i128> {
     if excess.iter().any(|byte| *byte != b'0') {
         return None;
     }
+    // So few digits fit for sure, and into 64 bits.
+    if whole + scale <= usize::from(precision.min(18)) {
+        let add = |value: u64, byte: &u8| value * 10 + u64::from(byte - b'0');
+        let value = kept.iter().fold(rest[..whole].iter().fold(0, add), add);
+        let units = i128::from((kept.len()..scale).fold(value, |value, _| value * 10));
+        return Some(if negative { -units } else { units });
+    }
     let mut value: i128 = 0;
     // A value below this has room for one more digit.
     let room = 10_i128.pow(u32::from(precision.clamp(1, 38)) - 1);
@@ -128,14 +135,20 @@ pub(super) fn float64(text: &str) -> Option<f64> {
         _ => {}
     }
     let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
-    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
-    let is_zero = !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
-    (is_zero || value != 0.0).then_some(value)
+    let is_zero = |mantissa: &str| !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    (value != 0.0 || text.split(['e', 'E']).next().is_some_and(is_zero)).then_some(value)
 }
+
+/// The last whole number before doubles skip one.
+const FLOAT_WHOLE_MAX: u64 = 1 << 53;
 
 /// Whether a number's text and the double nearest to it are the same number when that double is
 /// written in its shortest form.
 pub(super) fn survives_float64(text: &str) -> bool {
+    // Up to here doubles lie at most one apart, so that a whole number is the shortest form of its own.
+    if int64(text).is_some_and(|whole| whole.unsigned_abs() <= FLOAT_WHOLE_MAX) {
+        return true;
+    }
     let Some(value) = float64(text) else { return false };
     canonical(text).is_some_and(|written| canonical(&format!("{value:e}")) == Some(written))
 }
@@ -192,6 +205,9 @@ fn two(tens: u8, ones: u8) -> Option<i32> {
 }
 
 const DAY_US: i64 = 86_400_000_000;
+/// 0001-01-01 and 9999-12-31.
+const FIRST_DAY: i64 = -719_162;
+const LAST_DAY: i64 = 2_932_896;
 
 /// `YYYY-MM-DD HH:MM:SS[.ffffff]`, `T` or a space between, no zone; microseconds since 1970-01-01.
 pub(super) fn timestamp(text: &str) -> Option<i64> {
@@ -219,9 +235,7 @@ pub(super) fn timestamptz(text: &str) -> Option<i64> {
         _ => return None,
     };
     let instant = micros - i64::from(minutes) * 60_000_000;
-    let first = i64::from(date("0001-01-01")?) * DAY_US;
-    let last = (i64::from(date("9999-12-31")?) + 1) * DAY_US;
-    (first..last).contains(&instant).then_some(instant)
+    (FIRST_DAY * DAY_US..(LAST_DAY + 1) * DAY_US).contains(&instant).then_some(instant)
 }
 
 /// Date and time, and what follows them.
@@ -285,6 +299,11 @@ mod tests {
         assert_eq!(decimal("100.00", 4, 2), None, "too long");
         assert_eq!(decimal("1.250", 4, 2), Some(125), "excess zeros");
         assert_eq!(decimal("1.251", 4, 2), None, "excess digits");
+        assert_eq!(decimal("-0.05", 18, 4), Some(-500), "padded");
+        assert_eq!(decimal("99999999999999.9999", 18, 4), Some(999_999_999_999_999_999));
+        assert_eq!(decimal("999999999999999.9999", 19, 4), Some(9_999_999_999_999_999_999));
+        assert_eq!(decimal("0000000000000000000001.5", 4, 2), Some(150), "zeros in front");
+        assert_eq!(decimal("100", 4, 2), None, "too long for its scale");
         let nines = "9".repeat(38);
         assert_eq!(decimal(&nines, 38, 0).map(|value| value.to_string()), Some(nines));
         assert_eq!(decimal(&"9".repeat(39), 38, 0), None);
@@ -297,6 +316,9 @@ mod tests {
     #[test]
     fn a_float_survives_only_when_its_shortest_form_is_the_same_number() {
         for text in ["1e5", "1.50e-3", "100000", "0.1", "-2.5E+10", "0e0", "1.7976931348623157e308"] {
+            assert!(survives_float64(text), "{text}");
+        }
+        for text in ["9007199254740991", "-9007199254740992", "4111111111111111", "9007199254740994"] {
             assert!(survives_float64(text), "{text}");
         }
         for text in ["9007199254740993", "0.12345678901234567890", "1e999", "1e-999", "1e99999999999"] {
@@ -342,5 +364,8 @@ mod tests {
             assert_eq!(timestamptz(text), None, "{text}");
         }
         assert_eq!(timestamptz("0001-01-01 00:00:00+14:00"), None, "before the year 1 of UTC");
+        assert_eq!(timestamptz("9999-12-31 23:59:59-00:01"), None, "after the year 9999 of UTC");
+        assert_eq!(date("0001-01-01").map(i64::from), Some(FIRST_DAY));
+        assert_eq!(date("9999-12-31").map(i64::from), Some(LAST_DAY));
     }
 }

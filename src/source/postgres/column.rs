@@ -91,9 +91,10 @@ impl Spans {
         self.ends.push(self.ends.last().copied().unwrap_or(0));
     }
 
-    /// The buffers, leaving room for as much again.
+    /// The buffers, leaving room for as much again, and for texts a little longer: one byte too few
+    /// costs a copy of them all.
     fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let fresh = Self::with_capacity(self.ends.len(), self.bytes.len());
+        let fresh = Self::with_capacity(self.ends.len() - 1, self.bytes.len() + self.bytes.len() / 8);
         let full = mem::replace(self, fresh);
         (OffsetBuffer::new(ScalarBuffer::from(full.ends)), Buffer::from_vec(full.bytes))
     }

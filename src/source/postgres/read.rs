@@ -163,7 +163,7 @@ mod tests {
     async fn a_task_that_is_aborted_does_not_look_like_the_end() {
         let (mut batches, reading) = spawn(|sender| async move {
             give(&sender).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         assert!(batches.next().await.unwrap().is_ok());
         reading.task.abort();
