@@ -41,6 +41,9 @@ pub(super) fn choose(
     }
     too_weak(policy, leaf, &reaching, &policy_asks, problems);
     let choice = strictest(leaf, &policy_asks, &spec_asks, problems);
+    if let Some(Choice { action: Action::Mask(_), .. }) = choice {
+        computed_mask(leaf, verdict, &reaching, &policy_asks, problems);
+    }
     if problems.len() == before { choice } else { None }
 }
 
@@ -188,6 +191,33 @@ fn too_weak(
                 asked.because.trim_start_matches("policy "),
             ));
         }
+    }
+}
+
+/// A mask hides a whole value. Of pieces of it, each mask would show the end of its piece, and the
+/// pieces can be put together: so where a mask is asked for what the column comes from, it acts on an
+/// unchanged copy only. What the spec asks for the computed column itself, on top of a policy that
+/// would publish it as it is, can only hide more.
+fn computed_mask(
+    leaf: &Leaf,
+    verdict: &Verdict,
+    reaching: &[&Evidence],
+    policy_asks: &[Choice],
+    problems: &mut Vec<String>,
+) {
+    let is_mask = |action: &Action| matches!(action, Action::Mask(_));
+    let by_policy = policy_asks.iter().find(|c| is_mask(&c.action)).cloned();
+    let of_source = || {
+        let mut others = reaching.iter().filter(|e| e.why != Why::Named);
+        others.find_map(|e| declared(e, reaching).filter(|c| is_mask(&c.action)))
+    };
+    if verdict.copy_of.is_none()
+        && let Some(asked) = by_policy.or_else(of_source)
+    {
+        problems.push(format!(
+            "column `{}`: `{}` ({}) acts on a source column as it is, and this one is computed; declare `action: encrypt` or stronger for it, or select the source column unchanged",
+            leaf.path, asked.action, asked.because
+        ));
     }
 }
 

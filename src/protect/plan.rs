@@ -61,8 +61,8 @@ impl Plan {
     /// # Errors
     /// `Held`, naming every column concerned: a column nothing covers under `unmatched: refuse`; a
     /// spec action weaker than what the policy asks; an action the column's type cannot take
-    /// (with the actions that can); a type that cannot be published; a protected partition column;
-    /// no column left to publish.
+    /// (with the actions that can); a mask asked for what a computed column comes from; a type that
+    /// cannot be published; a protected partition column; no column left to publish.
     pub fn decide(
         dataset: &DatasetName,
         policy: &Policy,
@@ -285,3 +285,7 @@ fn partitions(partition_by: &[String], leaves: &[Leaf], decisions: &[Decision], 
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "laundering_tests.rs"]
+mod laundering;
