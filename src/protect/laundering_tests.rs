@@ -109,7 +109,7 @@ async fn trap_a_mask_is_not_defeated_by_slicing() {
 #[tokio::test]
 async fn a_mask_acts_on_copies_and_where_the_spec_alone_asks_for_it() {
     let card = ("card", "pii.card", None);
-    let copied = actions(&masking(), &[card.clone()], "SELECT card, card AS a FROM source").await;
+    let copied = actions(&masking(), std::slice::from_ref(&card), "SELECT card, card AS a FROM source").await;
     assert_eq!(copied, ["card mask", "a mask"]);
     // The remedy.
     let sliced = "SELECT substr(card, 1, 4) AS a FROM source";
