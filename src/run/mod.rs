@@ -17,15 +17,15 @@ pub use engine::Engine;
 pub use ledger::{Ledger, RunId};
 pub use plan::StreamPlan;
 pub use progress::Progress;
-use resume::Earlier;
 pub use standing::standing;
 
+use self::resume::Earlier;
 use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
 use crate::protect::{self, Sealed};
 use crate::publish::{self, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
-use crate::spec::{Pipeline, StreamName};
+use crate::spec::{DatasetName, Pipeline, StreamName};
 
 /// What is asked of one run.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct Published {
     /// The stream.
     pub stream: StreamName,
     /// The dataset.
-    pub dataset: crate::spec::DatasetName,
+    pub dataset: DatasetName,
     /// What is visible now.
     pub outcome: Outcome,
     /// What happened to each leaf column.
