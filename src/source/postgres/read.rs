@@ -100,11 +100,34 @@ async fn run(session: Arc<Session>, copy: String, decoder: Decoder, subject: Sub
         () = sender.closed() => None,
         ended = produce(&session, &copy, decoder, &subject, &sender) => Some(ended),
     };
-    if !matches!(ended, Some(Ok(()))) {
+    // A request that is not needed may be late, and then hit the session's next query.
+    if !matches!(ended, Some(Ok(()) | Err(Fault::AtServer(_)))) {
         session.cancel().await;
     }
     if let Some(ended) = ended {
-        let _ = sender.send(ended.map(|()| Step::End)).await;
+        let _ = sender.send(ended.map(|()| Step::End).map_err(Error::from)).await;
+    }
+}
+
+/// Why a read ended early.
+enum Fault {
+    /// The server said so, and has stopped sending.
+    AtServer(Error),
+    /// What it sends cannot be taken; it goes on sending.
+    Here(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::AtServer(error) | Fault::Here(error) => error,
+        }
     }
 }
 
@@ -114,8 +137,8 @@ async fn produce(
     mut decoder: Decoder,
     subject: &Subject,
     sender: &Sender,
-) -> Result<()> {
-    let explain = |e| session.endpoint.failed(&e, subject);
+) -> Result<(), Fault> {
+    let explain = |e| Fault::AtServer(session.endpoint.failed(&e, subject));
     // A closed channel ends the task from outside.
     let give = async |batch| drop(sender.send(Ok(Step::Batch(batch))).await);
     let mut frames = std::pin::pin!(session.client.copy_out(copy).await.map_err(explain)?);
