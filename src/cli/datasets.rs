@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::Datasets;
 use super::{Context, Done, show};
-use crate::error::{Error, Kind, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::publish::{Store, Table};
 use crate::spec::{Config, DatasetName};
 
@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context, args: &Datasets) -> Done {
 async fn all(context: &Context, stores: &[Store]) -> Done {
     let mut found = Vec::new();
     for store in stores {
-        for dataset in Table::list(store).await? {
+        for dataset in Table::list(store).await.at(|| format!("store {}", store.url()))? {
             if let Some(table) = Table::load(store, &dataset, None).await? {
                 found.push((dataset, store, table));
             }

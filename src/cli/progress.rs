@@ -1,10 +1,11 @@
 //! Progress on a terminal; silence elsewhere.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::show;
 use crate::run::progress::{Counter, Progress};
@@ -31,12 +32,12 @@ impl Progress for Bars {
         let known = plan.rows.filter(|rows| *rows > 0);
         let bar = self.bars.add(known.map_or_else(ProgressBar::no_length, ProgressBar::new));
         let template = if known.is_some() {
-            "{prefix:28} {bar:24} {percent:>3}%  {human_pos} rows  {per_sec}  {msg}"
+            "{prefix:28} {bar:24} {percent:>3}%  {human_pos} rows  {rate}  {msg}"
         } else {
-            "{prefix:28} {spinner}  {human_pos} rows  {per_sec}  {msg}"
+            "{prefix:28} {spinner}  {human_pos} rows  {rate}  {msg}"
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸─"));
+            bar.set_style(style.progress_chars("━╸─").with_key("rate", rate));
         }
         bar.set_prefix(plan.relation.stream.to_string());
         bar.enable_steady_tick(Duration::from_millis(100));
@@ -50,6 +51,13 @@ impl Progress for Bars {
     }
 
     fn published(&self, _: &Published) {}
+}
+
+/// Whole rows per second.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people")]
+fn rate(state: &ProgressState, out: &mut dyn Write) {
+    // A bar that cannot be drawn is no reason to stop.
+    let _ = write!(out, "{} rows/s", show::count(state.per_sec() as u64));
 }
 
 /// A bar stops ticking when its stream ends, however it ends.

@@ -1,11 +1,11 @@
 //! `sealift runs`: what ran, and what became of it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::args::Runs;
 use super::{Context, Done, show};
 use crate::error::{Error, Kind};
-use crate::run::ledger::{Run, StreamOutcome};
+use crate::run::ledger::Run;
 use crate::run::{Ledger, RunId};
 use crate::spec::{Config, PipelineName};
 
@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context, args: &Runs) -> Done {
             Error::new(Kind::Usage, format!("there is no run {run_id}")).help("`sealift runs` lists them")
         })?;
         if context.json {
-            show::json(&run_json(&run));
+            show::json(&run.to_json());
         } else {
             print_one(&run);
         }
@@ -27,31 +27,13 @@ pub(super) async fn run(context: &Context, args: &Runs) -> Done {
     let pipeline = args.pipeline.as_deref().map(PipelineName::parse).transpose()?;
     let runs = ledger.runs(pipeline.as_ref(), args.limit).await?;
     if context.json {
-        show::json(&json!({ "runs": runs.iter().map(run_json).collect::<Vec<_>>() }));
+        show::json(&json!({ "runs": runs.iter().map(Run::to_json).collect::<Vec<_>>() }));
     } else if runs.is_empty() {
         println!("No runs yet. Next: {} sync PIPELINE", show::command());
     } else {
         print_all(&runs);
     }
     Ok(())
-}
-
-fn run_json(run: &Run) -> Value {
-    json!({
-        "run_id": run.run_id.to_string(), "pipeline": run.pipeline, "trigger": run.trigger.word(),
-        "state": run.state.word(), "outcome": run.outcome, "error": run.error,
-        "created_at": run.created_at.to_rfc3339(),
-        "started_at": run.started_at.map(|at| at.to_rfc3339()),
-        "finished_at": run.finished_at.map(|at| at.to_rfc3339()),
-        "streams": run.streams.iter().map(stream_json).collect::<Vec<_>>(),
-    })
-}
-
-fn stream_json(stream: &StreamOutcome) -> Value {
-    json!({
-        "stream": stream.stream, "dataset": stream.dataset, "version": stream.version,
-        "rows": stream.rows, "bytes": stream.bytes, "seconds": stream.seconds,
-    })
 }
 
 fn print_all(runs: &[Run]) {

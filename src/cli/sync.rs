@@ -8,7 +8,7 @@ use super::progress::Bars;
 use super::{Context, Done, Failure, show};
 use crate::error::{Error, Result};
 use crate::protect::Decision;
-use crate::run::ledger::Trigger;
+use crate::run::ledger::{StreamOutcome, Trigger};
 use crate::run::{self, Engine, Job, Published};
 use crate::spec::{Pipeline, StreamName};
 
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
 
 fn finish(context: &Context, pipeline: &Pipeline, job: &Job<'_>, published: &[Published]) {
     if context.json {
-        let streams: Vec<Value> = published.iter().map(stream_json).collect();
+        let streams: Vec<Value> = published.iter().map(|done| StreamOutcome::from(done).to_json()).collect();
         show::json(&json!({
             "run_id": job.run_id.to_string(), "pipeline": pipeline.name.as_str(), "outcome": "done", "streams": streams,
         }));
@@ -52,27 +52,11 @@ fn finish(context: &Context, pipeline: &Pipeline, job: &Job<'_>, published: &[Pu
 /// What a failed run had published all the same.
 async fn failure(engine: &Engine, job: &Job<'_>, error: Error) -> Result<Failure> {
     let streams = engine.ledger.run(&job.run_id).await?.map(|run| run.streams).unwrap_or_default();
-    let streams: Vec<Value> = streams
-        .iter()
-        .map(|stream| {
-            json!({
-                "stream": stream.stream, "dataset": stream.dataset, "version": stream.version,
-                "rows": stream.rows, "bytes": stream.bytes, "seconds": stream.seconds,
-            })
-        })
-        .collect();
+    let streams: Vec<Value> = streams.iter().map(StreamOutcome::to_json).collect();
     let summary = json!({
         "run_id": job.run_id.to_string(), "pipeline": job.pipeline.name.as_str(), "streams": streams,
     });
     Ok(Failure { error, summary: Box::new(summary) })
-}
-
-fn stream_json(published: &Published) -> Value {
-    json!({
-        "stream": published.stream.as_str(), "dataset": published.dataset.to_string(),
-        "version": published.outcome.version, "rows": published.outcome.rows,
-        "bytes": published.outcome.bytes, "seconds": published.seconds,
-    })
 }
 
 fn print(published: &[Published]) {

@@ -27,7 +27,7 @@ use futures::StreamExt;
 use object_store::ObjectStore;
 
 use crate::Batches;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::keys::Keyring;
 use crate::publish::{Store, Table};
 use crate::spec::DatasetName;
@@ -59,7 +59,7 @@ impl Session {
         for (index, store) in stores.into_iter().enumerate() {
             let url = store_url(index)?;
             objects.push((url.clone(), Arc::clone(store.objects())));
-            for dataset in Table::list(&store).await? {
+            for dataset in Table::list(&store).await.at(|| format!("store {}", store.url()))? {
                 let place = catalog::Place { store: store.clone(), url: url.clone() };
                 if let Some(other) = places.insert(dataset.clone(), place) {
                     return Err(Error::invalid(format!(

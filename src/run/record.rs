@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
@@ -178,4 +179,41 @@ pub struct StreamOutcome {
     pub seconds: f64,
     /// What became of it.
     pub state: StreamState,
+}
+
+impl Run {
+    /// The run for programs: `{"run_id","pipeline","state","outcome","error","trigger",
+    /// "spec_digest","created_at","started_at","finished_at","streams"}`, instants as RFC 3339.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "run_id": self.run_id.to_string(),
+            "pipeline": self.pipeline,
+            "state": self.state.word(),
+            "outcome": self.outcome,
+            "error": self.error,
+            "trigger": self.trigger.word(),
+            "spec_digest": self.spec_digest,
+            "created_at": self.created_at.to_rfc3339(),
+            "started_at": self.started_at.map(|at| at.to_rfc3339()),
+            "finished_at": self.finished_at.map(|at| at.to_rfc3339()),
+            "streams": self.streams.iter().map(StreamOutcome::to_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl StreamOutcome {
+    /// The stream for programs: `{"stream","dataset","version","rows","bytes","seconds","state"}`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "stream": self.stream,
+            "dataset": self.dataset,
+            "version": self.version,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "seconds": self.seconds,
+            "state": self.state.word(),
+        })
+    }
 }

@@ -21,7 +21,7 @@ use super::problem::{self, Problem};
 use super::schedule::{Clock, Schedules};
 use crate::govern::Principal;
 use crate::govern::audit::{self, Action};
-use crate::run::ledger::{MAX_LISTED, Run, RunId, StreamOutcome, Trigger};
+use crate::run::ledger::{MAX_LISTED, Run, RunId, Trigger};
 use crate::spec::PipelineName;
 
 /// Most bytes in the body of a request.
@@ -103,7 +103,7 @@ fn expect_no_options(body: &[u8]) -> Result<(), Problem> {
 
 async fn show_run(State(api): State<Api>, Path(run_id): Path<String>) -> Answer {
     let run = find_run(&api, &run_id).await?;
-    Ok(Json(run_json(&run)).into_response())
+    Ok(Json(run.to_json()).into_response())
 }
 
 async fn cancel_run(
@@ -145,7 +145,7 @@ async fn list_runs(State(api): State<Api>, listing: Result<Query<Listing>, Query
     let pipeline = listing.pipeline.as_deref().map(PipelineName::parse).transpose();
     let pipeline = pipeline.map_err(|error| bad(error.message().to_owned()))?;
     let runs = api.dispatcher.ledger().runs(pipeline.as_ref(), limit).await?;
-    let runs: Vec<Value> = runs.iter().map(run_json).collect();
+    let runs: Vec<Value> = runs.iter().map(Run::to_json).collect();
     Ok(Json(json!({"runs": runs})).into_response())
 }
 
@@ -185,34 +185,6 @@ async fn find_run(api: &Api, run_id: &str) -> Result<Run, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "no-such-run", "there is no run of this id");
     let run_id = RunId::parse(run_id).map_err(|_| unknown())?;
     api.dispatcher.ledger().run(&run_id).await?.ok_or_else(unknown)
-}
-
-fn run_json(run: &Run) -> Value {
-    json!({
-        "run_id": run.run_id.to_string(),
-        "pipeline": run.pipeline,
-        "state": run.state.word(),
-        "outcome": run.outcome,
-        "error": run.error,
-        "trigger": run.trigger.word(),
-        "spec_digest": run.spec_digest,
-        "created_at": run.created_at.to_rfc3339(),
-        "started_at": run.started_at.map(|at| at.to_rfc3339()),
-        "finished_at": run.finished_at.map(|at| at.to_rfc3339()),
-        "streams": run.streams.iter().map(stream_json).collect::<Vec<_>>(),
-    })
-}
-
-fn stream_json(stream: &StreamOutcome) -> Value {
-    json!({
-        "stream": stream.stream,
-        "dataset": stream.dataset,
-        "version": stream.version,
-        "rows": stream.rows,
-        "bytes": stream.bytes,
-        "seconds": stream.seconds,
-        "state": stream.state.word(),
-    })
 }
 
 fn conflict(kind: &'static str, detail: &str) -> Problem {
