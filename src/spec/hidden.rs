@@ -170,6 +170,20 @@ pub(crate) fn in_broken_line(text: &Text, line: usize) -> Option<Hidden> {
     None
 }
 
+/// What follows a tag or an anchor that swallowed the key of a secret (`!password: …`). It may have
+/// become a key itself, which messages name, so its bare text is hidden too.
+pub(crate) fn behind_odd_name(text: &Text, node: Span) -> Vec<Hidden> {
+    let (line, _) = text.position(node.start);
+    let before = text.at(Span { start: text.line(line).start, end: node.start });
+    if !before.rsplit(['&', '!']).next().is_some_and(names_a_secret) {
+        return Vec::new();
+    }
+    let Some(rest) = in_broken_line(text, line) else { return Vec::new() };
+    let bare = rest.text.split([',', '}', ']', '"', '\'']).map(str::trim).find(|part| !part.is_empty());
+    let bare = bare.map(|bare| Hidden { span: rest.span, text: bare.to_owned() });
+    [Some(rest), bare].into_iter().flatten().collect()
+}
+
 /// Hides the credentials in a comment, and everything behind it on the line.
 pub(crate) fn in_comment(text: &Text, line: Span) -> Option<Hidden> {
     let shown = text.at(line);

@@ -80,6 +80,16 @@ fn with_planted_secrets() -> String {
         .replace("env:CRM_PASSWORD", "PLANTEDd")
 }
 
+#[test]
+fn a_tag_that_swallows_the_key_does_not_show_the_secret() {
+    let planted = with_planted_secrets().replace("password: \"PLANTEDd", "\n!password: \"PLANTEDd");
+    assert!(planted.contains("!password"));
+    for problem in read(&planted) {
+        let shown = Problems::of(vec![problem]).render(false);
+        assert!(!shown.contains("PLANTEDd"), "{shown}");
+    }
+}
+
 /// A document with pieces cut out, doubled, or replaced.
 fn mutated(document: &str, edits: &[(usize, usize, String)]) -> String {
     let mut text: Vec<char> = document.chars().collect();

@@ -130,6 +130,9 @@ impl<'a> Builder<'a> {
     /// The node that begins with `event`. Its depth is bounded by the parser's nesting limits.
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, Box<ScanError>> {
         self.refuse_tag(&event, span);
+        if event.tag().is_some() || event.anchor_id().is_some() {
+            self.faults.hide(hidden::behind_odd_name(self.faults.text, span));
+        }
         match event {
             Event::Scalar(text, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
