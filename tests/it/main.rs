@@ -29,4 +29,5 @@ mod serve;
 mod servers;
 mod source_files;
 mod source_postgres;
+mod standing;
 mod tidy;
