@@ -147,7 +147,7 @@ fn decode(criterion: &mut Criterion) {
     let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
     fs::write(folder.path().join("people.csv"), csv(ROWS)).unwrap();
     let connection = config::Connection::Files { root: folder.path().to_owned() };
-    let source = source::open(&connection).unwrap();
+    let source = source::open(&connection, Default::default()).unwrap();
     let selector = Selector::Files(FileSet {
         name: StreamName::parse("people").unwrap(),
         path: "people.csv".to_owned(),

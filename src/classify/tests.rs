@@ -7,7 +7,12 @@ use crate::spec::Tag;
 use crate::spec::pipeline::Position;
 
 fn declare(line: u64, tag: &str) -> Column {
-    Column { tag: Some(Tag::parse(tag).unwrap()), action: None, position: Position { line, column: 1 } }
+    Column {
+        tag: Some(Tag::parse(tag).unwrap()),
+        action: None,
+        conversion: None,
+        position: Position { line, column: 1 },
+    }
 }
 
 fn columns(named: &[(&str, &str)], default: Option<&str>) -> Columns {

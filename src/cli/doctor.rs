@@ -52,7 +52,7 @@ async fn places(engine: &Engine, checks: &mut Vec<Check>) {
             .push(Check { what: format!("store {name}: written, read back, one winner per commit"), result });
     }
     for (name, connection) in &engine.config.connections {
-        let result = match source::open(connection) {
+        let result = match source::open(connection, engine.gates().of(name)) {
             Ok(source) => source.snapshot().await.map(|_| ()),
             Err(error) => Err(error),
         };

@@ -18,14 +18,14 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
     let pipeline = engine.pipeline(&args.pipeline)?;
     let only = args.stream.as_deref().map(StreamName::parse).transpose()?;
     let (store, connection) = engine.places(pipeline)?;
-    let mut snapshot = crate::source::open(connection)?.snapshot().await?;
+    let mut snapshot = crate::source::open(connection, engine.gate(pipeline))?.snapshot().await?;
     let planned = plan::streams(&engine, pipeline, only.as_ref(), &mut *snapshot).await?;
 
     let mut described = Vec::new();
     for plan in planned.iter().flatten() {
         let columns = columns(plan);
         if !context.json {
-            print(plan, &columns, snapshot.consistency());
+            print(plan, &columns, &snapshot.consistency());
         }
         described.push(json!({
             "stream": plan.relation.stream.as_str(),

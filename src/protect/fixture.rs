@@ -41,7 +41,8 @@ pub(super) fn evidence(
     line: u64,
 ) -> Evidence {
     let tag = (!tag.is_empty()).then(|| Tag::parse(tag).unwrap());
-    let declared = Column { tag: tag.clone(), action, position: Position { line, column: 5 } };
+    let declared =
+        Column { tag: tag.clone(), action, conversion: None, position: Position { line, column: 5 } };
     Evidence { leaf: leaf.map(str::to_owned), why, tag, declared }
 }
 

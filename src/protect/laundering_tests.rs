@@ -16,7 +16,12 @@ fn columns(lines: &[Line]) -> Columns {
     let mut columns = Columns::default();
     for ((name, tag, action), line) in lines.iter().zip(10..) {
         let tag = (!tag.is_empty()).then(|| Tag::parse(tag).unwrap());
-        let declared = Declared { tag, action: action.clone(), position: Position { line, column: 1 } };
+        let declared = Declared {
+            tag,
+            action: action.clone(),
+            conversion: None,
+            position: Position { line, column: 1 },
+        };
         if *name == "*" {
             columns.default = Some(declared);
         } else {

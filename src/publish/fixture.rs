@@ -63,7 +63,7 @@ pub(super) async fn seal_batches(
     let verdict = |name: &str| {
         let tag = Tag::parse(if encrypted.contains(&name) { "shut" } else { "open" }).unwrap();
         let position = Position { line: 1, column: 1 };
-        let declared = Column { tag: Some(tag.clone()), action: None, position };
+        let declared = Column { tag: Some(tag.clone()), action: None, conversion: None, position };
         Verdict {
             column: name.into(),
             evidence: vec![Evidence { leaf: None, why: Why::Named, tag: Some(tag), declared }],

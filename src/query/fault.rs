@@ -44,8 +44,8 @@ pub(super) fn execution(error: &DataFusionError) -> Error {
         return own;
     }
     if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
-        return Error::failed("the query needs more memory than `memory_limit` allows")
-            .help("filter or aggregate more, select fewer columns, or raise `memory_limit`");
+        return Error::failed("the query needs more memory than `memory_limit_mb` allows")
+            .help("filter or aggregate more, select fewer columns, or raise `memory_limit_mb`");
     }
     // A filter that runs inside the Parquet reader fails as a fault of Parquet with one of Arrow
     // below it; a page that cannot be opened as one of Arrow that speaks of Parquet.

@@ -8,6 +8,7 @@ use super::Ledger;
 use crate::error::{Error, Kind, Result};
 use crate::keys::Keyring;
 use crate::publish::Store;
+use crate::source::{Gate, Gates};
 use crate::spec::config::Connection;
 use crate::spec::{Config, Pipeline, PipelineName, Policy, StoreName};
 
@@ -23,6 +24,8 @@ pub struct Engine {
     pub ledger: Ledger,
     /// The dataset keys.
     pub keyring: Arc<Keyring>,
+    /// What runs may take of each connection.
+    gates: Gates,
     /// Stores whose conditional writes were tested by this process.
     checked: Mutex<HashSet<StoreName>>,
 }
@@ -43,7 +46,8 @@ impl Engine {
         let (config, policy, pipelines) = crate::spec::load_all(config)?;
         let ledger = Ledger::open(&config.metadata).await?;
         let keyring = Arc::new(Keyring::open(&config.keys, notice).await?);
-        Ok(Self { config, policy, pipelines, ledger, keyring, checked: Mutex::default() })
+        let gates = Gates::new(&config);
+        Ok(Self { config, policy, pipelines, ledger, keyring, gates, checked: Mutex::default() })
     }
 
     /// The pipeline of this name.
@@ -85,6 +89,18 @@ impl Engine {
             Error::invalid(format!("pipeline {} does not say which store it publishes to", pipeline.name))
                 .help("add `store: NAME`")
         })
+    }
+
+    /// What runs may take of each connection.
+    #[must_use]
+    pub fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    /// What all runs may take of a pipeline's connection.
+    #[must_use]
+    pub fn gate(&self, pipeline: &Pipeline) -> Arc<Gate> {
+        self.gates.of(&pipeline.connection)
     }
 
     /// Every store of the configuration.

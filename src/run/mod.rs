@@ -67,7 +67,7 @@ pub struct Published {
 pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) -> Result<Vec<Published>> {
     let (store, connection) = engine.places(job.pipeline)?;
     engine.check_store(job.pipeline, &store).await?;
-    let mut snapshot = source::open(connection)?.snapshot().await?;
+    let mut snapshot = source::open(connection, engine.gate(job.pipeline))?.snapshot().await?;
     let plans = plan::every(engine, job.pipeline, job.only, &mut *snapshot).await?;
     let standing = standing(engine, job.pipeline, &store, &plans).await?;
     let earlier = Earlier::find(engine, job, &plans, &standing).await?;

@@ -7,20 +7,37 @@
 //! - **Described before read.** [`Snapshot::describe`] names every column with the type it is
 //!   carried as, or says why it is refused; it moves no rows. [`Snapshot::read`] gives exactly the
 //!   asked-for columns, in the asked-for order, with exactly the described fields.
+//! - **Text on request.** A database gives any column [`Carried::AsText`] instead of what it was
+//!   described as, also a refused one: the source's own text of the value, infinities and NaN too.
+//!   This is how a decision of the spec (`as`) is served; [`convert`] does the rest.
 //! - **No value changes.** What cannot be carried exactly fails with `Data`; NULL is NULL and
 //!   never an empty text.
+//! - **In any order.** Rows come as several connections give them; their order means nothing.
+//! - **Gentle.** Connections are opened and rows given only as the connection's [`Gate`] lets them.
 //! - **Bounded.** A batch holds at most [`BATCH_ROWS`] rows and about [`BATCH_BYTES`] bytes;
 //!   nothing is read ahead of the consumer beyond a fixed number of batches. Dropping the stream
 //!   ends the read at the source.
 //! - **Silent.** No error or log line holds a row value.
 
+pub mod convert;
 pub mod files;
+pub mod gate;
+pub mod mysql;
+#[cfg(feature = "odbc")]
+pub mod odbc;
+mod parallel;
 pub mod postgres;
+pub mod sqlite;
+
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 
+pub use self::gate::{Gate, Gates};
 use crate::Batches;
+#[cfg(not(feature = "odbc"))]
+use crate::error::Error;
 use crate::error::Result;
 use crate::spec::StreamName;
 use crate::spec::config::Connection;
@@ -48,7 +65,7 @@ pub trait Snapshot: Send {
     fn id(&self) -> Option<String>;
 
     /// What the reader may rely on, in words for the plan (`one transaction snapshot`).
-    fn consistency(&self) -> &'static str;
+    fn consistency(&self) -> String;
 
     /// The relations a selector stands for, sorted by stream name.
     ///
@@ -82,6 +99,8 @@ pub struct Relation {
     pub table: String,
     /// What to read.
     pub selector: Selector,
+    /// Column whose ranges are read in parallel, where the spec names one (`split_by`).
+    pub split_by: Option<String>,
 }
 
 /// What a relation holds.
@@ -135,13 +154,22 @@ impl Column {
     }
 }
 
-/// The source behind a connection; nothing is contacted yet.
+/// The source behind a connection; nothing is contacted yet. `gate` is shared by all that read
+/// through this connection.
 ///
 /// # Errors
-/// `Invalid` when a secret of the connection cannot be resolved.
-pub fn open(connection: &Connection) -> Result<Box<dyn Source>> {
+/// `Invalid` when a secret of the connection cannot be resolved, or the program was built without
+/// what the connection needs.
+pub fn open(connection: &Connection, gate: Arc<Gate>) -> Result<Box<dyn Source>> {
     match connection {
-        Connection::Postgres(postgres) => Ok(Box::new(postgres::Postgres::new(postgres)?)),
+        Connection::Postgres(settings) => Ok(Box::new(postgres::Postgres::new(settings, gate)?)),
+        Connection::Mysql(settings) => Ok(Box::new(mysql::Mysql::new(settings, gate)?)),
+        Connection::Sqlite(settings) => Ok(Box::new(sqlite::Sqlite::new(settings, gate))),
+        #[cfg(feature = "odbc")]
+        Connection::Odbc(settings) => Ok(Box::new(odbc::Odbc::new(settings, gate)?)),
+        #[cfg(not(feature = "odbc"))]
+        Connection::Odbc(_) => Err(Error::invalid("this program was built without ODBC")
+            .help("build it with `--features odbc` (needs unixODBC)")),
         Connection::Files { root } => Ok(Box::new(files::Files::new(root))),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{ConnectionName, StoreName};
 use crate::secret::Reference;
@@ -26,7 +27,7 @@ pub struct Config {
     pub connections: BTreeMap<ConnectionName, Connection>,
     /// Where the daemon listens.
     pub listen: Listen,
-    /// Most bytes of memory the transform stage may hold (`memory_limit`, default 1 GiB).
+    /// Most bytes of memory a run or a query may hold (`memory_limit_mb`, default 1024 MB).
     pub memory_limit_bytes: u64,
 }
 
@@ -87,11 +88,56 @@ pub struct S3 {
 pub enum Connection {
     /// A PostgreSQL database.
     Postgres(Postgres),
+    /// A MySQL or MariaDB server.
+    Mysql(Mysql),
+    /// An SQLite file.
+    Sqlite(Sqlite),
+    /// Any database with an ODBC driver.
+    Odbc(Odbc),
     /// A folder of files.
     Files {
         /// File stream paths are relative to it and cannot leave it.
         root: PathBuf,
     },
+}
+
+impl Connection {
+    /// What all reads through it together may take; files have no limits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        match self {
+            Self::Postgres(postgres) => postgres.limits,
+            Self::Mysql(mysql) => mysql.limits,
+            Self::Sqlite(sqlite) => sqlite.limits,
+            Self::Odbc(odbc) => odbc.limits,
+            Self::Files { .. } => Limits::default(),
+        }
+    }
+}
+
+/// What all reads through one connection together may take of the source, over all pipelines of
+/// one process. `None` is no limit of our own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Most connections open at once; without it as many as this machine has cores, eight at the most.
+    pub connections: Option<usize>,
+    /// Rows in a second.
+    pub rows_per_second: Option<u64>,
+    /// Bytes (as carried in memory) in a second.
+    pub bytes_per_second: Option<u64>,
+}
+
+/// Makes reads give way when the source is under load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// A query in the source's SQL that answers one number: the load.
+    pub query: String,
+    /// Above this the read is slowed down.
+    pub slow_above: u64,
+    /// Above this it stands still until the load falls again.
+    pub pause_above: u64,
+    /// Time between two looks at the load, default 10 seconds.
+    pub every: Duration,
 }
 
 /// A PostgreSQL database and how to reach it.
@@ -105,12 +151,69 @@ pub struct Postgres {
     pub database: String,
     /// Role name.
     pub user: String,
+    /// Password, where the server asks for one; without it the password file is asked.
+    pub password: Option<Reference>,
+    /// A password file in libpq's format; without it `PGPASSFILE`, then `~/.pgpass`.
+    pub passfile: Option<PathBuf>,
+    /// How the connection is protected; default `verify-full`.
+    pub tls: Tls,
+    /// PEM file of the certificate authorities to trust; without it the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Most time one statement may take; `None` leaves the server's own.
+    pub statement_timeout: Option<Duration>,
+    /// What reads may take.
+    pub limits: Limits,
+    /// When reads give way.
+    pub throttle: Option<Throttle>,
+}
+
+/// A MySQL or MariaDB server and how to reach it.
+#[derive(Clone, Debug)]
+pub struct Mysql {
+    /// Host name or address.
+    pub host: String,
+    /// Port, default 3306.
+    pub port: u16,
+    /// Database that queries run in; tables name theirs (`database.table`).
+    pub database: String,
+    /// User name.
+    pub user: String,
     /// Password, where the server asks for one.
     pub password: Option<Reference>,
     /// How the connection is protected; default `verify-full`.
     pub tls: Tls,
     /// PEM file of the certificate authorities to trust; without it the system's.
     pub ca_file: Option<PathBuf>,
+    /// Most time one statement may take; `None` leaves the server's own.
+    pub statement_timeout: Option<Duration>,
+    /// What reads may take.
+    pub limits: Limits,
+    /// When reads give way.
+    pub throttle: Option<Throttle>,
+}
+
+/// An SQLite file; its tables are `main.NAME`.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    /// The file; it is opened for reading only.
+    pub path: PathBuf,
+    /// What reads may take.
+    pub limits: Limits,
+}
+
+/// A database behind an ODBC driver.
+#[derive(Clone, Debug)]
+pub struct Odbc {
+    /// `Driver={…};Server=…;…` or `DSN=…`, without user and password.
+    pub connection_string: String,
+    /// Sent as `UID`.
+    pub user: Option<String>,
+    /// Sent as `PWD`.
+    pub password: Option<Reference>,
+    /// Most time one statement may take; `None` leaves the driver's own.
+    pub statement_timeout: Option<Duration>,
+    /// What reads may take.
+    pub limits: Limits,
 }
 
 /// How a database connection is protected.

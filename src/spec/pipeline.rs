@@ -39,6 +39,8 @@ pub struct Stream {
     pub dataset: DatasetTemplate,
     /// How it is written.
     pub write_mode: WriteMode,
+    /// Column of the source whose ranges are read in parallel.
+    pub split_by: Option<String>,
     /// DataFusion SQL over `source`; `None` publishes the columns as they are.
     pub transform: Option<String>,
     /// What is declared of columns.
@@ -225,8 +227,28 @@ pub struct Column {
     pub tag: Option<Tag>,
     /// The least that must happen to it; can only strengthen what the policy asks.
     pub action: Option<Action>,
+    /// The decision on the type a column of the source is carried as.
+    pub conversion: Option<Conversion>,
     /// Where it is declared.
     pub position: Position,
+}
+
+/// A written decision on how a column of the source is carried (`as`, `on_overflow`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// The type it becomes.
+    pub to: ColumnType,
+    /// What becomes of a value that type cannot hold exactly.
+    pub on_overflow: OnOverflow,
+}
+
+/// What becomes of a value that the type asked for cannot hold exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnOverflow {
+    /// The run fails (`Data`).
+    Fail,
+    /// It becomes NULL, so the column is nullable.
+    Null,
 }
 
 /// How Parquet is written.

@@ -40,8 +40,8 @@ pub(super) fn execution(error: &DataFusionError) -> Error {
     }
     let what = match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => {
-            return Error::failed("the transform needs more memory than `memory_limit` allows")
-                .help("raise `memory_limit`, or sort and aggregate in a query stream at the source");
+            return Error::failed("the transform needs more memory than `memory_limit_mb` allows")
+                .help("raise `memory_limit_mb`, or sort and aggregate in a query stream at the source");
         }
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             ArrowError::CastError(_) | ArrowError::ParseError(_) => {

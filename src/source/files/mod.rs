@@ -101,15 +101,21 @@ impl Snapshot for Folder {
         Some(format!("files-{}", hex::encode(&digest.finalize()[..16])))
     }
 
-    fn consistency(&self) -> &'static str {
-        "each file as it was when it was found; a file that changes meanwhile fails the run"
+    fn consistency(&self) -> String {
+        "each file as it was when it was found; a file that changes meanwhile fails the run".to_owned()
     }
 
     async fn find(&mut self, selector: &Selector) -> Result<Vec<Relation>> {
         let set = file_set(selector)?;
         self.inputs(set).await?;
         let table = set.name.as_str().to_owned();
-        Ok(vec![Relation { stream: set.name.clone(), schema: None, table, selector: selector.clone() }])
+        Ok(vec![Relation {
+            stream: set.name.clone(),
+            schema: None,
+            table,
+            selector: selector.clone(),
+            split_by: None,
+        }])
     }
 
     async fn describe(&mut self, relation: &Relation) -> Result<Shape> {

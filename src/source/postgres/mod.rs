@@ -17,11 +17,13 @@ mod session;
 mod snapshot;
 mod types;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use self::session::Session;
 use self::snapshot::PostgresSnapshot;
-use super::{Snapshot, Source};
+use super::{Gate, Snapshot, Source};
 use crate::error::Result;
 use crate::secret::Secret;
 use crate::spec::config;
@@ -31,6 +33,7 @@ use crate::spec::config;
 pub struct Postgres {
     settings: config::Postgres,
     password: Option<Secret>,
+    gate: Arc<Gate>,
 }
 
 impl Postgres {
@@ -38,9 +41,9 @@ impl Postgres {
     ///
     /// # Errors
     /// `Invalid` when the password cannot be resolved.
-    pub fn new(settings: &config::Postgres) -> Result<Self> {
+    pub fn new(settings: &config::Postgres, gate: Arc<Gate>) -> Result<Self> {
         let password = settings.password.as_ref().map(crate::secret::Reference::resolve).transpose()?;
-        Ok(Self { settings: settings.clone(), password })
+        Ok(Self { settings: settings.clone(), password, gate })
     }
 }
 

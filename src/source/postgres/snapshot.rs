@@ -284,8 +284,8 @@ impl Snapshot for PostgresSnapshot {
         Some(self.id.clone())
     }
 
-    fn consistency(&self) -> &'static str {
-        "one transaction snapshot"
+    fn consistency(&self) -> String {
+        "one transaction snapshot".to_owned()
     }
 
     async fn find(&mut self, selector: &Selector) -> Result<Vec<Relation>> {
@@ -326,6 +326,7 @@ fn relation(table: Table) -> Result<Relation> {
         schema: Some(table.schema.clone()),
         table: table.name.clone(),
         selector: Selector::Table(TablePattern { schema: table.schema, table: table.name }),
+        split_by: None,
     })
 }
 
@@ -336,6 +337,7 @@ fn query_relation(selector: &Selector) -> Result<Vec<Relation>> {
             schema: None,
             table: name.as_str().to_owned(),
             selector: selector.clone(),
+            split_by: None,
         }]),
         _ => Err(Error::failed("not a query")),
     }

@@ -212,6 +212,13 @@ impl<'a> Decoder<'a> {
     fn variant(&self, variants: &[&'static str]) -> Result<(&'static str, Self), Refusal> {
         let (word, content) = match &self.node.value {
             Value::Scalar { .. } => (self.node, &NOTHING),
+            // YAML's own `null`, written out, where that is one of the words.
+            Value::Nothing if self.node.span.start < self.node.span.end => {
+                if let Some(null) = variants.iter().find(|variant| **variant == "null") {
+                    return Ok((null, self.child(self.node, &NOTHING)));
+                }
+                return Err(self.wrong_type(&format!("one of {}", listed(&offered(variants)))));
+            }
             Value::Mapping(entries) => match entries.as_slice() {
                 [(key, content)] => (key, content),
                 _ => return Err(self.many_variants(entries, variants)),

@@ -30,9 +30,9 @@ pub(crate) struct Config {
     pub(crate) connections: Placed<Map<Connection>>,
     /// Where the daemon listens.
     pub(crate) listen: Option<Placed<Listen>>,
-    /// Most memory that transforms may hold, such as `2GiB`; default `1GiB`.
-    #[schemars(regex(pattern = r"^[0-9]+ ?([KMGT]i?)?B$"))]
-    pub(crate) memory_limit: Option<Placed<Words>>,
+    /// Most memory that a run or a query may hold, in MB (10^6 bytes), 128 to 16,000,000; default 1024.
+    #[schemars(range(min = 128, max = 16_000_000))]
+    pub(crate) memory_limit_mb: Option<Placed<u64>>,
 }
 
 /// What the document is.
@@ -112,6 +112,12 @@ pub(crate) struct Store {
 pub(crate) enum Connection {
     /// A PostgreSQL database.
     Postgres(Box<Postgres>),
+    /// A MySQL or MariaDB server.
+    Mysql(Box<Mysql>),
+    /// An SQLite file.
+    Sqlite(Sqlite),
+    /// Any database with an ODBC driver (SQL Server, Oracle, Db2, Teradata).
+    Odbc(Box<Odbc>),
     /// A folder of CSV or Parquet files.
     Files(Files),
 }
@@ -136,6 +142,98 @@ pub(crate) struct Postgres {
     pub(crate) tls: Option<Placed<Tls>>,
     /// PEM file of certificate authorities; without it the system's.
     pub(crate) ca_file: Option<Placed<String>>,
+    /// A password file in libpq's format; without it `PGPASSFILE`, then `~/.pgpass`.
+    pub(crate) passfile: Option<Placed<String>>,
+    /// Most time one statement may take, such as `30m`.
+    pub(crate) statement_timeout: Option<Placed<Words>>,
+    /// What all reads through it together may take.
+    pub(crate) limits: Option<Placed<Limits>>,
+    /// When reads give way.
+    pub(crate) throttle: Option<Placed<Throttle>>,
+}
+
+/// A MySQL or MariaDB server.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mysql {
+    /// Host name or address.
+    pub(crate) host: Placed<String>,
+    /// Port, default 3306.
+    #[schemars(range(min = 1, max = 65535))]
+    pub(crate) port: Option<Placed<u64>>,
+    /// Database that queries run in; tables name theirs (`database.table`).
+    pub(crate) database: Placed<String>,
+    /// User name.
+    pub(crate) user: Placed<String>,
+    /// Reference to the password.
+    #[schemars(regex(pattern = r"^(env|file):.+$"))]
+    pub(crate) password: Option<Placed<String>>,
+    /// How the connection is protected; default `verify-full`.
+    pub(crate) tls: Option<Placed<Tls>>,
+    /// PEM file of certificate authorities; without it the system's.
+    pub(crate) ca_file: Option<Placed<String>>,
+    /// Most time one statement may take, such as `30m`.
+    pub(crate) statement_timeout: Option<Placed<Words>>,
+    /// What all reads through it together may take.
+    pub(crate) limits: Option<Placed<Limits>>,
+    /// When reads give way.
+    pub(crate) throttle: Option<Placed<Throttle>>,
+}
+
+/// An SQLite file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sqlite {
+    /// The file; streams name its tables as `main.NAME`.
+    pub(crate) path: Placed<String>,
+    /// What all reads through it together may take.
+    pub(crate) limits: Option<Placed<Limits>>,
+}
+
+/// A database behind an ODBC driver.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Odbc {
+    /// `Driver={…};Server=…;…` or `DSN=…`, without user and password.
+    pub(crate) connection_string: Placed<String>,
+    /// Sent as `UID`.
+    pub(crate) user: Option<Placed<String>>,
+    /// Reference to what is sent as `PWD`.
+    #[schemars(regex(pattern = r"^(env|file):.+$"))]
+    pub(crate) password: Option<Placed<String>>,
+    /// Most time one statement may take, such as `30m`.
+    pub(crate) statement_timeout: Option<Placed<Words>>,
+    /// What all reads through it together may take.
+    pub(crate) limits: Option<Placed<Limits>>,
+}
+
+/// What all reads through one connection together may take of the source.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Most connections open at once, 1 to 64; without it as many as this machine has cores, eight at the most.
+    #[schemars(range(min = 1, max = 64))]
+    pub(crate) connections: Option<Placed<u64>>,
+    /// Most rows in a second.
+    #[schemars(range(min = 1))]
+    pub(crate) rows_per_second: Option<Placed<u64>>,
+    /// Most bytes (as carried in memory) in a second, such as `50MB`.
+    #[schemars(regex(pattern = r"^[0-9]+ ?([KMGT]i?)?B$"))]
+    pub(crate) bytes_per_second: Option<Placed<Words>>,
+}
+
+/// Makes reads give way when the source is under load.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Throttle {
+    /// A query in the source's SQL that answers one number: the load.
+    pub(crate) query: Placed<String>,
+    /// Above this the read is slowed down.
+    pub(crate) slow_above: Placed<u64>,
+    /// Above this it stands still until the load falls again.
+    pub(crate) pause_above: Placed<u64>,
+    /// Time between two looks at the load, `1s` to `1h`, default `10s`.
+    pub(crate) every: Option<Placed<Words>>,
 }
 
 /// How a database connection is protected.

@@ -26,6 +26,9 @@ pub(crate) struct Stream {
     pub(crate) sync_mode: Option<Placed<SyncMode>>,
     /// How the dataset is written; default `overwrite`.
     pub(crate) write_mode: Option<Placed<WriteMode>>,
+    /// Column whose ranges are read in parallel, for what has no physical ranges of its own: views, queries,
+    /// tables of other databases. An integer, a date or a timestamp, best the indexed key.
+    pub(crate) split_by: Option<Placed<String>>,
     /// DataFusion SQL over the table `source`.
     pub(crate) transform: Option<Placed<String>>,
     /// What is declared of columns, by name; `"*"` is the default for columns not named.
@@ -68,7 +71,7 @@ pub(crate) enum WriteMode {
     Merge,
 }
 
-/// What is declared of one column: a tag, an action, or both.
+/// What is declared of one column: a tag, an action, a type.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1))]
@@ -78,6 +81,23 @@ pub(crate) struct Column {
     pub(crate) tag: Option<Placed<String>>,
     /// The least that happens to it; can only strengthen what the policy asks.
     pub(crate) action: Option<Placed<Action>>,
+    /// Type that a column of the source is carried as instead of the one `plan` shows: boolean, int32, int64,
+    /// float64, decimal(p,s), text, date, timestamp, timestamptz.
+    pub(crate) r#as: Option<Placed<String>>,
+    /// What becomes of a value that `as` cannot hold exactly; default `fail`.
+    pub(crate) on_overflow: Option<Placed<OnOverflow>>,
+}
+
+/// What becomes of a value that the type asked for cannot hold exactly.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnOverflow {
+    /// The run fails.
+    Fail,
+    /// The value becomes NULL.
+    Null,
+    #[schemars(skip)]
+    Quarantine,
 }
 
 /// How files are read; told by the name's ending (`.csv`, `.parquet`) where it is left out.

@@ -1,10 +1,11 @@
 //! What is declared of columns.
 
-use super::Context;
 use super::action::action;
+use super::file_set::column_type;
+use super::{Context, not_yet};
 use crate::spec::Tag;
 use crate::spec::faults::{Fault, Faults, quoted};
-use crate::spec::pipeline::{Column, Columns, Position};
+use crate::spec::pipeline::{Column, Columns, Conversion, OnOverflow, Position};
 use crate::spec::raw::placed::{Map, Placed};
 use crate::spec::raw::stream as raw;
 
@@ -55,23 +56,50 @@ fn column(
     context: &Context,
     faults: &Faults<'_>,
 ) -> Option<Column> {
-    if raw.tag.is_none() && raw.action.is_none() {
+    if raw.tag.is_none() && raw.action.is_none() && raw.r#as.is_none() && raw.on_overflow.is_none() {
         faults.push(
             Fault::new(name.span, "nothing is declared of this column")
-                .help("write {tag: pii.email}, {action: encrypt}, or both"),
+                .help("write {tag: pii.email}, {action: encrypt}, {as: text}, or several of them"),
         );
         return None;
     }
     let tag = faults.parse_optional(raw.tag.as_ref(), Tag::parse);
     let action = raw.action.as_ref().map_or(Some(None), |placed| action(placed, faults).map(Some));
+    let conversion = conversion(name, raw, faults);
     let (line, column) = faults.text.position(name.span.start);
     let column = Column {
         tag: tag?,
         action: action?,
+        conversion: conversion?,
         position: Position { line: line as u64, column: column as u64 },
     };
     check_strength(&column, raw, context, faults);
     Some(column)
+}
+
+/// The decision on a column's type; `as` alone fails on what it cannot hold.
+#[expect(clippy::option_option, reason = "left out and wrong are different things")]
+fn conversion(name: &Placed<String>, raw: &raw::Column, faults: &Faults<'_>) -> Option<Option<Conversion>> {
+    let to = faults.parse_optional(raw.r#as.as_ref(), column_type);
+    let on_overflow = faults.take_optional(raw.on_overflow.as_ref(), |on_overflow| match on_overflow {
+        raw::OnOverflow::Fail => Ok(OnOverflow::Fail),
+        raw::OnOverflow::Null => Ok(OnOverflow::Null),
+        raw::OnOverflow::Quarantine => Err(not_yet("on_overflow: quarantine", "use `fail` or `null`")),
+    });
+    if let (Some(on_overflow), None) = (&raw.on_overflow, &raw.r#as) {
+        faults.push(
+            Fault::new(on_overflow.key, "`on_overflow` needs the type that may overflow")
+                .help("write it beside `as`, such as {as: \"decimal(38,9)\", on_overflow: null}"),
+        );
+        return None;
+    }
+    if let (Some("*"), Some(to)) = (name.get().map(String::as_str), &raw.r#as) {
+        faults
+            .push(Fault::new(to.key, "a type is decided column by column").help("name the column it is for"));
+        return None;
+    }
+    let on_overflow = on_overflow?.unwrap_or(OnOverflow::Fail);
+    Some(to?.map(|to| Conversion { to, on_overflow }))
 }
 
 /// Tells an action that is weaker than what the policy asks of the tag beside it.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::quantity::size_within;
-use super::store::{is_loopback, store};
+use super::connection::connection;
+use super::store::store;
 use super::{not_empty, not_yet, optional_reference, refuse_later, within};
 use crate::error::{Error, Result};
-use crate::spec::config::{Connection, Keys, Listen, Metadata, Postgres, Tls};
+use crate::spec::config::{Keys, Listen, Metadata};
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::raw::config as raw;
 use crate::spec::raw::placed::{Map, Placed};
@@ -22,8 +22,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let connections =
         named(&raw.connections, "connection", ConnectionName::parse, faults, |raw| connection(raw, faults));
     let listen = listen(raw.listen.as_ref(), faults);
-    let memory_limit =
-        faults.take_optional(raw.memory_limit.as_ref(), |text| size_within("64MiB", "16TiB", &text.0));
+    let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(128, 16_000_000));
     Some(Config {
         path: faults.text.path.clone(),
         pipelines: pipelines?,
@@ -33,7 +32,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         stores: stores?,
         connections: connections?,
         listen: listen?,
-        memory_limit_bytes: memory_limit?.unwrap_or(1 << 30),
+        memory_limit_bytes: memory_limit_mb?.unwrap_or(1024) * 1_000_000,
     })
 }
 
@@ -88,67 +87,6 @@ fn named<R, N: Ord, T>(
         })
         .collect();
     read.into_iter().collect()
-}
-
-fn connection(raw: &raw::Connection, faults: &Faults<'_>) -> Option<Connection> {
-    match raw {
-        raw::Connection::Postgres(raw) => postgres(raw, faults).map(Connection::Postgres),
-        raw::Connection::Files(files) => {
-            let root = faults.parse(&files.root, not_empty)?;
-            Some(Connection::Files { root: faults.text.resolve(&root) })
-        }
-    }
-}
-
-fn postgres(raw: &raw::Postgres, faults: &Faults<'_>) -> Option<Postgres> {
-    let folder = faults.text.folder();
-    let host = faults.parse(&raw.host, host);
-    let port = faults.take_optional(raw.port.as_ref(), within(1, 65_535));
-    let database = faults.parse(&raw.database, not_empty);
-    let user = faults.parse(&raw.user, not_empty);
-    let password = optional_reference(raw.password.as_ref(), folder, faults);
-    let ca_file = faults.parse_optional(raw.ca_file.as_ref(), not_empty);
-    let tls = match &raw.tls {
-        None => Some(Tls::VerifyFull),
-        Some(tls) => tls.get().map(|tls| match tls {
-            raw::Tls::Disable => Tls::Disable,
-            raw::Tls::VerifyFull => Tls::VerifyFull,
-        }),
-    };
-    if let (Some(Tls::Disable), Some(written)) = (tls, &raw.tls) {
-        if let Some(host) = host.as_ref().filter(|host| !is_loopback(host)) {
-            let message = format!("`tls: disable` sends rows in the clear to {}", quoted(host));
-            faults.push(
-                Fault::new(written.span, message)
-                    .help("use `tls: verify-full`; `disable` is for this machine only (localhost)"),
-            );
-        }
-        if let Some(ca_file) = &raw.ca_file {
-            faults.push(
-                Fault::new(ca_file.key, "`ca_file` does nothing under `tls: disable`")
-                    .help("remove one of the two"),
-            );
-        }
-    }
-    Some(Postgres {
-        host: host?,
-        port: u16::try_from(port?.unwrap_or(5432)).ok()?,
-        database: database?,
-        user: user?,
-        password: password?,
-        tls: tls?,
-        ca_file: ca_file?.map(|path| faults.text.resolve(&path)),
-    })
-}
-
-fn host(text: &str) -> Result<String> {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#,".contains(c);
-    let has_port = text.matches(':').count() == 1;
-    if text.is_empty() || text.contains(odd) || has_port {
-        return Err(Error::invalid("this is not a host name or address")
-            .help("write the host alone; port, database and user have keys of their own"));
-    }
-    Ok(text.to_owned())
 }
 
 fn listen(placed: Option<&Placed<raw::Listen>>, faults: &Faults<'_>) -> Option<Listen> {

@@ -119,7 +119,7 @@ fn schema(placed: &Placed<Map<String>>, faults: &Faults<'_>) -> Option<Vec<(Stri
     read.into_iter().collect()
 }
 
-fn column_type(text: &str) -> Result<ColumnType> {
+pub(super) fn column_type(text: &str) -> Result<ColumnType> {
     const WORDS: [&str; 9] =
         ["boolean", "int32", "int64", "float64", "decimal(p,s)", "text", "date", "timestamp", "timestamptz"];
     match text {

@@ -4,6 +4,7 @@
 pub(crate) mod action;
 pub(crate) mod columns;
 pub(crate) mod config;
+pub(crate) mod connection;
 pub(crate) mod file_set;
 pub(crate) mod parquet;
 pub(crate) mod pipeline;
@@ -75,8 +76,8 @@ impl Known {
             connections: connections
                 .filter_map(|(name, connection)| {
                     let kind = connection.get().map(|connection| match connection {
-                        raw::config::Connection::Postgres(_) => ConnectionKind::Database,
                         raw::config::Connection::Files(_) => ConnectionKind::Files,
+                        _ => ConnectionKind::Database,
                     });
                     Some((names(name)?, kind))
                 })
@@ -89,8 +90,8 @@ impl Known {
     pub(crate) fn of_valid(config: &super::Config) -> Self {
         use super::config::Connection;
         let kind = |connection: &Connection| match connection {
-            Connection::Postgres(_) => ConnectionKind::Database,
             Connection::Files { .. } => ConnectionKind::Files,
+            _ => ConnectionKind::Database,
         };
         Self {
             connections: config

@@ -1,4 +1,6 @@
-//! Sizes as people write them.
+//! Sizes and durations as people write them.
+
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::spec::faults::quoted;
@@ -35,6 +37,23 @@ pub(crate) fn size_within(low: &str, high: &str, text: &str) -> Result<u64> {
     } else {
         Err(Error::invalid(format!("{} is out of bounds", quoted(text)))
             .help(format!("write a size from {low} to {high}")))
+    }
+}
+
+/// A duration such as `90s` or `5m`, within bounds.
+pub(crate) fn duration_within(low: &str, high: &str, text: &str) -> Result<Duration> {
+    let parse = |text: &str| {
+        humantime::parse_duration(text).map_err(|_| {
+            Error::invalid(format!("{} is not a duration", quoted(text)))
+                .help("write a number with a unit: s, m, h or days, such as 5m")
+        })
+    };
+    let duration = parse(text)?;
+    if (parse(low)?..=parse(high)?).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(Error::invalid(format!("{} is out of bounds", quoted(text)))
+            .help(format!("write a duration from {low} to {high}")))
     }
 }
 

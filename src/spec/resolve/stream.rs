@@ -69,6 +69,7 @@ pub(crate) fn stream(
     );
     let defaults = shared.defaults;
     let write_mode = written_mode(raw, defaults);
+    let split_by = split_by(raw, faults);
     let transform = faults.parse_optional(raw.transform.as_ref(), sql);
     let columns = columns(raw.columns.as_ref(), shared.context, faults);
     let partition_by = partition_by(raw, faults);
@@ -84,6 +85,7 @@ pub(crate) fn stream(
         selector: selector?,
         dataset: dataset?.clone(),
         write_mode: write_mode?,
+        split_by: split_by?,
         transform: transform?,
         columns,
         partition_by: partition_by?,
@@ -150,6 +152,19 @@ fn selector(
         }
         (None, None, _) => faults.parse(key, table).map(Selector::Table),
     }
+}
+
+/// The column whose ranges are read in parallel; files are read one after the other.
+#[expect(clippy::option_option, reason = "left out and wrong are different things")]
+fn split_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Option<String>> {
+    if let (Some(split_by), Some(_)) = (&raw.split_by, &raw.path) {
+        faults.push(
+            Fault::new(split_by.key, "`split_by` is for databases, and this stream is files")
+                .help("remove it"),
+        );
+        return None;
+    }
+    faults.parse_optional(raw.split_by.as_ref(), super::not_empty)
 }
 
 /// `schema.table`, either part with wildcards.

@@ -1,0 +1,157 @@
+//! How gently a source is treated: connections, rows and bytes that all reads through one
+//! connection share, and giving way when the source is under load.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::error::{Error, Result};
+use crate::spec::ConnectionName;
+use crate::spec::config::{Config, Limits};
+
+/// Most connections of one read where the configuration sets no limit.
+const MOST_CONNECTIONS: usize = 8;
+/// How long a read waits for its first connection while others hold them all.
+const SLOT_TIMEOUT: Duration = Duration::from_secs(600);
+/// How much slower a read is under load.
+const SLOW_FACTOR: u32 = 4;
+
+/// The gates of every connection of a configuration.
+#[derive(Debug, Default)]
+pub struct Gates(BTreeMap<ConnectionName, Arc<Gate>>);
+
+impl Gates {
+    /// One gate for each connection.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let gate = |(name, connection): (&ConnectionName, &crate::spec::config::Connection)| {
+            (name.clone(), Arc::new(Gate::new(connection.limits())))
+        };
+        Self(config.connections.iter().map(gate).collect())
+    }
+
+    /// The gate of a connection; an unlimited one for a name that is not there.
+    #[must_use]
+    pub fn of(&self, connection: &ConnectionName) -> Arc<Gate> {
+        self.0.get(connection).cloned().unwrap_or_else(|| Arc::new(Gate::new(Limits::default())))
+    }
+}
+
+/// How loaded a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// Reads go as fast as they can.
+    Light,
+    /// Reads go at a fraction of their speed.
+    Heavy,
+    /// Reads stand still.
+    Overload,
+}
+
+/// What all reads through one connection share.
+#[derive(Debug)]
+pub struct Gate {
+    slots: Arc<Semaphore>,
+    most_connections: usize,
+    limits: Limits,
+    /// When the next batch may be given, by the rows and bytes given so far.
+    next: Mutex<Option<Instant>>,
+    load: watch::Sender<Load>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+/// The right to one connection, given back when dropped.
+#[derive(Debug)]
+pub struct Slot {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Gate {
+    /// A gate of these limits.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let most_connections = limits.connections.unwrap_or_else(|| cores.clamp(2, MOST_CONNECTIONS));
+        // Without a limit of the configuration, every read may have its own.
+        let slots = limits.connections.unwrap_or(Semaphore::MAX_PERMITS);
+        Self {
+            slots: Arc::new(Semaphore::new(slots)),
+            most_connections,
+            limits,
+            next: Mutex::new(None),
+            load: watch::Sender::new(Load::Light),
+        }
+    }
+
+    /// Most connections that one read opens.
+    #[must_use]
+    pub fn most_connections(&self) -> usize {
+        self.most_connections
+    }
+
+    /// The first connection of a read: waits for one.
+    ///
+    /// # Errors
+    /// `Temporary` when other reads hold them all for ten minutes.
+    pub async fn enter(&self) -> Result<Slot> {
+        let permit = timeout(SLOT_TIMEOUT, Arc::clone(&self.slots).acquire_owned()).await;
+        match permit {
+            Ok(Ok(permit)) => Ok(Slot { _permit: permit }),
+            _ => Err(Error::temporary("other runs hold every connection that `limits` allows")
+                .help("run again later, or raise `limits: {connections}` of the connection")),
+        }
+    }
+
+    /// A further connection, if one is free: a read that has one never waits for another.
+    #[must_use]
+    pub fn try_enter(&self) -> Option<Slot> {
+        let permit = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        Some(Slot { _permit: permit })
+    }
+
+    /// Waits until a batch of this size may be given.
+    pub async fn pass(&self, rows: usize, bytes: usize) {
+        let cost = self.cost(rows, bytes);
+        if !cost.is_zero() {
+            let due = {
+                let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+                let now = Instant::now();
+                let due = next.unwrap_or(now).max(now);
+                *next = Some(due + cost);
+                due
+            };
+            sleep_until(due).await;
+        }
+        self.give_way().await;
+    }
+
+    /// Tells how loaded the source is.
+    pub fn set_load(&self, load: Load) {
+        self.load.send_replace(load);
+    }
+
+    /// The time that a batch takes at the allowed speed.
+    fn cost(&self, rows: usize, bytes: usize) -> Duration {
+        let at = |amount: usize, per_second: Option<u64>| match per_second {
+            #[expect(clippy::cast_precision_loss, reason = "a pause need not be exact")]
+            Some(per_second) => Duration::from_secs_f64(amount as f64 / per_second.max(1) as f64),
+            None => Duration::ZERO,
+        };
+        at(rows, self.limits.rows_per_second).max(at(bytes, self.limits.bytes_per_second))
+    }
+
+    async fn give_way(&self) {
+        let _ = SLOW_FACTOR;
+        let mut load = self.load.subscribe();
+        // The sender lives as long as the gate.
+        let _ = load.wait_for(|load| *load != Load::Overload).await;
+    }
+}
