@@ -109,6 +109,7 @@ fn plan(columns: &[&str], action: &Action) -> Plan {
             let declared = Column {
                 tag: Some(open.clone()),
                 action: columns.contains(&name.as_str()).then(|| action.clone()),
+                conversion: None,
                 position: Position { line: 1, column: 1 },
             };
             Verdict {
