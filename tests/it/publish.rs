@@ -96,7 +96,12 @@ impl Desk {
 
 fn verdict(column: &str) -> Verdict {
     let tag = Tag::parse(if column == "ssn" { "pii.us_ssn" } else { "public" }).unwrap();
-    let declared = Column { tag: Some(tag.clone()), action: None, position: Position { line: 1, column: 1 } };
+    let declared = Column {
+        tag: Some(tag.clone()),
+        action: None,
+        conversion: None,
+        position: Position { line: 1, column: 1 },
+    };
     Verdict {
         column: column.to_owned(),
         evidence: vec![Evidence { leaf: None, why: Why::Named, tag: Some(tag), declared }],

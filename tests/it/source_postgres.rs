@@ -19,12 +19,12 @@ use sealift::spec::pipeline::{Selector, TablePattern};
 
 /// A snapshot that is expected to come about.
 async fn snapshot(settings: &config::Postgres) -> Box<dyn Snapshot> {
-    Postgres::new(settings).unwrap().snapshot().await.unwrap()
+    Postgres::new(settings, Default::default()).unwrap().snapshot().await.unwrap()
 }
 
 /// Why there is no snapshot.
 async fn no_snapshot(settings: &config::Postgres) -> Error {
-    match Postgres::new(settings).unwrap().snapshot().await {
+    match Postgres::new(settings, Default::default()).unwrap().snapshot().await {
         Ok(_) => panic!("connected"),
         Err(error) => error,
     }

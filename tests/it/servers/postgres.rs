@@ -135,6 +135,10 @@ impl Server {
             password: Some(Reference::File(self.folder.path().join("password"))),
             tls: Tls::Disable,
             ca_file: None,
+            passfile: None,
+            statement_timeout: None,
+            limits: config::Limits::default(),
+            throttle: None,
         }
     }
 

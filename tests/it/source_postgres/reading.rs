@@ -155,7 +155,7 @@ async fn dropping_the_snapshot_ends_the_session() {
 #[tokio::test]
 async fn a_second_read_during_the_first_is_an_error_and_not_a_deadlock() {
     let database = Database::create().await;
-    let source = Postgres::new(&database.settings()).unwrap();
+    let source = Postgres::new(&database.settings(), Default::default()).unwrap();
     let mut snapshot: Box<dyn Snapshot> = source.snapshot().await.unwrap();
     let endless = relation(snapshot.as_mut(), &query("SELECT generate_series(1, 1000000000000) AS g")).await;
     let columns = snapshot.describe(&endless).await.unwrap().columns;
