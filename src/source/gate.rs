@@ -97,6 +97,12 @@ impl Gate {
         self.most_connections
     }
 
+    /// Whether the configuration limits connections.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.limits.connections.is_some()
+    }
+
     /// The first connection of a read: waits for one.
     ///
     /// # Errors

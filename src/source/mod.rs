@@ -34,7 +34,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 
-pub use self::gate::{Gate, Gates};
+pub use self::gate::{Gate, Gates, Slot};
 use crate::Batches;
 #[cfg(not(feature = "odbc"))]
 use crate::error::Error;

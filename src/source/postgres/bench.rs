@@ -107,6 +107,7 @@ pub fn decode(frames: &[Bytes]) -> Result<(u64, u64)> {
             count(decoder.take()?)?;
         }
     }
-    count(decoder.finish()?)?;
+    decoder.end_copy()?;
+    count(decoder.take()?)?;
     Ok((rows, bytes))
 }

@@ -111,6 +111,13 @@ impl Session {
         self.client.query(sql, parameters).await.map_err(|e| self.endpoint.failed(&e, &Subject::Session))
     }
 
+    /// The server's version as one number (150004 for 15.4).
+    pub(super) async fn ask_version(&self) -> Result<u32> {
+        let rows = self.rows("SELECT current_setting('server_version_num')::int4", &[]).await?;
+        let version: i32 = rows.first().map(|row| cell(row, 0)).transpose()?.unwrap_or(0);
+        Ok(u32::try_from(version).unwrap_or(0))
+    }
+
     /// The tables a pattern stands for, sorted by name.
     ///
     /// # Errors
@@ -219,6 +226,32 @@ impl Session {
         let rows = self.rows(&sql, &[&oid]).await?;
         let Some(row) = rows.first() else { return Ok((None, None)) };
         let count = |value: Option<i64>| value.and_then(|v| u64::try_from(v).ok());
+        Ok((count(cell(row, 0)?), count(cell(row, 1)?)))
+    }
+
+    /// Blocks of the largest part of a stored table, and bytes of all parts; 0 where a part has no
+    /// blocks.
+    pub(super) async fn blocks(&self, table: &Table) -> Result<(u64, u64)> {
+        let sql = format!(
+            "SELECT (max(pg_relation_size(c.oid)) / current_setting('block_size')::int8)::int8,
+               sum(pg_relation_size(c.oid))::int8,
+               EXISTS (SELECT FROM pg_partition_tree($1::oid::regclass) t JOIN pg_class l ON l.oid = t.relid
+                 WHERE l.relkind = 'f') {STORED}"
+        );
+        let oid: u32 = {
+            let rows = self.rows("SELECT to_regclass($1)::oid", &[&table.sql()]).await?;
+            rows.first()
+                .map(|row| cell::<Option<u32>>(row, 0))
+                .transpose()?
+                .flatten()
+                .ok_or_else(|| changed(table))?
+        };
+        let rows = self.rows(&sql, &[&oid]).await?;
+        let Some(row) = rows.first() else { return Ok((0, 0)) };
+        if cell(row, 2)? {
+            return Ok((0, 0));
+        }
+        let count = |value: Option<i64>| value.and_then(|v| u64::try_from(v).ok()).unwrap_or(0);
         Ok((count(cell(row, 0)?), count(cell(row, 1)?)))
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Decoder {
     rows: usize,
     batch_bytes: usize,
     row_bytes: usize,
+    /// Bytes of the frame that is being fed, where it may come in parts.
+    announced_bytes: usize,
     /// Bytes that a row takes at the least, whatever is in it.
     least_row_bytes: usize,
 }
@@ -81,7 +83,15 @@ impl Decoder {
             rows: 0,
             batch_bytes: 0,
             row_bytes: 0,
+            announced_bytes: 0,
         })
+    }
+
+    /// Says how long the next frame is, which then may be fed in parts: a row too large for what is
+    /// left of a batch begins a new one.
+    #[inline]
+    pub(super) fn announce(&mut self, frame_bytes: usize) {
+        self.announced_bytes = frame_bytes;
     }
 
     /// Decodes from the front of `frame`, which shrinks by what was taken. Call again after `Full`,
@@ -123,12 +133,17 @@ impl Decoder {
             .map_err(|_| malformed("the columns do not make a batch"))
     }
 
-    /// The last batch, once all frames have been fed.
+    /// Ends one COPY, all of whose frames have been fed, and makes ready for another. Its last rows
+    /// stay for the next batch.
     ///
     /// # Errors
     /// `Failed` when the stream stopped before its end mark.
-    pub(super) fn finish(&mut self) -> Result<Option<RecordBatch>> {
-        if self.stage == Stage::Ended { self.take() } else { Err(malformed("it stops in the middle")) }
+    pub(super) fn end_copy(&mut self) -> Result<()> {
+        if self.stage != Stage::Ended {
+            return Err(malformed("it stops in the middle"));
+        }
+        self.stage = Stage::Header;
+        Ok(())
     }
 
     /// Decodes as far as the bytes go; gives how many were used.
@@ -216,7 +231,7 @@ impl Decoder {
     fn is_full(&self, rest: &[u8]) -> bool {
         self.rows >= BATCH_ROWS
             || self.rows > 0
-                && self.batch_bytes + rest.len() > BATCH_BYTES
+                && self.batch_bytes + rest.len().max(self.announced_bytes) > BATCH_BYTES
                 && self.batch_bytes + row_bytes(rest) > BATCH_BYTES
     }
 }

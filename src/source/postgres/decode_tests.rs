@@ -46,7 +46,8 @@ fn decode<'a>(decoder: &mut Decoder, frames: impl IntoIterator<Item = &'a [u8]>)
             batches.extend(decoder.take()?);
         }
     }
-    batches.extend(decoder.finish()?);
+    decoder.end_copy()?;
+    batches.extend(decoder.take()?);
     Ok(batches)
 }
 

@@ -95,23 +95,39 @@ impl Endpoint {
     /// Why a statement failed, or its result broke off.
     pub(super) fn failed(&self, error: &tokio_postgres::Error, subject: &Subject) -> Error {
         let Some(database_error) = error.as_db_error() else {
-            let lost = format!("the connection to the PostgreSQL server {} was lost", self.address());
-            let error = match io_kind(error) {
-                Some(kind) => Error::temporary(format!("{lost}: {kind}")),
-                None if error.is_closed() => Error::temporary(lost),
-                None => Error::failed(format!(
-                    "the PostgreSQL server {} does not keep the protocol",
-                    self.address()
-                )),
+            return match io_kind(error) {
+                Some(kind) => self.lost(kind),
+                None if error.is_closed() => self.lost(io::ErrorKind::ConnectionAborted),
+                None => self.strange(),
             };
-            return error;
         };
         let code = database_error.code().code();
         let position = match database_error.position() {
             Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok(),
             _ => None,
         };
+        self.answered(code, position, subject)
+    }
+
+    /// The server answered a statement with this code.
+    pub(super) fn answered(&self, code: &str, position: Option<usize>, subject: &Subject) -> Error {
         with_code(&self.explain(code, position, subject), code)
+    }
+
+    /// The connection ended in the middle of something.
+    pub(super) fn lost(&self, kind: io::ErrorKind) -> Error {
+        if kind == io::ErrorKind::InvalidData {
+            return self.strange();
+        }
+        Error::temporary(format!(
+            "the connection to the PostgreSQL server {} was lost: {kind}",
+            self.address()
+        ))
+    }
+
+    /// What the server sends is not what it should send.
+    pub(super) fn strange(&self) -> Error {
+        Error::failed(format!("the PostgreSQL server {} does not keep the protocol", self.address()))
     }
 
     fn explain(&self, code: &str, position: Option<usize>, subject: &Subject) -> Error {

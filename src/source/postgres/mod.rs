@@ -7,10 +7,13 @@
 #[doc(hidden)]
 pub mod bench;
 mod catalog;
+mod chunks;
 mod column;
 mod decode;
 mod error;
 mod ident;
+mod lent;
+mod line;
 mod numeric;
 mod read;
 mod session;
@@ -21,7 +24,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::session::Session;
+use self::session::Login;
 use self::snapshot::PostgresSnapshot;
 use super::{Gate, Snapshot, Source};
 use crate::error::Result;
@@ -50,7 +53,7 @@ impl Postgres {
 #[async_trait]
 impl Source for Postgres {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
-        let session = Session::open(&self.settings, self.password.as_ref()).await?;
-        Ok(Box::new(PostgresSnapshot::begin(session).await?))
+        let login = Login::new(&self.settings, self.password.as_ref())?;
+        Ok(Box::new(PostgresSnapshot::begin(login, Arc::clone(&self.gate)).await?))
     }
 }

@@ -1,208 +1,141 @@
-//! A COPY in progress: a task that decodes ahead of the consumer by a fixed number of batches.
-//!
-//! The task is there for two reasons. While the consumer encodes one batch, the next is fetched and
-//! decoded, so the server is not kept waiting. And a dropped stream has to be answered with a cancel
-//! request, which takes more than a `drop` can do.
+//! A read in progress: workers that take one piece after the other, each on its own connection.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::record_batch::RecordBatch;
-use futures::{StreamExt, stream};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use futures::{FutureExt, StreamExt};
 
 use super::decode::{Decoder, Pause};
 use super::error::Subject;
+use super::line::{Fault, Line};
 use super::session::Session;
-use crate::Batches;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::source::parallel::{Output, Work, Worker};
 
-/// Batches decoded and not yet asked for.
-const BATCHES_AHEAD: usize = 2;
+/// Connections that have the snapshot and nothing to do.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Vec<Line>>);
 
-/// A read under way, as the snapshot sees it.
-pub(super) struct Reading {
-    task: JoinHandle<()>,
-    /// Alive as long as the stream is neither at its end nor dropped.
-    stream: Weak<()>,
-}
-
-impl Reading {
-    /// Waits until the server has stopped sending.
-    ///
-    /// # Errors
-    /// `Failed` when the stream is still being read.
-    pub(super) async fn settle(self) -> Result<()> {
-        if self.stream.strong_count() > 0 {
-            return Err(Error::failed("a snapshot reads one relation at a time"));
-        }
-        self.task.await.map_err(|_| broke_off())
+impl Pool {
+    pub(super) fn take(&self) -> Option<Line> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// Whether the stream is still being read.
-    pub(super) fn is_active(&self) -> bool {
-        self.stream.strong_count() > 0
+    pub(super) fn put(&self, line: Line) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }
 
-/// What the task hands over. A read is complete only if its end was said: a task that panics or is
-/// aborted closes the channel too.
-enum Step {
-    Batch(RecordBatch),
-    End,
-}
-
-type Sender = mpsc::Sender<Result<Step>>;
-
-/// Starts the read of what the `copy` statement sends. The server answers it only once it has a
-/// buffer full of rows, so a fault in starting is the first item of the stream.
-pub(super) fn start(
-    session: Arc<Session>,
-    copy: String,
-    decoder: Decoder,
-    subject: Subject,
-) -> (Batches, Reading) {
-    spawn(|sender| run(session, copy, decoder, subject, sender))
-}
-
-/// Starts the task, and gives the stream of what it sends.
-fn spawn<F, T>(task: F) -> (Batches, Reading)
-where
-    F: FnOnce(Sender) -> T,
-    T: Future<Output = ()> + Send + 'static,
-{
-    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-    let token = Arc::new(());
-    let stream = Arc::downgrade(&token);
-    #[expect(clippy::disallowed_methods, reason = "the reader ends with its stream")]
-    let task = tokio::spawn(task(sender));
-    let batches = stream::unfold(Some((receiver, token)), |state| async {
-        let (mut receiver, token) = state?;
-        match receiver.recv().await {
-            Some(Ok(Step::Batch(batch))) => Some((Ok(batch), Some((receiver, token)))),
-            Some(Ok(Step::End)) => None,
-            Some(Err(error)) => Some((Err(error), None)),
-            None => Some((Err(broke_off()), None)),
-        }
-    });
-    (batches.boxed(), Reading { task, stream })
-}
-
-#[cold]
-fn broke_off() -> Error {
-    Error::failed("the task that reads from PostgreSQL broke off")
-}
-
-/// The whole of a read. Whatever way it ends, the server is not left sending.
-async fn run(session: Arc<Session>, copy: String, decoder: Decoder, subject: Subject, sender: Sender) {
-    let ended = tokio::select! {
-        biased;
-        () = sender.closed() => None,
-        ended = produce(&session, &copy, decoder, &subject, &sender) => Some(ended),
-    };
-    // A request that is not needed may be late, and then hit the session's next query.
-    if !matches!(ended, Some(Ok(()) | Err(Fault::AtServer(_)))) {
-        session.cancel().await;
-    }
-    if let Some(ended) = ended {
-        let _ = sender.send(ended.map(|()| Step::End).map_err(Error::from)).await;
-    }
-}
-
-/// Why a read ended early.
-enum Fault {
-    /// The server said so, and has stopped sending.
-    AtServer(Error),
-    /// What it sends cannot be taken; it goes on sending.
-    Here(Error),
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Self::Here(error)
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::AtServer(error) | Fault::Here(error) => error,
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let lines = std::mem::take(self.0.get_mut().unwrap_or_else(PoisonError::into_inner));
+        // Without a runtime the sockets just close.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        for line in lines {
+            #[expect(clippy::disallowed_methods, reason = "a goodbye of bounded time that nobody waits for")]
+            runtime.spawn(line.close());
         }
     }
 }
 
-async fn produce(
+/// What every worker of a read knows.
+#[derive(Clone)]
+pub(super) struct Task {
+    /// The COPY statements that are left.
+    pub(super) work: Work<String>,
+    pub(super) subject: Subject,
+}
+
+/// A worker on a connection that only copies.
+pub(super) fn by_line(mut line: Line, pool: Arc<Pool>, mut decoder: Decoder, task: Task) -> Worker {
+    Box::new(move |output| {
+        async move {
+            while let Some(copy) = task.work.take() {
+                let ended = tokio::select! {
+                    biased;
+                    () = output.closed() => Err(Fault::Gone),
+                    ended = line.copy(&copy, &mut decoder, &output, &task.subject) => ended,
+                };
+                match ended {
+                    Ok(()) => {}
+                    Err(Fault::AtServer(error)) => {
+                        line.close().await;
+                        return Err(error);
+                    }
+                    Err(Fault::Here(error)) => {
+                        line.cancel().await;
+                        return Err(error);
+                    }
+                    Err(Fault::Gone) => {
+                        line.cancel().await;
+                        return Ok(());
+                    }
+                }
+            }
+            pool.put(line);
+            last(decoder, &output).await
+        }
+        .boxed()
+    })
+}
+
+/// A worker on the connection that holds the snapshot, where there may be no other.
+pub(super) fn by_session(session: Arc<Session>, mut decoder: Decoder, task: Task) -> Worker {
+    Box::new(move |output| {
+        async move {
+            while let Some(copy) = task.work.take() {
+                let ended = tokio::select! {
+                    biased;
+                    () = output.closed() => Err(Fault::Gone),
+                    ended = copy_out(&session, &copy, &mut decoder, &output, &task.subject) => ended,
+                };
+                // A cancel request that is not needed may be late, and then hit the next statement.
+                match ended {
+                    Ok(()) => {}
+                    Err(Fault::AtServer(error)) => return Err(error),
+                    Err(Fault::Here(error)) => {
+                        session.cancel().await;
+                        return Err(error);
+                    }
+                    Err(Fault::Gone) => {
+                        session.cancel().await;
+                        return Ok(());
+                    }
+                }
+            }
+            last(decoder, &output).await
+        }
+        .boxed()
+    })
+}
+
+/// Gives the rows that did not fill a batch.
+async fn last(mut decoder: Decoder, output: &Output) -> Result<()> {
+    if let Some(batch) = decoder.take()? {
+        // A consumer that is gone does not miss it.
+        let _ = output.give(batch).await;
+    }
+    Ok(())
+}
+
+/// As [`Line::copy`], through the client library.
+async fn copy_out(
     session: &Session,
     copy: &str,
-    mut decoder: Decoder,
+    decoder: &mut Decoder,
+    output: &Output,
     subject: &Subject,
-    sender: &Sender,
-) -> Result<(), Fault> {
+) -> std::result::Result<(), Fault> {
     let explain = |e| Fault::AtServer(session.endpoint.failed(&e, subject));
-    // A closed channel ends the task from outside.
-    let give = async |batch| drop(sender.send(Ok(Step::Batch(batch))).await);
     let mut frames = std::pin::pin!(session.client.copy_out(copy).await.map_err(explain)?);
     while let Some(frame) = frames.next().await {
         let frame = frame.map_err(explain)?;
         let mut rest = frame.as_ref();
         while decoder.feed(&mut rest)? == Pause::Full {
             if let Some(batch) = decoder.take()? {
-                give(batch).await;
+                output.give(batch).await.map_err(|_| Fault::Gone)?;
             }
         }
     }
-    if let Some(batch) = decoder.finish()? {
-        give(batch).await;
-    }
+    decoder.end_copy()?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use arrow::datatypes::Schema;
-
-    use super::*;
-    use crate::error::Kind;
-
-    async fn give(sender: &Sender) {
-        let batch = RecordBatch::new_empty(Arc::new(Schema::empty()));
-        sender.send(Ok(Step::Batch(batch))).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_task_that_panics_does_not_look_like_the_end() {
-        let (mut batches, reading) = spawn(|sender| async move {
-            give(&sender).await;
-            std::panic::resume_unwind(Box::new(()));
-        });
-        assert!(batches.next().await.unwrap().is_ok());
-        assert_eq!(batches.next().await.unwrap().unwrap_err().kind(), Kind::Failed);
-        assert!(batches.next().await.is_none());
-        assert!(!reading.is_active());
-        assert!(reading.settle().await.is_err());
-    }
-
-    #[tokio::test]
-    async fn a_task_that_is_aborted_does_not_look_like_the_end() {
-        let (mut batches, reading) = spawn(|sender| async move {
-            give(&sender).await;
-            std::future::pending::<()>().await;
-        });
-        assert!(batches.next().await.unwrap().is_ok());
-        reading.task.abort();
-        assert_eq!(batches.next().await.unwrap().unwrap_err().kind(), Kind::Failed);
-        assert!(batches.next().await.is_none());
-    }
-
-    #[tokio::test]
-    async fn only_the_end_mark_ends_a_read() {
-        let (mut batches, reading) = spawn(|sender| async move {
-            give(&sender).await;
-            sender.send(Ok(Step::End)).await.unwrap();
-        });
-        assert!(batches.next().await.unwrap().is_ok());
-        assert!(reading.is_active());
-        assert!(batches.next().await.is_none());
-        reading.settle().await.unwrap();
-    }
 }

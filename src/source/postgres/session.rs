@@ -1,14 +1,17 @@
-//! One connection: made, driven, cancelled, ended.
+//! Connecting, and the one connection that asks the catalog: made, driven, cancelled, ended.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Connection, NoTls};
@@ -16,8 +19,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::{Endpoint, Subject};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+use crate::source::Slot;
 use crate::spec::config;
 
 /// Until an address answers.
@@ -29,30 +33,30 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 /// What a cancel request, or the goodbye of a session, may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Tries at connecting, where the fault may pass, and the pause before the second; it doubles.
+const CONNECT_TRIES: u32 = 3;
+const CONNECT_PAUSE: Duration = Duration::from_millis(300);
+
 /// How a connection is protected.
 #[derive(Clone)]
-enum Protection {
+pub(super) enum Protection {
     Plain,
     Tls(MakeRustlsConnect),
 }
 
-/// An open connection. Dropping it ends it: the server is told, or the socket closed.
-pub(super) struct Session {
-    pub(super) client: Client,
+/// All that is needed to connect. Holds the password: no `Debug`.
+#[derive(Clone)]
+pub(super) struct Login {
     pub(super) endpoint: Endpoint,
-    protection: Protection,
-    /// Ends the task that drives the connection.
-    _end: DropGuard,
-    kill: CancellationToken,
+    pub(super) config: tokio_postgres::Config,
+    pub(super) protection: Protection,
+    statement_timeout: Option<Duration>,
 }
 
-impl Session {
-    /// Connects and logs in.
-    ///
+impl Login {
     /// # Errors
-    /// `Temporary` when the server cannot be reached, `Invalid` when it does not let us in or its
-    /// certificate is not to be trusted.
-    pub(super) async fn open(settings: &config::Postgres, password: Option<&Secret>) -> Result<Self> {
+    /// `Invalid` when `ca_file` cannot be used.
+    pub(super) fn new(settings: &config::Postgres, password: Option<&Secret>) -> Result<Self> {
         let endpoint = Endpoint {
             host: settings.host.clone(),
             port: settings.port,
@@ -64,26 +68,107 @@ impl Session {
             config::Tls::VerifyFull => Protection::Tls(verify_full(settings.ca_file.as_deref())?),
         };
         let config = client_config(settings, password);
-        let (end, kill) = (CancellationToken::new(), CancellationToken::new());
-        let login = async {
-            match &protection {
-                Protection::Plain => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    spawn(drive(connection), end.clone(), kill.clone());
-                    Ok(client)
-                }
-                Protection::Tls(tls) => {
-                    let (client, connection) = config.connect(tls.clone()).await?;
-                    spawn(drive(connection), end.clone(), kill.clone());
-                    Ok(client)
-                }
+        Ok(Self { endpoint, config, protection, statement_timeout: settings.statement_timeout })
+    }
+
+    /// Statements that every connection begins with. The lock timeout is for tables being altered;
+    /// without it we would wait for ever.
+    pub(super) fn preamble(&self) -> String {
+        let mut sql = "SET TIME ZONE 'UTC'; SET lock_timeout = '60s'; \
+            SET idle_in_transaction_session_timeout = 0; "
+            .to_owned();
+        if let Some(timeout) = self.statement_timeout {
+            sql.push_str(&format!("SET statement_timeout = {}; ", timeout.as_millis()));
+        }
+        sql
+    }
+
+    /// Logs in, more than once where the fault may pass.
+    ///
+    /// # Errors
+    /// `Temporary` when the server cannot be reached, `Invalid` when it does not let us in or its
+    /// certificate is not to be trusted.
+    pub(super) async fn patiently<T, F>(&self, log_in: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut pause = CONNECT_PAUSE;
+        for _ in 1..CONNECT_TRIES {
+            match self.within_time(log_in()).await {
+                Err(error) if error.kind() == Kind::Temporary => {}
+                ended => return ended,
             }
-        };
-        let client = timeout(LOGIN_TIMEOUT, login)
-            .await
-            .map_err(|_| endpoint.unreachable("timed out"))?
-            .map_err(|e| endpoint.not_connected(&e))?;
-        Ok(Self { client, endpoint, protection, _end: end.drop_guard(), kill })
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.within_time(log_in()).await
+    }
+
+    async fn within_time<T>(&self, log_in: impl Future<Output = Result<T>>) -> Result<T> {
+        timeout(LOGIN_TIMEOUT, log_in).await.unwrap_or_else(|_| Err(self.endpoint.unreachable("timed out")))
+    }
+}
+
+/// A socket to the server, whichever of its addresses answers.
+pub(super) async fn dial(endpoint: &Endpoint) -> std::result::Result<TcpStream, io::ErrorKind> {
+    let connect = TcpStream::connect((endpoint.host.as_str(), endpoint.port));
+    let stream = timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| io::ErrorKind::TimedOut)?;
+    let stream = stream.map_err(|e| e.kind())?;
+    // A socket that does not take one of these still works.
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(&stream, true);
+    let _ = sockopt::set_tcp_keepidle(&stream, PEER_TIMEOUT / 2);
+    let _ = sockopt::set_tcp_keepintvl(&stream, PEER_TIMEOUT / 6);
+    let _ = sockopt::set_tcp_keepcnt(&stream, 3);
+    Ok(stream)
+}
+
+/// An open connection. Dropping it ends it: the server is told, or the socket closed.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) endpoint: Endpoint,
+    /// `server_version_num`, once it has been asked.
+    pub(super) version: u32,
+    protection: Protection,
+    /// Ends the task that drives the connection.
+    _end: DropGuard,
+    kill: CancellationToken,
+    _slot: Slot,
+}
+
+impl Session {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// As [`Login::patiently`].
+    pub(super) async fn open(login: &Login, slot: Slot) -> Result<Self> {
+        let (end, kill) = (CancellationToken::new(), CancellationToken::new());
+        let client = login.patiently(|| Self::log_in(login, &end, &kill)).await?;
+        Ok(Self {
+            client,
+            endpoint: login.endpoint.clone(),
+            version: 0,
+            protection: login.protection.clone(),
+            _end: end.drop_guard(),
+            kill,
+            _slot: slot,
+        })
+    }
+
+    async fn log_in(login: &Login, end: &CancellationToken, kill: &CancellationToken) -> Result<Client> {
+        let refused = |e| login.endpoint.not_connected(&e);
+        match &login.protection {
+            Protection::Plain => {
+                let (client, connection) = login.config.connect(NoTls).await.map_err(refused)?;
+                spawn(drive(connection), end.clone(), kill.clone());
+                Ok(client)
+            }
+            Protection::Tls(tls) => {
+                let (client, connection) = login.config.connect(tls.clone()).await.map_err(refused)?;
+                spawn(drive(connection), end.clone(), kill.clone());
+                Ok(client)
+            }
+        }
     }
 
     /// Runs statements that are ours and have no parameters.

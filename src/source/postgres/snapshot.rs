@@ -1,4 +1,8 @@
-//! A database at one instant: one read-only transaction on one connection.
+//! A database at one instant: a read-only transaction on every connection, all of one exported
+//! snapshot.
+//!
+//! One connection exports the snapshot, asks the catalog and holds the locks; others take the
+//! snapshot on and copy. Where there may be no others, the first copies too.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,22 +10,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_postgres::Statement;
 
-use super::catalog::{Kind, Table, cell, changed};
+use super::catalog::{Kind as Stored, Table, cell, changed};
+use super::chunks::{self, Piece};
 use super::decode::Decoder;
 use super::error::Subject;
 use super::ident::{list, shown};
-use super::read::{self, Reading};
-use super::session::Session;
+use super::line::Line;
+use super::read::{self, Pool, Task};
+use super::session::{Login, Session};
 use super::types::{self, Wire};
 use crate::Batches;
-use crate::error::{At, Error, Result};
-use crate::source::{Carried, Column, Relation, Shape, Snapshot};
+use crate::error::{At, Error, Kind, Result};
+use crate::source::parallel::{self, Reading, Work};
+use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
 use crate::spec::StreamName;
 use crate::spec::pipeline::{Selector, TablePattern};
 
-/// Fixes the instant. The lock timeout is for tables being altered; without it we would wait for ever.
-const BEGIN: &str = "SET TIME ZONE 'UTC'; SET lock_timeout = '60s'; \
-    SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// Fixes the instant.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Every step runs within a savepoint, so that a query that fails does not end the snapshot.
 const SAVE: &str = "SAVEPOINT sealift";
@@ -34,13 +40,24 @@ const QUERY_TAIL: &str = "\n) AS source";
 
 /// A database at one instant.
 pub(super) struct PostgresSnapshot {
+    login: Login,
+    gate: Arc<Gate>,
     session: Arc<Session>,
-    id: String,
+    instant: Instant,
+    pool: Arc<Pool>,
     reading: Option<Reading>,
 }
 
+/// The instant that everything is read at.
+struct Instant {
+    /// What other connections take on; `None` where the role may not export it.
+    exported: Option<String>,
+    /// The exported snapshot and the write-ahead log's position.
+    id: String,
+}
+
 /// What is read, as SQL.
-enum Target {
+pub(super) enum Target {
     Table(Table),
     Query(String),
 }
@@ -62,12 +79,13 @@ impl Target {
         }
     }
 
-    /// `SELECT` of the columns, all of them for `None`.
-    fn select(&self, columns: Option<&[Column]>) -> String {
+    /// `SELECT` of the columns, all of them for `None`, in the rows of the piece.
+    pub(super) fn select(&self, columns: Option<&[Column]>, piece: Option<&str>) -> String {
+        let condition = piece.map_or_else(String::new, |piece| format!(" WHERE {piece}"));
         let columns = columns.map_or_else(|| "*".to_owned(), |c| list(c.iter().map(|c| c.name.as_str())));
         match self {
-            Self::Table(table) => format!("SELECT {columns} FROM {}", table.sql()),
-            Self::Query(sql) => format!("SELECT {columns} FROM (\n{sql}{QUERY_TAIL}"),
+            Self::Table(table) => format!("SELECT {columns} FROM {}{condition}", table.sql()),
+            Self::Query(sql) => format!("SELECT {columns} FROM (\n{sql}{QUERY_TAIL}{condition}"),
         }
     }
 
@@ -80,11 +98,14 @@ impl Target {
 }
 
 impl PostgresSnapshot {
-    /// Begins the transaction that fixes the instant.
-    pub(super) async fn begin(session: Session) -> Result<Self> {
-        session.run(BEGIN).await?;
-        let id = instant(&session).await?;
-        Ok(Self { session: Arc::new(session), id, reading: None })
+    /// Connects and begins the transaction that fixes the instant.
+    pub(super) async fn begin(login: Login, gate: Arc<Gate>) -> Result<Self> {
+        let mut session = Session::open(&login, gate.enter().await?).await?;
+        session.run(&format!("{}{BEGIN}", login.preamble())).await?;
+        session.version = session.ask_version().await?;
+        let instant = Instant::of(&session).await?;
+        let session = Arc::new(session);
+        Ok(Self { login, gate, session, instant, pool: Arc::default(), reading: None })
     }
 
     /// Ends the last read, if there was one, and makes ready for a step that may fail.
@@ -108,7 +129,7 @@ impl PostgresSnapshot {
 
     async fn prepare(&self, target: &Target, columns: Option<&[Column]>) -> Result<Statement> {
         let Session { client, endpoint, .. } = self.session.as_ref();
-        let statement = client.prepare(&target.select(columns)).await;
+        let statement = client.prepare(&target.select(columns, None)).await;
         let statement = statement.map_err(|e| endpoint.failed(&e, &target.subject()))?;
         if !statement.params().is_empty() {
             return Err(Error::invalid("the query has a parameter, and a stream's query has none")
@@ -156,8 +177,8 @@ impl PostgresSnapshot {
         };
         let described = columns.iter().zip(&entry.attributes).map(describe).collect();
         let (rows, bytes) = match entry.kind {
-            Kind::Stored => self.session.stored_size(entry.oid).await?,
-            Kind::Computed => {
+            Stored::Stored => self.session.stored_size(entry.oid).await?,
+            Stored::Computed => {
                 let readable: Vec<Column> = Vec::clone(&described);
                 self.computed_size(target, &readable).await?
             }
@@ -167,7 +188,7 @@ impl PostgresSnapshot {
 
     async fn computed_size(&self, target: &Target, columns: &[Column]) -> Result<(Option<u64>, Option<u64>)> {
         let readable: Vec<Column> = columns.iter().filter(|c| c.field().is_some()).cloned().collect();
-        self.session.planned_size(&target.select(Some(&readable)), &target.subject()).await
+        self.session.planned_size(&target.select(Some(&readable), None), &target.subject()).await
     }
 
     async fn query_shape(&self, target: &Target) -> Result<Shape> {
@@ -205,15 +226,22 @@ impl PostgresSnapshot {
         if let Subject::Query { offset, .. } = &mut subject {
             *offset += "EXPLAIN ".len();
         }
-        let (rows, bytes) = self.session.planned_size(&target.select(None), &subject).await?;
+        let (rows, bytes) = self.session.planned_size(&target.select(None, None), &subject).await?;
         Ok(Shape { columns: described, rows, bytes })
     }
 
     /// Checks that the columns still are what they were described as, and starts to read them.
-    async fn start(&self, target: &Target, columns: &[Column]) -> Result<(Batches, Reading)> {
+    async fn start(
+        &self,
+        target: &Target,
+        relation: &Relation,
+        columns: &[Column],
+    ) -> Result<(Batches, Reading)> {
+        let mut kind = None;
         if let Target::Table(table) = target {
             let entry = self.session.entry(table).await?;
             self.session.hold(table, &entry).await?;
+            kind = Some(entry.kind);
         }
         let statement = self.prepare(target, Some(columns)).await?;
         let wires = statement
@@ -232,56 +260,119 @@ impl PostgresSnapshot {
                     })
             })
             .collect::<Result<Vec<_>>>()?;
-        let decoder = Decoder::new(columns, &wires)?;
-        let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", target.select(Some(columns)));
-        let subject = without_position(&target.subject());
-        Ok(read::start(Arc::clone(&self.session), copy, decoder, subject))
+        let subject = target.subject_without_position();
+        let pieces = self.pieces(target, relation, kind).await?;
+        let copies: Vec<String> = pieces
+            .iter()
+            .map(|piece| {
+                let select = target.select(Some(columns), piece.as_deref());
+                format!("COPY ({select}) TO STDOUT (FORMAT binary)")
+            })
+            .collect();
+        let lines = self.lines(copies.len()).await?;
+        let wanted = copies.len().min(self.gate.most_connections());
+        let task = Task { work: Work::new(copies), subject };
+        let reads_itself = lines.len() < wanted && self.gate.is_limited() || lines.is_empty();
+        let mut workers = Vec::with_capacity(lines.len() + 1);
+        for line in lines {
+            let decoder = Decoder::new(columns, &wires)?;
+            workers.push(read::by_line(line, Arc::clone(&self.pool), decoder, task.clone()));
+        }
+        if reads_itself {
+            let decoder = Decoder::new(columns, &wires)?;
+            workers.push(read::by_session(Arc::clone(&self.session), decoder, task));
+        }
+        Ok(parallel::gather(workers, &self.gate))
     }
-}
 
-/// Positions are told when a query is described; those of a COPY count from elsewhere.
-fn without_position(subject: &Subject) -> Subject {
-    match subject {
-        Subject::Query { .. } => Subject::Query { sql: String::new(), offset: 0 },
-        other => other.clone(),
-    }
-}
-
-/// A name for the instant: the exported snapshot and the write-ahead log's position, as far as the
-/// role may ask for them.
-async fn instant(session: &Session) -> Result<String> {
-    let rows = session
-        .rows(
-            "SELECT txid_current_snapshot()::text, pg_is_in_recovery(),
-               has_function_privilege('pg_export_snapshot()', 'execute'),
-               has_function_privilege('pg_current_wal_lsn()', 'execute'),
-               has_function_privilege('pg_last_wal_replay_lsn()', 'execute')",
-            &[],
-        )
-        .await?;
-    let row = rows.first().ok_or_else(|| Error::failed("the PostgreSQL catalog is not as expected"))?;
-    let (standby, may_export): (bool, bool) = (cell(row, 1)?, cell(row, 2)?);
-    let may_ask_position: bool = cell(row, if standby { 4 } else { 3 })?;
-    let mut id: String = cell(row, 0)?;
-    if may_export {
-        let rows = session.rows("SELECT pg_export_snapshot()", &[]).await?;
-        id = rows.first().map(|row| cell(row, 0)).transpose()?.unwrap_or(id);
-    }
-    if may_ask_position {
-        let function = if standby { "pg_last_wal_replay_lsn" } else { "pg_current_wal_lsn" };
-        let rows = session.rows(&format!("SELECT {function}()::text"), &[]).await?;
-        if let Some(position) = rows.first().map(|row| cell::<Option<String>>(row, 0)).transpose()?.flatten()
-        {
-            id = format!("{id}@{position}");
+    /// The pieces a relation is read in.
+    async fn pieces(&self, target: &Target, relation: &Relation, kind: Option<Stored>) -> Result<Vec<Piece>> {
+        if let Some(name) = &relation.split_by {
+            let all = self.prepare(target, None).await?;
+            let column = all.columns().iter().find(|column| column.name() == name).ok_or_else(|| {
+                Error::invalid(format!(
+                    "`split_by` names column `{name}`, which {} does not have",
+                    relation.stream
+                ))
+                .help("name a column of the source")
+            })?;
+            return chunks::by_column(&self.session, target, column, self.gate.most_connections()).await;
+        }
+        match (target, kind) {
+            (Target::Table(table), Some(kind)) => chunks::by_blocks(&self.session, table, kind).await,
+            _ => Ok(vec![None]),
         }
     }
-    Ok(id)
+
+    /// Connections that have the snapshot: as many as there is work for, and may be.
+    async fn lines(&self, pieces: usize) -> Result<Vec<Line>> {
+        let Some(exported) = &self.instant.exported else { return Ok(Vec::new()) };
+        let wanted = pieces.min(self.gate.most_connections());
+        let mut lines: Vec<Line> = std::iter::from_fn(|| self.pool.take()).take(wanted).collect();
+        let slots: Vec<_> = std::iter::from_fn(|| self.gate.try_enter()).take(wanted - lines.len()).collect();
+        let opened = slots.into_iter().map(|slot| Line::open(&self.login, slot, exported));
+        for line in futures::future::join_all(opened).await {
+            match line {
+                Ok(line) => lines.push(line),
+                // A server that has no more to spare still serves those it gave.
+                Err(error) if error.kind() == Kind::Temporary && !lines.is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(lines)
+    }
+}
+
+impl Target {
+    /// Positions are told when a query is described; those of other statements count from elsewhere.
+    pub(super) fn subject_without_position(&self) -> Subject {
+        match self.subject() {
+            Subject::Query { .. } => Subject::Query { sql: String::new(), offset: 0 },
+            other => other,
+        }
+    }
+}
+
+impl Instant {
+    /// A name for the instant, as far as the role may ask for it.
+    async fn of(session: &Session) -> Result<Self> {
+        let rows = session
+            .rows(
+                "SELECT txid_current_snapshot()::text, pg_is_in_recovery(),
+                   has_function_privilege('pg_export_snapshot()', 'execute'),
+                   has_function_privilege('pg_current_wal_lsn()', 'execute'),
+                   has_function_privilege('pg_last_wal_replay_lsn()', 'execute')",
+                &[],
+            )
+            .await?;
+        let row = rows.first().ok_or_else(|| Error::failed("the PostgreSQL catalog is not as expected"))?;
+        let (standby, may_export): (bool, bool) = (cell(row, 1)?, cell(row, 2)?);
+        let may_ask_position: bool = cell(row, if standby { 4 } else { 3 })?;
+        let mut exported = None;
+        if may_export {
+            let rows = session.rows("SELECT pg_export_snapshot()", &[]).await?;
+            exported = rows.first().map(|row| cell::<String>(row, 0)).transpose()?;
+        }
+        let mut id = match &exported {
+            Some(exported) => exported.clone(),
+            None => cell(row, 0)?,
+        };
+        if may_ask_position {
+            let function = if standby { "pg_last_wal_replay_lsn" } else { "pg_current_wal_lsn" };
+            let rows = session.rows(&format!("SELECT {function}()::text"), &[]).await?;
+            let position = rows.first().map(|row| cell::<Option<String>>(row, 0)).transpose()?.flatten();
+            if let Some(position) = position {
+                id = format!("{id}@{position}");
+            }
+        }
+        Ok(Self { exported, id })
+    }
 }
 
 #[async_trait]
 impl Snapshot for PostgresSnapshot {
     fn id(&self) -> Option<String> {
-        Some(self.id.clone())
+        Some(self.instant.id.clone())
     }
 
     fn consistency(&self) -> String {
@@ -310,7 +401,7 @@ impl Snapshot for PostgresSnapshot {
     async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches> {
         let target = Target::of(&relation.selector)?;
         self.save().await?;
-        match self.start(&target, columns).await {
+        match self.start(&target, relation, columns).await {
             Ok((batches, reading)) => {
                 self.reading = Some(reading);
                 Ok(batches)
