@@ -20,6 +20,7 @@ mod conformance;
 mod daemon;
 mod exit_codes;
 mod house;
+mod instant;
 mod interop;
 mod kill;
 mod needles;

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod faults;
+mod parallel;
 mod reading;
 mod values;
 

@@ -11,12 +11,14 @@ use super::snapshot::Target;
 use crate::error::{Error, Result};
 use tokio_postgres::types::Type;
 
-/// About as many bytes of a table as a piece holds: large beside what a statement costs, small
-/// beside a table that takes long.
-const PIECE_BYTES: u64 = 32 << 20;
+/// Bytes of a table that a piece holds: at the least what is large beside the cost of a statement, at
+/// the most what is small beside a table that takes long.
+const LEAST_PIECE_BYTES: u64 = 1 << 20;
+const MOST_PIECE_BYTES: u64 = 32 << 20;
 /// Pieces of one relation at the most.
 const MOST_PIECES: u64 = 4096;
-/// Pieces for each connection where the size of a range is not known: a fat one is less fat.
+/// Pieces for each connection, so that the last ones to end do so at about the same time, also where
+/// some are fatter than others.
 const PIECES_EACH: usize = 8;
 
 /// One piece: a condition, or the whole relation.
@@ -27,12 +29,18 @@ pub(super) type Piece = Option<String>;
 ///
 /// # Errors
 /// As the catalog answers.
-pub(super) async fn by_blocks(session: &Session, table: &Table, kind: Kind) -> Result<Vec<Piece>> {
+pub(super) async fn by_blocks(
+    session: &Session,
+    table: &Table,
+    kind: Kind,
+    connections: usize,
+) -> Result<Vec<Piece>> {
     if kind != Kind::Stored || session.version < 140_000 {
         return Ok(vec![None]);
     }
     let (blocks, bytes) = session.blocks(table).await?;
-    let pieces = (bytes / PIECE_BYTES + 1).min(blocks).clamp(1, MOST_PIECES);
+    let piece_bytes = (bytes / (connections * PIECES_EACH) as u64).clamp(LEAST_PIECE_BYTES, MOST_PIECE_BYTES);
+    let pieces = (bytes / piece_bytes).min(blocks).clamp(1, MOST_PIECES);
     let bounds: Vec<String> = (1..pieces)
         .map(|i| format!("'({},0)'::tid", u128::from(blocks) * u128::from(i) / u128::from(pieces)))
         .collect();

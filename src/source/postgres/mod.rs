@@ -1,8 +1,10 @@
 //! PostgreSQL: tables and queries of one database at one instant, by binary COPY.
 //!
-//! `session` connects, `snapshot` holds the instant and answers, `catalog` asks the database about
-//! itself, `types` decides how a column is carried, `read` runs a COPY, `decode` with `column` and
-//! `numeric` turn its bytes into Arrow, `error` says in our own words what the server says.
+//! `session` connects (with `passfile`), `snapshot` holds the instant and answers, `catalog` asks the
+//! database about itself, `types` decides how a column is carried, `chunks` cuts a relation into
+//! pieces, `read` has workers copy them, each over a `line` of its own (whose socket is `lent` to the
+//! client library for the login), `decode` with `column` and `numeric` turn the bytes into Arrow,
+//! `error` says in our own words what the server says.
 
 #[doc(hidden)]
 pub mod bench;
@@ -15,6 +17,7 @@ mod ident;
 mod lent;
 mod line;
 mod numeric;
+mod passfile;
 mod read;
 mod session;
 mod snapshot;
@@ -43,9 +46,12 @@ impl Postgres {
     /// See [`super::open`].
     ///
     /// # Errors
-    /// `Invalid` when the password cannot be resolved.
+    /// `Invalid` when the password cannot be resolved, or the password file cannot be used.
     pub fn new(settings: &config::Postgres, gate: Arc<Gate>) -> Result<Self> {
-        let password = settings.password.as_ref().map(crate::secret::Reference::resolve).transpose()?;
+        let password = match &settings.password {
+            Some(reference) => Some(reference.resolve()?),
+            None => passfile::password(settings)?,
+        };
         Ok(Self { settings: settings.clone(), password, gate })
     }
 }

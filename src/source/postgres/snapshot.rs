@@ -299,7 +299,9 @@ impl PostgresSnapshot {
             return chunks::by_column(&self.session, target, column, self.gate.most_connections()).await;
         }
         match (target, kind) {
-            (Target::Table(table), Some(kind)) => chunks::by_blocks(&self.session, table, kind).await,
+            (Target::Table(table), Some(kind)) => {
+                chunks::by_blocks(&self.session, table, kind, self.gate.most_connections()).await
+            }
             _ => Ok(vec![None]),
         }
     }
