@@ -3,6 +3,8 @@
 mod catalog;
 mod faults;
 mod reading;
+mod said;
+mod torture;
 mod values;
 
 use arrow::array::{Array, ArrayRef};

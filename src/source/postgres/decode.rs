@@ -55,6 +55,9 @@ pub(super) struct Decoder {
     row_bytes: usize,
     /// Bytes that a row takes at the least, whatever is in it.
     least_row_bytes: usize,
+    /// The columns whose values may take more room than their bytes tell, and what they hold.
+    growing: Vec<usize>,
+    growing_bytes: usize,
 }
 
 impl Decoder {
@@ -62,7 +65,7 @@ impl Decoder {
     ///
     /// # Errors
     /// `Failed` when a column is one that is refused.
-    pub(super) fn new(columns: &[Column], wires: &[Wire]) -> Result<Self> {
+    pub(super) fn new<'a>(columns: &[Column], wires: impl IntoIterator<Item = &'a Wire>) -> Result<Self> {
         let fields = columns
             .iter()
             .map(|c| c.field().ok_or_else(|| Error::failed(format!("column `{}` cannot be read", c.name))))
@@ -70,11 +73,13 @@ impl Decoder {
         let columns: Vec<_> = columns
             .iter()
             .zip(wires)
-            .map(|(c, wire)| ColumnBuilder::new(&c.name, c.nullable, *wire, FIRST_ROWS))
+            .map(|(c, wire)| ColumnBuilder::new(&c.name, c.nullable, wire, FIRST_ROWS))
             .collect();
         Ok(Self {
             schema: Arc::new(Schema::new(fields)),
             least_row_bytes: columns.iter().map(ColumnBuilder::width_bytes).sum(),
+            growing: (0..columns.len()).filter(|i| columns[*i].grows()).collect(),
+            growing_bytes: 0,
             columns,
             stage: Stage::Header,
             carry: Vec::new(),
@@ -118,6 +123,7 @@ impl Decoder {
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         self.rows = 0;
         self.batch_bytes = 0;
+        self.growing_bytes = 0;
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
             .map(Some)
             .map_err(|_| malformed("the columns do not make a batch"))
@@ -202,13 +208,21 @@ impl Decoder {
                 }
                 Field::Malformed => return Err(malformed("a field has an impossible length")),
             };
-            value.map_err(|fault| fault.in_column(column.name()))?;
+            value.map_err(|fault| column.explain(fault))?;
         }
         self.stage = Stage::Row;
         self.rows += 1;
         self.batch_bytes += (self.row_bytes + before - rest.len()).max(self.least_row_bytes);
         self.row_bytes = 0;
+        if !self.growing.is_empty() {
+            self.growing_bytes = self.growing.iter().map(|i| self.columns[*i].size_bytes()).sum();
+        }
         Ok(true)
+    }
+
+    #[inline]
+    fn held_bytes(&self) -> usize {
+        self.batch_bytes + self.growing_bytes
     }
 
     /// Whether the next row is to begin a new batch.
@@ -216,8 +230,8 @@ impl Decoder {
     fn is_full(&self, rest: &[u8]) -> bool {
         self.rows >= BATCH_ROWS
             || self.rows > 0
-                && self.batch_bytes + rest.len() > BATCH_BYTES
-                && self.batch_bytes + row_bytes(rest) > BATCH_BYTES
+                && self.held_bytes() + rest.len() > BATCH_BYTES
+                && self.held_bytes() + row_bytes(rest) > BATCH_BYTES
     }
 }
 

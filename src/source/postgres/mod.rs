@@ -1,8 +1,9 @@
 //! PostgreSQL: tables and queries of one database at one instant, by binary COPY.
 //!
 //! `session` connects, `snapshot` holds the instant and answers, `catalog` asks the database about
-//! itself, `types` decides how a column is carried, `read` runs a COPY, `decode` with `column` and
-//! `numeric` turn its bytes into Arrow, `error` says in our own words what the server says.
+//! itself, `layout` decides with the layouts of `types` how a column travels, `read` runs a COPY,
+//! `decode` with `column`, `nested`, `numeric` and `text` turns its bytes into Arrow, `error` says in
+//! our own words what the server says.
 
 #[doc(hidden)]
 pub mod bench;
@@ -11,10 +12,13 @@ mod column;
 mod decode;
 mod error;
 mod ident;
+mod layout;
+mod nested;
 mod numeric;
 mod read;
 mod session;
 mod snapshot;
+mod text;
 mod types;
 
 use std::sync::Arc;

@@ -10,9 +10,9 @@ use super::catalog::{Kind, Table, cell, changed};
 use super::decode::Decoder;
 use super::error::Subject;
 use super::ident::{list, shown};
+use super::layout::{self, Layout};
 use super::read::{self, Reading};
 use super::session::Session;
-use super::types::{self, Wire};
 use crate::Batches;
 use crate::error::{At, Error, Result};
 use crate::source::{Carried, Column, Relation, Shape, Snapshot};
@@ -64,7 +64,10 @@ impl Target {
 
     /// `SELECT` of the columns, all of them for `None`.
     fn select(&self, columns: Option<&[Column]>) -> String {
-        let columns = columns.map_or_else(|| "*".to_owned(), |c| list(c.iter().map(|c| c.name.as_str())));
+        self.select_list(&columns.map_or_else(|| "*".to_owned(), |c| list(c.iter().map(|c| c.name.as_str()))))
+    }
+
+    fn select_list(&self, columns: &str) -> String {
         match self {
             Self::Table(table) => format!("SELECT {columns} FROM {}", table.sql()),
             Self::Query(sql) => format!("SELECT {columns} FROM (\n{sql}{QUERY_TAIL}"),
@@ -82,6 +85,7 @@ impl Target {
 impl PostgresSnapshot {
     /// Begins the transaction that fixes the instant.
     pub(super) async fn begin(session: Session) -> Result<Self> {
+        session.run(layout::TEXT_FORMS).await?;
         session.run(BEGIN).await?;
         let id = instant(&session).await?;
         Ok(Self { session: Arc::new(session), id, reading: None })
@@ -136,14 +140,15 @@ impl PostgresSnapshot {
         if !same {
             return Err(changed(table));
         }
+        let layouts = self.session.layouts(columns).await?;
         let from = table.shown();
         let role = shown(&self.session.endpoint.user);
-        let describe = |(column, attribute): (&tokio_postgres::Column, &super::catalog::Attribute)| Column {
+        let describe = |(layout, attribute): (&Layout, &super::catalog::Attribute)| Column {
             name: attribute.name.clone(),
             source_type: attribute.type_name.clone(),
             nullable: !attribute.not_null,
             carried: if attribute.readable {
-                types::carried(&attribute.name, column.type_(), column.type_modifier(), Some(&from))
+                layout.carried()
             } else {
                 let name = shown(&attribute.name);
                 Carried::Refused {
@@ -154,7 +159,7 @@ impl PostgresSnapshot {
                 }
             },
         };
-        let described = columns.iter().zip(&entry.attributes).map(describe).collect();
+        let described = layouts.iter().zip(&entry.attributes).map(describe).collect();
         let (rows, bytes) = match entry.kind {
             Kind::Stored => self.session.stored_size(entry.oid).await?,
             Kind::Computed => {
@@ -188,15 +193,17 @@ impl PostgresSnapshot {
                 &[&oids, &modifiers],
             )
             .await?;
+        let layouts = self.session.layouts(columns).await?;
         let described = columns
             .iter()
             .zip(&names)
-            .map(|(column, name)| {
+            .zip(&layouts)
+            .map(|((column, name), layout)| {
                 Ok(Column {
                     name: column.name().to_owned(),
                     source_type: cell(name, 0)?,
                     nullable: true,
-                    carried: types::carried(column.name(), column.type_(), column.type_modifier(), None),
+                    carried: layout.carried(),
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -216,24 +223,23 @@ impl PostgresSnapshot {
             self.session.hold(table, &entry).await?;
         }
         let statement = self.prepare(target, Some(columns)).await?;
-        let wires = statement
-            .columns()
-            .iter()
+        let layouts = self.session.layouts(statement.columns()).await?;
+        let layouts = layouts
+            .into_iter()
             .zip(columns)
-            .map(|(now, described)| {
-                Wire::of(now.type_(), now.type_modifier())
-                    .filter(|wire| wire.carried() == described.carried)
-                    .ok_or_else(|| {
-                        Error::invalid(format!(
-                            "column `{}` is not of the type it was described with",
-                            described.name
-                        ))
-                        .help("plan again")
-                    })
+            .map(|(layout, described)| {
+                layout.asked(&described.carried).ok_or_else(|| {
+                    Error::invalid(format!(
+                        "column `{}` is not of the type it was described with",
+                        described.name
+                    ))
+                    .help("plan again")
+                })
             })
             .collect::<Result<Vec<_>>>()?;
-        let decoder = Decoder::new(columns, &wires)?;
-        let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", target.select(Some(columns)));
+        let decoder = Decoder::new(columns, layouts.iter().map(|layout| &layout.wire))?;
+        let select = target.select_list(&layout::select_list(columns, &layouts));
+        let copy = format!("COPY ({select}) TO STDOUT (FORMAT binary)");
         let subject = without_position(&target.subject());
         Ok(read::start(Arc::clone(&self.session), copy, decoder, subject))
     }
