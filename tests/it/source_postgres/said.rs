@@ -1,11 +1,14 @@
 //! Values as the server says them and as Arrow holds them, in one form that can be compared.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{sort_to_indices, take};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     TimestampMicrosecondType,
 };
 use tokio_postgres::Client;
+
+use super::column;
 
 /// What the text of a value depends on besides the value, as Sealift sets it.
 pub(super) const FORMS: &str = "SET TIME ZONE 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; \
@@ -71,6 +74,12 @@ pub(super) async fn server_elements(client: &Client, column: &str, element: &str
     let rows = client.query(&sql, &[]).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
     let list = |elements: Vec<Option<String>>| Value::List(elements.into_iter().map(Value::from).collect());
     rows.iter().map(|row| row.get::<_, Option<_>>(0).map_or(Value::Null, list)).collect()
+}
+
+/// One column over all batches, by ascending `n`, the first column.
+pub(super) fn in_order(batches: &[RecordBatch], index: usize) -> ArrayRef {
+    let order = sort_to_indices(&column(batches, 0), None, None).unwrap();
+    take(&column(batches, index), &order, None).unwrap()
 }
 
 /// The values of an Arrow column.
