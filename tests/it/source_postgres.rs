@@ -2,6 +2,9 @@
 
 mod catalog;
 mod faults;
+mod nested;
+mod published;
+mod random;
 mod reading;
 mod said;
 mod torture;

@@ -38,6 +38,8 @@ pub(super) fn expression(value: &str, arrow: &DataType, pg_type: &str) -> String
         DataType::Timestamp(..) => {
             format!("(trunc(extract(epoch FROM ({value})) * 1000000))::int8::text")
         }
+        DataType::Float32 => format!("encode(float4send({value}), 'hex')"),
+        DataType::Float64 => format!("encode(float8send({value}), 'hex')"),
         DataType::Binary => format!("encode({value}, 'hex')"),
         _ => text_expression(value, pg_type),
     }
@@ -69,7 +71,8 @@ pub(super) async fn server_elements(client: &Client, column: &str, element: &str
     client.batch_execute(FORMS).await.unwrap();
     let sql = format!(
         "SELECT CASE WHEN {column} IS NOT NULL THEN coalesce((SELECT array_agg({element} ORDER BY o) \
-         FROM unnest({column}) WITH ORDINALITY u(e, o)), '{{}}') END FROM t ORDER BY n"
+         FROM (SELECT {column}[i], i FROM generate_subscripts({column}, 1) AS i) u(e, o)), '{{}}') END \
+         FROM t ORDER BY n"
     );
     let rows = client.query(&sql, &[]).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
     let list = |elements: Vec<Option<String>>| Value::List(elements.into_iter().map(Value::from).collect());
@@ -96,8 +99,8 @@ fn value(array: &ArrayRef, row: usize) -> Value {
         DataType::Int16 => array.as_primitive::<Int16Type>().value(row).to_string(),
         DataType::Int32 => array.as_primitive::<Int32Type>().value(row).to_string(),
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
-        DataType::Float32 => float(array.as_primitive::<Float32Type>().value(row)),
-        DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Float32 => format!("{:08x}", array.as_primitive::<Float32Type>().value(row).to_bits()),
+        DataType::Float64 => format!("{:016x}", array.as_primitive::<Float64Type>().value(row).to_bits()),
         DataType::Decimal128(..) => array.as_primitive::<Decimal128Type>().value_as_string(row),
         DataType::Date32 => array.as_primitive::<Date32Type>().value(row).to_string(),
         DataType::Timestamp(..) => array.as_primitive::<TimestampMicrosecondType>().value(row).to_string(),
@@ -109,24 +112,4 @@ fn value(array: &ArrayRef, row: usize) -> Value {
         }
         other => panic!("{other} is not expected"),
     })
-}
-
-/// A float by its shortest text that reads back, spelled as the server does.
-fn float(value: impl std::fmt::Display + std::fmt::LowerExp + Into<f64> + Copy) -> String {
-    match value.into() {
-        f if f.is_nan() => "NaN".to_owned(),
-        f if f.is_infinite() => if f > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
-        _ => {
-            let text = format!("{value:e}");
-            let (digits, exponent) = text.split_once('e').unwrap();
-            let exponent: i32 = exponent.parse().unwrap();
-            // The server writes an exponent below 1e-4 and from 1e15 (float8) or 1e6 (float4) on.
-            let most = if size_of_val(&value) == 4 { 6 } else { 15 };
-            if (-4..most).contains(&exponent) {
-                value.to_string()
-            } else {
-                format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
-            }
-        }
-    }
 }

@@ -89,11 +89,11 @@ fn values(pg_type: &str) -> Option<&'static [&'static str]> {
 }
 
 /// A column of the table `t`.
-struct Torture {
-    name: String,
+pub(super) struct Torture {
+    pub(super) name: String,
     /// The type of the elements, where the column holds arrays.
-    element: Option<String>,
-    fits: Vec<String>,
+    pub(super) element: Option<String>,
+    pub(super) fits: Vec<String>,
     beyond: Vec<String>,
 }
 
@@ -123,10 +123,25 @@ impl Torture {
         }
         Self { name, element, fits, beyond }
     }
+
+    /// What the server says of the column, for values that are carried as `arrow`.
+    pub(super) async fn said(&self, database: &Database, arrow: &DataType) -> Vec<Value> {
+        let name = format!("\"{}\"", self.name);
+        match (&self.element, arrow) {
+            (Some(element), DataType::List(field)) => {
+                let expression = said::expression("e", field.data_type(), element);
+                said::server_elements(&database.client, &name, &expression).await
+            }
+            (None, arrow) => {
+                said::server(&database.client, &said::expression(&name, arrow, &self.name)).await
+            }
+            (Some(_), arrow) => panic!("{name} is carried as {arrow}"),
+        }
+    }
 }
 
 /// Fills `t` with the values, the n-th of each type in the n-th row; where there is none, with NULL.
-async fn insert(database: &Database, types: &[Torture], values: impl Fn(&Torture) -> &[String]) {
+pub(super) async fn insert(database: &Database, types: &[Torture], values: impl Fn(&Torture) -> &[String]) {
     let rows = types.iter().map(|t| values(t).len()).max().unwrap() + 1;
     let sql =
         format!("INSERT INTO t (n) SELECT nextval('t_n_seq') FROM generate_series(1, {rows}) RETURNING n");
@@ -139,7 +154,8 @@ async fn insert(database: &Database, types: &[Torture], values: impl Fn(&Torture
     }
 }
 
-async fn torture(database: &Database) -> Vec<Torture> {
+/// An empty table `t` with a column of each type.
+pub(super) async fn torture(database: &Database) -> Vec<Torture> {
     let rows = database.client.query(BUILT_IN, &[]).await.unwrap();
     let types: Vec<Torture> = rows.iter().map(|row| Torture::new(row.get(0), row.get(1))).collect();
     let columns: Vec<_> = types.iter().map(|t| format!("\"{0}\" pg_catalog.\"{0}\"", t.name)).collect();
@@ -169,15 +185,8 @@ async fn every_built_in_type_is_carried_without_loss() {
     let batches = read(snapshot.as_mut(), &table("public", "t")).await.unwrap();
     for (index, t) in types.iter().enumerate() {
         let array = said::in_order(&batches, index + 1);
-        let name = format!("\"{}\"", t.name);
-        let said = match (&t.element, array.data_type()) {
-            (Some(element), DataType::List(field)) => {
-                let expression = said::expression("e", field.data_type(), element);
-                said::server_elements(&database.client, &name, &expression).await
-            }
-            (None, arrow) => said::server(&database.client, &said::expression(&name, arrow, &t.name)).await,
-            (Some(_), arrow) => panic!("{name} is carried as {arrow}"),
-        };
+        let name = &t.name;
+        let said = t.said(&database, array.data_type()).await;
         assert!(said.iter().filter(|v| **v != Value::Null).count() >= t.fits.len(), "{name}");
         assert_eq!(said::arrow(&array), said, "{name} as {}", array.data_type());
     }
