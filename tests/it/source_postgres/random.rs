@@ -44,7 +44,7 @@ const FAMILIES: &[Family] = &[
     family("time", clock),
     family("timetz", |d| format!("{}{}", clock(d), zone(d))),
     family("interval", interval),
-    family("text", |d| text(d)),
+    family("text", text),
     family("bytea", |d| format!("\\x{}", hex(d, 20))),
     family("uuid", |d| format!("{:016x}{:016x}", d.next(), d.next())),
     family("varbit", |d| (0..d.below(70)).map(|_| if d.below(2) == 0 { '0' } else { '1' }).collect()),
