@@ -13,6 +13,7 @@ use arrow::datatypes::{
 };
 use std::sync::Arc;
 
+use super::fault::{Fault, Unfit, malformed};
 use super::ident::shown;
 use super::nested::Nested;
 use super::numeric;
@@ -24,27 +25,9 @@ use crate::error::Error;
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-/// Why a value is not taken. Small and free to make: it travels through the row loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The bytes are not of the layout: the protocol is broken, not the data.
-    Malformed,
-    /// The source holds a value (described as a kind, never repeated) that its type here has no
-    /// room for.
-    Value(&'static str),
-    /// The values of a batch do not fit into one Arrow array.
-    Size,
-    /// A type was altered since it was looked up.
-    Altered,
-}
-
-/// What the server sent is not binary COPY as documented.
-#[cold]
-pub(super) fn malformed(what: &str) -> Error {
-    Error::failed(format!("the PostgreSQL server sent a malformed COPY stream: {what}"))
-}
-
-/// Values of one layout so far.
+/// Values of one layout so far. The tag is a byte of its own: one that is hidden in a field takes
+/// longer to find, and every value asks for it.
+#[repr(u8)]
 enum Values {
     Bool(BooleanBufferBuilder),
     Int2(Vec<i16>),
@@ -60,7 +43,7 @@ enum Values {
     },
     Money {
         values: Vec<i128>,
-        data_type: DataType,
+        scale: i8,
     },
     Date(Vec<i32>),
     Timestamp {
@@ -142,7 +125,7 @@ impl ColumnBuilder {
             Wire::Numeric { precision, scale } => {
                 Values::Numeric { values: Vec::with_capacity(rows), precision: *precision, scale: *scale }
             }
-            Wire::Money { .. } => Values::Money { values: Vec::with_capacity(rows), data_type: wire.arrow() },
+            Wire::Money { scale } => Values::Money { values: Vec::with_capacity(rows), scale: *scale },
             Wire::Date => Values::Date(Vec::with_capacity(rows)),
             Wire::Timestamp => Values::Timestamp { values: Vec::with_capacity(rows), zoned: false },
             Wire::TimestampTz => Values::Timestamp { values: Vec::with_capacity(rows), zoned: true },
@@ -268,8 +251,9 @@ impl ColumnBuilder {
                 let data_type = DataType::Decimal128(*precision, *scale);
                 Arc::new(Decimal128Array::new(renew(values).into(), nulls).with_data_type(data_type))
             }
-            Values::Money { values, data_type } => {
-                Arc::new(Decimal128Array::new(renew(values).into(), nulls).with_data_type(data_type.clone()))
+            Values::Money { values, scale } => {
+                let data_type = Wire::Money { scale: *scale }.arrow();
+                Arc::new(Decimal128Array::new(renew(values).into(), nulls).with_data_type(data_type))
             }
             Values::Date(values) => Arc::new(Date32Array::new(renew(values).into(), nulls)),
             Values::Timestamp { values, zoned } => {
@@ -299,10 +283,11 @@ impl ColumnBuilder {
         let name = &self.name;
         match fault {
             Fault::Malformed => malformed(&format!("a value of column `{name}` is not of its type")),
-            Fault::Value(kind) => {
-                Error::data(format!("column `{name}` holds {kind}, which is not carried as its type"))
-                    .help(self.remedy())
-            }
+            Fault::Value(unfit) => Error::data(format!(
+                "column `{name}` holds {}, which is not carried as its type",
+                unfit.words()
+            ))
+            .help(self.remedy()),
             Fault::Size => Error::data(format!("column `{name}` holds more than 2 GiB in one batch"))
                 .help(format!("leave it out: `columns: {{{}: {{action: drop}}}}`", shown(name))),
             Fault::Altered => Error::temporary(format!(
@@ -342,18 +327,16 @@ fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
 #[inline]
 fn date(days: i32) -> Result<i32, Fault> {
     match days {
-        i32::MIN | i32::MAX => Err(Fault::Value("an infinite date")),
-        _ => days.checked_add(EPOCH_DAYS).ok_or(Fault::Value("a date beyond 32 bits of days")),
+        i32::MIN | i32::MAX => Err(Fault::Value(Unfit::InfiniteDate)),
+        _ => days.checked_add(EPOCH_DAYS).ok_or(Fault::Value(Unfit::Date)),
     }
 }
 
 #[inline]
 fn timestamp(micros: i64) -> Result<i64, Fault> {
     match micros {
-        i64::MIN | i64::MAX => Err(Fault::Value("an infinite timestamp")),
-        _ => {
-            micros.checked_add(EPOCH_MICROS).ok_or(Fault::Value("a timestamp beyond 64 bits of microseconds"))
-        }
+        i64::MIN | i64::MAX => Err(Fault::Value(Unfit::InfiniteTimestamp)),
+        _ => micros.checked_add(EPOCH_MICROS).ok_or(Fault::Value(Unfit::Timestamp)),
     }
 }
 

@@ -11,7 +11,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
 
-use super::column::{ColumnBuilder, malformed};
+use super::column::ColumnBuilder;
+use super::fault::malformed;
 use super::types::Wire;
 use crate::error::{Error, Result};
 use crate::source::{BATCH_BYTES, BATCH_ROWS, Column};

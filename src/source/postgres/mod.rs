@@ -11,6 +11,7 @@ mod catalog;
 mod column;
 mod decode;
 mod error;
+mod fault;
 mod ident;
 mod layout;
 mod nested;

@@ -7,7 +7,8 @@ use arrow::array::{ArrayRef, ListArray, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{Field, FieldRef, Fields};
 
-use super::column::{ColumnBuilder, Fault, malformed};
+use super::column::ColumnBuilder;
+use super::fault::{Fault, Unfit, malformed};
 use super::types::Part;
 use crate::error::Error;
 
@@ -167,11 +168,11 @@ fn elements(rest: &mut &[u8], oid: u32) -> Result<i32, Fault> {
                 return Err(Fault::Malformed);
             }
             if first != 1 {
-                return Err(Fault::Value("an array whose first index is not 1"));
+                return Err(Fault::Value(Unfit::FirstIndex));
             }
             Ok(count)
         }
-        2..=MAX_DIMENSIONS => Err(Fault::Value("an array of more than one dimension")),
+        2..=MAX_DIMENSIONS => Err(Fault::Value(Unfit::Dimensions)),
         _ => Err(Fault::Malformed),
     }
 }

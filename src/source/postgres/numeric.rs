@@ -1,6 +1,6 @@
 //! `numeric` on the wire (base-10000 digits) to a scaled 128-bit integer, or to text.
 
-use super::column::Fault;
+use super::fault::{Fault, Unfit};
 
 const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xC000;
@@ -37,8 +37,8 @@ pub(super) fn decimal(bytes: &[u8], precision: u8, scale: i8) -> Result<i128, Fa
     }
     match sign {
         0 | NEGATIVE => {}
-        NAN => return Err(Fault::Value("NaN")),
-        POSITIVE_INFINITY | NEGATIVE_INFINITY => return Err(Fault::Value("an infinity")),
+        NAN => return Err(Fault::Value(Unfit::Nan)),
+        POSITIVE_INFINITY | NEGATIVE_INFINITY => return Err(Fault::Value(Unfit::Infinity)),
         _ => return Err(Fault::Malformed),
     }
     // The power of ten, in units of the result, that the last digit counts.
@@ -47,7 +47,7 @@ pub(super) fn decimal(bytes: &[u8], precision: u8, scale: i8) -> Result<i128, Fa
     let magnitude = if count <= 4 && last >= -3 { short(digits, last)? } else { long(digits, first)? };
     let limit = POWERS.get(usize::from(precision)).ok_or(Fault::Malformed)?;
     if magnitude >= *limit {
-        return Err(Fault::Value("more digits than its type says"));
+        return Err(Fault::Value(Unfit::Digits));
     }
     Ok(if sign == NEGATIVE { -magnitude } else { magnitude })
 }
@@ -130,10 +130,7 @@ fn digit(pair: [u8; 2]) -> Result<u16, Fault> {
 }
 
 fn power(exponent: i32) -> Result<i128, Fault> {
-    usize::try_from(exponent)
-        .ok()
-        .and_then(|e| POWERS.get(e).copied())
-        .ok_or(Fault::Value("more digits than its type says"))
+    usize::try_from(exponent).ok().and_then(|e| POWERS.get(e).copied()).ok_or(Fault::Value(Unfit::Digits))
 }
 
 /// Up to four digits, the last at most partly beyond the scale: nearly every value of nearly every
@@ -149,24 +146,18 @@ fn short(digits: &[[u8; 2]], last: i32) -> Result<i128, Fault> {
         -1 => shortened::<10>(value),
         -2 => shortened::<100>(value),
         -3 => shortened::<1000>(value),
-        _ => {
-            i128::from(value).checked_mul(power(last)?).ok_or(Fault::Value("more digits than its type says"))
-        }
+        _ => i128::from(value).checked_mul(power(last)?).ok_or(Fault::Value(Unfit::Digits)),
     }
 }
 
 /// Without the digits beyond the scale, which must be zeros.
 fn shortened<const UNIT: u64>(value: u64) -> Result<i128, Fault> {
-    if value.is_multiple_of(UNIT) {
-        Ok((value / UNIT).into())
-    } else {
-        Err(Fault::Value("digits beyond its scale"))
-    }
+    if value.is_multiple_of(UNIT) { Ok((value / UNIT).into()) } else { Err(Fault::Value(Unfit::Decimals)) }
 }
 
 /// Any number of digits, the last of which may be partly beyond the scale.
 fn long(digits: &[[u8; 2]], first: i32) -> Result<i128, Fault> {
-    let overflow = Fault::Value("more digits than its type says");
+    let overflow = Fault::Value(Unfit::Digits);
     let mut value = 0_i128;
     let mut exponent = first;
     for pair in digits {
@@ -178,7 +169,7 @@ fn long(digits: &[[u8; 2]], first: i32) -> Result<i128, Fault> {
                 // Digits of a group below the scale must be zero.
                 let unit = power(-exponent).unwrap_or(i128::MAX);
                 if digit % unit != 0 {
-                    return Err(Fault::Value("digits beyond its scale"));
+                    return Err(Fault::Value(Unfit::Decimals));
                 }
                 value.checked_add(digit / unit).ok_or(overflow)?
             };

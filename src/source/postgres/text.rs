@@ -1,6 +1,6 @@
 //! Values that no Arrow type holds, written as the server writes them.
 
-use super::column::Fault;
+use super::fault::Fault;
 use super::numeric;
 use super::types::Format;
 
