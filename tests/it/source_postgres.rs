@@ -2,8 +2,13 @@
 
 mod catalog;
 mod faults;
+mod nested;
 mod parallel;
+mod published;
+mod random;
 mod reading;
+mod said;
+mod torture;
 mod values;
 
 use arrow::array::{Array, ArrayRef};

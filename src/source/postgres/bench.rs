@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio_postgres::types::Type;
 
 use super::decode::{Decoder, Pause};
-use super::types::{self, Wire};
+use super::types::{Facts, Wire};
 use crate::error::{Error, Result};
 use crate::source::Column;
 
@@ -82,16 +82,20 @@ fn numeric(digits: &[u16], weight: i16) -> Vec<u8> {
 /// # Errors
 /// As the decoder's.
 pub fn decode(frames: &[Bytes]) -> Result<(u64, u64)> {
+    let wires: Vec<Wire> = LINEITEM
+        .iter()
+        .filter_map(|(_, data_type, modifier)| Wire::scalar(data_type.oid(), *modifier, Facts::default()))
+        .collect();
     let columns: Vec<Column> = LINEITEM
         .iter()
-        .map(|(name, data_type, modifier)| Column {
+        .zip(&wires)
+        .map(|((name, data_type, _), wire)| Column {
             name: (*name).to_owned(),
             source_type: data_type.name().to_owned(),
             nullable: false,
-            carried: types::carried(name, data_type, *modifier, None),
+            carried: wire.carried(),
         })
         .collect();
-    let wires: Vec<Wire> = LINEITEM.iter().filter_map(|(_, t, modifier)| Wire::of(t, *modifier)).collect();
     let mut decoder = Decoder::new(&columns, &wires)?;
     let (mut rows, mut bytes) = (0, 0);
     let mut count = |batch: Option<arrow::record_batch::RecordBatch>| {

@@ -82,7 +82,7 @@ pub(super) async fn by_column(
            (SELECT min({name}) AS lo, max({name}) AS hi FROM ({select}) AS source WHERE {finite}) AS r, \
            (SELECT {pieces}::int8 AS n) AS p, generate_series(1::int8, {pieces} - 1) AS i \
          WHERE lo < hi ORDER BY bound",
-        select = target.select(None, None),
+        select = target.select(None),
     );
     let rows = session.client.query(&sql, &[]).await;
     let rows = rows.map_err(|e| session.endpoint.failed(&e, &target.subject_without_position()))?;

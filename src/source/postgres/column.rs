@@ -13,7 +13,11 @@ use arrow::datatypes::{
 };
 use std::sync::Arc;
 
+use super::fault::{Fault, Unfit, malformed};
+use super::ident::shown;
+use super::nested::Nested;
 use super::numeric;
+use super::text::{Writer, exactly};
 use super::types::Wire;
 use crate::error::Error;
 
@@ -21,48 +25,41 @@ use crate::error::Error;
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-/// Why a value is not taken. Small and free to make: it travels through the row loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The bytes are not of the layout: the protocol is broken, not the data.
-    Malformed,
-    /// The source holds a value (described as a kind, never repeated) that is not carried.
-    Value(&'static str),
-}
-
-impl Fault {
-    /// The fault in words, for the column it happened in.
-    #[cold]
-    pub(super) fn in_column(self, column: &str) -> Error {
-        match self {
-            Self::Malformed => malformed(&format!("a value of column `{column}` is not of its type")),
-            Self::Value(kind) => Error::data(format!("column `{column}` holds {kind}, which is not carried"))
-                .help(format!("leave such rows out with a query, or turn `{column}` into text there")),
-        }
-    }
-}
-
-/// What the server sent is not binary COPY as documented.
-#[cold]
-pub(super) fn malformed(what: &str) -> Error {
-    Error::failed(format!("the PostgreSQL server sent a malformed COPY stream: {what}"))
-}
-
-/// Values of one layout so far.
+/// Values of one layout so far. The tag is a byte of its own: one that is hidden in a field takes
+/// longer to find, and every value asks for it.
+#[repr(u8)]
 enum Values {
     Bool(BooleanBufferBuilder),
     Int2(Vec<i16>),
     Int4(Vec<i32>),
     Int8(Vec<i64>),
+    Oid(Vec<i64>),
     Float4(Vec<f32>),
     Float8(Vec<f64>),
-    Numeric { values: Vec<i128>, precision: u8, scale: i8 },
+    Numeric {
+        values: Vec<i128>,
+        precision: u8,
+        scale: i8,
+    },
+    Money {
+        values: Vec<i128>,
+        scale: i8,
+    },
     Date(Vec<i32>),
-    Timestamp { values: Vec<i64>, zoned: bool },
+    Timestamp {
+        values: Vec<i64>,
+        zoned: bool,
+    },
     Text(Spans),
     Jsonb(Spans),
     Uuid(Spans),
     Bytea(Spans),
+    /// Binary forms that are written as text.
+    Formatted {
+        spans: Spans,
+        write: Writer,
+    },
+    Nested(Box<Nested>),
 }
 
 /// Values of varying length, end to end.
@@ -81,8 +78,13 @@ impl Spans {
     #[inline]
     fn push(&mut self, value: &[u8]) -> Result<(), Fault> {
         self.bytes.extend_from_slice(value);
-        let end =
-            i32::try_from(self.bytes.len()).map_err(|_| Fault::Value("more than 2 GiB in one batch"))?;
+        self.close()
+    }
+
+    /// Ends a value whose bytes have been appended.
+    #[inline]
+    fn close(&mut self) -> Result<(), Fault> {
+        let end = i32::try_from(self.bytes.len()).map_err(|_| Fault::Size)?;
         self.ends.push(end);
         Ok(())
     }
@@ -110,31 +112,32 @@ pub(super) struct ColumnBuilder {
 
 impl ColumnBuilder {
     /// An empty column with room for `rows`.
-    pub(super) fn new(name: &str, nullable: bool, wire: Wire, rows: usize) -> Self {
+    pub(super) fn new(name: &str, nullable: bool, wire: &Wire, rows: usize) -> Self {
         let spans = || Spans::with_capacity(rows, rows * 8);
         let values = match wire {
             Wire::Bool => Values::Bool(BooleanBufferBuilder::new(rows)),
             Wire::Int2 => Values::Int2(Vec::with_capacity(rows)),
             Wire::Int4 => Values::Int4(Vec::with_capacity(rows)),
             Wire::Int8 => Values::Int8(Vec::with_capacity(rows)),
+            Wire::Oid => Values::Oid(Vec::with_capacity(rows)),
             Wire::Float4 => Values::Float4(Vec::with_capacity(rows)),
             Wire::Float8 => Values::Float8(Vec::with_capacity(rows)),
             Wire::Numeric { precision, scale } => {
-                Values::Numeric { values: Vec::with_capacity(rows), precision, scale }
+                Values::Numeric { values: Vec::with_capacity(rows), precision: *precision, scale: *scale }
             }
+            Wire::Money { scale } => Values::Money { values: Vec::with_capacity(rows), scale: *scale },
             Wire::Date => Values::Date(Vec::with_capacity(rows)),
             Wire::Timestamp => Values::Timestamp { values: Vec::with_capacity(rows), zoned: false },
             Wire::TimestampTz => Values::Timestamp { values: Vec::with_capacity(rows), zoned: true },
-            Wire::Text | Wire::Json => Values::Text(spans()),
+            Wire::Text | Wire::Output => Values::Text(spans()),
             Wire::Jsonb => Values::Jsonb(spans()),
             Wire::Uuid => Values::Uuid(spans()),
             Wire::Bytea => Values::Bytea(spans()),
+            Wire::Formatted(format) => Values::Formatted { spans: spans(), write: format.writer() },
+            Wire::List(element) => Values::Nested(Box::new(Nested::list(name, element, rows))),
+            Wire::Struct(members) => Values::Nested(Box::new(Nested::fields(name, members, rows))),
         };
         Self { name: name.to_owned(), nullable, values, nulls: NullBufferBuilder::new(rows) }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Bytes that one row takes here at the least.
@@ -143,10 +146,30 @@ impl ColumnBuilder {
             Values::Bool(_) => 1,
             Values::Int2(_) => 2,
             Values::Int4(_) | Values::Float4(_) | Values::Date(_) => 4,
-            Values::Int8(_) | Values::Float8(_) | Values::Timestamp { .. } => 8,
-            Values::Numeric { .. } => 16,
-            Values::Text(_) | Values::Jsonb(_) | Values::Bytea(_) => 4,
+            Values::Int8(_) | Values::Oid(_) | Values::Float8(_) | Values::Timestamp { .. } => 8,
+            Values::Numeric { .. } | Values::Money { .. } => 16,
+            Values::Text(_) | Values::Jsonb(_) | Values::Bytea(_) | Values::Formatted { .. } => 4,
             Values::Uuid(_) => 40,
+            Values::Nested(nested) => nested.width_bytes(),
+        }
+    }
+
+    /// Whether values may take more room here than their bytes on the wire and [`Self::width_bytes`]
+    /// tell.
+    pub(super) fn grows(&self) -> bool {
+        matches!(self.values, Values::Formatted { .. } | Values::Nested(_))
+    }
+
+    /// Bytes that are held so far.
+    pub(super) fn size_bytes(&self) -> usize {
+        match &self.values {
+            Values::Text(spans)
+            | Values::Jsonb(spans)
+            | Values::Uuid(spans)
+            | Values::Bytea(spans)
+            | Values::Formatted { spans, .. } => spans.bytes.len() + 4 * spans.ends.len(),
+            Values::Nested(nested) => nested.size_bytes(),
+            _ => self.nulls.len() * self.width_bytes(),
         }
     }
 
@@ -157,11 +180,13 @@ impl ColumnBuilder {
             Values::Int2(values) => values.push(i16::from_be_bytes(exactly(bytes)?)),
             Values::Int4(values) => values.push(i32::from_be_bytes(exactly(bytes)?)),
             Values::Int8(values) => values.push(i64::from_be_bytes(exactly(bytes)?)),
+            Values::Oid(values) => values.push(u32::from_be_bytes(exactly(bytes)?).into()),
             Values::Float4(values) => values.push(f32::from_be_bytes(exactly(bytes)?)),
             Values::Float8(values) => values.push(f64::from_be_bytes(exactly(bytes)?)),
             Values::Numeric { values, precision, scale } => {
                 values.push(numeric::decimal(bytes, *precision, *scale)?);
             }
+            Values::Money { values, .. } => values.push(i64::from_be_bytes(exactly(bytes)?).into()),
             Values::Date(values) => values.push(date(i32::from_be_bytes(exactly(bytes)?))?),
             Values::Timestamp { values, .. } => values.push(timestamp(i64::from_be_bytes(exactly(bytes)?))?),
             Values::Text(spans) | Values::Bytea(spans) => spans.push(bytes)?,
@@ -175,6 +200,11 @@ impl ColumnBuilder {
                 [1] => values.append(true),
                 _ => return Err(Fault::Malformed),
             },
+            Values::Formatted { spans, write } => {
+                write(bytes, &mut spans.bytes)?;
+                spans.close()?;
+            }
+            Values::Nested(nested) => nested.append(bytes)?,
         }
         self.nulls.append_non_null();
         Ok(())
@@ -187,13 +217,16 @@ impl ColumnBuilder {
             Values::Bool(values) => values.append(false),
             Values::Int2(values) => values.push(0),
             Values::Int4(values) | Values::Date(values) => values.push(0),
-            Values::Int8(values) | Values::Timestamp { values, .. } => values.push(0),
+            Values::Int8(values) | Values::Oid(values) | Values::Timestamp { values, .. } => values.push(0),
             Values::Float4(values) => values.push(0.0),
             Values::Float8(values) => values.push(0.0),
-            Values::Numeric { values, .. } => values.push(0),
-            Values::Text(spans) | Values::Jsonb(spans) | Values::Uuid(spans) | Values::Bytea(spans) => {
-                spans.push_null();
-            }
+            Values::Numeric { values, .. } | Values::Money { values, .. } => values.push(0),
+            Values::Text(spans)
+            | Values::Jsonb(spans)
+            | Values::Uuid(spans)
+            | Values::Bytea(spans)
+            | Values::Formatted { spans, .. } => spans.push_null(),
+            Values::Nested(nested) => nested.append_null(),
         }
         self.nulls.append_null();
     }
@@ -211,11 +244,15 @@ impl ColumnBuilder {
             Values::Bool(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
             Values::Int2(values) => primitive::<Int16Type>(values, nulls),
             Values::Int4(values) => primitive::<Int32Type>(values, nulls),
-            Values::Int8(values) => primitive::<Int64Type>(values, nulls),
+            Values::Int8(values) | Values::Oid(values) => primitive::<Int64Type>(values, nulls),
             Values::Float4(values) => primitive::<Float32Type>(values, nulls),
             Values::Float8(values) => primitive::<Float64Type>(values, nulls),
             Values::Numeric { values, precision, scale } => {
                 let data_type = DataType::Decimal128(*precision, *scale);
+                Arc::new(Decimal128Array::new(renew(values).into(), nulls).with_data_type(data_type))
+            }
+            Values::Money { values, scale } => {
+                let data_type = Wire::Money { scale: *scale }.arrow();
                 Arc::new(Decimal128Array::new(renew(values).into(), nulls).with_data_type(data_type))
             }
             Values::Date(values) => Arc::new(Date32Array::new(renew(values).into(), nulls)),
@@ -223,7 +260,10 @@ impl ColumnBuilder {
                 let array = TimestampMicrosecondArray::new(renew(values).into(), nulls);
                 Arc::new(if *zoned { array.with_timezone("UTC") } else { array })
             }
-            Values::Text(spans) | Values::Jsonb(spans) | Values::Uuid(spans) => {
+            Values::Text(spans)
+            | Values::Jsonb(spans)
+            | Values::Uuid(spans)
+            | Values::Formatted { spans, .. } => {
                 let (offsets, bytes) = spans.take();
                 let text = StringArray::try_new(offsets, bytes, nulls)
                     .map_err(|_| malformed(&format!("text of column `{}` is not UTF-8", self.name)))?;
@@ -233,7 +273,44 @@ impl ColumnBuilder {
                 let (offsets, bytes) = spans.take();
                 Arc::new(BinaryArray::new(offsets, bytes, nulls))
             }
+            Values::Nested(nested) => nested.take(nulls)?,
         })
+    }
+
+    /// A fault of a value of this column, in words.
+    #[cold]
+    pub(super) fn explain(&self, fault: Fault) -> Error {
+        let name = &self.name;
+        match fault {
+            Fault::Malformed => malformed(&format!("a value of column `{name}` is not of its type")),
+            Fault::Value(unfit) => Error::data(format!(
+                "column `{name}` holds {}, which is not carried as its type",
+                unfit.words()
+            ))
+            .help(self.remedy()),
+            Fault::Size => Error::data(format!("column `{name}` holds more than 2 GiB in one batch"))
+                .help(format!("leave it out: `columns: {{{}: {{action: drop}}}}`", shown(name))),
+            Fault::Altered => Error::temporary(format!(
+                "the type of column `{name}` was altered while it was about to be read"
+            ))
+            .help("run again"),
+        }
+    }
+
+    /// What to write in the spec where a value does not fit.
+    fn remedy(&self) -> String {
+        let name = shown(&self.name);
+        let narrow = match &self.values {
+            Values::Numeric { precision, scale, .. } => format!("\"decimal({precision},{scale})\""),
+            Values::Date(_) => "date".to_owned(),
+            Values::Timestamp { zoned: false, .. } => "timestamp".to_owned(),
+            Values::Timestamp { zoned: true, .. } => "timestamptz".to_owned(),
+            _ => return format!("carry it as text: `columns: {{{name}: {{as: text}}}}`"),
+        };
+        format!(
+            "carry it as text: `columns: {{{name}: {{as: text}}}}`, or such values as NULL: \
+             `columns: {{{name}: {{as: {narrow}, on_overflow: null}}}}`"
+        )
     }
 }
 
@@ -248,25 +325,18 @@ fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
 }
 
 #[inline]
-fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
-    bytes.try_into().map_err(|_| Fault::Malformed)
-}
-
-#[inline]
 fn date(days: i32) -> Result<i32, Fault> {
     match days {
-        i32::MIN | i32::MAX => Err(Fault::Value("an infinite date")),
-        _ => days.checked_add(EPOCH_DAYS).ok_or(Fault::Value("a date beyond 32 bits of days")),
+        i32::MIN | i32::MAX => Err(Fault::Value(Unfit::InfiniteDate)),
+        _ => days.checked_add(EPOCH_DAYS).ok_or(Fault::Value(Unfit::Date)),
     }
 }
 
 #[inline]
 fn timestamp(micros: i64) -> Result<i64, Fault> {
     match micros {
-        i64::MIN | i64::MAX => Err(Fault::Value("an infinite timestamp")),
-        _ => {
-            micros.checked_add(EPOCH_MICROS).ok_or(Fault::Value("a timestamp beyond 64 bits of microseconds"))
-        }
+        i64::MIN | i64::MAX => Err(Fault::Value(Unfit::InfiniteTimestamp)),
+        _ => micros.checked_add(EPOCH_MICROS).ok_or(Fault::Value(Unfit::Timestamp)),
     }
 }
 

@@ -11,7 +11,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
 
-use super::column::{ColumnBuilder, malformed};
+use super::column::ColumnBuilder;
+use super::fault::malformed;
 use super::types::Wire;
 use crate::error::{Error, Result};
 use crate::source::{BATCH_BYTES, BATCH_ROWS, Column};
@@ -57,6 +58,9 @@ pub(super) struct Decoder {
     announced_bytes: usize,
     /// Bytes that a row takes at the least, whatever is in it.
     least_row_bytes: usize,
+    /// The columns whose values may take more room than their bytes tell, and what they hold.
+    growing: Vec<usize>,
+    growing_bytes: usize,
 }
 
 impl Decoder {
@@ -64,7 +68,7 @@ impl Decoder {
     ///
     /// # Errors
     /// `Failed` when a column is one that is refused.
-    pub(super) fn new(columns: &[Column], wires: &[Wire]) -> Result<Self> {
+    pub(super) fn new<'a>(columns: &[Column], wires: impl IntoIterator<Item = &'a Wire>) -> Result<Self> {
         let fields = columns
             .iter()
             .map(|c| c.field().ok_or_else(|| Error::failed(format!("column `{}` cannot be read", c.name))))
@@ -72,11 +76,13 @@ impl Decoder {
         let columns: Vec<_> = columns
             .iter()
             .zip(wires)
-            .map(|(c, wire)| ColumnBuilder::new(&c.name, c.nullable, *wire, FIRST_ROWS))
+            .map(|(c, wire)| ColumnBuilder::new(&c.name, c.nullable, wire, FIRST_ROWS))
             .collect();
         Ok(Self {
             schema: Arc::new(Schema::new(fields)),
             least_row_bytes: columns.iter().map(ColumnBuilder::width_bytes).sum(),
+            growing: (0..columns.len()).filter(|i| columns[*i].grows()).collect(),
+            growing_bytes: 0,
             columns,
             stage: Stage::Header,
             carry: Vec::new(),
@@ -128,6 +134,7 @@ impl Decoder {
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         self.rows = 0;
         self.batch_bytes = 0;
+        self.growing_bytes = 0;
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
             .map(Some)
             .map_err(|_| malformed("the columns do not make a batch"))
@@ -217,13 +224,21 @@ impl Decoder {
                 }
                 Field::Malformed => return Err(malformed("a field has an impossible length")),
             };
-            value.map_err(|fault| fault.in_column(column.name()))?;
+            value.map_err(|fault| column.explain(fault))?;
         }
         self.stage = Stage::Row;
         self.rows += 1;
         self.batch_bytes += (self.row_bytes + before - rest.len()).max(self.least_row_bytes);
         self.row_bytes = 0;
+        if !self.growing.is_empty() {
+            self.growing_bytes = self.growing.iter().map(|i| self.columns[*i].size_bytes()).sum();
+        }
         Ok(true)
+    }
+
+    #[inline]
+    fn held_bytes(&self) -> usize {
+        self.batch_bytes + self.growing_bytes
     }
 
     /// Whether the next row is to begin a new batch.
@@ -231,8 +246,8 @@ impl Decoder {
     fn is_full(&self, rest: &[u8]) -> bool {
         self.rows >= BATCH_ROWS
             || self.rows > 0
-                && self.batch_bytes + rest.len().max(self.announced_bytes) > BATCH_BYTES
-                && self.batch_bytes + row_bytes(rest) > BATCH_BYTES
+                && self.held_bytes() + rest.len().max(self.announced_bytes) > BATCH_BYTES
+                && self.held_bytes() + row_bytes(rest) > BATCH_BYTES
     }
 }
 

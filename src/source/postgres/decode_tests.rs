@@ -5,23 +5,26 @@ use tokio_postgres::types::Type;
 use super::*;
 use crate::error::Kind;
 use crate::source::postgres::numeric::tests::wire as numeric;
-use crate::source::postgres::types;
+use crate::source::postgres::types::{Facts, Part};
 
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const END: &[u8] = b"\xff\xff";
 
 fn decoder(columns: &[(&str, Type, i32)]) -> Decoder {
-    let wires: Vec<_> = columns.iter().map(|(_, t, modifier)| Wire::of(t, *modifier).unwrap()).collect();
-    let columns: Vec<_> = columns
-        .iter()
-        .map(|(name, t, modifier)| Column {
-            name: (*name).into(),
-            source_type: t.name().into(),
-            nullable: true,
-            carried: types::carried(name, t, *modifier, None),
-        })
-        .collect();
-    Decoder::new(&columns, &wires).unwrap()
+    let wire = |t: &Type, modifier| Wire::scalar(t.oid(), modifier, Facts::default()).unwrap();
+    let wires: Vec<_> = columns.iter().map(|(name, t, modifier)| (*name, wire(t, *modifier))).collect();
+    decoder_of(&wires)
+}
+
+fn decoder_of(wires: &[(&str, Wire)]) -> Decoder {
+    let column = |(name, wire): &(&str, Wire)| Column {
+        name: (*name).into(),
+        source_type: "some type".into(),
+        nullable: true,
+        carried: wire.carried(),
+    };
+    let columns: Vec<_> = wires.iter().map(column).collect();
+    Decoder::new(&columns, wires.iter().map(|(_, wire)| wire)).unwrap()
 }
 
 fn row(fields: &[Option<&[u8]>]) -> Vec<u8> {
@@ -183,7 +186,7 @@ fn null_where_none_can_be_is_refused() {
         carried: Wire::Int4.carried(),
     }];
     let bytes = [HEADER, &row(&[None]), END].concat();
-    let error = decode(&mut Decoder::new(&columns, &[Wire::Int4]).unwrap(), [&bytes[..]]).unwrap_err();
+    let error = decode(&mut Decoder::new(&columns, [&Wire::Int4]).unwrap(), [&bytes[..]]).unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
 }
 
@@ -199,6 +202,148 @@ fn what_is_not_carried_names_the_column_and_not_the_value() {
         let error = decode(&mut decoder(&[("when", t, modifier)]), [&bytes[..]]).unwrap_err();
         assert_eq!(error.kind(), Kind::Data);
         assert!(error.message().contains("`when`") && !error.to_string().contains("4321"));
+    }
+}
+
+#[test]
+fn a_value_that_is_not_carried_comes_with_what_to_write_in_the_spec() {
+    let two_dimensions = [2, 0, 23, 1, 1, 1, 1].map(i32::to_be_bytes).concat();
+    for (wire, value, narrow) in [
+        (Wire::Numeric { precision: 5, scale: 2 }, numeric(0xC000, 0, &[]), Some("\"decimal(5,2)\"")),
+        (Wire::Date, i32::MIN.to_be_bytes().to_vec(), Some("date")),
+        (Wire::Timestamp, i64::MIN.to_be_bytes().to_vec(), Some("timestamp")),
+        (Wire::TimestampTz, i64::MAX.to_be_bytes().to_vec(), Some("timestamptz")),
+        (Wire::List(Box::new(Part { oid: 23, wire: Wire::Int4 })), two_dimensions, None),
+    ] {
+        let bytes = [HEADER, &row(&[Some(&value)]), END].concat();
+        let error = decode(&mut decoder_of(&[("due", wire)]), [&bytes[..]]).unwrap_err();
+        let narrow = narrow.map_or(String::new(), |narrow| {
+            format!(", or such values as NULL: `columns: {{due: {{as: {narrow}, on_overflow: null}}}}`")
+        });
+        assert_eq!(
+            error.remedy(),
+            Some(format!("carry it as text: `columns: {{due: {{as: text}}}}`{narrow}").as_str())
+        );
+    }
+}
+
+/// An array of composite values `(text, int4[])`.
+fn nested_wire() -> Wire {
+    let numbers = Wire::List(Box::new(Part { oid: 23, wire: Wire::Int4 }));
+    let members = vec![
+        ("name".to_owned(), Part { oid: 25, wire: Wire::Text }),
+        ("numbers".to_owned(), Part { oid: 1007, wire: numbers }),
+    ];
+    Wire::List(Box::new(Part { oid: 70_000, wire: Wire::Struct(members) }))
+}
+
+fn array(oid: u32, elements: &[Option<Vec<u8>>]) -> Vec<u8> {
+    let count = i32::try_from(elements.len()).unwrap();
+    let mut bytes = [1, 1].map(i32::to_be_bytes).concat();
+    bytes.extend(oid.to_be_bytes());
+    bytes.extend([count, 1].map(i32::to_be_bytes).concat());
+    for element in elements {
+        bytes.extend(part(element.as_deref()));
+    }
+    bytes
+}
+
+fn part(value: Option<&[u8]>) -> Vec<u8> {
+    let Some(value) = value else { return (-1_i32).to_be_bytes().to_vec() };
+    [&u32::try_from(value.len()).unwrap().to_be_bytes(), value].concat()
+}
+
+fn record(name: Option<&[u8]>, numbers: Option<Vec<u8>>) -> Vec<u8> {
+    let name = [&25_u32.to_be_bytes()[..], &part(name)].concat();
+    let numbers = [&1007_u32.to_be_bytes()[..], &part(numbers.as_deref())].concat();
+    [&2_i32.to_be_bytes()[..], &name, &numbers].concat()
+}
+
+fn nested_sample() -> Vec<u8> {
+    let number = |n: i32| Some(n.to_be_bytes().to_vec());
+    let empty = [0, 0, 23].map(i32::to_be_bytes).concat();
+    let values = [
+        Some(array(
+            70_000,
+            &[Some(record(Some(b"a"), Some(array(23, &[number(1), None, number(3)])))), None],
+        )),
+        None,
+        Some(array(70_000, &[Some(record(None, Some(empty))), Some(record(Some(b""), None))])),
+        Some([0, 0, 70_000].map(i32::to_be_bytes).concat()),
+    ];
+    let mut bytes = HEADER.to_vec();
+    values.iter().for_each(|value| bytes.extend(row(&[value.as_deref()])));
+    bytes.extend(END);
+    bytes
+}
+
+#[test]
+fn lists_and_structs_tell_null_from_empty_at_every_level() {
+    let bytes = nested_sample();
+    for size in [1, 7, bytes.len()] {
+        let batches = decode(&mut decoder_of(&[("v", nested_wire())]), bytes.chunks(size)).unwrap();
+        let lists = batches[0].column(0).as_list::<i32>();
+        assert_eq!((0..4).map(|i| lists.is_null(i)).collect::<Vec<_>>(), [false, true, false, false]);
+        assert_eq!((0..4).map(|i| lists.value_length(i)).collect::<Vec<_>>(), [2, 0, 2, 0]);
+        let structs = lists.values().as_struct();
+        assert!(!structs.is_null(0) && structs.is_null(1));
+        let names = structs.column(0).as_string::<i32>();
+        assert!(names.value(0) == "a" && names.is_null(2) && !names.is_null(3) && names.value(3).is_empty());
+        let numbers = structs.column(1).as_list::<i32>();
+        assert!(!numbers.is_null(2) && numbers.value_length(2) == 0 && numbers.is_null(3));
+        let first = numbers.value(0);
+        let first: Vec<_> = first.as_primitive::<Int32Type>().iter().collect();
+        assert_eq!(first, [Some(1), None, Some(3)]);
+    }
+}
+
+#[test]
+fn flipped_bytes_of_nested_values_are_errors_or_other_values_but_no_panic() {
+    let bytes = nested_sample();
+    for at in 0..bytes.len() {
+        for flip in [0x01, 0x02, 0x80, 0xff] {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= flip;
+            if let Err(error) = decode(&mut decoder_of(&[("v", nested_wire())]), [&bytes[..]]) {
+                assert!(matches!(error.kind(), Kind::Failed | Kind::Data | Kind::Temporary));
+            }
+        }
+    }
+}
+
+#[test]
+fn trap_an_array_that_is_no_plain_list_is_refused() {
+    let wire = Wire::List(Box::new(Part { oid: 23, wire: Wire::Int4 }));
+    let value = [1_i32, 4, 4, 4, 7].map(i32::to_be_bytes);
+    for (head, kind) in [
+        (vec![2, 0, 23, 1, 1, 1, 1], Kind::Data),
+        (vec![1, 0, 23, 1, 0], Kind::Data),
+        (vec![1, 0, 23, 1, 2], Kind::Data),
+        (vec![7, 0, 23], Kind::Failed),
+        (vec![-1, 0, 23], Kind::Failed),
+        (vec![1, 0, 23, -1, 1], Kind::Failed),
+        (vec![1, 0, 23, i32::MAX, 1], Kind::Failed),
+        (vec![1, 0, 23, 0, 1], Kind::Failed),
+        (vec![1, 0, 25, 1, 1], Kind::Temporary),
+    ] {
+        let head: Vec<u8> = head.into_iter().flat_map(i32::to_be_bytes).collect();
+        let bytes = [HEADER, &row(&[Some(&[&head[..], &value[3..].concat()].concat())]), END].concat();
+        let error = decode(&mut decoder_of(&[("v", wire.clone())]), [&bytes[..]]).unwrap_err();
+        assert_eq!(error.kind(), kind);
+    }
+}
+
+#[test]
+fn batches_are_bounded_by_what_values_become_and_not_by_what_is_sent() {
+    // 10 bytes that say a number of 131,069 digits.
+    let mut bytes = HEADER.to_vec();
+    let large = numeric(0, i16::MAX, &[1]);
+    (0..300).for_each(|_| bytes.extend(row(&[Some(&large)])));
+    bytes.extend(END);
+    let batches = decode(&mut decoder(&[("v", Type::NUMERIC, -1)]), [&bytes[..]]).unwrap();
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 300);
+    for batch in &batches {
+        assert!(batch.column(0).as_string::<i32>().values().len() < BATCH_BYTES + 140_000);
     }
 }
 

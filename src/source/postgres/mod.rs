@@ -1,10 +1,10 @@
 //! PostgreSQL: tables and queries of one database at one instant, by binary COPY.
 //!
 //! `session` connects (with `passfile`), `snapshot` holds the instant and answers, `catalog` asks the
-//! database about itself, `types` decides how a column is carried, `chunks` cuts a relation into
-//! pieces, `read` has workers copy them, each over a `line` of its own (whose socket is `lent` to the
-//! client library for the login), `decode` with `column` and `numeric` turn the bytes into Arrow,
-//! `error` says in our own words what the server says.
+//! database about itself, `layout` decides with the layouts of `types` how a column travels, `chunks`
+//! cuts a relation into pieces, `read` has workers copy them, each over a `line` of its own (whose
+//! socket is `lent` to the client library for the login), `decode` with `column`, `nested`, `numeric`
+//! and `text` turns the bytes into Arrow, `error` says in our own words what the server says.
 
 #[doc(hidden)]
 pub mod bench;
@@ -13,14 +13,18 @@ mod chunks;
 mod column;
 mod decode;
 mod error;
+mod fault;
 mod ident;
+mod layout;
 mod lent;
 mod line;
+mod nested;
 mod numeric;
 mod passfile;
 mod read;
 mod session;
 mod snapshot;
+mod text;
 mod types;
 
 use std::sync::Arc;

@@ -1,11 +1,13 @@
-//! `numeric` on the wire (base-10000 digits) to a scaled 128-bit integer.
+//! `numeric` on the wire (base-10000 digits) to a scaled 128-bit integer, or to text.
 
-use super::column::Fault;
+use super::fault::{Fault, Unfit};
 
 const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xC000;
 const POSITIVE_INFINITY: u16 = 0xD000;
 const NEGATIVE_INFINITY: u16 = 0xF000;
+/// Most decimals that the server keeps.
+const MAX_DECIMALS: usize = 0x3FFF;
 
 /// 10^0 to 10^38.
 const POWERS: [i128; 39] = {
@@ -35,8 +37,8 @@ pub(super) fn decimal(bytes: &[u8], precision: u8, scale: i8) -> Result<i128, Fa
     }
     match sign {
         0 | NEGATIVE => {}
-        NAN => return Err(Fault::Value("NaN")),
-        POSITIVE_INFINITY | NEGATIVE_INFINITY => return Err(Fault::Value("an infinity")),
+        NAN => return Err(Fault::Value(Unfit::Nan)),
+        POSITIVE_INFINITY | NEGATIVE_INFINITY => return Err(Fault::Value(Unfit::Infinity)),
         _ => return Err(Fault::Malformed),
     }
     // The power of ten, in units of the result, that the last digit counts.
@@ -45,9 +47,81 @@ pub(super) fn decimal(bytes: &[u8], precision: u8, scale: i8) -> Result<i128, Fa
     let magnitude = if count <= 4 && last >= -3 { short(digits, last)? } else { long(digits, first)? };
     let limit = POWERS.get(usize::from(precision)).ok_or(Fault::Malformed)?;
     if magnitude >= *limit {
-        return Err(Fault::Value("more digits than its type says"));
+        return Err(Fault::Value(Unfit::Digits));
     }
     Ok(if sign == NEGATIVE { -magnitude } else { magnitude })
+}
+
+/// The value as the server writes it, with as many decimals as it was stored with.
+///
+/// # Errors
+/// `Fault::Malformed` for bytes that are no numeric.
+pub(super) fn text(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    let Some((&[n0, n1, w0, w1, s0, s1, d0, d1], digits)) = bytes.split_first_chunk::<8>() else {
+        return Err(Fault::Malformed);
+    };
+    let (digits, torn) = digits.as_chunks::<2>();
+    let mut decimals = usize::from(u16::from_be_bytes([d0, d1]));
+    let count = usize::from(u16::from_be_bytes([n0, n1]));
+    if digits.len() != count || !torn.is_empty() || decimals > MAX_DECIMALS {
+        return Err(Fault::Malformed);
+    }
+    match u16::from_be_bytes([s0, s1]) {
+        0 => {}
+        NEGATIVE => out.push(b'-'),
+        NAN => return word(out, b"NaN"),
+        POSITIVE_INFINITY => return word(out, b"Infinity"),
+        NEGATIVE_INFINITY => return word(out, b"-Infinity"),
+        _ => return Err(Fault::Malformed),
+    }
+    // Groups before the point; those that are not sent are zeros, also the first after the point.
+    let whole = i32::from(i16::from_be_bytes([w0, w1])) + 1;
+    let mut groups = digits.iter();
+    let mut next = || groups.next().map_or(Ok(0), |pair| digit(*pair));
+    if whole <= 0 {
+        out.push(b'0');
+    } else {
+        let first = next()?;
+        out.extend_from_slice(unpadded(&group(first)));
+        for _ in 1..whole {
+            out.extend_from_slice(&group(next()?));
+        }
+    }
+    if decimals > 0 {
+        out.push(b'.');
+    }
+    let mut zeros = usize::try_from(-whole).unwrap_or(0) * 4;
+    while decimals > 0 {
+        let shown = if zeros >= 4 { [b'0'; 4] } else { group(next()?) };
+        zeros = zeros.saturating_sub(4);
+        let taken = decimals.min(4);
+        let (kept, cut) = shown.split_at(taken);
+        if cut.iter().any(|c| *c != b'0') {
+            return Err(Fault::Malformed);
+        }
+        out.extend_from_slice(kept);
+        decimals -= taken;
+    }
+    // What is left would be digits that are not shown.
+    if groups.any(|pair| *pair != [0, 0]) { Err(Fault::Malformed) } else { Ok(()) }
+}
+
+fn word(out: &mut Vec<u8>, word: &[u8]) -> Result<(), Fault> {
+    out.extend_from_slice(word);
+    Ok(())
+}
+
+/// The four digits of a group.
+fn group(digits: u16) -> [u8; 4] {
+    let [_, high] = (digits / 100).to_be_bytes();
+    let [_, low] = (digits % 100).to_be_bytes();
+    [high / 10, high % 10, low / 10, low % 10].map(|d| b'0' + d)
+}
+
+/// Without the zeros in front, but with one digit at the least.
+fn unpadded(group: &[u8; 4]) -> &[u8] {
+    let zeros = group.iter().take(3).take_while(|c| **c == b'0').count();
+    group.get(zeros..).unwrap_or(group)
 }
 
 fn digit(pair: [u8; 2]) -> Result<u16, Fault> {
@@ -56,10 +130,7 @@ fn digit(pair: [u8; 2]) -> Result<u16, Fault> {
 }
 
 fn power(exponent: i32) -> Result<i128, Fault> {
-    usize::try_from(exponent)
-        .ok()
-        .and_then(|e| POWERS.get(e).copied())
-        .ok_or(Fault::Value("more digits than its type says"))
+    usize::try_from(exponent).ok().and_then(|e| POWERS.get(e).copied()).ok_or(Fault::Value(Unfit::Digits))
 }
 
 /// Up to four digits, the last at most partly beyond the scale: nearly every value of nearly every
@@ -75,24 +146,18 @@ fn short(digits: &[[u8; 2]], last: i32) -> Result<i128, Fault> {
         -1 => shortened::<10>(value),
         -2 => shortened::<100>(value),
         -3 => shortened::<1000>(value),
-        _ => {
-            i128::from(value).checked_mul(power(last)?).ok_or(Fault::Value("more digits than its type says"))
-        }
+        _ => i128::from(value).checked_mul(power(last)?).ok_or(Fault::Value(Unfit::Digits)),
     }
 }
 
 /// Without the digits beyond the scale, which must be zeros.
 fn shortened<const UNIT: u64>(value: u64) -> Result<i128, Fault> {
-    if value.is_multiple_of(UNIT) {
-        Ok((value / UNIT).into())
-    } else {
-        Err(Fault::Value("digits beyond its scale"))
-    }
+    if value.is_multiple_of(UNIT) { Ok((value / UNIT).into()) } else { Err(Fault::Value(Unfit::Decimals)) }
 }
 
 /// Any number of digits, the last of which may be partly beyond the scale.
 fn long(digits: &[[u8; 2]], first: i32) -> Result<i128, Fault> {
-    let overflow = Fault::Value("more digits than its type says");
+    let overflow = Fault::Value(Unfit::Digits);
     let mut value = 0_i128;
     let mut exponent = first;
     for pair in digits {
@@ -104,7 +169,7 @@ fn long(digits: &[[u8; 2]], first: i32) -> Result<i128, Fault> {
                 // Digits of a group below the scale must be zero.
                 let unit = power(-exponent).unwrap_or(i128::MAX);
                 if digit % unit != 0 {
-                    return Err(Fault::Value("digits beyond its scale"));
+                    return Err(Fault::Value(Unfit::Decimals));
                 }
                 value.checked_add(digit / unit).ok_or(overflow)?
             };
@@ -191,12 +256,50 @@ pub(super) mod tests {
         }
     }
 
+    fn written(mut bytes: Vec<u8>, decimals: u16) -> Result<String, Fault> {
+        bytes[6..8].copy_from_slice(&decimals.to_be_bytes());
+        let mut out = Vec::new();
+        text(&bytes, &mut out).map(|()| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn the_text_has_the_decimals_it_was_stored_with() {
+        for (bytes, decimals, expected) in [
+            (wire(0, 0, &[]), 0, "0"),
+            (wire(0, 0, &[]), 3, "0.000"),
+            (wire(0, 0, &[12, 3400]), 2, "12.34"),
+            (wire(0, 0, &[12, 3400]), 6, "12.340000"),
+            (wire(NEGATIVE, -1, &[1]), 4, "-0.0001"),
+            (wire(0, -3, &[70]), 11, "0.00000000007"),
+            (wire(0, -3, &[70]), 12, "0.000000000070"),
+            (wire(0, 2, &[1]), 0, "100000000"),
+            (wire(0, 2, &[1, 2, 3]), 1, "100020003.0"),
+            (wire(NAN, 0, &[]), 0, "NaN"),
+            (wire(POSITIVE_INFINITY, 0, &[]), 0, "Infinity"),
+            (wire(NEGATIVE_INFINITY, 0, &[]), 0, "-Infinity"),
+        ] {
+            assert_eq!(written(bytes, decimals).as_deref(), Ok(expected));
+        }
+        assert_eq!(written(wire(0, i16::MAX, &[1]), 0).unwrap().len(), 131_069);
+        assert_eq!(written(wire(0, i16::MIN, &[1]), 0x3FFF), Err(Fault::Malformed), "never stored so");
+    }
+
+    #[test]
+    fn digits_beyond_the_decimals_are_malformed_and_not_dropped() {
+        for (bytes, decimals) in
+            [(wire(0, 0, &[1, 2345]), 2), (wire(0, 0, &[1, 0, 1]), 4), (wire(0, 0, &[1, 1]), 0)]
+        {
+            assert_eq!(written(bytes, decimals), Err(Fault::Malformed));
+        }
+    }
+
     #[test]
     fn what_is_no_numeric_is_malformed() {
         let mut torn = wire(0, 0, &[1, 2]);
         torn.pop();
         for bytes in [&[][..], &[0; 7], &torn, &wire(0x1234, 0, &[]), &wire(0, 0, &[10_000])] {
             assert_eq!(decimal(bytes, 10, 2), Err(Fault::Malformed));
+            assert_eq!(text(bytes, &mut Vec::new()), Err(Fault::Malformed));
         }
     }
 }

@@ -19,6 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::{Endpoint, Subject};
+use super::layout::TEXT_FORMS;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::source::Slot;
@@ -74,9 +75,10 @@ impl Login {
     /// Statements that every connection begins with. The lock timeout is for tables being altered;
     /// without it we would wait for ever.
     pub(super) fn preamble(&self) -> String {
-        let mut sql = "SET TIME ZONE 'UTC'; SET lock_timeout = '60s'; \
-            SET idle_in_transaction_session_timeout = 0; "
-            .to_owned();
+        let mut sql = format!(
+            "SET TIME ZONE 'UTC'; {TEXT_FORMS}; SET lock_timeout = '60s'; \
+             SET idle_in_transaction_session_timeout = 0; "
+        );
         if let Some(timeout) = self.statement_timeout {
             sql.push_str(&format!("SET statement_timeout = {}; ", timeout.as_millis()));
         }

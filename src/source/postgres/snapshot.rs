@@ -15,10 +15,10 @@ use super::chunks::{self, Piece};
 use super::decode::Decoder;
 use super::error::Subject;
 use super::ident::{list, shown};
+use super::layout::{self, Layout};
 use super::line::Line;
 use super::read::{self, Pool, Task};
 use super::session::{Login, Session};
-use super::types::{self, Wire};
 use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
 use crate::source::parallel::{self, Reading, Work};
@@ -79,10 +79,15 @@ impl Target {
         }
     }
 
-    /// `SELECT` of the columns, all of them for `None`, in the rows of the piece.
-    pub(super) fn select(&self, columns: Option<&[Column]>, piece: Option<&str>) -> String {
+    /// `SELECT` of the columns, all of them for `None`.
+    pub(super) fn select(&self, columns: Option<&[Column]>) -> String {
+        let list = columns.map_or_else(|| "*".to_owned(), |c| list(c.iter().map(|c| c.name.as_str())));
+        self.select_list(&list, None)
+    }
+
+    /// `SELECT` of a list, in the rows of the piece.
+    fn select_list(&self, columns: &str, piece: Option<&str>) -> String {
         let condition = piece.map_or_else(String::new, |piece| format!(" WHERE {piece}"));
-        let columns = columns.map_or_else(|| "*".to_owned(), |c| list(c.iter().map(|c| c.name.as_str())));
         match self {
             Self::Table(table) => format!("SELECT {columns} FROM {}{condition}", table.sql()),
             Self::Query(sql) => format!("SELECT {columns} FROM (\n{sql}{QUERY_TAIL}{condition}"),
@@ -129,7 +134,7 @@ impl PostgresSnapshot {
 
     async fn prepare(&self, target: &Target, columns: Option<&[Column]>) -> Result<Statement> {
         let Session { client, endpoint, .. } = self.session.as_ref();
-        let statement = client.prepare(&target.select(columns, None)).await;
+        let statement = client.prepare(&target.select(columns)).await;
         let statement = statement.map_err(|e| endpoint.failed(&e, &target.subject()))?;
         if !statement.params().is_empty() {
             return Err(Error::invalid("the query has a parameter, and a stream's query has none")
@@ -157,14 +162,15 @@ impl PostgresSnapshot {
         if !same {
             return Err(changed(table));
         }
+        let layouts = self.session.layouts(columns).await?;
         let from = table.shown();
         let role = shown(&self.session.endpoint.user);
-        let describe = |(column, attribute): (&tokio_postgres::Column, &super::catalog::Attribute)| Column {
+        let describe = |(layout, attribute): (&Layout, &super::catalog::Attribute)| Column {
             name: attribute.name.clone(),
             source_type: attribute.type_name.clone(),
             nullable: !attribute.not_null,
             carried: if attribute.readable {
-                types::carried(&attribute.name, column.type_(), column.type_modifier(), Some(&from))
+                layout.carried()
             } else {
                 let name = shown(&attribute.name);
                 Carried::Refused {
@@ -175,7 +181,7 @@ impl PostgresSnapshot {
                 }
             },
         };
-        let described = columns.iter().zip(&entry.attributes).map(describe).collect();
+        let described = layouts.iter().zip(&entry.attributes).map(describe).collect();
         let (rows, bytes) = match entry.kind {
             Stored::Stored => self.session.stored_size(entry.oid).await?,
             Stored::Computed => {
@@ -188,7 +194,7 @@ impl PostgresSnapshot {
 
     async fn computed_size(&self, target: &Target, columns: &[Column]) -> Result<(Option<u64>, Option<u64>)> {
         let readable: Vec<Column> = columns.iter().filter(|c| c.field().is_some()).cloned().collect();
-        self.session.planned_size(&target.select(Some(&readable), None), &target.subject()).await
+        self.session.planned_size(&target.select(Some(&readable)), &target.subject()).await
     }
 
     async fn query_shape(&self, target: &Target) -> Result<Shape> {
@@ -209,15 +215,17 @@ impl PostgresSnapshot {
                 &[&oids, &modifiers],
             )
             .await?;
+        let layouts = self.session.layouts(columns).await?;
         let described = columns
             .iter()
             .zip(&names)
-            .map(|(column, name)| {
+            .zip(&layouts)
+            .map(|((column, name), layout)| {
                 Ok(Column {
                     name: column.name().to_owned(),
                     source_type: cell(name, 0)?,
                     nullable: true,
-                    carried: types::carried(column.name(), column.type_(), column.type_modifier(), None),
+                    carried: layout.carried(),
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -226,7 +234,7 @@ impl PostgresSnapshot {
         if let Subject::Query { offset, .. } = &mut subject {
             *offset += "EXPLAIN ".len();
         }
-        let (rows, bytes) = self.session.planned_size(&target.select(None, None), &subject).await?;
+        let (rows, bytes) = self.session.planned_size(&target.select(None), &subject).await?;
         Ok(Shape { columns: described, rows, bytes })
     }
 
@@ -244,28 +252,27 @@ impl PostgresSnapshot {
             kind = Some(entry.kind);
         }
         let statement = self.prepare(target, Some(columns)).await?;
-        let wires = statement
-            .columns()
-            .iter()
+        let layouts = self.session.layouts(statement.columns()).await?;
+        let layouts = layouts
+            .into_iter()
             .zip(columns)
-            .map(|(now, described)| {
-                Wire::of(now.type_(), now.type_modifier())
-                    .filter(|wire| wire.carried() == described.carried)
-                    .ok_or_else(|| {
-                        Error::invalid(format!(
-                            "column `{}` is not of the type it was described with",
-                            described.name
-                        ))
-                        .help("plan again")
-                    })
+            .map(|(layout, described)| {
+                layout.asked(&described.carried).ok_or_else(|| {
+                    Error::invalid(format!(
+                        "column `{}` is not of the type it was described with",
+                        described.name
+                    ))
+                    .help("plan again")
+                })
             })
             .collect::<Result<Vec<_>>>()?;
         let subject = target.subject_without_position();
+        let list = layout::select_list(columns, &layouts);
         let pieces = self.pieces(target, relation, kind).await?;
         let copies: Vec<String> = pieces
             .iter()
             .map(|piece| {
-                let select = target.select(Some(columns), piece.as_deref());
+                let select = target.select_list(&list, piece.as_deref());
                 format!("COPY ({select}) TO STDOUT (FORMAT binary)")
             })
             .collect();
@@ -273,14 +280,13 @@ impl PostgresSnapshot {
         let wanted = copies.len().min(self.gate.most_connections());
         let task = Task { work: Work::new(copies), subject };
         let reads_itself = lines.len() < wanted && self.gate.is_limited() || lines.is_empty();
+        let decoder = || Decoder::new(columns, layouts.iter().map(|layout| &layout.wire));
         let mut workers = Vec::with_capacity(lines.len() + 1);
         for line in lines {
-            let decoder = Decoder::new(columns, &wires)?;
-            workers.push(read::by_line(line, Arc::clone(&self.pool), decoder, task.clone()));
+            workers.push(read::by_line(line, Arc::clone(&self.pool), decoder()?, task.clone()));
         }
         if reads_itself {
-            let decoder = Decoder::new(columns, &wires)?;
-            workers.push(read::by_session(Arc::clone(&self.session), decoder, task));
+            workers.push(read::by_session(Arc::clone(&self.session), decoder()?, task));
         }
         Ok(parallel::gather(workers, &self.gate))
     }

@@ -1,154 +1,185 @@
-//! Which types are carried, as what, and what to write instead of one that is not.
+//! Which layouts there are in binary COPY, and the Arrow type that each becomes.
 
-use arrow::datatypes::{DataType, TimeUnit};
-use tokio_postgres::types::{Kind, Type};
+use std::sync::Arc;
 
-use super::ident::shown;
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use tokio_postgres::types::Type;
+
 use crate::source::Carried;
 
 /// Most digits that `Decimal128` holds.
 const MAX_PRECISION: i32 = 38;
+/// Digits of the largest `money`, 64 bits of its smallest unit.
+const MONEY_PRECISION: u8 = 19;
 
 /// How a column's values are laid out in binary COPY. Made once per column; decoding never looks
 /// at the type again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wire {
     Bool,
     Int2,
     Int4,
     Int8,
+    /// 32 bits without sign.
+    Oid,
     Float4,
     Float8,
-    Numeric { precision: u8, scale: i8 },
-    Text,
-    Json,
-    Jsonb,
-    Uuid,
+    Numeric {
+        precision: u8,
+        scale: i8,
+    },
+    /// 64 bits, in units of 10^-`scale`.
+    Money {
+        scale: i8,
+    },
     Bytea,
     Date,
     Timestamp,
     TimestampTz,
+    /// Text, for a type that is text.
+    Text,
+    /// Text, for a type that is something else and sent as the server writes it.
+    Output,
+    /// Text behind a version number: `jsonb`, `jsonpath`.
+    Jsonb,
+    Uuid,
+    /// Something else, written here as the server writes it.
+    Formatted(Format),
+    List(Box<Part>),
+    Struct(Vec<(String, Part)>),
+}
+
+/// A value inside another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The type that is said on the wire.
+    pub(super) oid: u32,
+    pub(super) wire: Wire,
+}
+
+/// Binary forms that are written as text here, which costs less than having the server do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Numeric,
+    Time,
+    TimeTz,
+    /// Whether the largest and the smallest stand for infinities, as they do since PostgreSQL 17.
+    Interval {
+        infinite: bool,
+    },
+    Char,
+    Inet,
+    MacAddress,
+    Bits,
+    Unsigned4,
+    Unsigned8,
+}
+
+/// What only the server knows about the binary form of some types.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// Decimals of `money`, which the server's locale decides.
+    pub(super) money_scale: Option<i8>,
+    pub(super) infinite_intervals: bool,
+}
+
+impl Facts {
+    /// Whether the layout of a type depends on them.
+    pub(super) fn decide(oid: u32) -> bool {
+        oid == Type::MONEY.oid() || oid == Type::INTERVAL.oid()
+    }
 }
 
 impl Wire {
-    /// The layout of a type; `None` when values of it are not carried. The server has already
-    /// replaced domains by their base types.
-    pub(super) fn of(data_type: &Type, modifier: i32) -> Option<Self> {
-        let wire = match *data_type {
+    /// The layout of a built-in type that is neither array nor composite; `None` when its binary
+    /// form is not known here.
+    pub(super) fn scalar(oid: u32, modifier: i32, facts: Facts) -> Option<Self> {
+        let wire = match Type::from_oid(oid)? {
             Type::BOOL => Self::Bool,
             Type::INT2 => Self::Int2,
             Type::INT4 => Self::Int4,
             Type::INT8 => Self::Int8,
+            Type::OID => Self::Oid,
             Type::FLOAT4 => Self::Float4,
             Type::FLOAT8 => Self::Float8,
-            Type::NUMERIC => match Numeric::of(modifier)? {
-                Numeric { precision, scale }
-                    if precision <= MAX_PRECISION && (0..=precision).contains(&scale) =>
-                {
-                    Self::Numeric {
-                        precision: u8::try_from(precision).ok()?,
-                        scale: i8::try_from(scale).ok()?,
-                    }
-                }
-                _ => return None,
-            },
+            Type::NUMERIC => numeric(modifier),
+            Type::MONEY => Self::Money { scale: facts.money_scale? },
             Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => Self::Text,
-            Type::JSON => Self::Json,
-            Type::JSONB => Self::Jsonb,
+            Type::JSON | Type::XML | Type::REFCURSOR | Type::UNKNOWN => Self::Output,
+            Type::JSONB | Type::JSONPATH => Self::Jsonb,
             Type::UUID => Self::Uuid,
             Type::BYTEA => Self::Bytea,
             Type::DATE => Self::Date,
             Type::TIMESTAMP => Self::Timestamp,
             Type::TIMESTAMPTZ => Self::TimestampTz,
+            Type::TIME => Self::Formatted(Format::Time),
+            Type::TIMETZ => Self::Formatted(Format::TimeTz),
+            Type::INTERVAL => Self::Formatted(Format::Interval { infinite: facts.infinite_intervals }),
+            Type::CHAR => Self::Formatted(Format::Char),
+            Type::INET | Type::CIDR => Self::Formatted(Format::Inet),
+            Type::MACADDR | Type::MACADDR8 => Self::Formatted(Format::MacAddress),
+            Type::BIT | Type::VARBIT => Self::Formatted(Format::Bits),
+            Type::XID | Type::CID => Self::Formatted(Format::Unsigned4),
+            Type::XID8 => Self::Formatted(Format::Unsigned8),
             _ => return None,
         };
         Some(wire)
     }
 
     /// The Arrow type the values become.
-    pub(super) fn arrow(self) -> DataType {
+    pub(super) fn arrow(&self) -> DataType {
         match self {
             Self::Bool => DataType::Boolean,
             Self::Int2 => DataType::Int16,
             Self::Int4 => DataType::Int32,
-            Self::Int8 => DataType::Int64,
+            Self::Int8 | Self::Oid => DataType::Int64,
             Self::Float4 => DataType::Float32,
             Self::Float8 => DataType::Float64,
-            Self::Numeric { precision, scale } => DataType::Decimal128(precision, scale),
-            Self::Text | Self::Json | Self::Jsonb | Self::Uuid => DataType::Utf8,
+            Self::Numeric { precision, scale } => DataType::Decimal128(*precision, *scale),
+            Self::Money { scale } => DataType::Decimal128(MONEY_PRECISION, *scale),
+            Self::Text | Self::Output | Self::Jsonb | Self::Uuid | Self::Formatted(_) => DataType::Utf8,
             Self::Bytea => DataType::Binary,
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             Self::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::List(element) => DataType::List(Arc::new(element.field("element"))),
+            Self::Struct(members) => {
+                let fields: Vec<_> = members.iter().map(|(name, member)| member.field(name)).collect();
+                DataType::Struct(Fields::from(fields))
+            }
         }
     }
 
     /// How the plan shows it.
-    pub(super) fn carried(self) -> Carried {
+    pub(super) fn carried(&self) -> Carried {
         match self {
-            Self::Json | Self::Jsonb | Self::Uuid => Carried::AsText,
+            Self::Output | Self::Jsonb | Self::Uuid | Self::Formatted(_) => Carried::AsText,
             _ => Carried::Exact(self.arrow()),
         }
     }
 }
 
-/// A `numeric` type modifier, taken apart.
-struct Numeric {
-    precision: i32,
-    scale: i32,
+impl Part {
+    /// Whatever is inside another value may be NULL.
+    fn field(&self, name: &str) -> Field {
+        Field::new(name, self.wire.arrow(), true)
+    }
 }
 
-impl Numeric {
-    /// `None` for a numeric without limits. Since PostgreSQL 15 the scale is an 11-bit signed number.
-    fn of(modifier: i32) -> Option<Self> {
+/// A `numeric` of limits that a decimal has room for is one, any other is text.
+///
+/// The modifier packs precision and scale; since PostgreSQL 15 the scale is an 11-bit signed number.
+fn numeric(modifier: i32) -> Wire {
+    let decimal = || {
         let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
-        Some(Self { precision: (packed >> 16) & 0xffff, scale: ((packed & 0x7ff) ^ 0x400) - 0x400 })
-    }
-}
-
-/// How a column of this type is carried, with the remedy when it is not. `from` is what the
-/// remedy's query reads: a table as it is written in SQL, or `None` for a column of a query.
-pub(super) fn carried(column: &str, data_type: &Type, modifier: i32, from: Option<&str>) -> Carried {
-    if let Some(wire) = Wire::of(data_type, modifier) {
-        return wire.carried();
-    }
-    let expression = substitute(&shown(column), data_type, modifier);
-    let column = shown(column);
-    let remedy = match from {
-        Some(table) => format!(
-            "read it with a query: `SELECT …, {expression} AS {column} FROM {table}`; \
-             or leave it out: `columns: {{{column}: {{action: drop}}}}`"
-        ),
-        None => format!("write it in the query as `{expression} AS {column}`, or leave it out"),
+        let (precision, scale) = ((packed >> 16) & 0xffff, ((packed & 0x7ff) ^ 0x400) - 0x400);
+        // A negative scale means zeros before the point, one beyond the precision zeros after it.
+        let (precision, scale) =
+            if scale < 0 { (precision - scale, 0) } else { (precision.max(scale), scale) };
+        let precision = u8::try_from(precision).ok().filter(|p| i32::from(*p) <= MAX_PRECISION)?;
+        Some(Wire::Numeric { precision, scale: i8::try_from(scale).ok()? })
     };
-    Carried::Refused { remedy }
-}
-
-/// SQL that turns the column into something that is carried, losing as little as can be.
-fn substitute(column: &str, data_type: &Type, modifier: i32) -> String {
-    match (data_type, data_type.kind()) {
-        (&Type::NUMERIC, _) => format!("{column}::{}", numeric_substitute(modifier)),
-        (&Type::MONEY, _) => format!("{column}::numeric(19,2)"),
-        (&Type::OID, _) => format!("{column}::int8"),
-        (_, Kind::Array(_) | Kind::Composite(_)) => format!("to_jsonb({column})"),
-        _ => format!("{column}::text"),
-    }
-}
-
-/// The nearest numeric that fits: exact for odd scales, a proposal for those without limits.
-fn numeric_substitute(modifier: i32) -> String {
-    match Numeric::of(modifier) {
-        Some(Numeric { precision, scale }) if scale < 0 && precision - scale <= MAX_PRECISION => {
-            format!("numeric({},0)", precision - scale)
-        }
-        Some(Numeric { precision, scale }) if scale > precision && scale <= MAX_PRECISION => {
-            format!("numeric({scale},{scale})")
-        }
-        Some(Numeric { scale, .. }) if (0..=MAX_PRECISION).contains(&scale) => {
-            format!("numeric({MAX_PRECISION},{scale})")
-        }
-        _ => format!("numeric({MAX_PRECISION},9)"),
-    }
+    decimal().unwrap_or(Wire::Formatted(Format::Numeric))
 }
 
 #[cfg(test)]
@@ -160,32 +191,27 @@ mod tests {
     }
 
     #[test]
-    fn numeric_is_carried_from_1_0_to_38_38_and_not_beyond() {
-        for (precision, scale, fits) in [
-            (1, 0, true),
-            (38, 0, true),
-            (38, 38, true),
-            (39, 0, false),
-            (3, 4, false),
-            (5, -2, false),
-            (1000, 1000, false),
+    fn a_numeric_is_a_decimal_wherever_38_digits_hold_it_and_else_text() {
+        for (precision, scale, decimal) in [
+            (1, 0, Some((1, 0))),
+            (38, 0, Some((38, 0))),
+            (38, 38, Some((38, 38))),
+            (5, -2, Some((7, 0))),
+            (1, -37, Some((38, 0))),
+            (3, 5, Some((5, 5))),
+            (1, 38, Some((38, 38))),
+            (39, 0, None),
+            (39, 2, None),
+            (1, -38, None),
+            (1, 39, None),
+            (1000, -1000, None),
+            (1000, 1000, None),
         ] {
-            let wire = Wire::of(&Type::NUMERIC, modifier(precision, scale));
-            assert_eq!(wire.is_some(), fits, "numeric({precision},{scale})");
+            let expected = decimal.map_or(Wire::Formatted(Format::Numeric), |(precision, scale)| {
+                Wire::Numeric { precision, scale }
+            });
+            assert_eq!(numeric(modifier(precision, scale)), expected, "numeric({precision},{scale})");
         }
-        assert_eq!(Wire::of(&Type::NUMERIC, -1), None);
-    }
-
-    #[test]
-    fn a_refused_numeric_is_offered_the_nearest_that_fits() {
-        for (precision, scale, offered) in [
-            (5, -2, "numeric(7,0)"),
-            (3, 5, "numeric(5,5)"),
-            (100, 4, "numeric(38,4)"),
-            (40, 39, "numeric(38,9)"),
-        ] {
-            assert_eq!(numeric_substitute(modifier(precision, scale)), offered);
-        }
-        assert_eq!(numeric_substitute(-1), "numeric(38,9)");
+        assert_eq!(numeric(-1), Wire::Formatted(Format::Numeric));
     }
 }
