@@ -5,7 +5,6 @@
 //! A worker that panics or is aborted is an error and never looks like the end.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -129,13 +128,11 @@ pub(super) fn gather(workers: Vec<Worker>, gate: &Arc<Gate>) -> (Batches, Readin
     (batches.boxed(), Reading { tasks, stream })
 }
 
-fn run(worker: Worker, output: Output, unfinished: Unfinished) -> impl Future<Output = ()> {
-    async move {
-        let ended = worker(output.clone()).await;
-        // Nobody may be there to hear it.
-        let _ = output.sender.send(ended.map(|()| Step::End)).await;
-        unfinished.finish();
-    }
+async fn run(worker: Worker, output: Output, unfinished: Unfinished) {
+    let ended = worker(output.clone()).await;
+    // Nobody may be there to hear it.
+    let _ = output.sender.send(ended.map(|()| Step::End)).await;
+    unfinished.finish();
 }
 
 /// Tells of a worker that ends without a last word, so that the others need not be waited for.

@@ -261,6 +261,11 @@ fn with_exponent(text: &str, shift: usize) -> String {
     format!("{sign}{whole}{moved}.{left}0e-{shift}")
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the doubles are whole and below 2^64")]
+fn whole(double: f64) -> i128 {
+    double as i128
+}
+
 proptest! {
     #[test]
     fn decimals_agree_with_a_slow_reference(
@@ -307,8 +312,8 @@ proptest! {
         let number = number >> cut;
         let read = exact::float64(&number.to_string());
         match read {
-            Some(double) => prop_assert_eq!(i64::try_from(double as i128).ok(), Some(number)),
-            None => prop_assert!(number as f64 as i128 != i128::from(number)),
+            Some(double) => prop_assert_eq!(whole(double), i128::from(number)),
+            None => prop_assert!(whole(number as f64) != i128::from(number)),
         }
     }
 

@@ -1,3 +1,4 @@
+use std::future::Future;
 use std::sync::atomic::AtomicUsize;
 
 use arrow::array::{Int64Array, RecordBatch};
