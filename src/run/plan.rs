@@ -284,3 +284,19 @@ pub async fn every(
     all(streams(engine, pipeline, only, snapshot).await.at(|| format!("pipeline {}", pipeline.name))?)
         .at(|| format!("pipeline {}", pipeline.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::pipeline::TablePattern;
+
+    #[test]
+    fn the_remedy_of_a_refused_column_offers_its_text_where_that_can_be_had() {
+        let table = TablePattern { schema: "public".to_owned(), table: "places".to_owned() };
+        let of = |remedy: &str| with_text(&Selector::Table(table.clone()), "spot", remedy.to_owned());
+        assert!(of("leave it out").contains("`columns: {spot: {as: text}}`; or leave it out"));
+        for whole in ["GRANT SELECT (spot) ON places TO a", "write `columns: {spot: {as: text}}`"] {
+            assert_eq!(of(whole), whole);
+        }
+    }
+}
