@@ -49,7 +49,7 @@ fn verdict(
     };
     let copied = copy_of.as_deref().filter(|name| sources.contains(name));
     let mut evidence = Vec::new();
-    for (name, declared) in &columns.named {
+    for (name, declared) in declarations(columns) {
         evidence.extend(reach(name, field, &sources, copied).map(|(leaf, why)| seen(leaf, why, declared)));
     }
     let undeclared: Vec<String> = sources
@@ -61,7 +61,7 @@ fn verdict(
         .map(|name| (*name).to_owned())
         .collect();
     let is_groundless = sources.is_empty() || origin == Origin::Unknown;
-    let is_named = columns.named.contains_key(field.name());
+    let is_named = is_named(columns, field.name());
     if let Some(default) = &columns.default
         && (!undeclared.is_empty() || (is_groundless && !is_named))
     {
@@ -71,9 +71,19 @@ fn verdict(
     Verdict { column: field.name().clone(), evidence, origin, copy_of, undeclared }
 }
 
+/// The named columns of which something is declared. A decision on a type (`as`) says nothing of what the
+/// column holds, so one that is named for that alone is left to the default or to `unmatched`.
+fn declarations(columns: &Columns) -> impl Iterator<Item = (&String, &Column)> {
+    columns.named.iter().filter(|(_, declared)| declared.declares())
+}
+
+fn is_named(columns: &Columns, name: &str) -> bool {
+    columns.named.get(name).is_some_and(Column::declares)
+}
+
 /// Whether the column is named, or each of its parts.
 fn is_declared(columns: &Columns, name: &str, data_type: &DataType) -> bool {
-    columns.named.contains_key(name)
+    is_named(columns, name)
         || match data_type {
             DataType::Struct(fields) => {
                 let is_part_declared = |field: &FieldRef| {

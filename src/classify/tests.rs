@@ -183,6 +183,44 @@ fn a_missing_origin_counts_as_unknown() {
 }
 
 #[test]
+fn trap_a_decision_on_a_type_declares_nothing() {
+    use crate::spec::pipeline::{ColumnType, Conversion, OnOverflow};
+    let conversion = Some(Conversion { to: ColumnType::Text, on_overflow: OnOverflow::Fail });
+    let as_text =
+        || Column { tag: None, action: None, conversion, position: Position { line: 5, column: 1 } };
+    for default in [None, Some("internal")] {
+        let mut declared_columns = columns(&[("country", "public")], default);
+        declared_columns.named.insert("ssn".to_owned(), as_text());
+        // `ssn` as it is, under another name, and cut up; `label` is an output that only `as` names.
+        declared_columns.named.insert("label".to_owned(), as_text());
+        let source = text(&["ssn", "country"]);
+        let origins = [from(&["ssn"]), from(&["ssn"]), from(&["ssn", "country"]), from(&[])];
+        let verdicts =
+            declared(&declared_columns, &source, &text(&["ssn", "id", "mix", "label"]), &origins, &[]);
+        let undeclared: Vec<_> = verdicts.iter().map(|v| v.undeclared.join(" ")).collect();
+        assert_eq!(undeclared, ["ssn", "ssn", "ssn", ""]);
+        for verdict in &verdicts {
+            let tags: Vec<_> =
+                verdict.evidence.iter().map(|e| e.tag.as_ref().map(ToString::to_string)).collect();
+            let mut expected: Vec<_> = default.iter().map(|tag| Some((*tag).to_owned())).collect();
+            if verdict.column == "mix" {
+                expected.insert(0, Some("public".to_owned()));
+            }
+            assert_eq!(tags, expected, "{}", verdict.column);
+        }
+    }
+    // A part of a nested column likewise.
+    let mut part = columns(&[("address.city", "pii.address")], None);
+    part.named.insert("address.street".to_owned(), as_text());
+    let verdicts = address_declared(&part, &["address"], &[from(&["address"])], &["address"]);
+    assert_eq!(verdicts[0].undeclared, ["address"]);
+    // Beside a tag it changes nothing.
+    let mut tagged = columns(&[("ssn", "pii.us_ssn")], None);
+    tagged.named.get_mut("ssn").unwrap().conversion = conversion;
+    assert_eq!(tags(&tagged, &["ssn"], &[from(&["ssn"])]), [["pii.us_ssn"]]);
+}
+
+#[test]
 fn a_misspelt_name_is_told_with_its_line_and_the_right_one() {
     let (source, output) = (text(&["ssn", "address"]), text(&["customer_id"]));
     let good = columns(&[("ssn", "a"), ("customer_id", "a"), ("address.city", "a")], None);

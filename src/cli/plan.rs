@@ -7,9 +7,9 @@ use super::{Context, Done, Failure, show};
 use crate::error::{At, Result};
 use crate::protect::Decision;
 use crate::publish::Store;
+use crate::run::fidelity::SourceColumn;
 use crate::run::plan::{self, Planned};
 use crate::run::{Engine, StreamPlan, standing};
-use crate::source::Carried;
 use crate::spec::verdict::Origin;
 use crate::spec::{Pipeline, StreamName};
 
@@ -22,16 +22,23 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
     let planned = plan::streams(&engine, pipeline, only.as_ref(), &mut *snapshot).await?;
 
     let mut described = Vec::new();
-    for plan in planned.iter().flatten() {
-        let columns = columns(plan);
-        if !context.json {
-            print(plan, &columns, &snapshot.consistency());
+    for plan in &planned {
+        let (heading, columns, rows, bytes) = match plan {
+            Ok(plan) => (heading(plan, &snapshot.consistency()), columns(plan), plan.rows, plan.bytes),
+            Err(held) => (format!("{} cannot run", held.stream), unplanned(&held.source_columns), None, None),
+        };
+        if !context.json && !columns.is_empty() {
+            print(&heading, &columns);
         }
+        let (stream, dataset) = match plan {
+            Ok(plan) => (&plan.relation.stream, Some(plan.dataset.to_string())),
+            Err(held) => (&held.stream, None),
+        };
         described.push(json!({
-            "stream": plan.relation.stream.as_str(),
-            "dataset": plan.dataset.to_string(),
-            "rows": plan.rows,
-            "bytes": plan.bytes,
+            "stream": stream.as_str(),
+            "dataset": dataset,
+            "rows": rows,
+            "bytes": bytes,
             "columns": columns.iter().map(Column::json).collect::<Vec<_>>(),
         }));
     }
@@ -51,11 +58,13 @@ async fn may_run(engine: &Engine, pipeline: &Pipeline, store: &Store, planned: V
 }
 
 /// One line of the plan.
+#[derive(Default)]
 struct Column {
     name: String,
     source_type: Option<String>,
+    arrow_type: Option<String>,
     published_type: Option<String>,
-    fidelity: &'static str,
+    fidelity: String,
     tag: Option<String>,
     action: String,
     because: String,
@@ -66,31 +75,44 @@ struct Column {
 impl Column {
     fn json(&self) -> Value {
         json!({
-            "column": self.name, "source_type": self.source_type, "type": self.published_type,
-            "fidelity": self.fidelity, "tag": self.tag, "action": self.action, "because": self.because,
-            "key": self.key, "lineage": self.lineage,
+            "column": self.name, "source_type": self.source_type, "arrow_type": self.arrow_type,
+            "type": self.published_type, "fidelity": self.fidelity, "tag": self.tag, "action": self.action,
+            "because": self.because, "key": self.key, "lineage": self.lineage,
         })
+    }
+
+    /// A column of the source, as far as it is known before anything is decided about its output.
+    fn of_source(source: &SourceColumn) -> Self {
+        let arrow = source.arrow_type();
+        Self {
+            name: source.name().to_owned(),
+            source_type: Some(source.described.source_type.clone()),
+            arrow_type: arrow.as_ref().map(ToString::to_string),
+            fidelity: source.fidelity().to_string(),
+            lineage: Some(vec![source.name().to_owned()]),
+            ..Self::default()
+        }
     }
 }
 
 fn columns(plan: &StreamPlan) -> Vec<Column> {
     let mut columns: Vec<Column> =
         plan.protection.decisions().iter().map(|decision| column(plan, decision)).collect();
-    for name in &plan.unread {
-        let source = plan.source_columns.iter().find(|column| column.name == *name);
-        columns.push(Column {
-            name: name.clone(),
-            source_type: source.map(|column| column.source_type.clone()),
-            published_type: None,
-            fidelity: "not read",
-            tag: None,
-            action: "drop".into(),
-            because: "spec".into(),
-            key: None,
-            lineage: Some(vec![name.clone()]),
-        });
-    }
+    let unread =
+        plan.source_columns.iter().filter(|source| plan.unread.iter().any(|name| name == source.name()));
+    columns.extend(unread.map(|source| Column {
+        arrow_type: None,
+        fidelity: "not read".into(),
+        action: "drop".into(),
+        because: "spec".into(),
+        ..Column::of_source(source)
+    }));
     columns
+}
+
+/// What is known of the columns of a stream that cannot run.
+fn unplanned(source: &[SourceColumn]) -> Vec<Column> {
+    source.iter().map(Column::of_source).collect()
 }
 
 fn column(plan: &StreamPlan, decision: &Decision) -> Column {
@@ -102,18 +124,17 @@ fn column(plan: &StreamPlan, decision: &Decision) -> Column {
     });
     let index = plan.transform.output().index_of(top).ok();
     let copied = index.and_then(|index| plan.transform.copies().get(index)?.as_ref());
-    let source = copied.and_then(|name| plan.source_columns.iter().find(|column| column.name == *name));
+    let source = copied.and_then(|name| plan.source_columns.iter().find(|column| column.name() == name));
     let published = plan.protection.output().field_with_name(top).ok();
+    let computed = plan.transform.output().field_with_name(top).ok();
+    let arrow = source.and_then(SourceColumn::arrow_type).or(computed.map(|field| field.data_type().clone()));
     Column {
         name: decision.path.clone(),
-        source_type: source.map(|column| column.source_type.clone()),
+        source_type: source.map(|column| column.described.source_type.clone()),
+        arrow_type: arrow.map(|arrow| arrow.to_string()),
         published_type: published.map(|field| crate::publish::type_name(field.data_type())),
-        fidelity: match source.map(|column| &column.carried) {
-            Some(Carried::Exact(_)) => "exact",
-            Some(Carried::AsText) => "exact-as-text",
-            Some(Carried::Refused { .. }) => "refused",
-            None => "computed",
-        },
+        fidelity: source
+            .map_or_else(|| computed_from(plan, lineage.as_deref()), |c| c.fidelity().to_string()),
         tag: decision.tag.as_ref().map(ToString::to_string),
         action: decision.action.to_string(),
         because: decision.because.clone(),
@@ -122,21 +143,40 @@ fn column(plan: &StreamPlan, decision: &Decision) -> Column {
     }
 }
 
-fn print(plan: &StreamPlan, columns: &[Column], consistency: &str) {
+/// A computed column is what its SQL makes of its sources; those that lose values are named.
+fn computed_from(plan: &StreamPlan, lineage: Option<&[String]>) -> String {
+    let is_source = |name: &str| lineage.is_none_or(|names| names.iter().any(|other| other == name));
+    let lossy = plan.source_columns.iter().filter(|source| source.fidelity().is_lossy());
+    // A refused column that nothing reads brings no values.
+    let is_read = |source: &&SourceColumn| plan.reads.iter().any(|read| read.name == source.name());
+    let lossy: Vec<String> = lossy
+        .filter(|source| is_source(source.name()))
+        .filter(is_read)
+        .map(|source| format!("{} ({})", source.name(), source.fidelity()))
+        .collect();
+    if lossy.is_empty() { "computed".to_owned() } else { format!("computed from {}", lossy.join(", ")) }
+}
+
+fn heading(plan: &StreamPlan, consistency: &str) -> String {
     let rows =
         plan.rows.map_or_else(|| "rows unknown".into(), |rows| format!("about {} rows", show::count(rows)));
     let bytes = plan.bytes.map_or_else(String::new, |bytes| format!(", {}", show::bytes(bytes)));
-    println!("{} -> {}  ({rows}{bytes}; read as {consistency})", plan.relation.stream, plan.dataset);
+    format!("{} -> {}  ({rows}{bytes}; read as {consistency})", plan.relation.stream, plan.dataset)
+}
+
+fn print(heading: &str, columns: &[Column]) {
+    println!("{heading}");
     let mut table = show::table(
-        &["column", "source type", "type", "fidelity", "tag", "action", "because", "lineage"],
+        &["column", "source type", "arrow type", "type", "fidelity", "tag", "action", "because", "lineage"],
         &[],
     );
     for column in columns {
         table.add_row([
             column.name.clone(),
             column.source_type.clone().unwrap_or_default(),
+            column.arrow_type.clone().unwrap_or_default(),
             column.published_type.clone().unwrap_or_default(),
-            column.fidelity.to_owned(),
+            column.fidelity.clone(),
             column.tag.clone().unwrap_or_default(),
             column.action.clone(),
             column.because.clone(),

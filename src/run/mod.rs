@@ -1,7 +1,9 @@
 //! One run of a pipeline: the whole story on one page.
 
 pub mod engine;
+pub mod fidelity;
 pub mod ledger;
+mod memory;
 pub mod plan;
 pub mod progress;
 mod record;
@@ -15,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use engine::Engine;
 pub use ledger::{Ledger, RunId};
+pub use memory::Memory;
 pub use plan::StreamPlan;
 pub use progress::Progress;
 pub use standing::standing;
@@ -24,7 +27,7 @@ use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
 use crate::protect::{self, Sealed};
 use crate::publish::{self, Outcome, Provenance, Store};
-use crate::source::{self, Snapshot};
+use crate::source::{self, Snapshot, convert};
 use crate::spec::{DatasetName, Pipeline, StreamName};
 
 /// What is asked of one run.
@@ -103,7 +106,7 @@ impl From<&Published> for ledger::StreamOutcome {
     }
 }
 
-/// Source -> transform -> seal -> Parquet objects -> commit, for one stream.
+/// Source -> decisions on types -> transform -> seal -> Parquet objects -> commit, for one stream.
 async fn publish(
     engine: &Engine,
     job: &Job<'_>,
@@ -117,6 +120,7 @@ async fn publish(
 
     let rows = snapshot.read(&plan.relation, &plan.reads).await?;
     let rows = until_cancelled(rows, job.cancel.clone(), counter);
+    let rows = convert::convert(rows, &plan.decisions, &plan.converted);
     let rows = plan.transform.apply(rows).await?;
     let sealed = Sealed::seal(&plan.protection, rows, &engine.keyring).await?;
 

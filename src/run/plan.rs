@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::Engine;
+use super::fidelity::{self, SourceColumn};
+use super::{Engine, Memory};
 use crate::classify;
 use crate::error::{At, Error, Result};
 use crate::protect;
 use crate::publish::{self, Mode};
+use crate::source::convert::Decision;
 use crate::source::{Carried, Column, Relation, Shape, Snapshot};
-use crate::spec::pipeline::{Columns, Parquet, WriteMode};
+use crate::spec::pipeline::{Columns, Parquet, Selector, WriteMode};
 use crate::spec::verdict::Verdict;
 use crate::spec::{Action, DatasetName, Pipeline, Stream, StreamName};
 use crate::transform::Transform;
@@ -22,10 +24,14 @@ pub struct StreamPlan {
     pub relation: Relation,
     /// Where it is published.
     pub dataset: DatasetName,
-    /// Every column of the source, in source order.
-    pub source_columns: Vec<Column>,
-    /// Those that are read, in source order.
+    /// Every column of the source, in source order, and what carrying it does to its values.
+    pub source_columns: Vec<SourceColumn>,
+    /// Those that are read, in source order, as they are asked of the source.
     pub reads: Vec<Column>,
+    /// The decisions on those that are read.
+    pub decisions: Vec<Decision>,
+    /// What is read after the decisions: the rows that the transform sees.
+    pub converted: SchemaRef,
     /// Names of source columns the spec drops before they are read.
     pub unread: Vec<String>,
     /// How rows become output.
@@ -47,7 +53,18 @@ pub struct StreamPlan {
 }
 
 /// A stream that could be planned, or why not.
-pub type Planned = std::result::Result<Box<StreamPlan>, (StreamName, Error)>;
+pub type Planned = std::result::Result<Box<StreamPlan>, Box<Unplanned>>;
+
+/// A stream that has no plan.
+#[derive(Debug)]
+pub struct Unplanned {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its columns, as far as the source could describe them.
+    pub source_columns: Vec<SourceColumn>,
+    /// Why there is no plan.
+    pub error: Error,
+}
 
 /// Plans every stream of a pipeline (or the one named `only`), in document order; a wildcard's
 /// tables in name order. A stream that cannot be planned does not hide the others.
@@ -68,9 +85,12 @@ pub async fn streams(
                 continue;
             }
             let name = relation.stream.clone();
-            let plan = self::stream(engine, stream, relation, snapshot).await;
-            planned
-                .push(plan.map(Box::new).map_err(|error| (name.clone(), error.at(format!("stream {name}")))));
+            let mut described = Vec::new();
+            let plan = self::stream(engine, stream, relation, snapshot, &mut described).await;
+            planned.push(plan.map(Box::new).map_err(|error| {
+                let error = error.at(format!("stream {name}"));
+                Box::new(Unplanned { stream: name, source_columns: described, error })
+            }));
         }
     }
     if planned.is_empty() {
@@ -89,7 +109,7 @@ pub fn all(planned: Vec<Planned>) -> Result<Vec<StreamPlan>> {
     for plan in planned {
         match plan {
             Ok(plan) => plans.push(*plan),
-            Err((_, error)) => errors.push(error),
+            Err(unplanned) => errors.push(unplanned.error),
         }
     }
     match errors.len() {
@@ -102,18 +122,25 @@ pub fn all(planned: Vec<Planned>) -> Result<Vec<StreamPlan>> {
     }
 }
 
+/// `described` is left with the columns of the source even where there is no plan.
 async fn stream(
     engine: &Engine,
     stream: &Stream,
     relation: Relation,
     snapshot: &mut dyn Snapshot,
+    described: &mut Vec<SourceColumn>,
 ) -> Result<StreamPlan> {
     let dataset = stream.dataset.expand(relation.schema.as_deref(), &relation.table, &relation.stream)?;
-    let Shape { columns: source_columns, rows, bytes } = snapshot.describe(&relation).await?;
-    let reading = reading(stream, &source_columns, engine.config.memory_limit_bytes).await?;
+    let Shape { columns, rows, bytes } = snapshot.describe(&relation).await?;
+    *described = fidelity::decide(columns, &stream.columns);
+    fidelity::check_names(&stream.columns, described)?;
+    let memory = Memory::of(engine.config.memory_limit_bytes);
+    let reading = reading(stream, described, memory.transform_bytes).await?;
+    let source_columns = described.clone();
+    let source = schema(&source_columns);
     let verdicts = classify::declared(
         &stream.columns,
-        &schema(&source_columns),
+        &source,
         reading.transform.output(),
         reading.transform.origins(),
         reading.transform.copies(),
@@ -127,7 +154,9 @@ async fn stream(
         relation,
         dataset,
         source_columns,
-        reads: reading.columns,
+        reads: reading.asked,
+        decisions: reading.decisions,
+        converted: reading.converted,
         unread: reading.unread,
         transform: reading.transform,
         verdicts,
@@ -145,56 +174,76 @@ async fn stream(
 
 /// Which columns are read, and the transform over them.
 struct Reading {
-    columns: Vec<Column>,
+    asked: Vec<Column>,
+    decisions: Vec<Decision>,
+    converted: SchemaRef,
     unread: Vec<String>,
     transform: Transform,
 }
 
 /// Plans the transform over all columns, to see which it looks at. A column that cannot be carried
 /// is no obstacle unless something does.
-async fn reading(stream: &Stream, all: &[Column], memory_limit_bytes: u64) -> Result<Reading> {
+async fn reading(stream: &Stream, all: &[SourceColumn], memory_limit_bytes: u64) -> Result<Reading> {
     let sql = stream.transform.as_deref();
-    let (offered, unread): (Vec<Column>, Vec<Column>) =
-        all.iter().cloned().partition(|column| sql.is_some() || !is_dropped(&stream.columns, &column.name));
+    let is_offered = |column: &&SourceColumn| sql.is_some() || !is_dropped(&stream.columns, column.name());
+    let (offered, unread): (Vec<&SourceColumn>, Vec<&SourceColumn>) = all.iter().partition(is_offered);
+    let offered: Vec<SourceColumn> = offered.into_iter().cloned().collect();
     let transform = Transform::plan(sql, schema(&offered), memory_limit_bytes).await?;
-    let columns: Vec<Column> =
+    let read: Vec<SourceColumn> =
         transform.reads().iter().filter_map(|&index| offered.get(index).cloned()).collect();
-    refuse_uncarried(&columns)?;
-    Ok(Reading { columns, unread: unread.into_iter().map(|column| column.name).collect(), transform })
+    refuse_uncarried(&stream.selector, &read)?;
+    let decision = |column: &SourceColumn| Some(Decision::of(&column.described, column.decided?));
+    Ok(Reading {
+        asked: read.iter().map(SourceColumn::asked).collect(),
+        decisions: read.iter().filter_map(decision).collect(),
+        converted: schema(&read),
+        unread: unread.into_iter().map(|column| column.name().to_owned()).collect(),
+        transform,
+    })
 }
 
 fn is_dropped(columns: &Columns, name: &str) -> bool {
     columns.named.get(name).is_some_and(|column| column.action == Some(Action::Drop))
 }
 
-/// The Arrow schema of source columns; one that cannot be carried is held a text until it is known
-/// whether anything looks at it.
-fn schema(columns: &[Column]) -> SchemaRef {
-    let field =
-        |column: &Column| column.field().unwrap_or_else(|| Field::new(&column.name, DataType::Utf8, true));
+/// The Arrow schema of source columns after the decisions on them; one that cannot be carried is held a
+/// text until it is known whether anything looks at it.
+fn schema(columns: &[SourceColumn]) -> SchemaRef {
+    let field = |column: &SourceColumn| {
+        column.carried().field().unwrap_or_else(|| Field::new(column.name(), DataType::Utf8, true))
+    };
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
-fn refuse_uncarried(columns: &[Column]) -> Result<()> {
-    let refused: Vec<(String, &str)> = columns
+fn refuse_uncarried(selector: &Selector, columns: &[SourceColumn]) -> Result<()> {
+    let refused: Vec<(String, String)> = columns
         .iter()
-        .filter_map(|column| match &column.carried {
+        .filter_map(|column| match column.carried().carried {
             Carried::Refused { remedy } => {
-                let what =
-                    format!("column `{}` of type {} cannot be carried", column.name, column.source_type);
-                Some((what, remedy.as_str()))
+                let Column { name, source_type, .. } = &column.described;
+                let what = format!("column `{name}` of type {source_type} cannot be carried");
+                Some((what, with_text(selector, name, remedy)))
             }
             _ => None,
         })
         .collect();
     match refused.as_slice() {
         [] => Ok(()),
-        [(what, remedy)] => Err(Error::held(what).help(*remedy)),
+        [(what, remedy)] => Err(Error::held(what).help(remedy)),
         many => {
             let lines: Vec<String> = many.iter().map(|(what, remedy)| format!("{what}: {remedy}")).collect();
             Err(Error::held(lines.join("\n")).help("settle each of them"))
         }
     }
+}
+
+/// The source's remedy, with the decision that a database can always serve: its own text.
+fn with_text(selector: &Selector, name: &str, remedy: String) -> String {
+    let is_readable = !remedy.contains("GRANT ");
+    if matches!(selector, Selector::Files(_)) || remedy.contains("{as: ") || !is_readable {
+        return remedy;
+    }
+    format!("carry it as the source's own text: `columns: {{{name}: {{as: text}}}}`; or {remedy}")
 }
 
 fn distinct_datasets(planned: &[Planned]) -> Result<()> {
@@ -234,4 +283,20 @@ pub async fn every(
 ) -> Result<Vec<StreamPlan>> {
     all(streams(engine, pipeline, only, snapshot).await.at(|| format!("pipeline {}", pipeline.name))?)
         .at(|| format!("pipeline {}", pipeline.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::pipeline::TablePattern;
+
+    #[test]
+    fn the_remedy_of_a_refused_column_offers_its_text_where_that_can_be_had() {
+        let table = TablePattern { schema: "public".to_owned(), table: "places".to_owned() };
+        let of = |remedy: &str| with_text(&Selector::Table(table.clone()), "spot", remedy.to_owned());
+        assert!(of("leave it out").contains("`columns: {spot: {as: text}}`; or leave it out"));
+        for whole in ["GRANT SELECT (spot) ON places TO a", "write `columns: {spot: {as: text}}`"] {
+            assert_eq!(of(whole), whole);
+        }
+    }
 }

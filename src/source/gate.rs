@@ -1,23 +1,27 @@
 //! How gently a source is treated: connections, rows and bytes that all reads through one
 //! connection share, and giving way when the source is under load.
 
+mod pace;
+mod watch;
+
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch as channel};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use self::pace::Pace;
+pub use self::watch::{Watcher, watch};
 use crate::error::{Error, Result};
 use crate::spec::ConnectionName;
-use crate::spec::config::{Config, Limits};
+use crate::spec::config::{Config, Connection, Limits};
 
 /// Most connections of one read where the configuration sets no limit.
 const MOST_CONNECTIONS: usize = 8;
 /// How long a read waits for its first connection while others hold them all.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(600);
-/// How much slower a read is under load.
-const SLOW_FACTOR: u32 = 4;
 
 /// The gates of every connection of a configuration.
 #[derive(Debug, Default)]
@@ -27,7 +31,7 @@ impl Gates {
     /// One gate for each connection.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let gate = |(name, connection): (&ConnectionName, &crate::spec::config::Connection)| {
+        let gate = |(name, connection): (&ConnectionName, &Connection)| {
             (name.clone(), Arc::new(Gate::new(connection.limits())))
         };
         Self(config.connections.iter().map(gate).collect())
@@ -45,7 +49,7 @@ impl Gates {
 pub enum Load {
     /// Reads go as fast as they can.
     Light,
-    /// Reads go at a fraction of their speed.
+    /// Reads go at about a quarter of their speed.
     Heavy,
     /// Reads stand still.
     Overload,
@@ -57,9 +61,10 @@ pub struct Gate {
     slots: Arc<Semaphore>,
     most_connections: usize,
     limits: Limits,
-    /// When the next batch may be given, by the rows and bytes given so far.
-    next: Mutex<Option<Instant>>,
-    load: watch::Sender<Load>,
+    pace: Mutex<Pace>,
+    load: channel::Sender<Load>,
+    /// How many look at the load; without any it counts as light.
+    watchers: AtomicUsize,
 }
 
 impl Default for Gate {
@@ -74,6 +79,22 @@ pub struct Slot {
     _permit: OwnedSemaphorePermit,
 }
 
+/// A batch's place in the pace; one that is given up before it is due gives its time back.
+struct Turn<'a> {
+    gate: &'a Gate,
+    due: Instant,
+    cost: Duration,
+    is_taken: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.gate.pace().give_back(self.cost);
+        }
+    }
+}
+
 impl Gate {
     /// A gate of these limits.
     #[must_use]
@@ -86,8 +107,9 @@ impl Gate {
             slots: Arc::new(Semaphore::new(slots)),
             most_connections,
             limits,
-            next: Mutex::new(None),
-            load: watch::Sender::new(Load::Light),
+            pace: Mutex::default(),
+            load: channel::Sender::new(Load::Light),
+            watchers: AtomicUsize::new(0),
         }
     }
 
@@ -123,25 +145,39 @@ impl Gate {
         Some(Slot { _permit: permit })
     }
 
-    /// Waits until a batch of this size may be given.
+    /// Waits until a batch of this size may be given. Batches of all reads share the pace, so the
+    /// limits hold over any number of workers, and no more than one batch comes at once.
     pub async fn pass(&self, rows: usize, bytes: usize) {
-        let cost = self.cost(rows, bytes);
-        if !cost.is_zero() {
-            let due = {
-                let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-                let now = Instant::now();
-                let due = next.unwrap_or(now).max(now);
-                *next = Some(due + cost);
-                due
-            };
-            sleep_until(due).await;
+        self.stand_still().await;
+        let now = Instant::now();
+        let mut turn = self.turn(rows, bytes, now);
+        // The timer is coarse: nothing asks it that need not wait.
+        if turn.due > now {
+            sleep_until(turn.due).await;
         }
-        self.give_way().await;
+        turn.is_taken = true;
+        self.stand_still().await;
     }
 
     /// Tells how loaded the source is.
     pub fn set_load(&self, load: Load) {
         self.load.send_replace(load);
+    }
+
+    /// What is known of the source's load.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        *self.load.borrow()
+    }
+
+    fn turn(&self, rows: usize, bytes: usize, now: Instant) -> Turn<'_> {
+        let cost = self.cost(rows, bytes);
+        let (due, cost) = self.pace().take(now, cost, self.load() != Load::Light);
+        Turn { gate: self, due, cost, is_taken: false }
+    }
+
+    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The time that a batch takes at the allowed speed.
@@ -154,10 +190,13 @@ impl Gate {
         at(rows, self.limits.rows_per_second).max(at(bytes, self.limits.bytes_per_second))
     }
 
-    async fn give_way(&self) {
-        let _ = SLOW_FACTOR;
+    /// Waits until the source is not overloaded.
+    async fn stand_still(&self) {
         let mut load = self.load.subscribe();
         // The sender lives as long as the gate.
         let _ = load.wait_for(|load| *load != Load::Overload).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,7 @@ pub mod odbc;
 mod parallel;
 pub mod postgres;
 pub mod sqlite;
+mod value;
 
 use std::sync::Arc;
 
@@ -134,9 +135,9 @@ pub enum Carried {
     Exact(DataType),
     /// Every value survives as text that reads back to the same value.
     AsText,
-    /// It cannot be carried; the remedy says what to write instead.
+    /// It cannot be carried exactly without a decision; the remedy says what to write instead.
     Refused {
-        /// What to do about it.
+        /// What to do about it: `columns: {c: {as: text}}` where the source can give its own text.
         remedy: String,
     },
 }

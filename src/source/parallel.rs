@@ -5,7 +5,7 @@
 //! A worker that panics or is aborted is an error and never looks like the end.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::record_batch::RecordBatch;
@@ -55,7 +55,12 @@ pub(super) struct Gone;
 impl Output {
     /// Gives a batch, as soon as the gate lets it through and there is room.
     pub(super) async fn give(&self, batch: RecordBatch) -> std::result::Result<(), Gone> {
-        self.gate.pass(batch.num_rows(), batch.get_array_memory_size()).await;
+        tokio::select! {
+            // A source that stands still must not keep a worker that nobody waits for.
+            biased;
+            () = self.closed() => return Err(Gone),
+            () = self.gate.pass(batch.num_rows(), batch.get_array_memory_size()) => {}
+        }
         self.sender.send(Ok(Step::Batch(batch))).await.map_err(|_| Gone)
     }
 
@@ -109,24 +114,41 @@ pub(super) fn gather(workers: Vec<Worker>, gate: &Arc<Gate>) -> (Batches, Readin
     let (sender, receiver) = mpsc::channel((BATCHES_AHEAD * running).max(1));
     let token = Arc::new(());
     let stream = Arc::downgrade(&token);
+    let is_broken = Arc::new(AtomicBool::new(false));
     let spawn = |worker: Worker| {
         let output = Output { sender: sender.clone(), gate: Arc::clone(gate) };
-        let task = run(worker, output);
+        let task = run(worker, output, Unfinished(Some(Arc::clone(&is_broken))));
         #[expect(clippy::disallowed_methods, reason = "a worker ends with the stream it reads for")]
         tokio::spawn(task)
     };
     let tasks = workers.into_iter().map(spawn).collect();
     drop(sender);
-    let state = State { receiver, running, _token: token };
+    let state = State { receiver, running, is_broken, _token: token };
     let batches = stream::unfold(Some(state), |state| async { next(state?).await });
     (batches.boxed(), Reading { tasks, stream })
 }
 
-fn run(worker: Worker, output: Output) -> impl Future<Output = ()> {
-    async move {
-        let ended = worker(output.clone()).await;
-        // Nobody may be there to hear it.
-        let _ = output.sender.send(ended.map(|()| Step::End)).await;
+async fn run(worker: Worker, output: Output, unfinished: Unfinished) {
+    let ended = worker(output.clone()).await;
+    // Nobody may be there to hear it.
+    let _ = output.sender.send(ended.map(|()| Step::End)).await;
+    unfinished.finish();
+}
+
+/// Tells of a worker that ends without a last word, so that the others need not be waited for.
+struct Unfinished(Option<Arc<AtomicBool>>);
+
+impl Unfinished {
+    fn finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(is_broken) = &self.0 {
+            is_broken.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -134,12 +156,18 @@ fn run(worker: Worker, output: Output) -> impl Future<Output = ()> {
 struct State {
     receiver: mpsc::Receiver<Result<Step>>,
     running: usize,
+    /// A worker ended without a last word.
+    is_broken: Arc<AtomicBool>,
     _token: Arc<()>,
 }
 
 async fn next(mut state: State) -> Option<(Result<RecordBatch>, Option<State>)> {
     while state.running > 0 {
-        match state.receiver.recv().await {
+        let step = state.receiver.recv().await;
+        if state.is_broken.load(Ordering::Acquire) {
+            return Some((Err(broke_off()), None));
+        }
+        match step {
             Some(Ok(Step::Batch(batch))) => return Some((Ok(batch), Some(state))),
             Some(Ok(Step::End)) => state.running -= 1,
             Some(Err(error)) => return Some((Err(error), None)),
@@ -153,3 +181,6 @@ async fn next(mut state: State) -> Option<(Result<RecordBatch>, Option<State>)> 
 fn broke_off() -> Error {
     Error::failed("a task that reads from the source broke off")
 }
+
+#[cfg(test)]
+mod tests;

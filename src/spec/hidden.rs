@@ -135,14 +135,15 @@ fn names_a_secret(key: &str) -> bool {
     SECRET_PARTS.iter().any(|part| key.contains(part)) || near()
 }
 
-/// Whether a text holds credentials by its form: `scheme://user:secret@host`, `password=…`.
+/// Whether a text holds credentials by its form: `scheme://user:secret@host`, `password=…`, `PWD=…`.
 fn holds_credentials(text: &str) -> bool {
     let authority = text.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
     // A password may itself hold a slash, so an `@` anywhere behind the scheme counts.
     let in_url = authority.is_some_and(|a| a.contains('@'))
         || text.split_once("://").is_some_and(|(_, rest)| rest.contains('@') && rest.contains(':'));
     let squeezed = text.to_lowercase().replace(' ', "");
-    in_url || (squeezed.contains("password=") && !squeezed.contains("select"))
+    let names_one = squeezed.contains("password=") || squeezed.contains("pwd=");
+    in_url || (names_one && !squeezed.contains("select"))
 }
 
 /// The part of a line that must not be shown in a document that does not even parse: what follows
@@ -261,6 +262,7 @@ mod tests {
     fn credentials_are_known_by_their_form() {
         assert!(holds_credentials("postgres://sealift:hunter2@db/crm"));
         assert!(holds_credentials("host=db password=hunter2"));
+        assert!(holds_credentials("Driver={x};UID=a;Pwd = hunter2"));
         assert!(!holds_credentials("s3://bucket/prefix"));
         assert!(!holds_credentials("http://127.0.0.1:9000"));
     }

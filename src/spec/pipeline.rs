@@ -1,6 +1,7 @@
 //! The DataOps engineer's document: one connection, many streams.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use super::{Action, ConnectionName, DatasetName, PipelineName, StoreName, StreamName, Tag};
@@ -129,7 +130,7 @@ impl Default for Csv {
     }
 }
 
-/// A declared column type of a text file.
+/// A column type as people write it: declared of a text file, or decided for a source's column (`as`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
     /// `boolean`: true/false.
@@ -150,6 +151,23 @@ pub enum ColumnType {
     Timestamp,
     /// `timestamptz`: ISO 8601 with a zone or Z, microseconds.
     TimestampTz,
+}
+
+/// The word people write for it.
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Boolean => "boolean",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Float64 => "float64",
+            Self::Decimal(precision, scale) => return write!(f, "decimal({precision},{scale})"),
+            Self::Text => "text",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::TimestampTz => "timestamptz",
+        })
+    }
 }
 
 /// How a stream is written.
@@ -231,6 +249,15 @@ pub struct Column {
     pub conversion: Option<Conversion>,
     /// Where it is declared.
     pub position: Position,
+}
+
+impl Column {
+    /// Whether it says what the column holds or what happens to it. A decision on the type alone says
+    /// neither: for the policy such a column is one that is not named.
+    #[must_use]
+    pub fn declares(&self) -> bool {
+        self.tag.is_some() || self.action.is_some()
+    }
 }
 
 /// A written decision on how a column of the source is carried (`as`, `on_overflow`).

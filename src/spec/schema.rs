@@ -74,6 +74,21 @@ mod tests {
     }
 
     #[test]
+    fn what_overflows_may_become_null_in_either_spelling() {
+        let pipeline = |column: Value| {
+            json!({"apiVersion": "sealift/v1", "kind": "Pipeline", "name": "p", "owner": "o",
+                   "connection": "c", "dataset": "a.{table}", "streams": {"s.t": {"columns": {"x": column}}}})
+        };
+        for on_overflow in [json!("fail"), json!("null"), Value::Null] {
+            let column = json!({"as": "decimal(38,9)", "on_overflow": on_overflow});
+            assert!(accepts(&super::pipeline(), &pipeline(column.clone())), "{column}");
+        }
+        for column in [json!({"as": 5}), json!({"as": "text", "on_overflow": "quarantine"})] {
+            assert!(!accepts(&super::pipeline(), &pipeline(column.clone())), "{column}");
+        }
+    }
+
+    #[test]
     fn a_secret_by_value_and_an_unknown_key_are_refused() {
         let config = |extra: (&str, Value)| {
             let mut postgres = json!({"host": "h", "database": "d", "user": "u"});
@@ -137,6 +152,8 @@ mod tests {
             "policy_misspelt_action",
             "providers_not_available",
             "five_problems",
+            "unknown_limits",
+            "quarantine_not_available",
         ] {
             let (schema, document) = read(&folder.join(format!("{name}.yaml")));
             assert!(!accepts(&schema, &document), "{name}");

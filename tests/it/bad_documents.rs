@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sealift::error::{Error, Kind};
-use sealift::spec::config::{Connection, Keys};
-use sealift::spec::pipeline::{Compression, Csv, Format, Parquet, Selector, WriteMode};
+use sealift::spec::config::{Connection, Keys, Limits};
+use sealift::spec::pipeline::{
+    ColumnType, Compression, Conversion, Csv, Format, OnOverflow, Parquet, Selector, WriteMode,
+};
 use sealift::spec::{Action, ConnectionName, check_files, load_all};
 use sha2::{Digest, Sha256};
 
@@ -67,10 +70,10 @@ fn five_problems_are_five_problems_and_end_with_78() {
 #[test]
 fn the_good_documents_load() {
     let (config, policy, pipelines) = load_all(&fixtures("good/sealift.yaml")).unwrap();
-    assert_eq!(config.connections.len(), 3);
+    assert_eq!(config.connections.len(), 7);
     assert_eq!(policy.rules.len(), 4);
     let streams: Vec<_> = pipelines.iter().map(|pipeline| pipeline.streams.len()).collect();
-    assert_eq!(streams, [4, 2]);
+    assert_eq!(streams, [5, 2]);
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn what_is_written_arrives_with_paths_resolved_and_defaults_filled() {
     assert_eq!(*root, fixtures("drops"));
     let Keys::File { path, passphrase } = &config.keys;
     assert_eq!((path, passphrase.is_some()), (&fixtures("var/keys"), true));
-    assert_eq!(config.memory_limit_bytes, 2 << 30);
+    assert_eq!(config.memory_limit_bytes, 2_048_000_000);
 
     let bytes = fs::read(&policy.path).unwrap();
     assert_eq!(policy.digest, hex::encode(Sha256::digest(&bytes)));
@@ -102,6 +105,38 @@ fn what_is_written_arrives_with_paths_resolved_and_defaults_filled() {
     assert_eq!(columns, ["id", "name", "balance", "since"]);
     let csv = Csv { header: true, delimiter: b';', quote: b'\'', null: "NULL".to_owned() };
     assert_eq!(files.format, Format::Csv(csv));
+}
+
+#[test]
+fn limits_and_decisions_arrive() {
+    let (config, _, pipelines) = load_all(&fixtures("good/sealift.yaml")).unwrap();
+    let connection = |name: &str| &config.connections[&ConnectionName::parse(name).unwrap()];
+    let Connection::Postgres(gentle) = connection("gentle_db") else { panic!("not PostgreSQL") };
+    assert_eq!(gentle.statement_timeout, Some(Duration::from_secs(1800)));
+    let limits =
+        Limits { connections: Some(4), rows_per_second: Some(200_000), bytes_per_second: Some(50_000_000) };
+    assert_eq!((gentle.limits, connection("gentle_db").limits()), (limits, limits));
+    let throttle = gentle.throttle.as_ref().unwrap();
+    assert_eq!((throttle.slow_above, throttle.pause_above), (20, 50));
+    assert_eq!(throttle.every, Duration::from_secs(30));
+    let Connection::Postgres(local) = connection("local_db") else { panic!("not PostgreSQL") };
+    assert_eq!(local.passfile, Some(fixtures("good/pgpass")));
+    assert_eq!((local.limits, local.statement_timeout), (Limits::default(), None));
+    let Connection::Mysql(shop) = connection("shop_db") else { panic!("not MySQL") };
+    assert_eq!((shop.port, shop.limits.connections), (3307, Some(2)));
+    let Connection::Sqlite(till) = connection("till_db") else { panic!("not SQLite") };
+    assert_eq!(till.path, fixtures("till.db"));
+    assert!(matches!(connection("erp"), Connection::Odbc(erp) if erp.password.is_some()));
+
+    let payments = &pipelines[0].streams[4];
+    assert_eq!(payments.split_by.as_deref(), Some("id"));
+    let decided = |name: &str| payments.columns.named[name].conversion;
+    let decision = |to, on_overflow| Some(Conversion { to, on_overflow });
+    // `null` is YAML's own word for nothing, and here one of two words.
+    assert_eq!(decided("amount"), decision(ColumnType::Decimal(38, 9), OnOverflow::Null));
+    assert_eq!(decided("fee"), decision(ColumnType::Decimal(12, 2), OnOverflow::Fail));
+    assert_eq!(decided("note"), decision(ColumnType::Text, OnOverflow::Fail));
+    assert!(payments.columns.named["amount"].declares() && !payments.columns.named["fee"].declares());
 }
 
 #[test]

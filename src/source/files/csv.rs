@@ -4,13 +4,14 @@ use std::fs::File;
 
 use tokio_util::sync::CancellationToken;
 
-use super::decode::{Decoder, Target, arrow_type, type_word};
+use super::decode::{Decoder, Target};
 use super::header;
 use super::infer::Guess;
 use super::paths::Input;
 use super::records::{Record, Records};
 use super::stream::Outlet;
 use crate::error::{Error, Result};
+use crate::source::convert::arrow_type;
 use crate::source::{Carried, Column, Shape};
 use crate::spec::pipeline::{ColumnType, Csv, FileSet};
 
@@ -97,7 +98,7 @@ pub(super) fn read(
 fn column(name: &str, column_type: ColumnType) -> Column {
     Column {
         name: name.to_owned(),
-        source_type: type_word(column_type),
+        source_type: column_type.to_string(),
         // A text file promises nothing: the next one may hold a NULL where this one holds none.
         nullable: true,
         carried: Carried::Exact(arrow_type(column_type)),

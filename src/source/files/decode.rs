@@ -7,47 +7,17 @@ use arrow::array::{
     ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
     StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::records::{Field, Record};
-use super::value;
 use crate::error::{Error, Result};
-use crate::source::{BATCH_BYTES, BATCH_ROWS};
+use crate::source::convert::arrow_type;
+use crate::source::{BATCH_BYTES, BATCH_ROWS, value};
 use crate::spec::pipeline::ColumnType;
 
 /// Room in a new column before the first batch shows how much is needed.
 const FIRST_ROWS: usize = 1024;
-
-/// The Arrow type a column type is carried as.
-pub(super) fn arrow_type(column_type: ColumnType) -> DataType {
-    match column_type {
-        ColumnType::Boolean => DataType::Boolean,
-        ColumnType::Int32 => DataType::Int32,
-        ColumnType::Int64 => DataType::Int64,
-        ColumnType::Float64 => DataType::Float64,
-        ColumnType::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
-        ColumnType::Text => DataType::Utf8,
-        ColumnType::Date => DataType::Date32,
-        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-        ColumnType::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-    }
-}
-
-/// The word people write for a column type.
-pub(super) fn type_word(column_type: ColumnType) -> String {
-    match column_type {
-        ColumnType::Boolean => "boolean".to_owned(),
-        ColumnType::Int32 => "int32".to_owned(),
-        ColumnType::Int64 => "int64".to_owned(),
-        ColumnType::Float64 => "float64".to_owned(),
-        ColumnType::Decimal(precision, scale) => format!("decimal({precision},{scale})"),
-        ColumnType::Text => "text".to_owned(),
-        ColumnType::Date => "date".to_owned(),
-        ColumnType::Timestamp => "timestamp".to_owned(),
-        ColumnType::TimestampTz => "timestamptz".to_owned(),
-    }
-}
 
 /// One column to read: where it stands in the record and what it becomes.
 #[derive(Clone, Debug)]
@@ -123,9 +93,11 @@ impl Decoder {
             let field = record.field(target.index);
             if !builder.append(field, &self.null) {
                 let Target { index, name, column_type } = target;
-                let expected = type_word(*column_type);
                 return Err(record
-                    .fault_at(*index, format!("column `{name}` holds a text that is not of type {expected}"))
+                    .fault_at(
+                        *index,
+                        format!("column `{name}` holds a text that is not of type {column_type}"),
+                    )
                     .help("correct the file, or declare the column's type in the stream's schema"));
             }
         }

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use super::value;
 use crate::error::{Error, Result};
+use crate::source::value;
 
 /// Why a line is not taken for column names. Fields count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

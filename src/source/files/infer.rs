@@ -4,7 +4,7 @@
 //! text. What is counted is fixed in size, so memory does not grow with the file.
 
 use super::records::Field;
-use super::value;
+use crate::source::value;
 use crate::spec::pipeline::ColumnType;
 
 /// Most digits of a decimal.

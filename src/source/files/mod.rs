@@ -16,7 +16,6 @@ mod parquet;
 mod paths;
 mod records;
 mod stream;
-mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -106,8 +106,8 @@ fn odbc(raw: &raw::Odbc, faults: &Faults<'_>) -> Option<Odbc> {
 /// A connection string that holds no password: those are references, never values.
 fn connection_string(text: &str) -> Result<String> {
     let holds_secret = text.split(';').filter_map(|part| part.split_once('=')).any(|(key, _)| {
-        let key = key.trim();
-        key.eq_ignore_ascii_case("pwd") || key.eq_ignore_ascii_case("password")
+        let key = key.to_lowercase();
+        ["pwd", "password", "passwd"].iter().any(|word| key.contains(word))
     });
     if holds_secret {
         return Err(Error::invalid("the connection string holds a password").help(

@@ -140,8 +140,11 @@ pub(crate) fn within(low: u64, high: u64) -> impl Fn(&u64) -> Result<u64> {
         if (low..=high).contains(number) {
             Ok(*number)
         } else {
-            Err(Error::invalid(format!("{number} is out of bounds"))
-                .help(format!("write a whole number from {low} to {high}")))
+            let bounds = match high {
+                u64::MAX => format!("write a whole number of {low} or more"),
+                high => format!("write a whole number from {low} to {high}"),
+            };
+            Err(Error::invalid(format!("{number} is out of bounds")).help(bounds))
         }
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn stream(
     let split_by = split_by(raw, faults);
     let transform = faults.parse_optional(raw.transform.as_ref(), sql);
     let columns = columns(raw.columns.as_ref(), shared.context, faults);
+    check_decisions(raw, faults);
     let partition_by = partition_by(raw, faults);
     let parquet = parquet(
         raw.parquet.as_ref(),
@@ -157,7 +158,7 @@ fn selector(
 /// The column whose ranges are read in parallel; files are read one after the other.
 #[expect(clippy::option_option, reason = "left out and wrong are different things")]
 fn split_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Option<String>> {
-    if let (Some(split_by), Some(_)) = (&raw.split_by, &raw.path) {
+    if let (Some(split_by), Some(_path)) = (&raw.split_by, &raw.path) {
         faults.push(
             Fault::new(split_by.key, "`split_by` is for databases, and this stream is files")
                 .help("remove it"),
@@ -291,6 +292,20 @@ fn partition_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Vec<String>> {
         }
     }
     right.then_some(names)
+}
+
+/// The types of files are not decided column by column: CSV files have a `schema`, and others bring their
+/// own types.
+fn check_decisions(raw: &raw::Stream, faults: &Faults<'_>) {
+    let columns = raw.columns.as_ref().filter(|_| raw.path.is_some()).and_then(Placed::get);
+    for (_, column) in columns.into_iter().flat_map(|columns| &columns.0) {
+        if let Some(to) = column.get().and_then(|column| column.r#as.as_ref()) {
+            faults.push(
+                Fault::new(to.key, "`as` is for databases, and this stream is files")
+                    .help("declare the types of CSV files in `schema`, or write a CAST in `transform`"),
+            );
+        }
+    }
 }
 
 /// A partition column is a folder's name and so in the clear.

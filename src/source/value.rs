@@ -1,4 +1,5 @@
-//! Texts into values, exactly or not at all. Nothing here keeps or shows a text.
+//! Texts into values, exactly or not at all: what files and databases have in common. Nothing here keeps
+//! or shows a text.
 
 /// What a plain number's text is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,8 @@ pub(super) fn number(text: &str) -> Option<Number> {
     (at == rest.len()).then_some(Number { int_digits, scale, exponent })
 }
 
-fn digits(bytes: &[u8]) -> usize {
+/// How many digits the bytes begin with.
+pub(super) fn digits(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
@@ -80,7 +82,8 @@ pub(super) fn int64(text: &str) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-fn sign(bytes: &[u8]) -> (bool, &[u8]) {
+/// Whether the bytes begin with a minus, and what follows a sign.
+pub(super) fn sign(bytes: &[u8]) -> (bool, &[u8]) {
     match bytes.split_first() {
         Some((b'-', rest)) => (true, rest),
         Some((b'+', rest)) => (false, rest),
@@ -153,8 +156,9 @@ pub(super) fn survives_float64(text: &str) -> bool {
     canonical(text).is_some_and(|written| canonical(&format!("{value:e}")) == Some(written))
 }
 
-/// Sign, significant digits and the power of ten of the last of them: equal for equal numbers.
-fn canonical(text: &str) -> Option<(bool, String, i64)> {
+/// Sign, significant digits and the power of ten of the last of them: equal for equal numbers. The text
+/// is a number without a plus.
+pub(super) fn canonical(text: &str) -> Option<(bool, String, i64)> {
     let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
@@ -180,7 +184,15 @@ pub(super) fn date(text: &str) -> Option<i32> {
 fn date_bytes(bytes: &[u8; 10]) -> Option<i32> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *bytes else { return None };
     let year = two(y1, y2)? * 100 + two(y3, y4)?;
-    let (month, day) = (two(m1, m2)?, two(d1, d2)?);
+    if year == 0 {
+        return None;
+    }
+    days(i64::from(year), two(m1, m2)?, two(d1, d2)?).and_then(|days| i32::try_from(days).ok())
+}
+
+/// Days since 1970-01-01 of a day in the proleptic Gregorian calendar; the year before 1 is 0. `None`
+/// where there is no such day. The year has at most seven digits.
+pub(super) fn days(year: i64, month: i32, day: i32) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {
         2 if leap => 29,
@@ -189,17 +201,18 @@ fn date_bytes(bytes: &[u8; 10]) -> Option<i32> {
         1..=12 => 31,
         _ => return None,
     };
-    if year == 0 || day == 0 || day > length {
+    if day < 1 || day > length {
         return None;
     }
     // Years counted from March, so that the leap day is the last of its year.
     let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
+    let leaps = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     // 1970-01-01 is day 719,468 after 0000-03-01.
-    Some(days - 719_468)
+    Some(year * 365 + leaps + i64::from((month * 153 + 2) / 5 + day - 1) - 719_468)
 }
 
-fn two(tens: u8, ones: u8) -> Option<i32> {
+/// A number of two digits.
+pub(super) fn two(tens: u8, ones: u8) -> Option<i32> {
     (tens.is_ascii_digit() && ones.is_ascii_digit())
         .then(|| i32::from(tens - b'0') * 10 + i32::from(ones - b'0'))
 }
@@ -250,17 +263,22 @@ fn local(bytes: &[u8]) -> Option<(i64, &[u8])> {
     }
     let mut micros = 0;
     if let [b'.', fraction @ ..] = rest {
-        let length = digits(fraction);
-        let (kept, excess) = fraction[..length].split_at(length.min(6));
-        if length == 0 || excess.iter().any(|byte| *byte != b'0') {
-            return None;
-        }
-        micros = kept.iter().fold(0, |value, byte| value * 10 + i64::from(byte - b'0'));
-        micros *= 10_i64.pow(6 - u32::try_from(kept.len()).ok()?);
-        rest = &fraction[length..];
+        (micros, rest) = fraction_us(fraction)?;
     }
     let second_of_day = i64::from(hours * 3600 + minutes * 60 + seconds);
     Some((days * DAY_US + second_of_day * 1_000_000 + micros, rest))
+}
+
+/// Microseconds of what stands behind a second's point, and what follows. Digits past the sixth must be
+/// zeros.
+pub(super) fn fraction_us(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let (fraction, rest) = bytes.split_at_checked(digits(bytes))?;
+    let (kept, excess) = fraction.split_at(fraction.len().min(6));
+    if fraction.is_empty() || excess.iter().any(|byte| *byte != b'0') {
+        return None;
+    }
+    let micros = kept.iter().fold(0, |value, byte| value * 10 + i64::from(byte - b'0'));
+    Some((micros * 10_i64.pow(6 - u32::try_from(kept.len()).ok()?), rest))
 }
 
 #[cfg(test)]

@@ -1,0 +1,42 @@
+//! How the memory of a run (`memory_limit_mb`) is shared among what holds it.
+
+/// What code, runtime, connections and documents take, whatever the rows are.
+const FIXED_BYTES: u64 = 64_000_000;
+
+/// The shares of one run, which together are its limit. Nothing of one is lent to another: each part
+/// runs at the same time as the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Batches read ahead of the stages after the source: a quarter.
+    pub source_bytes: u64,
+    /// What the spec's SQL sorts and groups: three eighths.
+    pub transform_bytes: u64,
+    /// Open row groups and parts on their way to the store: the rest.
+    pub encode_bytes: u64,
+}
+
+impl Memory {
+    /// The shares of a limit.
+    #[must_use]
+    pub fn of(limit_bytes: u64) -> Self {
+        let free = limit_bytes.saturating_sub(FIXED_BYTES);
+        let (source_bytes, transform_bytes) = (free / 4, free / 8 * 3);
+        Self { source_bytes, transform_bytes, encode_bytes: free - source_bytes - transform_bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_fit_into_the_limit_and_none_is_nothing() {
+        for limit in [128_000_000, 1_024_000_000, 16_000_000_000_000] {
+            let Memory { source_bytes, transform_bytes, encode_bytes } = Memory::of(limit);
+            assert_eq!(FIXED_BYTES + source_bytes + transform_bytes + encode_bytes, limit);
+            assert!(
+                source_bytes >= 16_000_000 && transform_bytes >= 24_000_000 && encode_bytes >= 24_000_000
+            );
+        }
+    }
+}
