@@ -46,7 +46,7 @@ impl Engine {
         let (config, policy, pipelines) = crate::spec::load_all(config)?;
         let ledger = Ledger::open(&config.metadata).await?;
         let keyring = Arc::new(Keyring::open(&config.keys, notice).await?);
-        let gates = Gates::new(&config);
+        let gates = Gates::new(&config, super::Memory::of(config.memory_limit_bytes).source_bytes);
         Ok(Self { config, policy, pipelines, ledger, keyring, gates, checked: Mutex::default() })
     }
 

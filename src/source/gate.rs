@@ -20,6 +20,8 @@ use crate::spec::config::{Config, Connection, Limits};
 
 /// Most connections of one read where the configuration sets no limit.
 const MOST_CONNECTIONS: usize = 8;
+/// Bytes of batches ahead where nobody says otherwise.
+const QUEUE_BYTES: u64 = 64 << 20;
 /// How long a read waits for its first connection while others hold them all.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -28,11 +30,12 @@ const SLOT_TIMEOUT: Duration = Duration::from_secs(600);
 pub struct Gates(BTreeMap<ConnectionName, Arc<Gate>>);
 
 impl Gates {
-    /// One gate for each connection.
+    /// One gate for each connection; a read through one keeps at most `queue_bytes` of batches ahead.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, queue_bytes: u64) -> Self {
         let gate = |(name, connection): (&ConnectionName, &Connection)| {
-            (name.clone(), Arc::new(Gate::new(connection.limits())))
+            let gate = Gate { queue_kib: kib(queue_bytes), ..Gate::new(connection.limits()) };
+            (name.clone(), Arc::new(gate))
         };
         Self(config.connections.iter().map(gate).collect())
     }
@@ -60,6 +63,7 @@ pub enum Load {
 pub struct Gate {
     slots: Arc<Semaphore>,
     most_connections: usize,
+    queue_kib: usize,
     limits: Limits,
     pace: Mutex<Pace>,
     load: channel::Sender<Load>,
@@ -95,6 +99,11 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// Whole KiB of some bytes, as many as a semaphore counts.
+fn kib(bytes: u64) -> usize {
+    usize::try_from(bytes / 1024).unwrap_or(usize::MAX).clamp(1, u32::MAX as usize)
+}
+
 impl Gate {
     /// A gate of these limits.
     #[must_use]
@@ -106,6 +115,7 @@ impl Gate {
         Self {
             slots: Arc::new(Semaphore::new(slots)),
             most_connections,
+            queue_kib: kib(QUEUE_BYTES),
             limits,
             pace: Mutex::default(),
             load: channel::Sender::new(Load::Light),
@@ -117,6 +127,11 @@ impl Gate {
     #[must_use]
     pub fn most_connections(&self) -> usize {
         self.most_connections
+    }
+
+    /// Most KiB of batches that the workers of one read have ready and nobody has taken.
+    pub(super) fn queue_kib(&self) -> usize {
+        self.queue_kib
     }
 
     /// Whether the configuration limits connections.

@@ -47,7 +47,7 @@ use crate::spec::pipeline::Selector;
 /// Most rows in one batch.
 pub const BATCH_ROWS: usize = 16_384;
 /// About the most bytes in one batch; a single larger row still makes a batch of its own.
-pub const BATCH_BYTES: usize = 16 << 20;
+pub const BATCH_BYTES: usize = 4 << 20;
 
 /// A named endpoint that rows can be read from.
 #[async_trait]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use arrow::record_batch::RecordBatch;
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::Gate;
@@ -47,6 +47,7 @@ impl<T> Clone for Work<T> {
 pub(super) struct Output {
     sender: mpsc::Sender<Result<Step>>,
     gate: Arc<Gate>,
+    room: Arc<Semaphore>,
 }
 
 /// The consumer is gone; there is nothing left to do but to stop at the source.
@@ -61,7 +62,15 @@ impl Output {
             () = self.closed() => return Err(Gone),
             () = self.gate.pass(batch.num_rows(), batch.get_array_memory_size()) => {}
         }
-        self.sender.send(Ok(Step::Batch(batch))).await.map_err(|_| Gone)
+        // A batch larger than all the room takes all of it.
+        let room_kib = batch.get_array_memory_size().div_ceil(1024).clamp(1, self.gate.queue_kib());
+        let room_kib = u32::try_from(room_kib).unwrap_or(u32::MAX);
+        let room = tokio::select! {
+            biased;
+            () = self.closed() => return Err(Gone),
+            room = Arc::clone(&self.room).acquire_many_owned(room_kib) => room.map_err(|_| Gone)?,
+        };
+        self.sender.send(Ok(Step::Batch { batch, _room: room })).await.map_err(|_| Gone)
     }
 
     /// Resolves when the consumer is gone.
@@ -72,7 +81,11 @@ impl Output {
 
 /// What a worker hands over. A read is complete only if every worker said its end.
 enum Step {
-    Batch(RecordBatch),
+    /// A batch and the room it takes, which is free again when the consumer has it.
+    Batch {
+        batch: RecordBatch,
+        _room: OwnedSemaphorePermit,
+    },
     End,
 }
 
@@ -114,9 +127,10 @@ pub(super) fn gather(workers: Vec<Worker>, gate: &Arc<Gate>) -> (Batches, Readin
     let (sender, receiver) = mpsc::channel((BATCHES_AHEAD * running).max(1));
     let token = Arc::new(());
     let stream = Arc::downgrade(&token);
+    let room = Arc::new(Semaphore::new(gate.queue_kib()));
     let is_broken = Arc::new(AtomicBool::new(false));
     let spawn = |worker: Worker| {
-        let output = Output { sender: sender.clone(), gate: Arc::clone(gate) };
+        let output = Output { sender: sender.clone(), gate: Arc::clone(gate), room: Arc::clone(&room) };
         let task = run(worker, output, Unfinished(Some(Arc::clone(&is_broken))));
         #[expect(clippy::disallowed_methods, reason = "a worker ends with the stream it reads for")]
         tokio::spawn(task)
@@ -168,7 +182,7 @@ async fn next(mut state: State) -> Option<(Result<RecordBatch>, Option<State>)> 
             return Some((Err(broke_off()), None));
         }
         match step {
-            Some(Ok(Step::Batch(batch))) => return Some((Ok(batch), Some(state))),
+            Some(Ok(Step::Batch { batch, .. })) => return Some((Ok(batch), Some(state))),
             Some(Ok(Step::End)) => state.running -= 1,
             Some(Err(error)) => return Some((Err(error), None)),
             None => return Some((Err(broke_off()), None)),

@@ -64,6 +64,8 @@ impl Postgres {
 impl Source for Postgres {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
         let login = Login::new(&self.settings, self.password.as_ref())?;
-        Ok(Box::new(PostgresSnapshot::begin(login, Arc::clone(&self.gate)).await?))
+        Ok(Box::new(
+            PostgresSnapshot::begin(login, Arc::clone(&self.gate), self.settings.throttle.as_ref()).await?,
+        ))
     }
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Connection, NoTls};
+use tokio_postgres::{Client, Connection, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -171,6 +171,22 @@ impl Session {
                 Ok(client)
             }
         }
+    }
+
+    /// The one number that a query of the configuration answers.
+    ///
+    /// # Errors
+    /// `Invalid` when it answers no number.
+    pub(super) async fn number(&self, sql: &str) -> Result<f64> {
+        let failed = |e| self.endpoint.failed(&e, &Subject::Query { sql: String::new(), offset: 0 });
+        let messages = self.client.simple_query(sql).await.map_err(failed)?;
+        let number = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten()?.parse().ok(),
+            _ => None,
+        });
+        number.ok_or_else(|| {
+            Error::invalid("the query of `throttle` answers no number").help("SELECT one number, the load")
+        })
     }
 
     /// Runs statements that are ours and have no parameters.

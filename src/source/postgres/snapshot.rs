@@ -21,9 +21,11 @@ use super::read::{self, Pool, Task};
 use super::session::{Login, Session};
 use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
+use crate::source::gate::{Watcher, watch};
 use crate::source::parallel::{self, Reading, Work};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
 use crate::spec::StreamName;
+use crate::spec::config::Throttle;
 use crate::spec::pipeline::{Selector, TablePattern};
 
 /// Fixes the instant.
@@ -45,6 +47,8 @@ pub(super) struct PostgresSnapshot {
     session: Arc<Session>,
     instant: Instant,
     pool: Arc<Pool>,
+    /// Looks at the load, where the configuration says how.
+    _watcher: Option<Watcher>,
     reading: Option<Reading>,
 }
 
@@ -104,13 +108,17 @@ impl Target {
 
 impl PostgresSnapshot {
     /// Connects and begins the transaction that fixes the instant.
-    pub(super) async fn begin(login: Login, gate: Arc<Gate>) -> Result<Self> {
+    pub(super) async fn begin(login: Login, gate: Arc<Gate>, throttle: Option<&Throttle>) -> Result<Self> {
         let mut session = Session::open(&login, gate.enter().await?).await?;
         session.run(&format!("{}{BEGIN}", login.preamble())).await?;
         session.version = session.ask_version().await?;
         let instant = Instant::of(&session).await?;
         let session = Arc::new(session);
-        Ok(Self { login, gate, session, instant, pool: Arc::default(), reading: None })
+        let watcher = match throttle {
+            Some(throttle) => Some(watcher(throttle, &login, &gate).await?),
+            None => None,
+        };
+        Ok(Self { login, gate, session, instant, pool: Arc::default(), _watcher: watcher, reading: None })
     }
 
     /// Ends the last read, if there was one, and makes ready for a step that may fail.
@@ -329,6 +337,22 @@ impl PostgresSnapshot {
         }
         Ok(lines)
     }
+}
+
+/// Looks at the load over a connection of its own.
+async fn watcher(throttle: &Throttle, login: &Login, gate: &Arc<Gate>) -> Result<Watcher> {
+    // A read that has a connection never waits for another.
+    let slot = gate.try_enter().ok_or_else(|| {
+        Error::temporary("other runs hold every connection that `limits` allows, and `throttle` needs one")
+            .help("run again later, or raise `limits: {connections}` of the connection")
+    })?;
+    let session = Session::open(login, slot).await?;
+    session.run(&format!("{}SET default_transaction_read_only = on", login.preamble())).await?;
+    let (session, query) = (Arc::new(session), Arc::new(throttle.query.clone()));
+    Ok(watch(throttle.clone(), Arc::clone(gate), move || {
+        let (session, query) = (Arc::clone(&session), Arc::clone(&query));
+        async move { session.number(&query).await }
+    }))
 }
 
 impl Target {

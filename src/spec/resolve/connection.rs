@@ -36,6 +36,7 @@ fn postgres(raw: &raw::Postgres, faults: &Faults<'_>) -> Option<Postgres> {
     let statement_timeout = statement_timeout(raw.statement_timeout.as_ref(), faults);
     let limits = limits(raw.limits.as_ref(), faults);
     let throttle = throttle(raw.throttle.as_ref(), faults);
+    check_throttle(limits.as_ref(), raw.throttle.as_ref(), faults);
     if let (Some(passfile), Some(_)) = (&raw.passfile, &raw.password) {
         faults.push(
             Fault::new(passfile.key, "`passfile` does nothing beside `password`")
@@ -68,6 +69,7 @@ fn mysql(raw: &raw::Mysql, faults: &Faults<'_>) -> Option<Mysql> {
     let statement_timeout = statement_timeout(raw.statement_timeout.as_ref(), faults);
     let limits = limits(raw.limits.as_ref(), faults);
     let throttle = throttle(raw.throttle.as_ref(), faults);
+    check_throttle(limits.as_ref(), raw.throttle.as_ref(), faults);
     Some(Mysql {
         host: host?,
         port: u16::try_from(port?.unwrap_or(3306)).ok()?,
@@ -101,6 +103,19 @@ fn odbc(raw: &raw::Odbc, faults: &Faults<'_>) -> Option<Odbc> {
         statement_timeout: statement_timeout?,
         limits: limits?,
     })
+}
+
+/// `throttle` looks at the load over a connection of its own.
+fn check_throttle(limits: Option<&Limits>, throttle: Option<&Placed<raw::Throttle>>, faults: &Faults<'_>) {
+    if let (Some(Limits { connections: Some(1), .. }), Some(throttle)) = (limits, throttle) {
+        faults.push(
+            Fault::new(
+                throttle.key,
+                "`throttle` needs a connection of its own, and `limits` allows one in all",
+            )
+            .help("write `connections: 2` or more"),
+        );
+    }
 }
 
 /// A connection string that holds no password: those are references, never values.

@@ -1,13 +1,14 @@
 //! Pieces of a relation, read by several connections: every row once, all at one instant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use futures::{StreamExt, TryStreamExt};
 use sealift::error::Kind;
 use sealift::source::postgres::Postgres;
 use sealift::source::{Gate, Relation, Snapshot, Source};
-use sealift::spec::config::{self, Limits};
+use sealift::spec::config::{self, Limits, Throttle};
 
 use super::faults::as_role;
 use super::{column, query, relation, rows, shown, table};
@@ -189,4 +190,36 @@ async fn one_connection_lost_of_several_is_a_passing_fault() {
     assert_eq!(error.kind(), Kind::Temporary, "{error}");
     // The others have stopped, and the snapshot serves on.
     assert_eq!(rows(&all(snapshot.as_mut(), &found).await), 300_000);
+}
+
+#[tokio::test]
+async fn a_read_stands_still_while_the_server_is_under_load() {
+    let database = Database::create().await;
+    database
+        .run(
+            "CREATE TABLE load AS SELECT 100 AS now;
+              CREATE TABLE t AS SELECT g AS n, repeat('x', 500) AS pad FROM generate_series(1, 100000) g",
+        )
+        .await;
+    let throttle = Throttle {
+        query: "SELECT now FROM load".into(),
+        slow_above: 10,
+        pause_above: 20,
+        every: Duration::from_millis(20),
+    };
+    let settings = config::Postgres { throttle: Some(throttle), ..database.settings() };
+    let mut snapshot = super::snapshot(&settings).await;
+    let found = relation(snapshot.as_mut(), &table("public", "t")).await;
+    let columns = snapshot.describe(&found).await.unwrap().columns;
+    let mut stream = snapshot.read(&found, &columns).await.unwrap();
+    // The load was seen before the first batch could be given.
+    let first = tokio::time::timeout(Duration::from_millis(700), stream.next()).await;
+    assert!(first.is_err(), "a batch came in spite of the load");
+    database.run("UPDATE load SET now = 0").await;
+    let batches: Vec<_> = stream.try_collect().await.unwrap();
+    assert_eq!(rows(&batches), 100_000);
+    // The look needs a connection: with one in all there is none to spare.
+    let gate = Arc::new(Gate::new(Limits { connections: Some(1), ..Limits::default() }));
+    let Err(error) = Postgres::new(&settings, gate).unwrap().snapshot().await else { panic!("no look") };
+    assert_eq!(error.kind(), Kind::Temporary);
 }
