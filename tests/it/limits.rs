@@ -12,7 +12,7 @@ use sealift::spec::{ConnectionName, load_all};
 
 fn gates() -> Gates {
     let (config, _, _) = load_all(Path::new("tests/fixtures/good/sealift.yaml")).unwrap();
-    Gates::new(&config)
+    Gates::new(&config, 1 << 20)
 }
 
 fn gate(gates: &Gates, name: &str) -> Arc<Gate> {

@@ -15,6 +15,7 @@
 )]
 
 mod bad_documents;
+mod broken_source;
 mod canary;
 mod conformance;
 mod daemon;

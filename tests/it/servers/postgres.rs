@@ -73,26 +73,23 @@ impl Server {
         assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
 
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let mut command = as_postgres("postgres");
-        command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-        command.arg("-k").arg(folder.path());
-        // The limit on temporary files keeps a careless query of a test from filling the disk.
-        let settings =
-            ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=60", "temp_file_limit=100MB"];
-        for setting in settings {
-            command.args(["-c", setting]);
-        }
-        if let Some(tls) = tls {
-            command.args(["-c", "ssl=on"]);
-            command.args(["-c", &format!("ssl_cert_file={}", tls.certificate.display())]);
-            command.args(["-c", &format!("ssl_key_file={}", tls.key.display())]);
-        }
-        command.stdout(Stdio::null()).stderr(log);
-        let (process, keeper) = spawn_bound(command);
+        let (process, keeper) = spawn_bound(command(folder.path(), port, tls.as_ref()));
         let mut server = Self { folder, process, port, _keeper: keeper };
         server.wait_until_ready();
         server
+    }
+
+    /// Ends it as a crash of the machine would: no goodbye to anybody.
+    pub fn crash(&mut self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again where it was, without TLS.
+    pub fn start_again(&mut self) {
+        (self.process, self._keeper) = spawn_bound(command(self.folder.path(), self.port, None));
+        self.wait_until_ready();
     }
 
     fn wait_until_ready(&mut self) {
@@ -175,6 +172,26 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The call that starts the server of a folder.
+fn command(folder: &Path, port: u16, tls: Option<&Certificates>) -> Command {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut command = as_postgres("postgres");
+    command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+    command.arg("-k").arg(folder);
+    // The limit on temporary files keeps a careless query of a test from filling the disk.
+    for setting in ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=60", "temp_file_limit=100MB"]
+    {
+        command.args(["-c", setting]);
+    }
+    if let Some(tls) = tls {
+        command.args(["-c", "ssl=on"]);
+        command.args(["-c", &format!("ssl_cert_file={}", tls.certificate.display())]);
+        command.args(["-c", &format!("ssl_key_file={}", tls.key.display())]);
+    }
+    command.stdout(Stdio::null()).stderr(log);
+    command
 }
 
 impl Database {
