@@ -115,8 +115,8 @@ fn columns(numbers: &[Option<i64>]) -> Vec<(&'static str, ArrayRef)> {
         (
             "decimal32",
             Arc::new(
-                Decimal32Array::from_iter(each().map(|n| n.map(|n| n as i32 % 1_000)))
-                    .with_precision_and_scale(1, 0)
+                Decimal32Array::from_iter(each().map(|n| n.map(|n| n as i32 % 100)))
+                    .with_precision_and_scale(2, 0)
                     .unwrap(),
             ),
         ),

@@ -9,6 +9,7 @@ use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::Encoding;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use proptest::prelude::*;
 
 use super::codec::{Compressor, Worth};
@@ -45,7 +46,6 @@ fn theirs(batches: &[RecordBatch], row_group_rows: usize) -> ParquetMetaData {
         ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batches[0].schema(), options).unwrap();
     batches.iter().for_each(|batch| writer.write(batch).unwrap());
-    writer.finish().unwrap();
     metadata(&Bytes::from(writer.into_inner().unwrap()))
 }
 
@@ -153,7 +153,9 @@ fn pages_and_row_groups_follow_each_other() {
         );
         assert!(encodings(3).contains(&Encoding::DELTA_LENGTH_BYTE_ARRAY), "{:?}", encodings(3));
         if !encrypted("") {
-            let pages = chunk(1).page_encoding_stats().unwrap().iter().map(|stats| stats.count).sum::<i32>();
+            let reader = SerializedFileReader::new(file.clone()).unwrap();
+            let group = reader.get_row_group(0).unwrap();
+            let pages = group.get_column_page_reader(1).unwrap().count();
             assert!(pages > 3, "{pages} pages");
             // A dictionary is bounded, whatever comes.
             let longest = chunk(2).data_page_offset() - chunk(2).dictionary_page_offset().unwrap();
@@ -176,11 +178,13 @@ fn encrypted_columns_show_neither_values_nor_statistics() {
     assert!(!seen(b"secret") && !seen(b"!!TERCES") && !seen(b"SECRET!!"));
     let metadata = metadata(&file);
     for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
-        assert!(chunk.statistics().is_none() && chunk.page_encoding_stats().is_none());
+        assert!(chunk.statistics().is_none() && chunk.page_encoding_stats_mask().is_none());
         assert!(chunk.crypto_metadata().is_some());
     }
     // The test can see what it looks for.
     let open = write(&batches, Codec::Uncompressed, 2_000, NONE, 0);
+    let chunk = super::fixture::metadata(&open).row_group(0).column(0).clone();
+    assert!(chunk.statistics().is_some() && chunk.page_encoding_stats_mask().is_some());
     assert!(open.windows(6).any(|window| window == b"secret"));
 }
 
