@@ -7,6 +7,8 @@
 
 use std::hash::BuildHasher as _;
 
+use arrow::array::OffsetSizeTrait;
+
 use super::number::Number;
 
 /// A dictionary is not added to when it is this large. It may end larger by what one step brings.
@@ -27,19 +29,33 @@ fn seed() -> u64 {
     *SEED
 }
 
+/// Numbers that lie within so many of each other are found by their distance, without a search.
+const SPAN: u64 = 1 << 16;
+
 /// Distinct numbers.
 pub(super) struct Numbers<T> {
     /// Numbers and their indices.
     table: Vec<(T, u32)>,
     bits: u32,
     entries: Vec<T>,
+    /// Indices by the distance from `least`; empty until numbers are known to lie close together.
+    near: Vec<u32>,
+    least: T,
     seed: u64,
     strained: bool,
 }
 
 impl<T: Number> Numbers<T> {
     pub(super) fn new() -> Self {
-        Self { table: Vec::new(), bits: 0, entries: Vec::new(), seed: seed(), strained: false }
+        Self {
+            table: Vec::new(),
+            bits: 0,
+            entries: Vec::new(),
+            near: Vec::new(),
+            least: T::ZERO,
+            seed: seed(),
+            strained: false,
+        }
     }
 
     /// The indices of numbers; new ones are added.
@@ -47,20 +63,49 @@ impl<T: Number> Numbers<T> {
         if self.table.is_empty() {
             self.resize(PLACES);
         }
-        indices.reserve(numbers.len());
-        for &number in numbers {
-            let mut place = number.place(self.seed, self.bits);
-            let index = loop {
-                let (known, index) = self.table[place];
-                if index == NONE {
-                    break self.add(number, place);
-                }
-                if known == number {
-                    break index;
-                }
-                place = (place + 1) & (self.table.len() - 1);
-            };
-            indices.push(index);
+        if self.near.is_empty() {
+            indices.extend(numbers.iter().map(|&number| self.search(number)));
+            return;
+        }
+        indices.extend(numbers.iter().map(|&number| {
+            let distance = number.minus(self.least).unsigned();
+            let near = usize::try_from(distance).ok().and_then(|distance| self.near.get(distance));
+            match near {
+                Some(&index) if index != NONE => index,
+                _ => self.search(number),
+            }
+        }));
+    }
+
+    fn search(&mut self, number: T) -> u32 {
+        let mut place = number.place(self.seed, self.bits);
+        loop {
+            let (known, index) = self.table[place];
+            if index == NONE {
+                return self.add(number, place);
+            }
+            if known == number {
+                return index;
+            }
+            place = (place + 1) & (self.table.len() - 1);
+        }
+    }
+
+    /// Looks whether the numbers so far lie close together, and so may those to come.
+    pub(super) fn settle(&mut self) {
+        let bounds = (self.entries.iter().min(), self.entries.iter().max());
+        let (Some(&least), Some(&most)) = bounds else { return };
+        // Doubled, since some smaller and some larger ones will come.
+        let span = most.minus(least).unsigned().saturating_add(2) * 2;
+        if most.signed().checked_sub(least.signed()).is_none() || span > SPAN {
+            return;
+        }
+        self.least = least.minus(T::small((span / 4) as u16));
+        self.near.resize(span as usize, NONE);
+        for (index, number) in self.entries.iter().enumerate() {
+            if let Some(place) = self.near.get_mut(number.minus(self.least).unsigned() as usize) {
+                *place = index as u32;
+            }
         }
     }
 
@@ -69,6 +114,10 @@ impl<T: Number> Numbers<T> {
         let index = self.entries.len() as u32;
         self.table[place] = (number, index);
         self.entries.push(number);
+        let distance = usize::try_from(number.minus(self.least).unsigned()).unwrap_or(usize::MAX);
+        if let Some(place) = self.near.get_mut(distance) {
+            *place = index;
+        }
         let home = number.place(self.seed, self.bits);
         self.strained |= (place.wrapping_sub(home) & (self.table.len() - 1)) > LONGEST_SEARCH;
         if self.entries.len() * 2 > self.table.len() {
@@ -106,12 +155,15 @@ impl<T: Number> Numbers<T> {
 
     /// Bytes of memory.
     pub(super) fn held_bytes(&self) -> usize {
-        self.table.capacity() * size_of::<(T, u32)>() + self.entries.capacity() * size_of::<T>()
+        self.table.capacity() * size_of::<(T, u32)>()
+            + self.entries.capacity() * size_of::<T>()
+            + self.near.capacity() * size_of::<u32>()
     }
 
     /// Forgets everything; a table of common size is kept.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
+        self.near.clear();
         self.strained = false;
         self.table.fill((T::ZERO, NONE));
     }
@@ -148,24 +200,26 @@ impl Texts {
         ((tag ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.bits)) as usize
     }
 
-    /// The index of a text; a new one is added.
-    #[inline]
-    pub(super) fn index(&mut self, text: &[u8]) -> u32 {
+    /// The indices of the texts between these offsets; new ones are added.
+    pub(super) fn index<O: OffsetSizeTrait>(&mut self, offsets: &[O], data: &[u8], indices: &mut Vec<u32>) {
         if self.table.is_empty() {
             self.resize(PLACES);
         }
-        let tag = tag(text, self.seed);
-        let mut place = self.place(tag);
-        loop {
-            let (known, index) = self.table[place];
-            if index == NONE {
-                return self.add(text, tag, place);
+        indices.extend(offsets.windows(2).map(|ends| {
+            let (start, end) = (ends[0].as_usize(), ends[1].as_usize());
+            let tag = tag(data, start, end, self.seed);
+            let mut place = self.place(tag);
+            loop {
+                let (known, index) = self.table[place];
+                if index == NONE {
+                    break self.add(&data[start..end], tag, place);
+                }
+                if known == tag && (tag < LONG || self.entry(index) == &data[start..end]) {
+                    break index;
+                }
+                place = (place + 1) & (self.table.len() - 1);
             }
-            if known == tag && (tag < LONG || self.entry(index) == text) {
-                return index;
-            }
-            place = (place + 1) & (self.table.len() - 1);
-        }
+        }));
     }
 
     #[cold]
@@ -233,20 +287,17 @@ impl Texts {
 
 /// Up to seven bytes are their own tag, with their number on top; a longer text has a hash.
 #[inline]
-fn tag(text: &[u8], seed: u64) -> u64 {
-    let (length, word) = (text.len() as u64, |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes)));
-    match text {
-        [] => 0,
-        [one] => 1 << 56 | u64::from(*one),
-        [first, .., last] if length < 4 => {
-            length << 56 | u64::from(*last) << 16 | u64::from(text[1]) << 8 | u64::from(*first)
-        }
-        _ if length < 8 => match (text.first_chunk(), text.last_chunk()) {
-            (Some(first), Some(last)) => length << 56 | word(last) << ((length - 4) * 8) | word(first),
-            _ => 0,
-        },
-        _ => hash(text, seed) | LONG,
+fn tag(data: &[u8], start: usize, end: usize, seed: u64) -> u64 {
+    let length = end - start;
+    if length > 7 {
+        return hash(&data[start..end], seed) | LONG;
     }
+    // Eight bytes are read at once, and those that are not the text's cut off.
+    let word = data[start..].first_chunk().map_or_else(
+        || data[start..end].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        |bytes| u64::from_le_bytes(*bytes) & ((1 << (length * 8)) - 1),
+    );
+    (length as u64) << 56 | word
 }
 
 /// A hash of eight bytes and more.

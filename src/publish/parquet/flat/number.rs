@@ -21,6 +21,7 @@ pub(super) trait Number: Copy + Ord + Debug + Send + 'static {
     const ZERO: Self;
     const LARGEST: Self;
     fn minus(self, other: Self) -> Self;
+    fn small(number: u16) -> Self;
     fn signed(self) -> i64;
     fn unsigned(self) -> u64;
     /// The float of these bits.
@@ -41,6 +42,10 @@ macro_rules! number {
 
             fn minus(self, other: Self) -> Self {
                 self.wrapping_sub(other)
+            }
+
+            fn small(number: u16) -> Self {
+                number.into()
             }
 
             fn signed(self) -> i64 {

@@ -106,7 +106,9 @@ impl<T: Number> Numbers<T> {
         if self.mode != Mode::Delta {
             self.delta.clear();
         }
-        if self.mode != Mode::Dictionary {
+        if self.mode == Mode::Dictionary {
+            self.dictionary.settle();
+        } else {
             self.dictionary.clear();
             self.indices.clear();
             self.widen(&numbers);

@@ -109,8 +109,9 @@ fn nested_columns_are_left_to_the_library() {
 fn large() -> Vec<RecordBatch> {
     const ROWS: i64 = 210_000;
     let mut numbers = Numbers(5);
-    let text =
-        |row: i64, odd: u64| (odd % 9 > 0).then(|| format!("{} of {row}", "x".repeat((odd % 30) as usize)));
+    let text = |row: i64, odd: u64| {
+        (!odd.is_multiple_of(9)).then(|| format!("{} of {row}", "x".repeat((odd % 30) as usize)))
+    };
     let few: StringArray =
         (0..ROWS).map(|row| (row % 7 > 0).then(|| format!("country {}", row % 13))).collect();
     let many: StringArray = (0..ROWS).map(|row| text(row, numbers.next())).collect();
@@ -159,7 +160,7 @@ fn pages_and_row_groups_follow_each_other() {
             assert!(pages > 3, "{pages} pages");
             // A dictionary is bounded, whatever comes.
             let longest = chunk(2).data_page_offset() - chunk(2).dictionary_page_offset().unwrap();
-            assert!(longest < (dictionary::LIMIT_BYTES + (64 << 10)) as i64, "{longest}");
+            assert!(usize::try_from(longest).unwrap() < dictionary::LIMIT_BYTES + (64 << 10), "{longest}");
         }
     }
 }
@@ -183,7 +184,7 @@ fn encrypted_columns_show_neither_values_nor_statistics() {
     }
     // The test can see what it looks for.
     let open = write(&batches, Codec::Uncompressed, 2_000, NONE, 0);
-    let chunk = super::fixture::metadata(&open).row_group(0).column(0).clone();
+    let chunk = fixture::metadata(&open).row_group(0).column(0).clone();
     assert!(chunk.statistics().is_some() && chunk.page_encoding_stats_mask().is_some());
     assert!(open.windows(6).any(|window| window == b"secret"));
 }

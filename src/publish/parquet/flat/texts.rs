@@ -75,11 +75,11 @@ impl Texts {
 
     /// Takes the values between these offsets into the page. None of them may be NULL.
     pub(super) fn push<O: OffsetSizeTrait>(&mut self, offsets: &[O], data: &[u8], hint: &AtomicBool) {
-        let texts = offsets.windows(2).map(|ends| &data[ends[0].as_usize()..ends[1].as_usize()]);
         if self.mode == Mode::Dictionary {
-            self.indices.extend(texts.map(|text| self.dictionary.index(text)));
+            self.dictionary.index(offsets, data, &mut self.indices);
             return;
         }
+        let texts = offsets.windows(2).map(|ends| &data[ends[0].as_usize()..ends[1].as_usize()]);
         if self.mode == Mode::Plain && self.bounded {
             texts.clone().for_each(|text| widen(&mut self.bounds, text, self.order));
         }
@@ -100,12 +100,13 @@ impl Texts {
         self.mode = Mode::Plain;
         let plain = self.bytes.len() + if self.fixed { 0 } else { self.lengths.len() };
         if !hint.load(Ordering::Relaxed) {
-            let mut rest = self.bytes.as_slice();
-            for &length in &self.lengths {
-                let (text, after) = rest.split_at(usize::try_from(length).unwrap_or_default());
-                self.indices.push(self.dictionary.index(text));
-                rest = after;
-            }
+            let mut end = 0;
+            let ends = self.lengths.iter().map(|&length| {
+                end += i64::from(length);
+                end
+            });
+            let offsets: Vec<_> = std::iter::once(0).chain(ends).collect();
+            self.dictionary.index(&offsets, &self.bytes, &mut self.indices);
             let distinct = self.dictionary.len();
             let indices = self.lengths.len() * bits(distinct) as usize / 8;
             let entries = if whole { self.dictionary.bytes() } else { self.dictionary.bytes() / 2 };
