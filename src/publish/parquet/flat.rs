@@ -229,7 +229,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Ends the row group, if it has rows.
-    pub(super) fn end_group(&mut self, crew: &mut Crew) -> Result<(), Fault> {
+    fn end_group(&mut self, crew: &mut Crew) -> Result<(), Fault> {
         if self.group_rows == 0 {
             return Ok(());
         }
@@ -252,6 +252,14 @@ impl<W: Write> Writer<W> {
             column.next_chunk()?;
         }
         self.group_rows = 0;
+        Ok(())
+    }
+
+    /// Ends the row group and gives back all memory that it took.
+    pub(super) fn flush(&mut self, crew: &mut Crew) -> Result<(), Fault> {
+        self.end_group(crew)?;
+        self.columns.iter_mut().flatten().for_each(|column| column.release());
+        self.gathered = Vec::new();
         Ok(())
     }
 

@@ -23,10 +23,10 @@ impl Writer {
         result.map_err(|fault| self.fault(fault))
     }
 
-    /// Ends the row group.
+    /// Ends the row group, so that its memory is free.
     pub(super) fn flush(&mut self, crew: &mut Crew) -> Result<()> {
         let result = match self {
-            Self::Flat(writer) => writer.end_group(crew).map_err(Some),
+            Self::Flat(writer) => writer.flush(crew).map_err(Some),
             Self::Nested(writer) => writer.flush().map_err(|_| None),
         };
         result.map_err(|fault| self.fault(fault))

@@ -57,6 +57,19 @@ enum Values {
     Texts(Texts),
 }
 
+impl Values {
+    fn of(shape: &Shape) -> Self {
+        let bounded = shape.open;
+        match shape.kind {
+            Kind::Boolean => Values::Booleans(Bits::default()),
+            Kind::Word(order) => Values::Words(Numbers::new(order, bounded)),
+            Kind::Long(order) => Values::Longs(Numbers::new(order, bounded)),
+            Kind::Text => Values::Texts(Texts::new(false, texts::Order::Bytes, bounded)),
+            Kind::Fixed(_, order) => Values::Texts(Texts::new(true, order, bounded)),
+        }
+    }
+}
+
 /// Holds a key where the column is encrypted: no `Debug`.
 pub(super) struct Column {
     pub(super) shape: Arc<Shape>,
@@ -71,14 +84,7 @@ pub(super) struct Column {
 
 impl Column {
     pub(super) fn new(shape: Arc<Shape>, column: i16, seal: Option<Seal>) -> Self {
-        let bounded = shape.open;
-        let values = match shape.kind {
-            Kind::Boolean => Values::Booleans(Bits::default()),
-            Kind::Word(order) => Values::Words(Numbers::new(order, bounded)),
-            Kind::Long(order) => Values::Longs(Numbers::new(order, bounded)),
-            Kind::Text => Values::Texts(Texts::new(false, texts::Order::Bytes, bounded)),
-            Kind::Fixed(_, order) => Values::Texts(Texts::new(true, order, bounded)),
-        };
+        let values = Values::of(&shape);
         Self {
             shape,
             place: Place { row_group: 0, column },
@@ -347,6 +353,12 @@ impl Column {
         Ok(())
     }
 
+    /// Gives back the memory of the chunk that was ended.
+    pub(super) fn release(&mut self) {
+        self.values = Values::of(&self.shape);
+        self.chunk.release();
+    }
+
     /// Bytes of memory.
     pub(super) fn held_bytes(&self) -> usize {
         let values = match &self.values {
@@ -355,7 +367,7 @@ impl Column {
             Values::Longs(longs) => longs.held_bytes(),
             Values::Texts(texts) => texts.held_bytes(),
         };
-        self.chunk.data.len() + self.chunk.dictionary.len() + values
+        self.chunk.data.capacity() + self.chunk.dictionary.capacity() + values
     }
 
     /// About the bytes of the chunk, were it ended now.

@@ -96,8 +96,8 @@ impl<T: Number> Numbers<T> {
         let bounds = (self.entries.iter().min(), self.entries.iter().max());
         let (Some(&least), Some(&most)) = bounds else { return };
         // Doubled, since some smaller and some larger ones will come.
-        let span = most.minus(least).unsigned().saturating_add(2) * 2;
-        if most.signed().checked_sub(least.signed()).is_none() || span > SPAN {
+        let span = most.minus(least).unsigned().saturating_add(2).saturating_mul(2);
+        if span > SPAN {
             return;
         }
         self.least = least.minus(T::small((span / 4) as u16));

@@ -90,6 +90,12 @@ impl Chunk {
         Ok(())
     }
 
+    /// Gives back the memory of pages that were cleared.
+    pub(super) fn release(&mut self) {
+        self.dictionary = Vec::new();
+        self.data = Vec::new();
+    }
+
     /// Forgets the pages; the memory and what was learnt are kept.
     pub(super) fn clear(&mut self) {
         self.dictionary.clear();

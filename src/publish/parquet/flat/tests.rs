@@ -299,6 +299,33 @@ fn a_batch_of_other_columns_is_a_fault() {
 }
 
 #[test]
+fn a_flushed_file_holds_no_memory() {
+    let batches = [batch(&mut Numbers(1), 20_000, Spread::Many, 10)];
+    let settings = Settings {
+        open: &|_| true,
+        codec: Codec::Zstd(1),
+        row_group_rows: 1 << 20,
+        row_group_bytes: 128 << 20,
+        file_size_bytes: 512 << 20,
+    };
+    let plan = Arc::new(Plan::of(&batches[0].schema(), settings).unwrap());
+    for helpers in [0, 1] {
+        let mut crew = crew(Codec::Zstd(1), helpers);
+        let mut writer = Writer::new(Arc::clone(&plan), Vec::new(), None).unwrap();
+        // A file that holds memory after this would be asked for it again and again.
+        for _ in 0..2 {
+            writer.write(&batches[0], &mut crew).unwrap();
+            assert!(writer.held_bytes() > 1 << 20, "{}", writer.held_bytes());
+            writer.flush(&mut crew).unwrap();
+            assert_eq!(writer.held_bytes(), 0);
+        }
+        writer.finish(&mut crew).unwrap();
+        let twice = [batches[0].clone(), batches[0].clone()];
+        same(&Bytes::from(std::mem::take(writer.out_mut())), &twice, NONE);
+    }
+}
+
+#[test]
 fn a_key_without_a_column_is_refused() {
     let settings = Settings {
         open: &|name| name == "open",
