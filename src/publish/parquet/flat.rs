@@ -27,6 +27,7 @@ mod tests;
 mod texts;
 mod thrift;
 
+use std::cmp::Reverse;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -218,8 +219,10 @@ impl<W: Write> Writer<W> {
 
     fn work(&mut self, crew: &mut Crew, rows: usize, work: impl Fn(usize) -> Work) -> Result<(), Fault> {
         let columns = self.columns.iter_mut().enumerate();
-        let tasks =
+        let mut tasks: Vec<_> =
             columns.filter_map(|(index, column)| Some((index, column.take()?, work(index)))).collect();
+        // What takes longest begins first, so that no thread is left alone with it.
+        tasks.sort_by_key(|(_, column, _)| Reverse(column.chunk_bytes()));
         let mut result = Ok(());
         for (index, column, done) in crew.run(tasks, rows)? {
             self.columns[index] = Some(column);

@@ -299,6 +299,24 @@ fn a_batch_of_other_columns_is_a_fault() {
 }
 
 #[test]
+fn a_crew_whose_threads_never_start_does_all_the_work() {
+    let batches = [batch(&mut Numbers(1), 2_000, Spread::Many, 10)];
+    let settings = Settings {
+        open: &|_| true,
+        codec: Codec::Zstd(1),
+        row_group_rows: 1_000,
+        row_group_bytes: 128 << 20,
+        file_size_bytes: 512 << 20,
+    };
+    let plan = Arc::new(Plan::of(&batches[0].schema(), settings).unwrap());
+    let mut crew = Crew::new(Codec::Zstd(1), 3, drop);
+    let mut writer = Writer::new(plan, Vec::new(), None).unwrap();
+    writer.write(&batches[0], &mut crew).unwrap();
+    writer.finish(&mut crew).unwrap();
+    same(&Bytes::from(std::mem::take(writer.out_mut())), &batches, NONE);
+}
+
+#[test]
 fn a_flushed_file_holds_no_memory() {
     let batches = [batch(&mut Numbers(1), 20_000, Spread::Many, 10)];
     let settings = Settings {
