@@ -21,12 +21,16 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures::StreamExt as _;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::ZstdLevel;
+use parquet::encryption::encrypt::FileEncryptionProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
 use sealift::publish::{Store, write};
 use sealift::source::{self, BATCH_ROWS, postgres};
 use sealift::spec::action::Mask;
-use sealift::spec::pipeline::{Column, Csv, FileSet, Format, Parquet, Position, Selector};
+use sealift::spec::pipeline::{Column, Compression, Csv, FileSet, Format, Parquet, Position, Selector};
 use sealift::spec::policy::Unmatched;
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
 use sealift::spec::{Action, DatasetName, Policy, StreamName, Tag, config};
@@ -98,10 +102,14 @@ fn stream(batches: &[RecordBatch]) -> Batches {
 
 /// A plan in which the named columns get `action` and the others stay open.
 fn plan(columns: &[&str], action: &Action) -> Plan {
+    plan_of(&schema(), columns, action)
+}
+
+fn plan_of(schema: &SchemaRef, columns: &[&str], action: &Action) -> Plan {
     let open = Tag::parse("open").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let policy = policy(folder.path());
-    let verdicts: Vec<_> = schema()
+    let verdicts: Vec<_> = schema
         .fields()
         .iter()
         .map(|field| {
@@ -121,7 +129,8 @@ fn plan(columns: &[&str], action: &Action) -> Plan {
             }
         })
         .collect();
-    Plan::decide(&DatasetName::parse("bench.people").unwrap(), &policy, schema(), &verdicts, &[]).unwrap()
+    Plan::decide(&DatasetName::parse("bench.people").unwrap(), &policy, Arc::clone(schema), &verdicts, &[])
+        .unwrap()
 }
 
 /// A policy that leaves `open` columns alone, so that only the spec's action acts.
@@ -242,6 +251,103 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Rows shaped like TPC-H lineitem.
+fn lineitem(number: usize) -> RecordBatch {
+    let rows = || (number * BATCH_ROWS..(number + 1) * BATCH_ROWS).map(|row| (row, Person(row).mixed()));
+    let long = |value: fn(usize, usize) -> usize| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(
+            rows().map(|(row, mixed)| i64::try_from(value(row, mixed)).unwrap()),
+        ))
+    };
+    let decimal = |value: fn(usize) -> usize| -> ArrayRef {
+        let values = rows().map(|(_, mixed)| i128::try_from(value(mixed)).unwrap());
+        Arc::new(Decimal128Array::from_iter_values(values).with_precision_and_scale(15, 2).unwrap())
+    };
+    let date = |value: fn(usize) -> usize| -> ArrayRef {
+        Arc::new(Date32Array::from_iter_values(
+            rows().map(|(_, mixed)| i32::try_from(8_000 + value(mixed)).unwrap()),
+        ))
+    };
+    let text = |value: &dyn Fn(usize) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows().map(|(_, mixed)| value(mixed))))
+    };
+    const INSTRUCTIONS: [&str; 4] = ["DELIVER IN PERSON", "COLLECT COD", "NONE", "TAKE BACK RETURN"];
+    const MODES: [&str; 7] = ["REG AIR", "AIR", "RAIL", "SHIP", "TRUCK", "MAIL", "FOB"];
+    const WORDS: [&str; 8] =
+        ["furiously ", "even ", "packages ", "nag ", "carefully ", "after ", "the ", "deposits "];
+    let comment = |mixed: usize| (0..2 + mixed % 5).map(|word| WORDS[mixed / (7 << word) % 8]).collect();
+    RecordBatch::try_from_iter([
+        ("l_orderkey", long(|row, _| row / 4)),
+        ("l_partkey", long(|_, mixed| mixed % 200_000)),
+        ("l_suppkey", long(|_, mixed| mixed % 10_000)),
+        ("l_linenumber", long(|row, _| row % 7 + 1)),
+        ("l_quantity", decimal(|mixed| (mixed % 50 + 1) * 100)),
+        ("l_extendedprice", decimal(|mixed| mixed * 37 % 10_000_000)),
+        ("l_discount", decimal(|mixed| mixed % 11)),
+        ("l_tax", decimal(|mixed| mixed % 9)),
+        ("l_returnflag", text(&|mixed| ["A", "N", "R"][mixed % 3].to_owned())),
+        ("l_linestatus", text(&|mixed| ["F", "O"][mixed % 2].to_owned())),
+        ("l_shipdate", date(|mixed| mixed % 2_526)),
+        ("l_commitdate", date(|mixed| mixed / 3 % 2_466)),
+        ("l_receiptdate", date(|mixed| mixed / 5 % 2_555)),
+        ("l_shipinstruct", text(&|mixed| INSTRUCTIONS[mixed % 4].to_owned())),
+        ("l_shipmode", text(&|mixed| MODES[mixed % 7].to_owned())),
+        ("l_comment", text(&comment)),
+    ])
+    .unwrap()
+}
+
+/// Lineitem to Parquet in a local folder, beside the Parquet library's own writer into memory.
+fn encode_lineitem(criterion: &mut Criterion) {
+    let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
+    let keyring = keyring(&runtime, &folder);
+    let batches: Vec<_> = (0..BATCHES).map(lineitem).collect();
+    let schema = batches[0].schema();
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let store = Store::open(&config::Store::File { root: folder.path().join("lake") }).unwrap();
+    let mut group = criterion.benchmark_group("encode lineitem");
+    group.sample_size(20).throughput(Throughput::Elements(ROWS as u64));
+    for (codec, compression) in
+        [("zstd-1", Compression::Zstd(1)), ("uncompressed", Compression::Uncompressed)]
+    {
+        let settings = Parquet { compression, ..Parquet::default() };
+        for (how, encrypted) in [("plain", &[][..]), ("every column encrypted", &names[..])] {
+            let plan = plan_of(&schema, encrypted, &Action::Encrypt);
+            group.bench_function(BenchmarkId::new(format!("{codec}, {how}"), "sealift"), |bencher| {
+                let seal = || runtime.block_on(Sealed::seal(&plan, stream(&batches), &keyring)).unwrap();
+                bencher.iter_batched(
+                    seal,
+                    |sealed| runtime.block_on(write(sealed, &store, &settings, &[], &|_| {})).unwrap(),
+                    BatchSize::PerIteration,
+                );
+            });
+            group.bench_function(BenchmarkId::new(format!("{codec}, {how}"), "ArrowWriter"), |bencher| {
+                bencher.iter(|| black_box(arrow_writer(&batches, codec == "zstd-1", encrypted)));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// A file by the Parquet library, with the same settings as ours.
+fn arrow_writer(batches: &[RecordBatch], zstd: bool, encrypted: &[&str]) -> Vec<u8> {
+    let zstd = zstd.then(|| parquet::basic::Compression::ZSTD(ZstdLevel::try_new(1).unwrap()));
+    let statistics = if encrypted.is_empty() { EnabledStatistics::Chunk } else { EnabledStatistics::None };
+    let mut properties = WriterProperties::builder()
+        .set_compression(zstd.unwrap_or(parquet::basic::Compression::UNCOMPRESSED))
+        .set_statistics_enabled(statistics);
+    if !encrypted.is_empty() {
+        let mut keys = FileEncryptionProperties::builder(vec![1; 32]).with_plaintext_footer(true);
+        for name in encrypted {
+            keys = keys.with_column_key(name, vec![2; 32]);
+        }
+        properties = properties.with_file_encryption_properties(keys.build().unwrap());
+    }
+    let mut writer = ArrowWriter::try_new(Vec::new(), batches[0].schema(), Some(properties.build())).unwrap();
+    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.into_inner().unwrap()
+}
+
 fn csv(rows: usize) -> String {
     let mut csv = "id,name,ssn,balance,born\n".to_owned();
     for person in (0..rows).map(Person) {
@@ -311,5 +417,5 @@ fn furnish(folder: &Path, csv: &str, action: &str) {
     );
 }
 
-criterion_group!(stages, decode, seal, encode, sync);
+criterion_group!(stages, decode, seal, encode, encode_lineitem, sync);
 criterion_main!(stages);

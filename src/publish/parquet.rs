@@ -5,10 +5,12 @@
 //! bounded queues, so memory is set by the constants here and does not grow with the table.
 
 mod encoder;
+mod flat;
 mod layout;
 mod partition;
 mod statistics;
 mod upload;
+mod writer;
 
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,11 @@ use parquet::arrow::ArrowWriter;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::flat::{self, Crew};
 use super::layout::Layout;
 use super::partition::{self, Values};
 use super::upload::Upload;
+use super::writer::Writer;
 use super::{Feed, File, Written, remove, statistics};
 use crate::error::{Error, Result};
 use crate::publish::{ObjectPath, Store};
@@ -29,6 +31,7 @@ pub(super) struct Encoder {
     store: Store,
     handle: Handle,
     slots: Arc<Semaphore>,
+    crew: Crew,
     open: HashMap<Values, OpenFile>,
     /// Counts slices written: when a file was last written to.
     clock: u64,
@@ -38,29 +41,22 @@ pub(super) struct Encoder {
 }
 
 struct OpenFile {
-    writer: ArrowWriter<Upload>,
+    writer: Writer,
     path: ObjectPath,
     used: u64,
 }
 
 impl OpenFile {
     fn held_bytes(&self) -> usize {
-        self.writer.memory_size() + self.writer.inner().held_bytes()
-    }
-
-    /// The store's fault behind a failed step of the Parquet writer, or our own words for it: the
-    /// writer's may quote values.
-    fn fault(&mut self) -> Error {
-        self.writer
-            .inner_mut()
-            .take_fault()
-            .unwrap_or_else(|| Error::failed("the rows cannot be encoded as Parquet"))
+        self.writer.group_held_bytes() + self.writer.upload().held_bytes()
     }
 }
 
 impl Encoder {
     pub(super) fn new(layout: Layout, store: Store, handle: Handle) -> Self {
+        let crew = crew(&layout, &handle);
         Self {
+            crew,
             layout,
             store,
             handle,
@@ -119,11 +115,8 @@ impl Encoder {
         }
         let Some(file) = self.open.get_mut(values) else { return Ok(()) };
         file.used = self.clock;
-        if file.writer.write(rows).is_err() {
-            return Err(file.fault());
-        }
-        let grown = file.writer.bytes_written() + file.writer.in_progress_size();
-        if grown as u64 >= self.layout.file_size_bytes {
+        file.writer.write(rows, &mut self.crew)?;
+        if file.writer.file_bytes() >= self.layout.file_size_bytes || file.writer.is_full() {
             self.close(values)?;
         }
         self.bound_memory()
@@ -139,11 +132,24 @@ impl Encoder {
             Arc::clone(&self.slots),
             self.layout.part_bytes,
         );
+        let writer = self.writer(&path, upload)?;
+        self.paths.push(path.clone());
+        Ok(OpenFile { writer, path, used: self.clock })
+    }
+
+    fn writer(&self, path: &ObjectPath, upload: Upload) -> Result<Writer> {
+        if let Some(plan) = &self.layout.flat {
+            let sealing = self.layout.sealing(path.relative())?;
+            let writer =
+                flat::Writer::new(Arc::clone(plan), upload, sealing).map_err(|flat::Fault(why)| {
+                    Error::failed(format!("the columns cannot be written as Parquet: {why}"))
+                })?;
+            return Ok(Writer::Flat(Box::new(writer)));
+        }
         let options = self.layout.options(path.relative())?;
         let writer = ArrowWriter::try_new_with_options(upload, Arc::clone(&self.layout.schema), options)
             .map_err(|_| Error::failed("the columns cannot be written as Parquet"))?;
-        self.paths.push(path.clone());
-        Ok(OpenFile { writer, path, used: self.clock })
+        Ok(Writer::Nested(Box::new(writer)))
     }
 
     /// Closes the file not written to for longest, where another would be one too many.
@@ -161,10 +167,8 @@ impl Encoder {
         while self.open.values().map(OpenFile::held_bytes).sum::<usize>() > HELD_BYTES {
             let largest = self.open.iter_mut().max_by_key(|(_, file)| file.held_bytes());
             let Some((values, file)) = largest else { break };
-            if file.writer.memory_size() > file.writer.inner().held_bytes() {
-                if file.writer.flush().is_err() {
-                    return Err(file.fault());
-                }
+            if file.writer.group_held_bytes() > file.writer.upload().held_bytes() {
+                file.writer.flush(&mut self.crew)?;
             } else {
                 let values = values.clone();
                 self.close(&values)?;
@@ -176,11 +180,10 @@ impl Encoder {
     /// Ends a file and notes what Delta wants to know of it.
     fn close(&mut self, values: &Values) -> Result<()> {
         let Some(mut file) = self.open.remove(values) else { return Ok(()) };
-        let closed = file.finish();
-        let (bytes, metadata) = match closed {
+        let (bytes, metadata) = match file.writer.finish(&mut self.crew) {
             Ok(closed) => closed,
             Err(error) => {
-                file.writer.inner_mut().abort();
+                file.writer.upload_mut().abort();
                 return Err(error);
             }
         };
@@ -200,7 +203,7 @@ impl Encoder {
     /// Aborts what is open and removes what was finished.
     fn abandon(&mut self) {
         for file in self.open.values_mut() {
-            file.writer.inner_mut().abort();
+            file.writer.upload_mut().abort();
         }
         self.open.clear();
         let removed = self.handle.clone().block_on(remove(&self.store, &self.paths));
@@ -210,12 +213,12 @@ impl Encoder {
     }
 }
 
-impl OpenFile {
-    fn finish(&mut self) -> Result<(u64, parquet::file::metadata::ParquetMetaData)> {
-        let Ok(metadata) = self.writer.finish() else {
-            return Err(self.fault());
-        };
-        let bytes = self.writer.inner_mut().complete()?;
-        Ok((bytes, metadata))
-    }
+/// Threads to encode with: one per core, and no more than there are columns.
+fn crew(layout: &Layout, handle: &Handle) -> Crew {
+    let Some(plan) = &layout.flat else { return Crew::alone() };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Crew::new(plan.codec(), cores.min(plan.columns()) - 1, |helper| {
+        // Ends with the crew.
+        drop(handle.spawn_blocking(helper));
+    })
 }

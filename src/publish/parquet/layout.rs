@@ -11,6 +11,7 @@ use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::flat::{self, Sealing};
 use super::statistics::Leaf;
 use crate::error::{Error, Result};
 use crate::keys::{DataKey, DatasetKey};
@@ -40,6 +41,8 @@ pub(super) struct Layout {
     pub(super) columns: Vec<usize>,
     /// Schema of the files.
     pub(super) schema: SchemaRef,
+    /// How our own encoder writes the files; none where a column is nested, which the library writes.
+    pub(super) flat: Option<Arc<flat::Plan>>,
     /// Open leaves that have statistics.
     pub(super) leaves: Vec<Leaf>,
     /// A file is closed when it has grown to this.
@@ -82,7 +85,19 @@ impl Layout {
         let written = leaf_paths(&file_schema)?;
         check_leaves(&written, sealed.encrypted())?;
         let open = written.into_iter().filter(|path| sealed.open().contains(&path.string())).collect();
+        let row_group_rows = settings.row_group_rows.max(1);
+        let flat = flat::Plan::of(
+            &file_schema,
+            flat::Settings {
+                open: &|name| sealed.open().contains(name),
+                codec: page_codec(settings.compression),
+                row_group_rows,
+                row_group_bytes: ROW_GROUP_BYTES,
+                file_size_bytes: settings.file_size_bytes,
+            },
+        );
         Ok(Self {
+            flat: flat.map(Arc::new),
             dataset: sealed.dataset().clone(),
             partition,
             partition_by: partition_by.to_vec(),
@@ -96,7 +111,7 @@ impl Layout {
             encrypted: sealed.encrypted().to_vec(),
             footer: sealed.footer().clone(),
             open,
-            row_group_rows: settings.row_group_rows.max(1),
+            row_group_rows,
             compression: codec(settings.compression)?,
         })
     }
@@ -128,6 +143,27 @@ impl Layout {
         Ok(ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true))
     }
 
+    /// The same for our own encoder: keys of the file at `relative`, a fresh one for every encrypted
+    /// leaf and for the footer's signature. None where [`Self::encryption`] has none.
+    ///
+    /// # Errors
+    /// `Failed` when the system gives no randomness.
+    pub(super) fn sealing(&self, relative: &str) -> Result<Option<Sealing>> {
+        if self.encrypted.is_empty() {
+            return Ok(None);
+        }
+        let broken =
+            |flat::Fault(why)| Error::failed(format!("the encryption of a file cannot be set up: {why}"));
+        let prefix = path::aad_prefix(&self.dataset, relative);
+        let footer = DataKey::generate(&self.footer, true)?;
+        let mut sealing = Sealing::new(&prefix, footer.secret.expose(), footer.metadata).map_err(broken)?;
+        for (leaf, key) in &self.encrypted {
+            let key = DataKey::generate(key, false)?;
+            sealing.column(leaf, key.secret.expose(), key.metadata).map_err(broken)?;
+        }
+        Ok(Some(sealing))
+    }
+
     /// A fresh key for every encrypted leaf and for the footer's signature.
     ///
     /// Nothing is encrypted, and so nothing is signed, where no leaf is to be encrypted: without any
@@ -151,6 +187,16 @@ impl Layout {
         let properties =
             properties.build().map_err(|_| Error::failed("the encryption of a file cannot be set up"))?;
         Ok(Some(properties))
+    }
+}
+
+/// The codec of our own encoder; [`codec`] has checked the level.
+const fn page_codec(compression: Compression) -> flat::Codec {
+    match compression {
+        Compression::Zstd(level) => flat::Codec::Zstd(level),
+        Compression::Snappy => flat::Codec::Snappy,
+        Compression::Lz4 => flat::Codec::Lz4,
+        Compression::Uncompressed => flat::Codec::Uncompressed,
     }
 }
 

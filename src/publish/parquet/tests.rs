@@ -182,6 +182,8 @@ async fn trap_properties_debug_prints_keys() {
     assert!(printed.contains("column_keys"), "the trap is gone: rethink the rule");
     let debugs = [Probe::<Layout>::DEBUG, Probe::<Encoder>::DEBUG, Probe::<upload::Upload>::DEBUG];
     assert_eq!(debugs, [false; 3]);
+    let debugs = [Probe::<writer::Writer>::DEBUG, Probe::<flat::Sealing>::DEBUG];
+    assert_eq!(debugs, [false; 2]);
     const { assert!(Probe::<Written>::DEBUG, "the probe tells the two apart") };
 }
 
@@ -263,12 +265,12 @@ async fn bytes_leave_in_parts_of_which_few_are_in_flight() {
 #[tokio::test]
 async fn a_huge_batch_rolls_over_into_files_of_about_the_asked_size() {
     let store = Scripted::new([]).store();
-    let sealed = seal(vec![people(0..300_000)], &["ssn"]).await;
+    let sealed = seal(vec![people(0..500_000)], &["ssn"]).await;
     let settings = Parquet { file_size_bytes: 1 << 20, ..PLAIN };
     let written = write(sealed, &store, &settings, &[], &|_| {}).await.unwrap();
     assert!(written.files.len() > 3, "{}", written.files.len());
     assert!(written.files.iter().all(|file| file.bytes < 2 << 20));
-    assert_eq!(written.files.iter().map(|file| file.rows).sum::<u64>(), 300_000);
+    assert_eq!(written.files.iter().map(|file| file.rows).sum::<u64>(), 500_000);
 }
 
 #[tokio::test]
