@@ -3,6 +3,7 @@
 mod catalog;
 mod faults;
 mod instant;
+mod published;
 mod reading;
 mod values;
 

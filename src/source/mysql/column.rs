@@ -156,7 +156,10 @@ impl ColumnBuilder {
             (_, Layout::Geometry) => 20,
             (Values::Bool(_) | Values::Int8(_), _) => 1,
             (Values::Int16(_), _) => 2,
-            (Values::Int32(_) | Values::Float(_) | Values::Date(_) | Values::Text(_) | Values::Bytes(_), _) => 4,
+            (
+                Values::Int32(_) | Values::Float(_) | Values::Date(_) | Values::Text(_) | Values::Bytes(_),
+                _,
+            ) => 4,
             (Values::Int64(_) | Values::Double(_) | Values::Timestamp { .. }, _) => 8,
             (Values::Decimal { .. }, _) => 16,
         }
@@ -262,8 +265,10 @@ impl ColumnBuilder {
 #[cold]
 fn no_text(column: &str, layout: Layout) -> Error {
     if layout == Layout::BytesText {
-        return Error::data(format!("column `{column}` is asked for as text and holds bytes that are no UTF-8"))
-            .help(format!("leave it binary, or read `HEX({column})` with a query"));
+        return Error::data(format!(
+            "column `{column}` is asked for as text and holds bytes that are no UTF-8"
+        ))
+        .help(format!("leave it binary, or read `HEX({column})` with a query"));
     }
     malformed(&format!("text of column `{column}` is not UTF-8"))
 }

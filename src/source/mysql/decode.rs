@@ -59,8 +59,7 @@ impl Decoder {
     /// Whether this row has to wait for the next batch: [`Decoder::take`] the batch first.
     #[inline]
     pub(super) fn is_full(&self, payload: &[u8]) -> bool {
-        self.rows >= BATCH_ROWS
-            || (self.rows > 0 && self.batch_bytes + self.row_bytes(payload) > BATCH_BYTES)
+        self.rows >= BATCH_ROWS || (self.rows > 0 && self.batch_bytes + self.row_bytes(payload) > BATCH_BYTES)
     }
 
     #[inline]
@@ -75,7 +74,8 @@ impl Decoder {
     #[inline]
     pub(super) fn row(&mut self, payload: &[u8]) -> Result<()> {
         let mut fields = Fields(payload);
-        let (Some(0), Some(mask)) = (fields.byte(), fields.take((self.width + MASK_OFFSET).div_ceil(8))) else {
+        let (Some(0), Some(mask)) = (fields.byte(), fields.take((self.width + MASK_OFFSET).div_ceil(8)))
+        else {
             return Err(malformed("it has no mask of NULLs"));
         };
         for (index, column) in self.columns.iter_mut().enumerate() {

@@ -102,14 +102,19 @@ impl Endpoint {
                  from this host"
             ))
             .help("check `user` and `password` of the connection"),
-            1044 => Error::invalid(format!("user `{user}` may not use database `{database}`"))
-                .help(format!("GRANT SELECT ON {}.* TO {}", shown(database), shown(user))),
+            1044 => Error::invalid(format!("user `{user}` may not use database `{database}`")).help(format!(
+                "GRANT SELECT ON {}.* TO {}",
+                shown(database),
+                shown(user)
+            )),
             1049 => Error::invalid(format!("the server {address} has no database `{database}`"))
                 .help("check `database` of the connection"),
             1130 => Error::invalid(format!("the server {address} does not let this host in"))
                 .help("create the user for this host too"),
-            1129 => Error::invalid(format!("the server {address} blocks this host after too many failed tries"))
-                .help("FLUSH HOSTS at the server"),
+            1129 => {
+                Error::invalid(format!("the server {address} blocks this host after too many failed tries"))
+                    .help("FLUSH HOSTS at the server")
+            }
             1820 | 1862 => Error::invalid(format!("the password of user `{user}` has expired"))
                 .help("give the user a new password"),
             1251 | 1275 | 2059 => self.no_common_way(),
@@ -140,10 +145,11 @@ impl Endpoint {
     /// Why a statement failed, or its result broke off.
     pub(super) fn failed(&self, broken: &Broken, subject: &Subject) -> Error {
         match broken {
-            Broken::Lost(kind) => {
-                Error::temporary(format!("the connection to the MySQL server {} was lost: {kind}", self.address()))
-                    .help("run again")
-            }
+            Broken::Lost(kind) => Error::temporary(format!(
+                "the connection to the MySQL server {} was lost: {kind}",
+                self.address()
+            ))
+            .help("run again"),
             Broken::Protocol(what) => self.off_protocol(what),
             Broken::Server(said) => with_code(&self.explain(*said, subject), said.code),
         }

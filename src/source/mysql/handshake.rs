@@ -78,8 +78,7 @@ pub(super) async fn login(
         true => hello.maria_db_server_version_parsed(),
         false => hello.server_version_parsed(),
     };
-    let greeting =
-        Greeting { id: hello.connection_id(), is_mariadb, version: version.unwrap_or_default() };
+    let greeting = Greeting { id: hello.connection_id(), is_mariadb, version: version.unwrap_or_default() };
     Ok((Wire::new(login.transport, login.inbox), greeting))
 }
 
@@ -139,7 +138,12 @@ impl Login<'_> {
     }
 
     /// Proves who we are by the ways the server asks for.
-    async fn prove(&mut self, flags: Flags, mut plugin: AuthPlugin<'static>, mut nonce: Vec<u8>) -> Result<()> {
+    async fn prove(
+        &mut self,
+        flags: Flags,
+        mut plugin: AuthPlugin<'static>,
+        mut nonce: Vec<u8>,
+    ) -> Result<()> {
         let endpoint = self.endpoint;
         let broken = |e: Broken| endpoint.not_connected(&e);
         let first = self.proof(&plugin, &nonce).unwrap_or_default();

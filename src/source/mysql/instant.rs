@@ -6,12 +6,14 @@
 //! RELOAD. Without it, or when the lock is not to be had quickly, one connection has to do: the
 //! snapshot of one transaction is of one instant by itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use tokio::time::timeout;
 
-use super::error::{Broken, Subject};
+use super::error::{Broken, Said, Subject};
+use super::handshake::Greeting;
 use super::session::Session;
 use crate::error::{Error, Result};
 
@@ -45,25 +47,11 @@ impl Agreement {
             Self::NoRight => "one transaction snapshot on one connection (several need the right RELOAD: \
                  GRANT RELOAD ON *.* to the user)"
                 .to_owned(),
-            Self::Busy => "one transaction snapshot on one connection (the lock to share it among several was not \
+            Self::Busy => {
+                "one transaction snapshot on one connection (the lock to share it among several was not \
                  to be had)"
-                .to_owned(),
-        }
-    }
-}
-
-/// A lock that holds up commits.
-#[derive(Clone, Copy)]
-enum Lock {
-    Backup,
-    Flush,
-}
-
-impl Lock {
-    fn release(self) -> &'static str {
-        match self {
-            Self::Backup => "BACKUP STAGE END",
-            Self::Flush => "UNLOCK TABLES",
+                    .to_owned()
+            }
         }
     }
 }
@@ -77,28 +65,31 @@ pub(super) async fn begin(mut sessions: Vec<Session>) -> Result<(Vec<Session>, A
     if sessions.len() < 2 {
         return alone(sessions, Agreement::Alone).await;
     }
-    let Some(lead) = sessions.first_mut() else { return Err(nobody()) };
-    let lock = match lock(lead).await? {
-        Ok(lock) => lock,
-        Err(why) => return alone(sessions, why).await,
-    };
+    // A session of its own: where the lock is released, a transaction would end with it.
+    let access = sessions.first().map(|session| Arc::clone(&session.access)).ok_or_else(nobody)?;
+    let Ok(mut guard) = access.connect().await else { return alone(sessions, Agreement::Busy).await };
+    if let Err(why) = lock(&mut guard).await? {
+        return alone(sessions, why).await;
+    }
     // Whatever goes wrong, the lock goes with its session.
     let begun = async {
         try_join_all(sessions.iter_mut().map(|session| session.run(BEGIN))).await?;
-        let Some(lead) = sessions.first_mut() else { return Err(nobody()) };
-        let id = position(lead).await?;
-        lead.run(lock.release()).await?;
-        Ok(id)
+        position(sessions.first_mut().ok_or_else(nobody)?).await
     };
-    let id = timeout(HOLD_TIMEOUT, begun)
-        .await
-        .map_err(|_| Error::temporary("the server took too long to begin the snapshot").help("run again"))??;
+    let begun = timeout(HOLD_TIMEOUT, begun).await;
+    guard.run(release(&guard.server)).await?;
+    let id = begun.map_err(|_| {
+        Error::temporary("the server took too long to begin the snapshot").help("run again")
+    })??;
     agreed(&mut sessions).await?;
     Ok((sessions, Agreement::Locked, id))
 }
 
 /// One session with a snapshot of its own; the others go.
-async fn alone(mut sessions: Vec<Session>, why: Agreement) -> Result<(Vec<Session>, Agreement, Option<String>)> {
+async fn alone(
+    mut sessions: Vec<Session>,
+    why: Agreement,
+) -> Result<(Vec<Session>, Agreement, Option<String>)> {
     sessions.truncate(1);
     let Some(lead) = sessions.first_mut() else { return Err(nobody()) };
     lead.run(BEGIN).await?;
@@ -112,33 +103,33 @@ fn nobody() -> Error {
     Error::failed("a snapshot without a connection")
 }
 
-/// Takes the gentlest lock there is; or why there is none.
-async fn lock(session: &mut Session) -> Result<std::result::Result<Lock, Agreement>> {
+/// Holds up commits, by the gentlest lock there is, until the session ends; or why it cannot be done.
+async fn lock(session: &mut Session) -> Result<std::result::Result<(), Agreement>> {
     session.run(&format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
     let server = session.server;
-    let (steps, lock): (&[&str], _) = if server.is_mariadb && server.version >= BACKUP_STAGES {
-        (&["BACKUP STAGE START", "BACKUP STAGE BLOCK_COMMIT"], Lock::Backup)
+    let steps: &[&str] = if has_backup_stages(&server) {
+        &["BACKUP STAGE START", "BACKUP STAGE BLOCK_COMMIT"]
     } else {
-        (&["FLUSH TABLES WITH READ LOCK"], Lock::Flush)
+        &["FLUSH TABLES WITH READ LOCK"]
     };
-    let mut outcome = Ok(lock);
-    for (done, step) in steps.iter().enumerate() {
+    for step in steps {
         match session.wire.query(step).await {
             Ok(_) => {}
-            Err(Broken::Server(said)) => {
-                if done > 0 {
-                    session.run(lock.release()).await?;
-                }
-                // ER_LOCK_WAIT_TIMEOUT, ER_STATEMENT_TIMEOUT, ER_QUERY_TIMEOUT
-                let busy = matches!(said.code, 1205 | 1969 | 3024);
-                outcome = Err(if busy { Agreement::Busy } else { Agreement::NoRight });
-                break;
-            }
+            // ER_LOCK_WAIT_TIMEOUT, ER_STATEMENT_TIMEOUT, ER_QUERY_TIMEOUT
+            Err(Broken::Server(Said { code: 1205 | 1969 | 3024, .. })) => return Ok(Err(Agreement::Busy)),
+            Err(Broken::Server(_)) => return Ok(Err(Agreement::NoRight)),
             Err(broken) => return Err(session.access.endpoint.failed(&broken, &Subject::Session)),
         }
     }
-    session.run("SET SESSION lock_wait_timeout = 30").await?;
-    Ok(outcome)
+    Ok(Ok(()))
+}
+
+fn has_backup_stages(server: &Greeting) -> bool {
+    server.is_mariadb && server.version >= BACKUP_STAGES
+}
+
+fn release(server: &Greeting) -> &'static str {
+    if has_backup_stages(server) { "BACKUP STAGE END" } else { "UNLOCK TABLES" }
 }
 
 /// Where the server tells each snapshot's position in the binary log, they must be one.
@@ -160,10 +151,13 @@ async fn snapshot_position(session: &mut Session) -> Result<Option<String>> {
     }
     let answer = session.ask("SHOW STATUS LIKE 'binlog\\_snapshot\\_%'").await?;
     let value = |name: &str| {
-        let row = answer.rows.iter().find(|row| row.first().and_then(Option::as_deref).is_some_and(|n| n.eq_ignore_ascii_case(name)))?;
+        let row = answer.rows.iter().find(|row| {
+            row.first().and_then(Option::as_deref).is_some_and(|n| n.eq_ignore_ascii_case(name))
+        })?;
         row.get(1).cloned().flatten().filter(|value| !value.is_empty())
     };
-    let (Some(file), Some(position)) = (value("Binlog_snapshot_file"), value("Binlog_snapshot_position")) else {
+    let (Some(file), Some(position)) = (value("Binlog_snapshot_file"), value("Binlog_snapshot_position"))
+    else {
         return Ok(None);
     };
     Ok(Some(format!("{file}:{position}")))

@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn numbers_and_texts_are_read_in_every_length() {
-        let mut fields = Fields(&[0xfa, 0xfc, 1, 2, 0xfd, 1, 2, 3, 0xfe, 1, 0, 0, 0, 0, 0, 0, 0, 2, b'h', b'i']);
+        let mut fields =
+            Fields(&[0xfa, 0xfc, 1, 2, 0xfd, 1, 2, 3, 0xfe, 1, 0, 0, 0, 0, 0, 0, 0, 2, b'h', b'i']);
         assert_eq!(fields.number(), Some(0xfa));
         assert_eq!(fields.number(), Some(0x0201));
         assert_eq!(fields.number(), Some(0x03_0201));

@@ -18,7 +18,8 @@ const LEAST_PIECE_BYTES: u64 = 256 << 10;
 /// Pieces for each connection at the least, so that one that takes long does not hold up the rest.
 const PIECES_PER_CONNECTION: u64 = 4;
 const MOST_PIECES: u64 = 512;
-/// Most looks at the planner for each piece wanted: skewed keys take many halvings.
+/// Most looks at the planner: some to find where in a huge range the keys are, and some for each piece.
+const LOOKS: usize = 256;
 const LOOKS_PER_PIECE: usize = 6;
 const MICROS_PER_DAY: i128 = 86_400_000_000;
 
@@ -123,7 +124,7 @@ impl Cutting {
         Self {
             stretches: BinaryHeap::from([whole]),
             wanted,
-            looks_left: wanted.saturating_mul(LOOKS_PER_PIECE),
+            looks_left: LOOKS + wanted.saturating_mul(LOOKS_PER_PIECE),
             fair_rows: (rows / wanted.max(1) as u64).max(1),
         }
     }
@@ -177,7 +178,12 @@ pub(super) fn between(column: &str, order: Order, (from, to): (i128, i128)) -> O
 
 /// The pieces as conditions, the fullest first. Together they hold every row: the outermost are open,
 /// and rows without a value have a piece of their own.
-pub(super) fn conditions(column: &str, order: Order, cuts: &[(i128, u64)], nullable: bool) -> Option<Vec<String>> {
+pub(super) fn conditions(
+    column: &str,
+    order: Order,
+    cuts: &[(i128, u64)],
+    nullable: bool,
+) -> Option<Vec<String>> {
     let mut pieces = Vec::new();
     for (index, (from, rows)) in cuts.iter().enumerate() {
         let from = (index > 0).then(|| order.literal(*from)).map(|l| Some(format!("{column} >= {}", l?)));
@@ -225,7 +231,7 @@ mod tests {
             let (pieces, looks) = cut(&keys, 16);
             let fattest = pieces.iter().map(|(_, rows)| *rows).max().unwrap();
             assert!(fattest <= 2 * keys.len() as u64 / 16, "{fattest} of {}", keys.len());
-            assert!(pieces.len() <= 40 && looks <= 16 * LOOKS_PER_PIECE, "{} {looks}", pieces.len());
+            assert!(pieces.len() <= 40 && looks <= LOOKS + 16 * LOOKS_PER_PIECE, "{} {looks}", pieces.len());
         }
         let (pieces, _) = cut(&[7], 16);
         assert_eq!(pieces.len(), 1);

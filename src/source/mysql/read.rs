@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::source::Column;
 use crate::source::parallel::{Gone, Output, Work};
 
-/// What a read locks, it gives up at its end; the snapshot itself stays.
+/// The definitions that a read locks are given up at its end, where the server lets us (MariaDB with
+/// a binary log keeps them to the end of the transaction); the snapshot itself stays.
 pub(super) const SAVE: &str = "SAVEPOINT sealift";
 pub(super) const UNDO: &str = "ROLLBACK TO SAVEPOINT sealift";
 
@@ -70,7 +71,12 @@ pub(super) async fn work(
     }
 }
 
-async fn read_all(session: &mut Session, job: &Job, pieces: &Work<Piece>, output: &Output) -> Result<(), Ended> {
+async fn read_all(
+    session: &mut Session,
+    job: &Job,
+    pieces: &Work<Piece>,
+    output: &Output,
+) -> Result<(), Ended> {
     let mut decoder = Decoder::new(&job.columns, &job.layouts, job.sent.len())?;
     while let Some(piece) = pieces.take() {
         read_piece(session, job, &piece, &mut decoder, output).await?;

@@ -30,7 +30,8 @@ const SETTINGS: &str = "SET SESSION time_zone = '+00:00', sql_mode = IF(FIND_IN_
     sql_auto_is_null = 0, group_concat_max_len = 67108864, net_write_timeout = 31536000, wait_timeout = 31536000, \
     lock_wait_timeout = 30, transaction_isolation = 'REPEATABLE-READ'";
 /// MariaDB calls some by other names, and has more that end a waiting transaction.
-const MARIADB_SETTINGS: &str = "SET SESSION idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0";
+const MARIADB_SETTINGS: &str =
+    "SET SESSION idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0";
 
 /// Where to connect, and as whom.
 pub(super) struct Access {

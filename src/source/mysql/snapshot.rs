@@ -172,7 +172,8 @@ impl MysqlSnapshot {
 
 async fn table_shape(session: &mut Session, table: &Table, target: &Target) -> Result<(Shape, Kind)> {
     let entry = session.entry(table).await?;
-    let readable: Vec<String> = entry.columns.iter().filter(|c| c.readable).map(|c| quoted(&c.name)).collect();
+    let readable: Vec<String> =
+        entry.columns.iter().filter(|c| c.readable).map(|c| quoted(&c.name)).collect();
     let sql = select(readable.iter().map(String::as_str), &table.sql());
     let mut definitions = session.columns(&sql, &target.subject()).await?.into_iter();
     let (from, user) = (table.shown(), shown(&session.access.endpoint.user));
@@ -299,7 +300,13 @@ impl Split<'_> {
     }
 
     /// Cuts by a column; `rows` where the planner can tell how many a range of it holds.
-    async fn cut(&mut self, column: &str, rows: Option<u64>, wanted: usize, nullable: bool) -> Result<Vec<Piece>> {
+    async fn cut(
+        &mut self,
+        column: &str,
+        rows: Option<u64>,
+        wanted: usize,
+        nullable: bool,
+    ) -> Result<Vec<Piece>> {
         let (name, subject) = (quoted(column), self.target.subject());
         let from = self.from.clone();
         let definition = self.session.columns(&format!("SELECT {name} FROM {from}"), &subject).await?;

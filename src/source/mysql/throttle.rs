@@ -67,7 +67,8 @@ async fn look(session: &mut Session, throttle: &Throttle) -> Result<Load> {
             .help("write a query like `SELECT COUNT(*) FROM information_schema.PROCESSLIST` in `throttle`")
     };
     let subject = Subject::Query { lines_before: 0 };
-    let answer = session.ask_about(&throttle.query, &subject).await.map_err(|e| e.at("the throttle's query"))?;
+    let answer =
+        session.ask_about(&throttle.query, &subject).await.map_err(|e| e.at("the throttle's query"))?;
     let number = match answer.rows.as_slice() {
         [row] => match row.as_slice() {
             [Some(number)] | [_, Some(number)] => number.parse::<f64>().map_err(|_| wrong())?,

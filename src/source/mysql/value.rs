@@ -164,7 +164,8 @@ pub(super) fn time(bytes: &[u8], decimals: u8, out: &mut Vec<u8>) -> Option<()> 
 
 /// The last `width` binary digits of the bytes.
 pub(super) fn bits(bytes: &[u8], width: u8, out: &mut Vec<u8>) -> Option<()> {
-    let value = bytes.iter().try_fold(0_u128, |value, byte| Some(value.checked_mul(256)? | u128::from(*byte)))?;
+    let value =
+        bytes.iter().try_fold(0_u128, |value, byte| Some(value.checked_mul(256)? | u128::from(*byte)))?;
     if bytes.len() > 8 || value >> width != 0 {
         return None;
     }

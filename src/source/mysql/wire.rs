@@ -1,12 +1,16 @@
 //! Commands and answers: one exchange at a time, and always known where in it we are, so that a read
 //! that is given up half-way can be brought to its end.
 
-use tokio::io::AsyncWriteExt;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::error::{Broken, Said};
 use super::packet::{Fields, Inbox, packed};
 use super::transport::Transport;
 
+const COM_QUIT: u8 = 0x01;
 const COM_QUERY: u8 = 0x03;
 const COM_STMT_PREPARE: u8 = 0x16;
 const COM_STMT_EXECUTE: u8 = 0x17;
@@ -50,7 +54,10 @@ enum Phase {
     /// The answer to a statement that was to be made ready is due.
     Preparing,
     /// An answer is due, with as many ends as this still to come.
-    Answer { first: bool, ends: u8 },
+    Answer {
+        first: bool,
+        ends: u8,
+    },
 }
 
 /// A result is due: definitions, an end, rows, an end.
@@ -275,6 +282,19 @@ impl Wire {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Wire {
+    /// Says goodbye if that can be done at once: a connection that just breaks off is a line in the
+    /// server's log.
+    fn drop(&mut self) {
+        if self.is_idle() {
+            let mut context = Context::from_waker(Waker::noop());
+            let mut transport = Pin::new(&mut self.transport);
+            let _ = transport.as_mut().poll_write(&mut context, &packed(&[COM_QUIT], 0));
+            let _ = transport.poll_flush(&mut context);
+        }
     }
 }
 

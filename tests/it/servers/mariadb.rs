@@ -122,7 +122,11 @@ impl Server {
         // The socket file comes before the init file has run; the port is opened after it.
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let ended = running.process.try_wait().unwrap();
-            assert!(ended.is_none() && start.elapsed() < START_LIMIT, "MariaDB does not start: {}", self.log());
+            assert!(
+                ended.is_none() && start.elapsed() < START_LIMIT,
+                "MariaDB does not start: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         self.process = Some(running);
@@ -221,7 +225,8 @@ impl Database {
 
     /// The rows of a query, as the server writes them.
     pub async fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        let rows: Vec<mysql_async::Row> = self.client.lock().await.query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let rows: Vec<mysql_async::Row> =
+            self.client.lock().await.query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         let cell = |value: mysql_async::Value| match value {
             mysql_async::Value::NULL => None,
             mysql_async::Value::Bytes(bytes) => Some(String::from_utf8(bytes).unwrap()),
@@ -267,7 +272,9 @@ fn binary(name: &str) -> PathBuf {
         .chain(["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("MariaDB is not installed: no {name}; install the package `mariadb-server`"))
+        .unwrap_or_else(|| {
+            panic!("MariaDB is not installed: no {name}; install the package `mariadb-server`")
+        })
 }
 
 /// A program of MariaDB, which refuses to run as root.

@@ -27,7 +27,10 @@ async fn wildcards_find_tables_and_views_of_user_databases() {
         .await;
     let mut snapshot = snapshot(&database.settings()).await;
     let full = |names: &[&str]| names.iter().map(|n| format!("{db}.{n}")).collect::<Vec<_>>();
-    assert_eq!(names(snapshot.as_mut(), &db, "order_*").await, full(&["order_2025", "order_2026", "order_view"]));
+    assert_eq!(
+        names(snapshot.as_mut(), &db, "order_*").await,
+        full(&["order_2025", "order_2026", "order_view"])
+    );
     assert_eq!(names(snapshot.as_mut(), &db, "order_202?").await, full(&["order_2025", "order_2026"]));
     assert_eq!(names(snapshot.as_mut(), &db, "Order_2027").await, full(&["Order_2027"]), "case is kept");
     let all = names(snapshot.as_mut(), "*", "*").await;
@@ -108,7 +111,9 @@ async fn a_column_without_the_right_is_refused_and_the_others_are_read() {
     let columns = snapshot.describe(&found).await.unwrap().columns;
     assert!(columns.iter().all(|c| c.name == "open"), "the catalog hides what may not be read: {columns:?}");
     let batches: Vec<_> =
-        futures::TryStreamExt::try_collect(snapshot.read(&found, &columns[..1]).await.unwrap()).await.unwrap();
+        futures::TryStreamExt::try_collect(snapshot.read(&found, &columns[..1]).await.unwrap())
+            .await
+            .unwrap();
     assert_eq!(shown(&batches), [[Some("1".to_owned())]]);
     assert!(matches!(columns[0].carried, Carried::Exact(_)));
 }

@@ -71,7 +71,8 @@ async fn a_user_is_known_by_ed25519_too() {
             &format!("GRANT SELECT ON {}.* TO {user}@'%'", database.name),
         ])
         .await;
-    let settings = config::Mysql { user, password: Some(database.secret("s3cret é")), ..database.settings() };
+    let settings =
+        config::Mysql { user, password: Some(database.secret("s3cret é")), ..database.settings() };
     let mut snapshot = snapshot(&settings).await;
     assert_eq!(shown(&read(snapshot.as_mut(), &query("SELECT 1 AS one")).await.unwrap()).len(), 1);
     drop(snapshot);
@@ -108,13 +109,16 @@ async fn trap_no_value_of_a_row_is_in_an_error() {
             "CREATE TABLE t (v varchar(20))",
             &format!("INSERT INTO t VALUES ('{CANARY}')"),
             &format!(
-                "CREATE FUNCTION complain(v varchar(20)) RETURNS int DETERMINISTIC NO SQL \
-                 SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'bad value {CANARY}'"
+                "CREATE FUNCTION complain(v varchar(20)) RETURNS int DETERMINISTIC NO SQL BEGIN \
+                 SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'bad value {CANARY}'; RETURN 0; END"
             ),
         ])
         .await;
     let mut snapshot = snapshot(&database.settings()).await;
-    for sql in ["SELECT complain(v) AS c FROM t", "SELECT JSON_VALUE(v, '$[') AS c, EXTRACTVALUE('<a>', CONCAT('[', v)) AS d FROM t"] {
+    for sql in [
+        "SELECT complain(v) AS c FROM t",
+        "SELECT JSON_VALUE(v, '$[') AS c, EXTRACTVALUE('<a>', CONCAT('[', v)) AS d FROM t",
+    ] {
         let error = read(snapshot.as_mut(), &query(sql)).await.unwrap_err();
         assert!(!error.to_string().contains("6789"), "{error}");
         assert!(!format!("{error:?}").contains("6789"), "{error:?}");
@@ -124,7 +128,9 @@ async fn trap_no_value_of_a_row_is_in_an_error() {
 /// Reads something that takes its time, and does this to the server meanwhile.
 async fn interrupted(database: &Database, settings: &config::Mysql, act: impl AsyncFnOnce()) -> Error {
     let mut snapshot = snapshot(settings).await;
-    let found = relation(snapshot.as_mut(), &query("SELECT a.seq AS v FROM seq_1_to_10000 a, seq_1_to_100000 b")).await;
+    let found =
+        relation(snapshot.as_mut(), &query("SELECT a.seq AS v FROM seq_1_to_10000 a, seq_1_to_100000 b"))
+            .await;
     let columns = snapshot.describe(&found).await.unwrap().columns;
     let mut stream = snapshot.read(&found, &columns).await.unwrap();
     assert!(stream.try_next().await.unwrap().is_some(), "{}", database.name);
@@ -174,11 +180,18 @@ async fn a_statement_that_takes_too_long_is_a_passing_fault() {
 async fn a_server_that_dies_is_a_passing_fault_and_one_that_comes_back_is_read() {
     let server = Arc::new(Server::start(&|_| None));
     let database = Database::on(Arc::clone(&server)).await;
-    database.run(&["CREATE TABLE t (a int)", "INSERT INTO t VALUES (7)"]).await;
+    database
+        .run(&[
+            "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
+            "CREATE TABLE t (a int)",
+            "INSERT INTO t VALUES (7)",
+        ])
+        .await;
     let settings = database.settings();
     let name = database.name.clone();
     let mut held = snapshot(&settings).await;
-    let found = relation(held.as_mut(), &query("SELECT a.seq AS v FROM seq_1_to_10000 a, seq_1_to_100000 b")).await;
+    let found =
+        relation(held.as_mut(), &query("SELECT a.seq AS v FROM seq_1_to_10000 a, seq_1_to_100000 b")).await;
     let columns = held.describe(&found).await.unwrap().columns;
     let mut stream = held.read(&found, &columns).await.unwrap();
     assert!(stream.try_next().await.unwrap().is_some());
@@ -216,7 +229,8 @@ async fn tls_checks_who_the_server_is() {
     let rows = shown(&read(shot.as_mut(), &query(cipher)).await.unwrap());
     assert!(rows[0][0].as_deref().is_some_and(|cipher| !cipher.is_empty()), "{rows:?}");
     // Much data and a cancel go through it too.
-    let found = relation(shot.as_mut(), &query("SELECT a.seq AS v FROM seq_1_to_10000 a, seq_1_to_100000 b")).await;
+    let found =
+        relation(shot.as_mut(), &query("SELECT a.seq AS v FROM seq_1_to_10000 a, seq_1_to_100000 b")).await;
     let columns = shot.describe(&found).await.unwrap().columns;
     let mut stream = shot.read(&found, &columns).await.unwrap();
     assert!(stream.try_next().await.unwrap().is_some());

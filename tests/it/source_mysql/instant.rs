@@ -40,15 +40,18 @@ async fn trade(database: Arc<Database>, seed: i64, stop: Arc<AtomicBool>) -> u64
             break;
         }
         let (from, to) = (step * 7919 % ACCOUNTS + 1, step * 104_729 % ACCOUNTS + 1);
-        let new = ACCOUNTS + step;
+        let new = 1_000_000 + step;
         for sql in [
             "START TRANSACTION".to_owned(),
             format!("INSERT INTO cash VALUES ({new}, 5, 'new') ON DUPLICATE KEY UPDATE money = money + 5"),
             format!("UPDATE cards SET money = money - 5 WHERE id = {from}"),
             format!("UPDATE cash SET money = money - 3 WHERE id = {to}"),
             format!("UPDATE cards SET money = money + 3 WHERE id = {from}"),
-            format!("UPDATE cash c JOIN cards d ON d.id = {from} SET d.money = d.money + c.money, c.money = 0 WHERE c.id = {new}"),
-            format!("DELETE FROM cash WHERE id = {new} AND money = 0"),
+            format!(
+                "UPDATE cards SET money = money + IFNULL((SELECT money FROM cash WHERE id = {}), 0) WHERE id = {to}",
+                new - 1
+            ),
+            format!("DELETE FROM cash WHERE id = {}", new - 1),
             "COMMIT".to_owned(),
         ] {
             // A deadlock with the other trader rolls the whole move back.
@@ -65,7 +68,8 @@ async fn trade(database: Arc<Database>, seed: i64, stop: Arc<AtomicBool>) -> u64
 async fn total(snapshot: &mut dyn Snapshot, database: &Database, name: &str) -> (i64, Vec<i32>) {
     let batches = read(snapshot, &table(&database.name, name)).await.unwrap();
     let money = batches.iter().filter_map(|b| sum(b.column(1).as_primitive::<Int64Type>())).sum();
-    let ids = batches.iter().flat_map(|b| b.column(0).as_primitive::<Int32Type>().values().to_vec()).collect();
+    let ids =
+        batches.iter().flat_map(|b| b.column(0).as_primitive::<Int32Type>().values().to_vec()).collect();
     (money, ids)
 }
 
@@ -93,8 +97,10 @@ async fn parallel_reads_of_two_tables_are_of_one_instant() {
     for trader in traders {
         assert!(trader.await.unwrap() > 10, "nothing was traded meanwhile");
     }
+    let sum = "SELECT (SELECT SUM(money) FROM cash) + (SELECT SUM(money) FROM cards)";
+    assert_eq!(database.one(sum).await, (2 * 100 * ACCOUNTS).to_string(), "the traders lost money");
     ids.dedup();
-    assert_eq!(ids.len(), ROUNDS, "the instants have names of their own");
+    assert!(ids.len() > 1, "instants have names of their own: {ids:?}");
     assert!(ids[0].contains('@') && ids[0].contains("log."), "{}", ids[0]);
 }
 
@@ -114,10 +120,8 @@ async fn without_the_right_one_connection_is_used_and_the_plan_says_so() {
 #[tokio::test]
 async fn one_connection_needs_no_lock() {
     let database = Database::create().await;
-    let settings = config::Mysql {
-        limits: Limits { connections: Some(1), ..Limits::default() },
-        ..database.settings()
-    };
+    let settings =
+        config::Mysql { limits: Limits { connections: Some(1), ..Limits::default() }, ..database.settings() };
     let snapshot = snapshot(&settings).await;
     assert!(snapshot.consistency().starts_with("one transaction snapshot;"), "{}", snapshot.consistency());
 }
@@ -126,7 +130,11 @@ async fn one_connection_needs_no_lock() {
 async fn a_table_that_keeps_no_snapshots_is_named() {
     let database = Database::create().await;
     database
-        .run(&["CREATE TABLE old (a int PRIMARY KEY) ENGINE = MyISAM", "INSERT INTO old VALUES (1)", "CREATE TABLE new (a int)"])
+        .run(&[
+            "CREATE TABLE old (a int PRIMARY KEY) ENGINE = MyISAM",
+            "INSERT INTO old VALUES (1)",
+            "CREATE TABLE new (a int)",
+        ])
         .await;
     let mut snapshot = snapshot(&database.settings()).await;
     let found = relation(snapshot.as_mut(), &table(&database.name, "new")).await;
