@@ -199,7 +199,9 @@ fn meaning(code: u16) -> (Kind, &'static str) {
         1040 | 1203 | 1226 => (Kind::Temporary, "the server has no connection to spare"),
         1053 | 1079 | 1077 => (Kind::Temporary, "the server is shutting down or starting up"),
         1158..=1161 | 1152 | 1184 => (Kind::Temporary, "the connection failed"),
-        1021 | 1037 | 1038 | 1041 | 3 | 28 | 1135 => (Kind::Temporary, "the server is out of a resource"),
+        1021 | 1037 | 1038 | 1041 | 1135 => (Kind::Temporary, "the server is out of a resource"),
+        // Numbers below 1000 are of its files and memory.
+        1..=999 => (Kind::Temporary, "the server's machine has a fault"),
         1064 => (Kind::Invalid, "it is not valid SQL"),
         1146 | 1051 => (Kind::Invalid, "there is no such table"),
         1054 => (Kind::Invalid, "there is no such column"),
@@ -252,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_temporary() {
-        for code in [1969, 3024, 1317, 1205, 1412, 1040, 1053] {
+        for code in [1969, 3024, 1317, 1205, 1412, 1040, 1053, 28] {
             assert_eq!(meaning(code).0, Kind::Temporary, "{code}");
         }
         assert_eq!(endpoint().refused(1045).kind(), Kind::Invalid);

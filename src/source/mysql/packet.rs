@@ -231,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn a_packet_of_many_parts_is_one() {
         for size in [PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES, 2 * PART_BYTES + 5] {
-            let payload: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            let payload: Vec<u8> = (0..=250).cycle().take(size).collect();
             let mut bytes = packed(&payload, 0);
             bytes.extend(packed(b"after", 0));
             let found = packets(&bytes, 100_000).await;

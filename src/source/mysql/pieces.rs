@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(wanted(None, 4), 1);
         assert_eq!(wanted(Some(1 << 30), 2), 64);
         assert_eq!(wanted(Some(4 << 20), 2), 8);
-        assert_eq!(wanted(Some(1 << 50), 8), MOST_PIECES as usize);
+        assert_eq!(wanted(Some(1 << 50), 8) as u64, MOST_PIECES);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use super::error::{Broken, Endpoint, Subject};
@@ -41,11 +42,13 @@ pub(super) struct Access {
     statement_timeout: Option<Duration>,
 }
 
-/// An open connection. Dropping it closes the socket.
+/// An open connection. Dropping it closes the socket, and stops what the server still does for it.
 pub(super) struct Session {
     pub(super) access: Arc<Access>,
     pub(super) server: Greeting,
     pub(super) wire: Wire,
+    /// It only stops others: nobody stops it.
+    is_last_word: bool,
 }
 
 impl Access {
@@ -93,7 +96,7 @@ impl Access {
             .map_err(|io| endpoint.unreachable(&io.kind().to_string()))?;
         let login = login(transport, endpoint, self.password.as_ref(), self.tls.as_ref());
         let (wire, server) = timeout(LOGIN_TIMEOUT, login).await.map_err(|_| timed_out())??;
-        let mut session = Session { access: Arc::clone(self), server, wire };
+        let mut session = Session { access: Arc::clone(self), server, wire, is_last_word: false };
         timeout(LOGIN_TIMEOUT, session.settle_in()).await.map_err(|_| timed_out())??;
         Ok(session)
     }
@@ -101,10 +104,25 @@ impl Access {
     /// Has the server stop what a session is doing, by another connection.
     async fn kill(self: &Arc<Self>, id: u32) -> Result<()> {
         let mut session = self.try_connect().await?;
+        session.is_last_word = true;
         match session.wire.query(&format!("KILL QUERY {id}")).await {
             // No such session: it is gone already.
             Ok(_) | Err(Broken::Server(_)) => Ok(()),
             Err(broken) => Err(self.endpoint.failed(&broken, &Subject::Session)),
+        }
+    }
+}
+
+impl Drop for Session {
+    /// A statement that was given up half-way would run on at the server.
+    fn drop(&mut self) {
+        if self.wire.is_answering()
+            && !self.is_last_word
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (access, id) = (Arc::clone(&self.access), self.server.id);
+            #[expect(clippy::disallowed_methods, reason = "ends after one short request")]
+            runtime.spawn(async move { timeout(GOODBYE_TIMEOUT, access.kill(id)).await });
         }
     }
 }

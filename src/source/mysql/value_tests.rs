@@ -55,8 +55,8 @@ fn every_day_is_the_calendars() {
     while let Some(next) = day.succ_opt().filter(|next| chrono::Datelike::year(next) < 10_000) {
         use chrono::Datelike;
         let [y0, y1, ..] = day.year().to_le_bytes();
-        let bytes = [y0, y1, day.month() as u8, day.day() as u8];
-        assert_eq!(date(&bytes), Ok((day - epoch).num_days() as i32), "{day}");
+        let bytes = [y0, y1, u8::try_from(day.month()).unwrap(), u8::try_from(day.day()).unwrap()];
+        assert_eq!(date(&bytes).map(i64::from), Ok((day - epoch).num_days()), "{day}");
         day = next;
     }
 }
@@ -92,8 +92,9 @@ proptest! {
     #[test]
     fn any_decimal_comes_back(value: i128, scale in 0_i8..=30) {
         let value = value % 10_i128.pow(38);
-        let digits = format!("{:0width$}", value.unsigned_abs(), width = scale as usize + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - scale as usize);
+        let decimals = usize::try_from(scale).unwrap();
+        let digits = format!("{:0width$}", value.unsigned_abs(), width = decimals + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - decimals);
         let point = if scale > 0 { "." } else { "" };
         let sign = if value < 0 { "-" } else { "" };
         let source = format!("{sign}{whole}{point}{fraction}");

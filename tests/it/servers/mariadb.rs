@@ -87,6 +87,9 @@ impl Server {
         ]
         .map(str::to_owned)
         .to_vec();
+        // A server that starts clears its folder of temporary files, also of those of others.
+        fs::create_dir(path("tmp")).unwrap();
+        options.push(format!("--tmpdir={}", path("tmp").display()));
         options.push(format!("--datadir={}", path("data").display()));
         options.push(format!("--socket={}", path("socket").display()));
         options.push(format!("--pid-file={}", path("pid").display()));
