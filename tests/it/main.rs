@@ -32,6 +32,7 @@ mod query;
 mod serve;
 mod servers;
 mod source_files;
+mod source_mysql;
 mod source_postgres;
 mod standing;
 mod tidy;

@@ -1,4 +1,5 @@
 //! Real servers, started by the tests themselves in private folders.
 
+pub mod mariadb;
 pub mod postgres;
 pub mod s3;

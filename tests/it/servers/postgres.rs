@@ -269,13 +269,13 @@ fn binary(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("PostgreSQL is not installed: no {name}; install the package `postgresql`"))
 }
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// Starts a process that is stopped even when the tests are killed. The kernel watches the thread
 /// that starts it, so one is kept for that.
-fn spawn_bound(mut command: Command) -> (Child, Sender<()>) {
+pub(super) fn spawn_bound(mut command: Command) -> (Child, Sender<()>) {
     let (keeper, ended) = channel::<()>();
     let (started, process) = channel();
     std::thread::spawn(move || {
