@@ -29,5 +29,6 @@ mod serve;
 mod servers;
 mod source_files;
 mod source_postgres;
+mod source_sqlite;
 mod standing;
 mod tidy;
