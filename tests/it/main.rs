@@ -28,6 +28,8 @@ mod query;
 mod serve;
 mod servers;
 mod source_files;
+#[cfg(feature = "odbc")]
+mod source_odbc;
 mod source_postgres;
 mod source_sqlite;
 mod standing;

@@ -21,11 +21,17 @@ use tempfile::TempDir;
 use crate::conformance::{Rows, texts};
 
 /// A new file with what these statements make.
-async fn file(sql: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let mut connection = writer(&folder).await;
+pub(crate) async fn make(path: &Path, sql: &str) {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
     run(&mut connection, sql).await;
     sqlx::Connection::close(connection).await.unwrap();
+}
+
+/// A folder with a new file.
+async fn file(sql: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    make(&path(&folder), sql).await;
     folder
 }
 

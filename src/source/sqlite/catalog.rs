@@ -90,7 +90,8 @@ impl Session {
     /// `Invalid` when it is not one `SELECT`, has a parameter, or names a column twice.
     pub(super) async fn query_columns(&mut self, sql: &str) -> Result<Vec<Column>> {
         // Within brackets only one statement is valid, and only one that reads.
-        let prepared = self.prepared(&format!("SELECT * FROM (\n{sql}\n)"), &Subject::Query).await?;
+        self.prepared(&format!("SELECT * FROM (\n{sql}\n)"), &Subject::Query).await?;
+        let prepared = self.prepared(sql, &Subject::Query).await?;
         if prepared.iter().enumerate().any(|(i, (name, _))| prepared[..i].iter().any(|(n, _)| n == name)) {
             return Err(Error::invalid("the query gives two columns of one name")
                 .help("give one of them another name with AS"));

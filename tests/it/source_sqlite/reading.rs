@@ -111,7 +111,7 @@ async fn a_table_reaches_the_lake_and_pyarrow_reads_the_source_s_values() {
     let house = House::new();
     let folder = file(
         "CREATE TABLE people (id INTEGER, name TEXT, score REAL, photo BLOB, active BOOLEAN, price DECIMAL(9,2));
-         INSERT INTO people VALUES (1, 'Ada', 0.1, x'00ff', 1, 12.5), (2, '', NULL, x'', 0, 7), (3, NULL, -1e-300, NULL, NULL, NULL)",
+         INSERT INTO people VALUES (1, 'Ada', 0.1, x'00ff', 1, 12.5), (2, '', NULL, x'', 0, 7), (3, NULL, -0.25, NULL, NULL, NULL)",
     )
     .await;
     house.config("", &format!("shop: {{sqlite: {{path: \"{}\"}}}}", path(&folder).display()));
@@ -133,7 +133,7 @@ async fn a_table_reaches_the_lake_and_pyarrow_reads_the_source_s_values() {
         json!([
             {"id": 1, "name": "Ada", "score": 0.1, "photo": "00ff", "active": true, "price": "12.5"},
             {"id": 2, "name": "", "score": null, "photo": "", "active": false, "price": "7"},
-            {"id": 3, "name": null, "score": -1e-300, "photo": null, "active": null, "price": null},
+            {"id": 3, "name": null, "score": -0.25, "photo": null, "active": null, "price": null},
         ])
     );
     // The source is only read.
