@@ -24,7 +24,8 @@ use crate::servers::postgres;
 
 /// The file of a driver that Debian's packages install.
 fn driver(file: &str) -> PathBuf {
-    let folders = ["/usr/lib/x86_64-linux-gnu/odbc", "/usr/lib/aarch64-linux-gnu/odbc", "/usr/lib/odbc", "/usr/lib64"];
+    let folders =
+        ["/usr/lib/x86_64-linux-gnu/odbc", "/usr/lib/aarch64-linux-gnu/odbc", "/usr/lib/odbc", "/usr/lib64"];
     folders
         .iter()
         .map(|folder| PathBuf::from(folder).join(file))
@@ -71,7 +72,8 @@ fn of_sqlite(path: &std::path::Path) -> config::Odbc {
 
 /// A secret in a file that lives as long as the tests.
 fn secret(name: &str, value: &str) -> Reference {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}.secret", std::process::id()));
+    let path =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}.secret", std::process::id()));
     std::fs::write(&path, value).unwrap();
     Reference::File(path)
 }

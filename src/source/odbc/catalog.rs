@@ -50,12 +50,13 @@ impl Target<'_> {
         }
     }
 
-    /// `SELECT` of these columns, all of them for `None`, where `condition` holds.
+    /// `SELECT` of these columns (and whether each is to be cast to text), all of them for `None`,
+    /// where `condition` holds.
     pub(super) fn select(
         &self,
         link: &Link,
         instant: &Instant,
-        columns: Option<&[Column]>,
+        columns: Option<&[(String, bool)]>,
         condition: Option<&str>,
     ) -> Result<String> {
         let columns = match columns {
@@ -63,8 +64,11 @@ impl Target<'_> {
             // Without a column the rows are still counted.
             Some([]) => "1".to_owned(),
             Some(columns) => {
-                let names = columns.iter().map(|column| link.quoted(&column.name));
-                names.collect::<Result<Vec<_>>>()?.join(", ")
+                let expression = |(name, cast): &(String, bool)| {
+                    let name = link.quoted(name)?;
+                    Ok(if *cast { format!("CAST({name} AS text) AS {name}") } else { name })
+                };
+                columns.iter().map(expression).collect::<Result<Vec<_>>>()?.join(", ")
             }
         };
         let from = self.from(link, instant)?;
@@ -226,14 +230,11 @@ impl Link {
     ) -> Found {
         let declared = declared.get(&name);
         let type_name = declared.map(|declared| declared.type_name.as_str());
-        let wire = Wire::of(self.dbms, &Described { data_type, unsigned, type_name });
+        let described = Described { data_type, unsigned, type_name };
+        let wire = Wire::of(self.dbms, &described);
         let carried = wire.map_or_else(
-            || Carried::Refused {
-                remedy: format!(
-                    "the driver would lose the time zone: read it with a query: `TO_CHAR({name}, …) AS {name}`"
-                ),
-            },
-            |wire| wire.carried(data_type),
+            || Carried::Refused { remedy: remedy(self.dbms, &name) },
+            |wire| wire.carried(self.dbms, &described),
         );
         let source_type = match (type_name, data_type) {
             (Some(own), DataType::Numeric { precision, scale } | DataType::Decimal { precision, scale })
@@ -270,6 +271,17 @@ impl Link {
             declared.insert(text(row.column_name.as_str()), entry);
         }
         Ok(declared)
+    }
+}
+
+fn remedy(dbms: Dbms, name: &str) -> String {
+    match dbms {
+        Dbms::Sqlite => "SQLite's driver rounds and coerces such cells: read the file through a connection \
+            `{sqlite: {path: …}}`, which does not"
+            .to_owned(),
+        _ => format!(
+            "the driver would lose the time zone: read it with a query: `TO_CHAR({name}, …) AS {name}`"
+        ),
     }
 }
 

@@ -75,12 +75,12 @@ pub(super) struct ColumnBuilder {
 impl ColumnBuilder {
     pub(super) fn new(name: &str, wire: Wire) -> Self {
         let builder = match wire {
-            Wire::Bit => Builder::Bit(BooleanBuilder::new()),
+            Wire::Bit | Wire::BitBytes => Builder::Bit(BooleanBuilder::new()),
             Wire::Int16 => Builder::Int16(Int16Builder::new()),
             Wire::Int32 => Builder::Int32(Int32Builder::new()),
-            Wire::Int64 => Builder::Int64(Int64Builder::new()),
-            Wire::Real => Builder::Real(Float32Builder::new()),
-            Wire::Double => Builder::Double(Float64Builder::new()),
+            Wire::Int64 | Wire::Int64Text => Builder::Int64(Int64Builder::new()),
+            Wire::Real | Wire::RealText => Builder::Real(Float32Builder::new()),
+            Wire::Double | Wire::DoubleText => Builder::Double(Float64Builder::new()),
             Wire::Decimal { precision, scale } => Builder::Decimal {
                 builder: Decimal128Builder::new().with_data_type(wire.arrow()),
                 precision,
@@ -117,6 +117,16 @@ impl ColumnBuilder {
                 let text = words::ascii(units, &mut self.text)?;
                 builder.append_value(words::decimal(text, *precision, *scale)?);
             }
+            (Builder::Real(builder), Value::Wide(units)) => {
+                builder.append_value(words::real(words::ascii(units, &mut self.text)?)?);
+            }
+            (Builder::Double(builder), Value::Wide(units)) => {
+                builder.append_value(words::real(words::ascii(units, &mut self.text)?)?);
+            }
+            (Builder::Int64(builder), Value::Wide(units)) => {
+                builder.append_value(words::int64(words::ascii(units, &mut self.text)?)?);
+            }
+            (Builder::Bit(builder), Value::Bytes(bytes)) => builder.append_value(words::bit(bytes)?),
             (Builder::Date(builder), Value::Wide(units)) => {
                 builder.append_value(words::date(words::ascii(units, &mut self.text)?)?);
             }

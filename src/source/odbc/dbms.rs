@@ -68,12 +68,9 @@ impl Dbms {
     /// One that the connection string sets itself is left alone.
     pub(super) fn attributes(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Postgres => &[
-                ("UseDeclareFetch", "1"),
-                ("Fetch", "4096"),
-                ("BoolsAsChar", "0"),
-                ("MaxVarcharSize", "255"),
-            ],
+            Self::Postgres => {
+                &[("UseDeclareFetch", "1"), ("Fetch", "4096"), ("BoolsAsChar", "0"), ("Protocol", "7.4-0")]
+            }
             // No cache (1048576), forward-only cursors (2097152): rows are streamed.
             Self::Mysql => &[("FORWARDONLY", "1"), ("OPTION", "3145728")],
             Self::Sqlite => &[("StepAPI", "1")],
@@ -101,7 +98,7 @@ impl Dbms {
 
     /// Whether the statement timeout is a setting of the session and not of each statement.
     pub(super) fn times_out_itself(self) -> bool {
-        self == Self::Postgres
+        matches!(self, Self::Postgres | Self::Mysql)
     }
 
     /// Asks who the session is, for [`Dbms::cancel`].
@@ -190,7 +187,7 @@ mod tests {
 
     #[test]
     fn no_more_is_claimed_than_there_is() {
-        for dbms in [Dbms::SqlServer, Dbms::Db2, Dbms::Teradata, Dbms::Other] {
+        for dbms in [Dbms::Sqlite, Dbms::SqlServer, Dbms::Db2, Dbms::Teradata, Dbms::Other] {
             assert!(dbms.consistency(&Instant::None).starts_with("no common instant"));
         }
     }

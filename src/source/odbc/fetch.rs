@@ -125,13 +125,19 @@ fn append_all(builder: &mut ColumnBuilder, column: AnyColumnBufferSlice<'_>, row
         Wire::Timestamp { .. } => {
             fixed(builder, column.as_nullable_slice::<sys::Timestamp>(), rows, Value::Timestamp)
         }
-        Wire::Decimal { .. } | Wire::DateText | Wire::TimestampText { .. } | Wire::Text { .. } => {
+        Wire::Decimal { .. }
+        | Wire::DateText
+        | Wire::TimestampText { .. }
+        | Wire::Text { .. }
+        | Wire::RealText
+        | Wire::DoubleText
+        | Wire::Int64Text => {
             let texts = column.as_wide_text().ok_or(Fault::Odd);
             texts.and_then(|texts| {
                 (0..rows).try_for_each(|row| builder.append(texts.get(row).map_or(Value::Null, Value::Wide)))
             })
         }
-        Wire::Binary { .. } | Wire::BinaryAsText { .. } => {
+        Wire::Binary { .. } | Wire::BinaryAsText { .. } | Wire::BitBytes => {
             let values = column.as_binary().ok_or(Fault::Odd);
             values.and_then(|values| {
                 (0..rows)
@@ -198,13 +204,17 @@ impl Cells {
             Wire::Double | Wire::DoubleAsText => fixed(row, column, Value::Double)?,
             Wire::Date => fixed(row, column, Value::Date)?,
             Wire::Timestamp { .. } => fixed(row, column, Value::Timestamp)?,
-            Wire::Decimal { .. } | Wire::DateText | Wire::TimestampText { .. } | Wire::Text { .. } => {
-                match long::wide(row, column, &mut self.wide)? {
-                    Indicator::Null => Value::Null,
-                    _ => Value::Wide(&self.wide),
-                }
-            }
-            Wire::Binary { .. } | Wire::BinaryAsText { .. } => {
+            Wire::Decimal { .. }
+            | Wire::DateText
+            | Wire::TimestampText { .. }
+            | Wire::Text { .. }
+            | Wire::RealText
+            | Wire::DoubleText
+            | Wire::Int64Text => match long::wide(row, column, &mut self.wide)? {
+                Indicator::Null => Value::Null,
+                _ => Value::Wide(&self.wide),
+            },
+            Wire::Binary { .. } | Wire::BinaryAsText { .. } | Wire::BitBytes => {
                 match long::binary(row, column, &mut self.bytes)? {
                     Indicator::Null => Value::Null,
                     _ => Value::Bytes(&self.bytes),

@@ -105,6 +105,14 @@ impl Login {
         for sql in dbms.settings(self.timeout_ms) {
             link.run(&sql)?;
         }
+        if dbms == Dbms::Mysql
+            && let Some(ms) = self.timeout_ms
+        {
+            // MariaDB's word for it, then MySQL's.
+            let seconds = format!("{}.{:03}", ms / 1000, ms % 1000);
+            link.run(&format!("SET SESSION max_statement_time = {seconds}"))
+                .or_else(|_| link.run(&format!("SET SESSION max_execution_time = {ms}")))?;
+        }
         Ok(link)
     }
 
@@ -198,14 +206,10 @@ impl Link {
                 self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")?;
                 Ok(Instant::Transaction)
             }
-            Dbms::Sqlite => {
-                self.transaction()?;
-                self.answer("SELECT CAST(count(*) AS TEXT) FROM sqlite_master")?;
-                Ok(Instant::Transaction)
-            }
             Dbms::SqlServer => self.begin_at_sql_server(),
             Dbms::Oracle => Ok(self.begin_at_oracle()),
-            Dbms::Db2 | Dbms::Teradata | Dbms::Other => Ok(Instant::None),
+            // SQLite's driver ends a transaction with each result.
+            Dbms::Sqlite | Dbms::Db2 | Dbms::Teradata | Dbms::Other => Ok(Instant::None),
         }
     }
 

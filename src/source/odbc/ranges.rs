@@ -1,6 +1,7 @@
 //! A relation in ranges of one column, for several connections.
 
 use arrow::datatypes::{DataType, TimeUnit};
+use chrono::Datelike;
 
 use super::words;
 use crate::source::{Carried, Column};
@@ -40,7 +41,8 @@ impl Axis {
     fn literal(self, point: i128) -> Option<String> {
         let date = |days: i128| {
             let date = chrono::NaiveDate::from_num_days_from_ce_opt(i32::try_from(days).ok()? + 719_163)?;
-            Some(date.format("%Y-%m-%d").to_string())
+            // Years beyond these are written in other ways by each database.
+            (1..=9999).contains(&date.year()).then(|| date.format("%Y-%m-%d").to_string())
         };
         match self {
             Self::Number => Some(point.to_string()),

@@ -135,7 +135,7 @@ impl OdbcSnapshot {
         &mut self,
         what: &What,
         found: &[Found],
-        columns: &[Column],
+        columns: Vec<(String, bool)>,
         split_by: Option<&str>,
         connections: usize,
     ) -> Result<Vec<String>> {
@@ -147,7 +147,7 @@ impl OdbcSnapshot {
             }
             None => None,
         };
-        let (what, columns) = (what.clone(), columns.to_vec());
+        let what = what.clone();
         self.step(move |link, instant| {
             let target = what.target();
             let conditions = match axis {
@@ -237,10 +237,15 @@ impl Snapshot for OdbcSnapshot {
     async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches> {
         let what = What::of(&relation.selector)?;
         let found = self.found(relation).await?;
-        let plan = Plan::new(columns, &wires(self.dbms, &found, columns)?)?;
+        let wires = wires(self.dbms, &found, columns)?;
+        let plan = Plan::new(columns, &wires)?;
+        let cast = |(column, wire): (&Column, &Wire)| {
+            (column.name.clone(), wire.is_cast(self.dbms, &column.carried))
+        };
+        let selected = columns.iter().zip(&wires).map(cast).collect();
         let most = self.most_connections(&what);
         let statements = self
-            .statements(&what, &found, columns, relation.split_by.as_deref(), most)
+            .statements(&what, &found, selected, relation.split_by.as_deref(), most)
             .await
             .at(|| format!("stream {}", relation.stream))?;
         let connections = most.min(statements.len());

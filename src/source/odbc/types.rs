@@ -15,11 +15,15 @@ const MAX_PRECISION: usize = 38;
 const LONG_CHARS: usize = 4000;
 const LONG_BYTES: usize = 8000;
 /// Room for numbers, dates and the like, as text.
-const SHORT_CHARS: usize = 128;
+const SHORT_CHARS: usize = 200;
+/// The longest `bit(n)`.
+const BIT_BYTES: usize = 8;
 /// Fractions of a second that a timestamp holds exactly.
 const MICROSECOND_DIGITS: i16 = 6;
 /// What the PostgreSQL driver says of a `numeric` without limits.
 const POSTGRES_UNLIMITED: (usize, i16) = (28, 6);
+/// The types of PostgreSQL that are text; the driver says of many more that they are.
+const POSTGRES_TEXTS: &[&str] = &["text", "varchar", "bpchar", "name", "char"];
 
 /// How a value is fetched and what it becomes. Made once per column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,12 @@ pub(super) enum Wire {
     Binary {
         bytes: Option<usize>,
     },
+    /// As text, for drivers that round or coerce on the way.
+    RealText,
+    DoubleText,
+    Int64Text,
+    /// `bit(1)` as its byte.
+    BitBytes,
     /// Numbers and bytes that become text here, where a driver would round or its form is not fixed.
     RealAsText,
     DoubleAsText,
@@ -70,12 +80,17 @@ impl Wire {
     /// `None` for a column of which the driver would lose something whatever it is asked for.
     pub(super) fn of(dbms: Dbms, described: &Described<'_>) -> Option<Self> {
         let name = described.type_name.unwrap_or_default().to_ascii_lowercase();
-        if dbms == Dbms::Oracle && name.contains("time zone") {
-            return None;
+        match dbms {
+            Dbms::Oracle if name.contains("time zone") => return None,
+            Dbms::Sqlite => return of_sqlite(described.data_type, &name),
+            Dbms::Postgres if name == "money" => return Some(Self::Text { units: None }),
+            _ => {}
         }
         // Oracle's driver calls NUMBER without a precision a double.
         let rounds = dbms == Dbms::Oracle && !name.starts_with("binary_");
+        let by_text = dbms == Dbms::Postgres;
         Some(match described.data_type {
+            DataType::Bit if dbms == Dbms::Mysql => Self::BitBytes,
             DataType::Bit => Self::Bit,
             DataType::TinyInt => Self::Int16,
             DataType::SmallInt if described.unsigned => Self::Int32,
@@ -85,10 +100,14 @@ impl Wire {
             DataType::BigInt if described.unsigned => Self::Decimal { precision: 20, scale: 0 },
             DataType::BigInt => Self::Int64,
             DataType::Real | DataType::Float { .. } | DataType::Double if rounds => Self::short_text(),
+            // A query may have `money` here, which the driver calls a float too.
+            DataType::Real if by_text => Self::RealText,
             DataType::Real => Self::Real,
+            DataType::Float { .. } | DataType::Double if by_text => Self::DoubleText,
             DataType::Float { .. } | DataType::Double => Self::Double,
             DataType::Numeric { precision, scale } | DataType::Decimal { precision, scale } => {
-                decimal(dbms, precision, scale).unwrap_or_else(Self::short_text)
+                let units = (dbms != Dbms::Postgres).then_some(SHORT_CHARS);
+                decimal(dbms, precision, scale).unwrap_or(Self::Text { units })
             }
             DataType::Date if dbms.dates_are_texts() => Self::DateText,
             DataType::Date => Self::Date,
@@ -116,13 +135,23 @@ impl Wire {
     /// The same column, asked for as the source's own text.
     pub(super) fn as_text(self, dbms: Dbms) -> Self {
         match self {
+            _ if dbms == Dbms::Postgres => Self::Text { units: None },
             Self::Text { .. } => self,
+            Self::BitBytes => Self::BinaryAsText { bytes: Some(BIT_BYTES) },
             Self::Binary { bytes } => Self::BinaryAsText { bytes },
-            // The other drivers write fewer digits than a number has.
-            Self::Real if dbms != Dbms::Postgres => Self::RealAsText,
-            Self::Double if dbms != Dbms::Postgres => Self::DoubleAsText,
+            // Drivers write fewer digits than a number has.
+            Self::Real => Self::RealAsText,
+            Self::Double => Self::DoubleAsText,
             _ => Self::short_text(),
         }
+    }
+
+    /// Whether the database itself is to turn the column into text, where the driver would change a
+    /// value on its way: years before 1, infinities.
+    pub(super) fn is_cast(self, dbms: Dbms, asked: &Carried) -> bool {
+        let changes =
+            matches!(self, Self::DateText | Self::TimestampText { .. } | Self::RealText | Self::DoubleText);
+        dbms == Dbms::Postgres && (changes || *asked == Carried::AsText)
     }
 
     fn short_text() -> Self {
@@ -133,12 +162,12 @@ impl Wire {
     pub(super) fn arrow(self) -> Arrow {
         let zone = |utc: bool| utc.then(|| "UTC".into());
         match self {
-            Self::Bit => Arrow::Boolean,
+            Self::Bit | Self::BitBytes => Arrow::Boolean,
             Self::Int16 => Arrow::Int16,
             Self::Int32 => Arrow::Int32,
-            Self::Int64 => Arrow::Int64,
-            Self::Real => Arrow::Float32,
-            Self::Double => Arrow::Float64,
+            Self::Int64 | Self::Int64Text => Arrow::Int64,
+            Self::Real | Self::RealText => Arrow::Float32,
+            Self::Double | Self::DoubleText => Arrow::Float64,
             Self::Decimal { precision, scale } => Arrow::Decimal128(precision, scale),
             Self::Date | Self::DateText => Arrow::Date32,
             Self::Timestamp { utc } | Self::TimestampText { utc } => {
@@ -151,10 +180,10 @@ impl Wire {
         }
     }
 
-    /// How the plan shows a column of this driver type.
-    pub(super) fn carried(self, data_type: DataType) -> Carried {
-        let is_text = matches!(
-            data_type,
+    /// How the plan shows such a column.
+    pub(super) fn carried(self, dbms: Dbms, described: &Described<'_>) -> Carried {
+        let called_text = matches!(
+            described.data_type,
             DataType::Char { .. }
                 | DataType::WChar { .. }
                 | DataType::Varchar { .. }
@@ -162,6 +191,8 @@ impl Wire {
                 | DataType::LongVarchar { .. }
                 | DataType::WLongVarchar { .. }
         );
+        let is_text = called_text
+            && (dbms != Dbms::Postgres || described.type_name.is_none_or(|n| POSTGRES_TEXTS.contains(&n)));
         match self {
             Self::Text { .. } if !is_text => Carried::AsText,
             _ => Carried::Exact(self.arrow()),
@@ -180,13 +211,34 @@ impl Wire {
             Self::Double | Self::DoubleAsText => BufferDesc::F64 { nullable },
             Self::Date => BufferDesc::Date { nullable },
             Self::Timestamp { .. } => BufferDesc::Timestamp { nullable },
-            Self::Decimal { .. } | Self::DateText | Self::TimestampText { .. } => {
-                BufferDesc::WText { max_str_len: SHORT_CHARS }
-            }
+            Self::Decimal { .. }
+            | Self::DateText
+            | Self::TimestampText { .. }
+            | Self::RealText
+            | Self::DoubleText
+            | Self::Int64Text => BufferDesc::WText { max_str_len: SHORT_CHARS },
+            Self::BitBytes => BufferDesc::Binary { max_bytes: BIT_BYTES },
             Self::Text { units } => BufferDesc::WText { max_str_len: units? },
             Self::Binary { bytes } | Self::BinaryAsText { bytes } => BufferDesc::Binary { max_bytes: bytes? },
         })
     }
+}
+
+/// SQLite's driver coerces cells to the declared type without a word and writes reals with 15 digits,
+/// so only what comes as its text is taken, and only where the declared type allows no reals.
+fn of_sqlite(data_type: DataType, name: &str) -> Option<Wire> {
+    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    if has(&["int"]) {
+        return Some(Wire::Int64Text);
+    }
+    if has(&["char", "text", "clob"]) {
+        return Some(Wire::Text { units: None });
+    }
+    let bytes = matches!(
+        data_type,
+        DataType::Binary { .. } | DataType::Varbinary { .. } | DataType::LongVarbinary { .. }
+    );
+    (bytes && has(&["blob"])).then_some(Wire::Binary { bytes: None })
 }
 
 fn text(dbms: Dbms, length: Option<NonZeroUsize>) -> Wire {
@@ -196,8 +248,7 @@ fn text(dbms: Dbms, length: Option<NonZeroUsize>) -> Wire {
 }
 
 fn decimal(dbms: Dbms, precision: usize, scale: i16) -> Option<Wire> {
-    // SQLite holds a double or text, whatever is declared.
-    if dbms == Dbms::Sqlite || dbms == Dbms::Postgres && (precision, scale) == POSTGRES_UNLIMITED {
+    if dbms == Dbms::Postgres && (precision, scale) == POSTGRES_UNLIMITED {
         return None;
     }
     let fits = (1..=MAX_PRECISION).contains(&precision)
@@ -294,7 +345,8 @@ mod tests {
             assert!(wire(Dbms::Mysql, varchar(length), false, "").unwrap().buffer().is_none(), "{length}");
         }
         assert!(wire(Dbms::Mysql, varchar(4000), false, "").unwrap().buffer().is_some());
-        // A driver that describes lengths which do not hold.
-        assert!(wire(Dbms::Sqlite, varchar(10), false, "").unwrap().buffer().is_none());
+        // Drivers that describe lengths which do not hold.
+        assert!(wire(Dbms::Postgres, varchar(10), false, "").unwrap().buffer().is_none());
+        assert!(wire(Dbms::Sqlite, varchar(10), false, "varchar(10)").unwrap().buffer().is_none());
     }
 }

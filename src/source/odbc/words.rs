@@ -54,6 +54,29 @@ pub(super) fn decimal(text: &str, precision: u8, scale: i8) -> Result<i128, Faul
     Ok(if negative { -number } else { number })
 }
 
+/// A number as the shortest text that gives its bits back, NaN and infinities included.
+pub(super) fn real<T: std::str::FromStr>(text: &str) -> Result<T, Fault> {
+    let numeric = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E'));
+    if numeric || matches!(text, "NaN" | "Infinity" | "-Infinity") {
+        text.parse().map_err(|_| Fault::Holds("a value that is no number"))
+    } else {
+        Err(Fault::Holds("a value that is no number"))
+    }
+}
+
+/// A whole number.
+pub(super) fn int64(text: &str) -> Result<i64, Fault> {
+    text.parse().map_err(|_| Fault::Holds("a value that is no whole number of 64 bits"))
+}
+
+/// The bytes of a `bit(1)`.
+pub(super) fn bit(bytes: &[u8]) -> Result<bool, Fault> {
+    match bytes {
+        [rest @ .., last @ 0..=1] if rest.iter().all(|byte| *byte == 0) => Ok(*last == 1),
+        _ => Err(Fault::Odd),
+    }
+}
+
 /// Days since 1970 of a day of the proleptic Gregorian calendar; year 0 is 1 BC.
 pub(super) fn days(year: i32, month: u16, day: u16) -> Result<i32, Fault> {
     use chrono::Datelike;
@@ -131,6 +154,18 @@ mod tests {
             assert!(decimal(text, 3, 1).is_err(), "{text}");
         }
         assert!(decimal(&"9".repeat(39), 38, 0).is_err());
+    }
+
+    #[test]
+    fn numbers_as_text_keep_every_bit_and_money_is_none() {
+        assert_eq!(real::<f64>("5e-324"), Ok(5e-324));
+        assert!(real::<f32>("NaN").unwrap().is_nan());
+        for text in ["$12.50", "12,5", "", "inf", "0x1"] {
+            assert!(real::<f64>(text).is_err(), "{text}");
+        }
+        assert_eq!(int64("-9223372036854775808"), Ok(i64::MIN));
+        assert!(int64("1.5").is_err() && int64("9223372036854775808").is_err());
+        assert_eq!((bit(&[1]), bit(&[0, 0]), bit(&[2])), (Ok(true), Ok(false), Err(Fault::Odd)));
     }
 
     #[test]

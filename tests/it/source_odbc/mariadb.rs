@@ -93,7 +93,10 @@ impl Server {
         });
         let mut server = Self { folder, process: process.recv().unwrap(), port, _keeper: keeper };
         server.wait_until_ready();
-        server.client("mysql", "CREATE USER reader@'%' IDENTIFIED BY 'se;cr}et{=1'; GRANT ALL ON *.* TO reader@'%'");
+        server.client(
+            "mysql",
+            "CREATE USER reader@'%' IDENTIFIED BY 'se;cr}et{=1'; GRANT ALL ON *.* TO reader@'%'",
+        );
         server
     }
 
@@ -134,5 +137,7 @@ fn program(name: &str) -> PathBuf {
         .iter()
         .map(|folder| PathBuf::from(folder).join(name))
         .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("MariaDB is not installed: no {name}; install the package `mariadb-server`"))
+        .unwrap_or_else(|| {
+            panic!("MariaDB is not installed: no {name}; install the package `mariadb-server`")
+        })
 }
