@@ -191,17 +191,33 @@ impl Link {
     pub(super) fn describe(&self, target: &Target<'_>, instant: &Instant) -> Result<Vec<Found>> {
         let subject = target.subject();
         let fault = |e: OdbcError| self.fault(&e, &subject);
-        let sql = target.select(self, instant, None, Some("1 = 0"))?;
         let declared = match target {
             Target::Table { schema, table } => self.declared(schema, table)?,
             Target::Query(_) => HashMap::new(),
         };
+        if self.dbms.computes_before_it_filters() {
+            let sql = target.select(self, instant, None, None)?;
+            let mut prepared = self.connection.prepare(&sql).map_err(fault)?;
+            return self.described(&mut prepared, &subject, &declared);
+        }
+        let sql = target.select(self, instant, None, Some("1 = 0"))?;
         let mut cursor = self.select(&sql, &subject)?;
-        let count = cursor.num_result_cols().map_err(fault)?;
+        self.described(&mut cursor, &subject, &declared)
+    }
+
+    /// The columns of a statement.
+    fn described(
+        &self,
+        statement: &mut impl ResultSetMetadata,
+        subject: &Subject,
+        declared: &HashMap<String, Declared>,
+    ) -> Result<Vec<Found>> {
+        let fault = |e: OdbcError| self.fault(&e, subject);
+        let count = statement.num_result_cols().map_err(fault)?;
         let mut found: Vec<Found> = Vec::new();
         for number in 1..=u16::try_from(count).unwrap_or_default() {
             let mut description = ColumnDescription::default();
-            cursor.describe_col(number, &mut description).map_err(fault)?;
+            statement.describe_col(number, &mut description).map_err(fault)?;
             let name = description.name_to_string().map_err(|_| {
                 Error::invalid("the source has a column whose name the driver cannot tell")
                     .help("give it another name with a query")
@@ -215,8 +231,8 @@ impl Link {
                 data_type,
                 DataType::TinyInt | DataType::SmallInt | DataType::Integer | DataType::BigInt
             );
-            let unsigned = is_integer && cursor.column_is_unsigned(number).map_err(fault)?;
-            found.push(self.found(name, data_type, unsigned, &declared));
+            let unsigned = is_integer && statement.column_is_unsigned(number).map_err(fault)?;
+            found.push(self.found(name, data_type, unsigned, declared));
         }
         Ok(found)
     }

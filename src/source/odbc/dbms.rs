@@ -71,7 +71,7 @@ impl Dbms {
             Self::Postgres => {
                 &[("UseDeclareFetch", "1"), ("Fetch", "4096"), ("BoolsAsChar", "0"), ("Protocol", "7.4-0")]
             }
-            // No cache (1048576), forward-only cursors (2097152): rows are streamed.
+            // No cache (1048576), forward-only cursors (2097152): for drivers that can stream.
             Self::Mysql => &[("FORWARDONLY", "1"), ("OPTION", "3145728")],
             Self::Sqlite => &[("StepAPI", "1")],
             _ => &[],
@@ -133,6 +133,18 @@ impl Dbms {
 
     /// Whether the name before a table's is a catalog of the driver (and not a schema).
     pub(super) fn has_catalogs_for_schemas(self) -> bool {
+        self == Self::Mysql
+    }
+
+    /// Whether a query within brackets is computed before a condition that nothing meets, so that its
+    /// columns are asked for without running it.
+    pub(super) fn computes_before_it_filters(self) -> bool {
+        self == Self::Mysql
+    }
+
+    /// Whether the driver holds the whole result of a statement in memory, so that ranges are worth
+    /// it on one connection too.
+    pub(super) fn holds_results(self) -> bool {
         self == Self::Mysql
     }
 

@@ -20,6 +20,9 @@ use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
 use crate::spec::StreamName;
 use crate::spec::pipeline::{Selector, TablePattern};
 
+/// As many ranges as for so many connections, where a driver holds each result in memory.
+const PIECES_OF_HELD_RESULTS: usize = 32;
+
 /// A database at one instant.
 pub(super) struct OdbcSnapshot {
     login: Arc<Login>,
@@ -139,8 +142,9 @@ impl OdbcSnapshot {
         split_by: Option<&str>,
         connections: usize,
     ) -> Result<Vec<String>> {
+        let pieces_for = if self.dbms.holds_results() { PIECES_OF_HELD_RESULTS } else { connections };
         let axis = match split_by {
-            Some(name) if connections > 1 => Some((name.to_owned(), axis(name, found)?)),
+            Some(name) if pieces_for > 1 => Some((name.to_owned(), axis(name, found)?)),
             Some(name) => {
                 axis(name, found)?;
                 None
@@ -159,7 +163,7 @@ impl OdbcSnapshot {
                     let ends =
                         link.answers(&sql, 2, &target.subject())?.into_iter().next().unwrap_or_default();
                     let end = |index: usize| ends.get(index).and_then(Option::as_deref);
-                    ranges::conditions(axis, &column, end(0), end(1), connections)
+                    ranges::conditions(axis, &column, end(0), end(1), pieces_for)
                 }
             };
             let select = |condition: &Option<String>| {

@@ -78,7 +78,7 @@ async fn mariadb_gives_one_instant_on_one_connection_and_sqlite_says_that_it_has
     database.run("CREATE TABLE a (n int) ENGINE=InnoDB; CREATE TABLE b (n int); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)");
     let mut old = snapshot(&of_mariadb(&database)).await;
     assert!(old.consistency().contains("on one connection"), "{}", old.consistency());
-    database.run("INSERT INTO a VALUES (2); UPDATE b SET n = 9");
+    database.run("INSERT INTO a VALUES (2), (NULL); UPDATE b SET n = 9");
     assert_eq!(read_split(old.as_mut(), &database.name, "a", "n").await.len(), 1);
     let seen = read(old.as_mut(), &table(&database.name, "b")).await.unwrap();
     assert_eq!(values(&seen, 0), [Some("1".to_owned())]);
@@ -107,6 +107,7 @@ async fn batches_are_bounded_and_nothing_is_lost_between_them() {
             values(&batches, 0).into_iter().flatten().map(|n| n.parse().unwrap()).collect();
         numbers.sort_unstable();
         assert!(numbers.into_iter().eq(1..=40_000), "{schema}");
+        assert_eq!(read_split(snapshot.as_mut(), schema, "t", "n").await.len(), 40_000, "{schema}");
     }
 }
 
