@@ -22,13 +22,13 @@ pub(super) enum Subject {
 
 /// SQLSTATE and native code of a diagnostic.
 fn codes(error: &OdbcError) -> Option<(String, i32)> {
-    let record = match error {
-        OdbcError::Diagnostics { record, .. }
-        | OdbcError::UnsupportedOdbcApiVersion(record)
-        | OdbcError::InvalidRowArraySize { record, .. }
-        | OdbcError::UnableToRepresentNull(record)
-        | OdbcError::OracleOdbcDriverDoesNotSupport64Bit(record) => record,
-        _ => return None,
+    let (OdbcError::Diagnostics { record, .. }
+    | OdbcError::UnsupportedOdbcApiVersion(record)
+    | OdbcError::InvalidRowArraySize { record, .. }
+    | OdbcError::UnableToRepresentNull(record)
+    | OdbcError::OracleOdbcDriverDoesNotSupport64Bit(record)) = error
+    else {
+        return None;
     };
     Some((record.state.as_str().to_owned(), record.native_error))
 }
