@@ -33,6 +33,9 @@ mod serve;
 mod servers;
 mod source_files;
 mod source_mysql;
+#[cfg(feature = "odbc")]
+mod source_odbc;
 mod source_postgres;
+mod source_sqlite;
 mod standing;
 mod tidy;
