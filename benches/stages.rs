@@ -243,7 +243,7 @@ fn encode(criterion: &mut Criterion) {
             let seal = || runtime.block_on(Sealed::seal(&plan, stream(&batches), &keyring)).unwrap();
             bencher.iter_batched(
                 seal,
-                |sealed| runtime.block_on(write(sealed, &store, &Parquet::default(), &[], &|_| {})).unwrap(),
+                |sealed| runtime.block_on(write(sealed, &store, &Parquet::default(), &[], 1 << 30)).unwrap(),
                 BatchSize::PerIteration,
             );
         });
@@ -317,7 +317,7 @@ fn encode_lineitem(criterion: &mut Criterion) {
                 let seal = || runtime.block_on(Sealed::seal(&plan, stream(&batches), &keyring)).unwrap();
                 bencher.iter_batched(
                     seal,
-                    |sealed| runtime.block_on(write(sealed, &store, &settings, &[], &|_| {})).unwrap(),
+                    |sealed| runtime.block_on(write(sealed, &store, &settings, &[], 1 << 30)).unwrap(),
                     BatchSize::PerIteration,
                 );
             });

@@ -84,7 +84,7 @@ pub(super) async fn seal(batches: Vec<RecordBatch>, encrypted: &[&str]) -> Seale
 
 pub(super) async fn written(store: &Store, batch: RecordBatch) -> Written {
     let sealed = seal(vec![batch], &["ssn"]).await;
-    write(sealed, store, &Parquet::default(), &[], &|_| {}).await.unwrap()
+    write(sealed, store, &Parquet::default(), &[], 1 << 30).await.unwrap()
 }
 
 pub(super) fn provenance(run: &str) -> Provenance {

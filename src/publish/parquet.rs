@@ -95,8 +95,9 @@ enum Feed {
     End,
 }
 
-/// Writes sealed rows as Parquet objects of the dataset's table. `progress(rows)` is told of every
-/// batch taken. Dropping the future aborts the write and removes its objects.
+/// Writes sealed rows as Parquet objects of the dataset's table. Open row groups and parts on their
+/// way hold `memory_bytes` together, more or less; what is too little for one part of an upload is
+/// taken as enough for one. Dropping the future aborts the write and removes its objects.
 ///
 /// # Errors
 /// What the batches bring; `Invalid` for a schema or a partition column that Delta cannot hold;
@@ -107,26 +108,22 @@ pub async fn write(
     store: &Store,
     settings: &Parquet,
     partition_by: &[String],
-    progress: &(dyn Fn(u64) + Send + Sync),
+    memory_bytes: u64,
 ) -> Result<Written> {
     let place = format!("dataset {}", sealed.dataset());
     commit::check_schema(sealed.schema()).at(|| place.clone())?;
     let layout = Layout::new(&sealed, settings, partition_by).at(|| place.clone())?;
-    run(layout, sealed, store, progress).await.at(|| place)
+    let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
+    run(layout, sealed, store, memory_bytes).await.at(|| place)
 }
 
-async fn run(
-    layout: Layout,
-    sealed: Sealed,
-    store: &Store,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<Written> {
+async fn run(layout: Layout, sealed: Sealed, store: &Store, memory_bytes: usize) -> Result<Written> {
     let (feed, fed) = mpsc::channel(BATCHES_AHEAD);
-    let encoder = Encoder::new(layout, store.clone(), tokio::runtime::Handle::current());
+    let encoder = Encoder::new(layout, store.clone(), tokio::runtime::Handle::current(), memory_bytes);
     let mut thread = JoinSet::new();
     thread.spawn_blocking(move || encoder.run(fed));
 
-    let fed = feed_all(sealed, feed, progress).await;
+    let fed = feed_all(sealed, feed).await;
     let encoded = match thread.join_next().await {
         Some(Ok(result)) => result,
         _ => Err(Error::failed("the Parquet encoder stopped in mid-work")
@@ -137,19 +134,12 @@ async fn run(
 }
 
 /// Hands every batch to the encoder; its own end is no error here, the encoder will tell.
-async fn feed_all(
-    sealed: Sealed,
-    feed: mpsc::Sender<Feed>,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<()> {
+async fn feed_all(sealed: Sealed, feed: mpsc::Sender<Feed>) -> Result<()> {
     let mut batches = sealed.into_batches();
     while let Some(batch) = batches.next().await {
-        let batch = batch?;
-        let rows = batch.num_rows() as u64;
-        if feed.send(Feed::Rows(batch)).await.is_err() {
+        if feed.send(Feed::Rows(batch?)).await.is_err() {
             return Ok(());
         }
-        progress(rows);
     }
     let _ = feed.send(Feed::End).await;
     Ok(())

@@ -124,9 +124,11 @@ async fn publish(
     let rows = plan.transform.apply(rows).await?;
     let sealed = Sealed::seal(&plan.protection, rows, &engine.keyring).await?;
 
+    let memory = Memory::of(engine.config.memory_limit_bytes);
     let schema = sealed.schema().clone();
     let open: Vec<String> = sealed.open().iter().cloned().collect();
-    let written = publish::write(sealed, store, &plan.parquet, &plan.partition_by, &|_| {}).await?;
+    let written =
+        publish::write(sealed, store, &plan.parquet, &plan.partition_by, memory.encode_bytes).await?;
     let provenance = provenance(engine, job, snapshot.id(), plan);
     let outcome = publish::commit::commit(
         store,

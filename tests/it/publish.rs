@@ -67,7 +67,7 @@ impl Desk {
         let rows = futures::stream::iter(batches).boxed();
         let sealed = Sealed::seal(&plan, rows, &self.keyring).await?;
         let (schema, open) = (sealed.schema().clone(), sealed.open().iter().cloned().collect::<Vec<_>>());
-        let written = write(sealed, store, &Parquet::default(), &by, &|_| {}).await?;
+        let written = write(sealed, store, &Parquet::default(), &by, 1 << 30).await?;
         let provenance = Provenance {
             run_id: run.to_owned(),
             stream: "crm/people".to_owned(),

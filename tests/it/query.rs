@@ -70,7 +70,7 @@ impl World {
         let schema = Arc::clone(sealed.schema());
         let open: Vec<String> = sealed.open().iter().cloned().collect();
         let written =
-            publish::write(sealed, &self.store, &Parquet::default(), &partition_by, &|_| {}).await.unwrap();
+            publish::write(sealed, &self.store, &Parquet::default(), &partition_by, 1 << 30).await.unwrap();
         let provenance = Provenance {
             run_id: "r".into(),
             stream: "p/s".into(),

@@ -253,7 +253,7 @@ async fn partition_columns_must_agree_on_append() {
     publish(&store, people(0..1), Mode::Overwrite, "run-1").await.unwrap();
     let by = ["id".to_owned()];
     let sealed = seal(vec![people(0..2)], &["ssn"]).await;
-    let files = write(sealed, &store, &Parquet::default(), &by, &|_| {}).await.unwrap();
+    let files = write(sealed, &store, &Parquet::default(), &by, 1 << 30).await.unwrap();
     let schema = people(0..0).schema();
     let error =
         commit(&store, &dataset(), &schema, &["id".into()], &by, files, Mode::Append, &provenance("r"))

@@ -19,10 +19,10 @@ use crate::publish::{ObjectPath, Store};
 
 /// Most files open at once; beyond, the one not written to for longest is closed.
 pub(super) const OPEN_FILES: usize = 64;
-/// Parts in flight, over all files.
+/// Most parts in flight, over all files.
 pub(super) const PARTS_IN_FLIGHT: usize = 4;
-/// Most bytes that open files may hold (unfinished row groups and parts); beyond, the largest gives
-/// way.
+/// Most bytes that open files may hold (unfinished row groups and parts), however much memory there
+/// is; beyond, the largest gives way.
 const HELD_BYTES: usize = 256 << 20;
 
 /// Encodes batches into files. Holds keys inside its Parquet writers: no `Debug`.
@@ -31,6 +31,8 @@ pub(super) struct Encoder {
     store: Store,
     handle: Handle,
     slots: Arc<Semaphore>,
+    /// What open files may hold.
+    held_bytes: usize,
     crew: Crew,
     open: HashMap<Values, OpenFile>,
     /// Counts slices written: when a file was last written to.
@@ -53,14 +55,18 @@ impl OpenFile {
 }
 
 impl Encoder {
-    pub(super) fn new(layout: Layout, store: Store, handle: Handle) -> Self {
+    pub(super) fn new(layout: Layout, store: Store, handle: Handle, memory_bytes: usize) -> Self {
         let crew = crew(&layout, &handle);
+        // A quarter for parts in flight, the rest for what is open.
+        let parts = (memory_bytes / 4 / layout.part_bytes).clamp(1, PARTS_IN_FLIGHT);
+        let held_bytes = memory_bytes.saturating_sub(parts * layout.part_bytes);
         Self {
             crew,
+            held_bytes: held_bytes.clamp(layout.part_bytes, HELD_BYTES),
             layout,
             store,
             handle,
-            slots: Arc::new(Semaphore::new(PARTS_IN_FLIGHT)),
+            slots: Arc::new(Semaphore::new(parts)),
             open: HashMap::new(),
             clock: 0,
             paths: Vec::new(),
@@ -164,7 +170,7 @@ impl Encoder {
     /// Where open files hold too much, the largest gives way: its row group ends, or the file does
     /// when most of it is an unfinished part.
     fn bound_memory(&mut self) -> Result<()> {
-        while self.open.values().map(OpenFile::held_bytes).sum::<usize>() > HELD_BYTES {
+        while self.open.values().map(OpenFile::held_bytes).sum::<usize>() > self.held_bytes {
             let largest = self.open.iter_mut().max_by_key(|(_, file)| file.held_bytes());
             let Some((values, file)) = largest else { break };
             if file.writer.group_held_bytes() > file.writer.upload().held_bytes() {

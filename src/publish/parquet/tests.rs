@@ -1,7 +1,7 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use arrow::array::{
     ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, StructArray,
@@ -70,13 +70,9 @@ async fn decrypted(keyring: &Keyring, bytes: Bytes, prefix: &[u8]) -> parquet::e
 #[tokio::test]
 async fn protected_values_are_in_no_byte_and_open_ones_have_statistics() {
     let store = Scripted::new([]).store();
-    let taken = AtomicU64::new(0);
     let sealed = seal(vec![people(0..100), people(100..150)], &["ssn"]).await;
-    let count = |rows| {
-        taken.fetch_add(rows, Ordering::SeqCst);
-    };
-    let written = write(sealed, &store, &PLAIN, &[], &count).await.unwrap();
-    assert_eq!((written.rows, taken.load(Ordering::SeqCst), written.files.len()), (150, 150, 1));
+    let written = write(sealed, &store, &PLAIN, &[], 1 << 30).await.unwrap();
+    assert_eq!((written.rows, written.files.len()), (150, 1));
     let file = &written.files[0];
     let bytes = bytes(&store, file).await;
     assert_eq!(written.bytes, bytes.len() as u64);
@@ -107,7 +103,7 @@ async fn trap_protected_columns_are_absent_from_delta_statistics() {
     assert!(asked.contains("zip") && !asked.contains("city") && !asked.contains("shut"), "{asked}");
     for (encrypted, present) in [(&["shut"][..], true), (&["shut", "home"][..], false)] {
         let sealed = seal(vec![batch.clone()], encrypted).await;
-        let written = write(sealed, &store, &PLAIN, &[], &|_| {}).await.unwrap();
+        let written = write(sealed, &store, &PLAIN, &[], 1 << 30).await.unwrap();
         let stats = &written.files[0].stats;
         assert!(stats.contains("visible") && !stats.contains("hidden"), "{stats}");
         assert_eq!(stats.contains(r#""home":{"city":"Bern","zip":"3000"}"#), present, "{stats}");
@@ -124,7 +120,7 @@ async fn trap_protected_columns_are_absent_from_delta_statistics() {
 async fn trap_no_bloom_filter_on_protected_columns() {
     let store = Scripted::new([]).store();
     let sealed = seal(vec![people(0..5_000)], &["ssn"]).await;
-    let written = write(sealed, &store, &PLAIN, &[], &|_| {}).await.unwrap();
+    let written = write(sealed, &store, &PLAIN, &[], 1 << 30).await.unwrap();
     let metadata = metadata(&bytes(&store, &written.files[0]).await);
     for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
         assert!(column.bloom_filter_offset().is_none(), "{}", column.column_path());
@@ -139,7 +135,7 @@ async fn trap_aad_prefix_swap_is_refused() {
     let mut files = Vec::new();
     for _ in 0..2 {
         let sealed = seal_stream(&keyring, &people(0..0).schema(), vec![Ok(people(0..10))], &["ssn"]).await;
-        files.extend(write(sealed, &store, &PLAIN, &[], &|_| {}).await.unwrap().files);
+        files.extend(write(sealed, &store, &PLAIN, &[], 1 << 30).await.unwrap().files);
     }
     let first = bytes(&store, &files[0]).await;
     let own = aad_prefix(&dataset(), &files[0].path);
@@ -153,7 +149,7 @@ async fn every_file_has_keys_of_its_own() {
     let store = Scripted::new([]).store();
     let settings = Parquet { file_size_bytes: 1, ..PLAIN };
     let sealed = seal(vec![people(0..10), people(10..20)], &["ssn"]).await;
-    let written = write(sealed, &store, &settings, &[], &|_| {}).await.unwrap();
+    let written = write(sealed, &store, &settings, &[], 1 << 30).await.unwrap();
     assert_eq!(written.files.len(), 2);
     let mut materials = Vec::new();
     for file in &written.files {
@@ -191,7 +187,7 @@ async fn trap_properties_debug_prints_keys() {
 async fn without_an_encrypted_column_the_file_is_plain() {
     let store = Scripted::new([]).store();
     let sealed = seal(vec![people(0..10)], &[]).await;
-    let written = write(sealed, &store, &Parquet::default(), &[], &|_| {}).await.unwrap();
+    let written = write(sealed, &store, &Parquet::default(), &[], 1 << 30).await.unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes(&store, &written.files[0]).await).unwrap();
     assert_eq!(reader.build().unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 10);
 }
@@ -207,7 +203,7 @@ async fn a_fault_of_the_rows_leaves_no_object() {
     batches.push(Err(Error::data("line 7 is malformed")));
     let sealed = seal_stream(&keyring().await, &schema, batches, &["text"]).await;
     let settings = Parquet { file_size_bytes: 20 << 20, ..PLAIN };
-    let error = write(sealed, &store, &settings, &[], &|_| {}).await.unwrap_err();
+    let error = write(sealed, &store, &settings, &[], 1 << 30).await.unwrap_err();
     assert_eq!((error.kind(), error.message()), (Kind::Data, "line 7 is malformed"));
     assert!(seen.parts.load(Ordering::SeqCst) > 0, "the test wants parts in flight");
     assert_eq!(objects(&store).await, [""; 0]);
@@ -238,7 +234,7 @@ async fn a_full_store_ends_cleanly() {
     let sealed = seal(batches, &["text"]).await;
     // Row groups of 1,000 rows, so that parts leave before the end.
     let settings = Parquet { row_group_rows: 1_000, ..PLAIN };
-    let error = write(sealed, &store, &settings, &[], &|_| {}).await.unwrap_err();
+    let error = write(sealed, &store, &settings, &[], 1 << 30).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Temporary);
     assert!(error.message().contains("the disk is full"), "{error}");
     assert_eq!(seen.aborted.load(Ordering::SeqCst), 1);
@@ -254,7 +250,7 @@ async fn bytes_leave_in_parts_of_which_few_are_in_flight() {
     let settings = Parquet { row_group_rows: 50_000, ..PLAIN };
     let mut layout = Layout::new(&sealed, &settings, &[]).unwrap();
     layout.part_bytes = 64 << 10;
-    let written = run(layout, sealed, &store, &|_| {}).await.unwrap();
+    let written = run(layout, sealed, &store, 1 << 30).await.unwrap();
     let parts = seen.parts.load(Ordering::SeqCst);
     assert!(parts > 20, "{parts} parts of {} bytes", written.bytes);
     assert!(seen.most_in_flight.load(Ordering::SeqCst) <= PARTS_IN_FLIGHT);
@@ -267,7 +263,7 @@ async fn a_huge_batch_rolls_over_into_files_of_about_the_asked_size() {
     let store = Scripted::new([]).store();
     let sealed = seal(vec![people(0..500_000)], &["ssn"]).await;
     let settings = Parquet { file_size_bytes: 1 << 20, ..PLAIN };
-    let written = write(sealed, &store, &settings, &[], &|_| {}).await.unwrap();
+    let written = write(sealed, &store, &settings, &[], 1 << 30).await.unwrap();
     assert!(written.files.len() > 3, "{}", written.files.len());
     assert!(written.files.iter().all(|file| file.bytes < 2 << 20));
     assert_eq!(written.files.iter().map(|file| file.rows).sum::<u64>(), 500_000);
@@ -278,19 +274,18 @@ async fn a_write_that_is_dropped_removes_its_objects() {
     let store = Scripted::new([]).store();
     // Rows and then silence: the write never ends by itself.
     let rows = futures::stream::iter((0..3).map(|i| Ok(wide(i * 1_000..(i + 1) * 1_000))));
-    let endless = rows.chain(futures::stream::pending()).boxed();
+    let taken = Arc::new(tokio::sync::Notify::new());
+    let all = Arc::clone(&taken);
+    let silence = futures::stream::poll_fn(move |_| {
+        all.notify_one();
+        std::task::Poll::Pending
+    });
+    let endless = rows.chain(silence).boxed();
     let endless = seal_batches(&keyring().await, &wide(0..0).schema(), endless, &["text"]).await;
     let settings = Parquet { file_size_bytes: 1 << 20, ..PLAIN };
-    let progress = tokio::sync::Notify::new();
-    let seen = AtomicU64::new(0);
-    let told = |rows| {
-        if seen.fetch_add(rows, Ordering::SeqCst) + rows == 3_000 {
-            progress.notify_one();
-        }
-    };
     tokio::select! {
-        _ = write(endless, &store, &settings, &[], &told) => panic!("the source never ended"),
-        () = progress.notified() => {}
+        _ = write(endless, &store, &settings, &[], 1 << 30) => panic!("the source never ended"),
+        () = taken.notified() => {}
     }
     // The thread lets go of the store when it has tidied up. The limit only ends a broken wait.
     let let_go = async {
@@ -310,7 +305,7 @@ async fn partitions_have_folders_odd_values_included() {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..6));
     let batch = RecordBatch::try_from_iter_with_nullable([("k", values, true), ("id", ids, true)]).unwrap();
     let by = ["k".to_owned()];
-    let written = write(seal(vec![batch], &["id"]).await, &store, &PLAIN, &by, &|_| {}).await.unwrap();
+    let written = write(seal(vec![batch], &["id"]).await, &store, &PLAIN, &by, 1 << 30).await.unwrap();
     assert_eq!((written.files.len(), written.rows), (5, 6));
     let rows_of = |value: Option<&str>| {
         let partition = |file: &&File| file.partition["k"].as_deref() == value;
@@ -331,7 +326,7 @@ async fn more_partitions_than_open_files_still_hold_every_row() {
     let count = i64::try_from(OPEN_FILES * 2).unwrap();
     let batches = (0..2).map(|_| people(0..count)).collect();
     let by = ["id".to_owned()];
-    let written = write(seal(batches, &["ssn"]).await, &store, &PLAIN, &by, &|_| {}).await.unwrap();
+    let written = write(seal(batches, &["ssn"]).await, &store, &PLAIN, &by, 1 << 30).await.unwrap();
     assert_eq!(written.rows, u64::try_from(count).unwrap() * 2);
     assert_eq!(written.files.iter().map(|file| file.rows).sum::<u64>(), written.rows);
 }
@@ -349,7 +344,7 @@ async fn partition_columns_that_would_lose_or_leak_values_are_refused() {
         ("none", "", Kind::Invalid),
     ] {
         let sealed = seal(vec![batch.clone()], &[encrypted]).await;
-        let error = write(sealed, &store, &PLAIN, &[by.to_owned()], &|_| {}).await.unwrap_err();
+        let error = write(sealed, &store, &PLAIN, &[by.to_owned()], 1 << 30).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{by}: {error}");
     }
     assert_eq!(objects(&store).await, [""; 0]);
@@ -364,7 +359,7 @@ async fn statistics_bound_every_value() {
     let decimals = Decimal128Array::from(vec![Some(-12_345_678_901_234_567_890), Some(5), None]);
     let decimals: ArrayRef = Arc::new(decimals.with_precision_and_scale(38, 3).unwrap());
     let batch = RecordBatch::try_from_iter([("t", texts), ("f", floats), ("d", decimals)]).unwrap();
-    let written = write(seal(vec![batch], &[]).await, &store, &PLAIN, &[], &|_| {}).await.unwrap();
+    let written = write(seal(vec![batch], &[]).await, &store, &PLAIN, &[], 1 << 30).await.unwrap();
     let text = &written.files[0].stats;
     assert!(text.contains(r#""d":-12345678901234567.890"#), "{text}");
     assert!(text.contains(r#""d":0.005"#), "{text}");
