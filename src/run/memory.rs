@@ -1,7 +1,7 @@
 //! How the memory of a run (`memory_limit_mb`) is shared among what holds it.
 
 /// What code, runtime, connections and documents take, whatever the rows are.
-const FIXED_BYTES: u64 = 64_000_000;
+const FIXED_BYTES: u64 = 128_000_000;
 
 /// The shares of one run, which together are its limit. Nothing of one is lent to another: each part
 /// runs at the same time as the others.
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn the_shares_fit_into_the_limit_and_none_is_nothing() {
-        for limit in [128_000_000, 1_024_000_000, 16_000_000_000_000] {
+        for limit in [256_000_000, 1_024_000_000, 16_000_000_000_000] {
             let Memory { source_bytes, transform_bytes, encode_bytes } = Memory::of(limit);
             assert_eq!(FIXED_BYTES + source_bytes + transform_bytes + encode_bytes, limit);
             assert!(

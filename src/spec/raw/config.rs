@@ -30,8 +30,8 @@ pub(crate) struct Config {
     pub(crate) connections: Placed<Map<Connection>>,
     /// Where the daemon listens.
     pub(crate) listen: Option<Placed<Listen>>,
-    /// Most memory that a run or a query may hold, in MB (10^6 bytes), 128 to 16,000,000; default 1024.
-    #[schemars(range(min = 128, max = 16_000_000))]
+    /// Most memory that a run or a query may hold, in MB (10^6 bytes), 256 to 16,000,000; default 1024.
+    #[schemars(range(min = 256, max = 16_000_000))]
     pub(crate) memory_limit_mb: Option<Placed<u64>>,
 }
 

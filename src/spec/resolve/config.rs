@@ -22,7 +22,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let connections =
         named(&raw.connections, "connection", ConnectionName::parse, faults, |raw| connection(raw, faults));
     let listen = listen(raw.listen.as_ref(), faults);
-    let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(128, 16_000_000));
+    let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(256, 16_000_000));
     Some(Config {
         path: faults.text.path.clone(),
         pipelines: pipelines?,
