@@ -160,6 +160,19 @@ impl Gate {
         Some(Slot { _permit: permit })
     }
 
+    /// The connection that looks at the load. A read that has one never waits for it.
+    ///
+    /// # Errors
+    /// `Temporary` when there is none to spare.
+    pub fn enter_to_look(&self) -> Result<Slot> {
+        self.try_enter().ok_or_else(|| {
+            Error::temporary(
+                "other runs hold every connection that `limits` allows, and `throttle` needs one",
+            )
+            .help("run again later, or raise `limits: {connections}` of the connection")
+        })
+    }
+
     /// Waits until a batch of this size may be given. Batches of all reads share the pace, so the
     /// limits hold over any number of workers, and no more than one batch comes at once.
     pub async fn pass(&self, rows: usize, bytes: usize) {

@@ -14,12 +14,12 @@ use super::instant::{self, Agreement};
 use super::pieces::{self, Cutting, Order};
 use super::read::{self, Job, Piece, SAVE, UNDO, changed};
 use super::session::{Access, Session};
-use super::throttle::Watch;
+use super::throttle;
 use super::types::{self, Layout};
 use super::wire::Definition;
 use crate::Batches;
 use crate::error::{At, Error, Result};
-use crate::source::gate::Slot;
+use crate::source::gate::{Slot, Watcher};
 use crate::source::parallel::{Reading, Work, Worker, gather};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
 use crate::spec::StreamName;
@@ -37,7 +37,7 @@ pub(super) struct MysqlSnapshot {
     /// Each in its transaction; locked by whoever reads with it.
     sessions: Vec<Arc<Mutex<Session>>>,
     _slots: Vec<Slot>,
-    _watch: Option<Watch>,
+    _watcher: Option<Watcher>,
     agreement: Agreement,
     id: Option<String>,
     /// Tables that were described and take no part in the instant, with their engine.
@@ -99,8 +99,8 @@ impl MysqlSnapshot {
         throttle: Option<Throttle>,
     ) -> Result<Self> {
         let mut slots = vec![gate.enter().await?];
-        let watch = match throttle {
-            Some(throttle) => Some(Watch::start(&access, throttle, &gate).await?),
+        let watcher = match throttle {
+            Some(throttle) => Some(throttle::watcher(&access, throttle, &gate).await?),
             None => None,
         };
         let first = access.connect().await?;
@@ -119,7 +119,7 @@ impl MysqlSnapshot {
             gate,
             sessions,
             _slots: slots,
-            _watch: watch,
+            _watcher: watcher,
             agreement,
             id,
             unversioned: BTreeSet::new(),

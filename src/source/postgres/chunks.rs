@@ -7,7 +7,7 @@
 use super::catalog::{Kind, Table, cell};
 use super::ident::quoted;
 use super::session::Session;
-use super::snapshot::Target;
+use super::target::Target;
 use crate::error::{Error, Result};
 use tokio_postgres::types::Type;
 

@@ -15,6 +15,7 @@ mod decode;
 mod error;
 mod fault;
 mod ident;
+mod instant;
 mod layout;
 mod lent;
 mod line;
@@ -24,7 +25,9 @@ mod passfile;
 mod read;
 mod session;
 mod snapshot;
+mod target;
 mod text;
+mod throttle;
 mod types;
 
 use std::sync::Arc;

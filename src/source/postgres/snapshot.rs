@@ -14,14 +14,17 @@ use super::catalog::{Kind as Stored, Table, cell, changed};
 use super::chunks::{self, Piece};
 use super::decode::Decoder;
 use super::error::Subject;
-use super::ident::{list, shown};
+use super::ident::shown;
+use super::instant::Instant;
 use super::layout::{self, Layout};
 use super::line::Line;
 use super::read::{self, Pool, Task};
 use super::session::{Login, Session};
+use super::target::Target;
+use super::throttle;
 use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
-use crate::source::gate::{Watcher, watch};
+use crate::source::gate::Watcher;
 use crate::source::parallel::{self, Reading, Work};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
 use crate::spec::StreamName;
@@ -36,10 +39,6 @@ const SAVE: &str = "SAVEPOINT sealift";
 const KEEP: &str = "RELEASE SAVEPOINT sealift";
 const UNDO: &str = "ROLLBACK TO SAVEPOINT sealift; RELEASE SAVEPOINT sealift";
 
-/// Before and after a query of the spec. The line ends keep a comment at its end to itself.
-const QUERY_HEAD: &str = "SELECT * FROM (\n";
-const QUERY_TAIL: &str = "\n) AS source";
-
 /// A database at one instant.
 pub(super) struct PostgresSnapshot {
     login: Login,
@@ -52,60 +51,6 @@ pub(super) struct PostgresSnapshot {
     reading: Option<Reading>,
 }
 
-/// The instant that everything is read at.
-struct Instant {
-    /// What other connections take on; `None` where the role may not export it.
-    exported: Option<String>,
-    /// The exported snapshot and the write-ahead log's position.
-    id: String,
-}
-
-/// What is read, as SQL.
-pub(super) enum Target {
-    Table(Table),
-    Query(String),
-}
-
-impl Target {
-    fn of(selector: &Selector) -> Result<Self> {
-        match selector {
-            Selector::Table(TablePattern { schema, table }) => {
-                Ok(Self::Table(Table { schema: schema.clone(), name: table.clone() }))
-            }
-            Selector::Query { sql, .. } => {
-                Ok(Self::Query(sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned()))
-            }
-            Selector::Files(files) => Err(Error::invalid(format!(
-                "stream `{}` is a set of files, and its connection is a PostgreSQL database",
-                files.name
-            ))
-            .help("name a table (`schema.table: {}`) or write a `query`, or use a `files` connection")),
-        }
-    }
-
-    /// `SELECT` of the columns, all of them for `None`.
-    pub(super) fn select(&self, columns: Option<&[Column]>) -> String {
-        let list = columns.map_or_else(|| "*".to_owned(), |c| list(c.iter().map(|c| c.name.as_str())));
-        self.select_list(&list, None)
-    }
-
-    /// `SELECT` of a list, in the rows of the piece.
-    fn select_list(&self, columns: &str, piece: Option<&str>) -> String {
-        let condition = piece.map_or_else(String::new, |piece| format!(" WHERE {piece}"));
-        match self {
-            Self::Table(table) => format!("SELECT {columns} FROM {}{condition}", table.sql()),
-            Self::Query(sql) => format!("SELECT {columns} FROM (\n{sql}{QUERY_TAIL}{condition}"),
-        }
-    }
-
-    fn subject(&self) -> Subject {
-        match self {
-            Self::Table(table) => Subject::Table(table.shown()),
-            Self::Query(sql) => Subject::Query { sql: sql.clone(), offset: QUERY_HEAD.chars().count() },
-        }
-    }
-}
-
 impl PostgresSnapshot {
     /// Connects and begins the transaction that fixes the instant.
     pub(super) async fn begin(login: Login, gate: Arc<Gate>, throttle: Option<&Throttle>) -> Result<Self> {
@@ -115,7 +60,7 @@ impl PostgresSnapshot {
         let instant = Instant::of(&session).await?;
         let session = Arc::new(session);
         let watcher = match throttle {
-            Some(throttle) => Some(watcher(throttle, &login, &gate).await?),
+            Some(throttle) => Some(throttle::watcher(throttle, &login, &gate).await?),
             None => None,
         };
         Ok(Self { login, gate, session, instant, pool: Arc::default(), _watcher: watcher, reading: None })
@@ -336,68 +281,6 @@ impl PostgresSnapshot {
             }
         }
         Ok(lines)
-    }
-}
-
-/// Looks at the load over a connection of its own.
-async fn watcher(throttle: &Throttle, login: &Login, gate: &Arc<Gate>) -> Result<Watcher> {
-    // A read that has a connection never waits for another.
-    let slot = gate.try_enter().ok_or_else(|| {
-        Error::temporary("other runs hold every connection that `limits` allows, and `throttle` needs one")
-            .help("run again later, or raise `limits: {connections}` of the connection")
-    })?;
-    let session = Session::open(login, slot).await?;
-    session.run(&format!("{}SET default_transaction_read_only = on", login.preamble())).await?;
-    let (session, query) = (Arc::new(session), Arc::new(throttle.query.clone()));
-    Ok(watch(throttle.clone(), Arc::clone(gate), move || {
-        let (session, query) = (Arc::clone(&session), Arc::clone(&query));
-        async move { session.number(&query).await }
-    }))
-}
-
-impl Target {
-    /// Positions are told when a query is described; those of other statements count from elsewhere.
-    pub(super) fn subject_without_position(&self) -> Subject {
-        match self.subject() {
-            Subject::Query { .. } => Subject::Query { sql: String::new(), offset: 0 },
-            other => other,
-        }
-    }
-}
-
-impl Instant {
-    /// A name for the instant, as far as the role may ask for it.
-    async fn of(session: &Session) -> Result<Self> {
-        let rows = session
-            .rows(
-                "SELECT txid_current_snapshot()::text, pg_is_in_recovery(),
-                   has_function_privilege('pg_export_snapshot()', 'execute'),
-                   has_function_privilege('pg_current_wal_lsn()', 'execute'),
-                   has_function_privilege('pg_last_wal_replay_lsn()', 'execute')",
-                &[],
-            )
-            .await?;
-        let row = rows.first().ok_or_else(|| Error::failed("the PostgreSQL catalog is not as expected"))?;
-        let (standby, may_export): (bool, bool) = (cell(row, 1)?, cell(row, 2)?);
-        let may_ask_position: bool = cell(row, if standby { 4 } else { 3 })?;
-        let mut exported = None;
-        if may_export {
-            let rows = session.rows("SELECT pg_export_snapshot()", &[]).await?;
-            exported = rows.first().map(|row| cell::<String>(row, 0)).transpose()?;
-        }
-        let mut id = match &exported {
-            Some(exported) => exported.clone(),
-            None => cell(row, 0)?,
-        };
-        if may_ask_position {
-            let function = if standby { "pg_last_wal_replay_lsn" } else { "pg_current_wal_lsn" };
-            let rows = session.rows(&format!("SELECT {function}()::text"), &[]).await?;
-            let position = rows.first().map(|row| cell::<Option<String>>(row, 0)).transpose()?.flatten();
-            if let Some(position) = position {
-                id = format!("{id}@{position}");
-            }
-        }
-        Ok(Self { exported, id })
     }
 }
 
