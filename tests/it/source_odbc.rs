@@ -3,6 +3,7 @@
 mod conforming;
 mod faults;
 mod mariadb;
+mod published;
 mod reading;
 mod values;
 
