@@ -126,11 +126,20 @@ async fn run(layout: Layout, sealed: Sealed, store: &Store, memory_bytes: usize)
     let fed = feed_all(sealed, feed).await;
     let encoded = match thread.join_next().await {
         Some(Ok(result)) => result,
-        _ => Err(Error::failed("the Parquet encoder stopped in mid-work")
-            .help("this is a defect in sealift: report it")),
+        _ => Err(broke_off()),
     };
     // A fault of the source is the cause, whatever the encoder says to its feed breaking off.
     fed.and(encoded)
+}
+
+/// The encoder itself has failed.
+fn broke_off() -> Error {
+    Error::failed("the Parquet encoder stopped in mid-work").help("this is a defect in sealift: report it")
+}
+
+/// The writer, as files name it.
+fn created_by() -> String {
+    format!("sealift {}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Hands every batch to the encoder; its own end is no error here, the encoder will tell.

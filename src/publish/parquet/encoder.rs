@@ -1,6 +1,7 @@
 //! The encoding thread: open files, their bounds, and their end.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -62,7 +63,7 @@ impl Encoder {
         let held_bytes = memory_bytes.saturating_sub(parts * layout.part_bytes);
         Self {
             crew,
-            held_bytes: held_bytes.clamp(layout.part_bytes, HELD_BYTES),
+            held_bytes: held_bytes.min(HELD_BYTES).max(layout.part_bytes),
             layout,
             store,
             handle,
@@ -76,7 +77,9 @@ impl Encoder {
 
     /// Encodes until the feed ends. Whatever else happens, nothing is left behind.
     pub(super) fn run(mut self, mut feed: mpsc::Receiver<Feed>) -> Result<Written> {
-        match self.consume(&mut feed) {
+        // Also a defect of the encoder must leave nothing behind.
+        let consumed = catch_unwind(AssertUnwindSafe(|| self.consume(&mut feed)));
+        match consumed.unwrap_or_else(|_| Err(super::broke_off())) {
             Ok(()) => Ok(self.written),
             Err(error) => {
                 // Stop the source first, then tidy up.

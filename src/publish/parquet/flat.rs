@@ -47,6 +47,8 @@ const MAGIC: &[u8] = b"PAR1";
 
 /// Encrypted modules number row groups in 15 bits; a file with so many should end.
 const ROW_GROUPS: usize = 32_000;
+/// A file ends when what its end will say of the row groups has grown to this: that is memory too.
+const METADATA_BYTES: usize = 4 << 20;
 
 /// Most bytes of rows that are gathered, so that the threads have enough to do at a time.
 const GATHERED_BYTES: usize = 8 << 20;
@@ -89,7 +91,7 @@ impl Plan {
         Some(Self {
             shapes: shapes.into_iter().map(Arc::new).collect(),
             codec: settings.codec,
-            created_by: format!("sealift {}", env!("CARGO_PKG_VERSION")),
+            created_by: super::created_by(),
             row_group_rows: settings.row_group_rows,
             row_group_bytes: settings.row_group_bytes,
             gathered_bytes: GATHERED_BYTES.min(eighth),
@@ -201,7 +203,7 @@ impl<W: Write> Writer<W> {
             if full || self.gathered_bytes >= self.plan.gathered_bytes || !crew.has_helpers() {
                 self.encode(crew)?;
             }
-            if full || self.group_bytes() >= self.plan.row_group_bytes {
+            if full || self.group_bytes() >= self.plan.row_group_bytes || self.has_many_pages() {
                 self.end_group(crew)?;
             }
         }
@@ -296,14 +298,19 @@ impl<W: Write> Writer<W> {
         self.columns.iter().flatten().map(|column| column.chunk_bytes()).sum()
     }
 
+    /// Whether a chunk has about as many pages as can be counted.
+    fn has_many_pages(&self) -> bool {
+        self.columns.iter().flatten().any(|column| column.chunk.has_many_pages())
+    }
+
     /// About the bytes of the file, were it ended now.
     pub(super) fn file_bytes(&self) -> u64 {
         self.written + (self.gathered_bytes + self.group_bytes()) as u64
     }
 
     /// Whether the file should take no more rows, whatever its size.
-    pub(super) const fn is_full(&self) -> bool {
-        self.groups.len() >= ROW_GROUPS
+    pub(super) fn is_full(&self) -> bool {
+        self.groups.len() >= ROW_GROUPS || self.groups.held_bytes() >= METADATA_BYTES
     }
 }
 

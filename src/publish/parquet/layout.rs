@@ -124,7 +124,7 @@ impl Layout {
     pub(super) fn options(&self, relative: &str) -> Result<ArrowWriterOptions> {
         let mut properties = WriterProperties::builder()
             .set_compression(self.compression)
-            .set_created_by(format!("sealift {}", env!("CARGO_PKG_VERSION")))
+            .set_created_by(super::created_by())
             .set_max_row_group_row_count(Some(self.row_group_rows))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .set_statistics_truncate_length(Some(STATISTICS_BYTES))

@@ -225,6 +225,14 @@ fn wide(ids: std::ops::Range<i64>) -> RecordBatch {
 }
 
 #[tokio::test]
+async fn a_file_size_of_terabytes_and_little_memory_are_taken() {
+    let store = Scripted::new([]).store();
+    let sealed = seal(vec![people(0..100)], &["ssn"]).await;
+    let settings = Parquet { file_size_bytes: 4 << 40, ..PLAIN };
+    assert_eq!(write(sealed, &store, &settings, &[], 1).await.unwrap().rows, 100);
+}
+
+#[tokio::test]
 async fn a_full_store_ends_cleanly() {
     let mut scripted = Scripted::new([]);
     scripted.parts_allowed = 1;

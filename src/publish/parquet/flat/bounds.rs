@@ -22,18 +22,19 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) fn of(min: Vec<u8>, max: Vec<u8>, shape: &Shape) -> Self {
+    /// `None` for a long value that no shorter one is above.
+    pub(super) fn of(min: Vec<u8>, max: Vec<u8>, shape: &Shape) -> Option<Self> {
         let cut = matches!(shape.kind, Kind::Text) || matches!(shape.data_type, DataType::FixedSizeBinary(_));
         let signed = !cut && shape.kind != Kind::Boolean;
         if !cut {
-            return Self { min, max, min_exact: true, max_exact: true, signed };
+            return Some(Self { min, max, min_exact: true, max_exact: true, signed });
         }
         let text = matches!(shape.data_type, DataType::Utf8 | DataType::LargeUtf8);
         let shorter = (min.len() > TEXT_BYTES).then(|| cut_down(&min, text)).flatten();
         let (min, min_exact) = shorter.map_or((min, true), |min| (min, false));
-        let shorter = (max.len() > TEXT_BYTES).then(|| cut_up(&max, text)).flatten();
-        let (max, max_exact) = shorter.map_or((max, true), |max| (max, false));
-        Self { min, max, min_exact, max_exact, signed }
+        let (max, max_exact) =
+            if max.len() > TEXT_BYTES { (cut_up(&max, text)?, false) } else { (max, true) };
+        Some(Self { min, max, min_exact, max_exact, signed })
     }
 
     /// The statistics of a chunk.

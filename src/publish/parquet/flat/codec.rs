@@ -50,6 +50,13 @@ impl Compressor {
         Self { codec, zstd: None, snappy: snap::raw::Encoder::new(), out: Vec::new() }
     }
 
+    /// Keeps at most this much room for the next page.
+    pub(super) fn trim(&mut self, kept_bytes: usize) {
+        if self.out.capacity() > kept_bytes {
+            self.out = Vec::new();
+        }
+    }
+
     /// A page as it is written. Under zstd, a column whose pages do not shrink gets frames of raw blocks,
     /// which cost nothing to write or read.
     pub(super) fn compress<'a>(&'a mut self, page: &'a [u8], worth: &mut Worth) -> Result<&'a [u8], Fault> {

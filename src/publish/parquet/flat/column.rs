@@ -15,7 +15,7 @@ use super::bounds::{self, Bounds};
 use super::cipher::Place;
 use super::codec::{Codec, Compressor};
 use super::levels::{Bits, Levels};
-use super::number::Number;
+use super::number::{self, gather, low_long, low_word};
 use super::numbers::Numbers;
 use super::page::{Chunk, Encoding, Seal};
 use super::shape::{Kind, Shape};
@@ -47,6 +47,17 @@ impl Tools {
             bytes: Vec::new(),
             offsets: Vec::new(),
         }
+    }
+}
+
+impl Tools {
+    /// Gives back what a page with a huge value took.
+    fn trim(&mut self) {
+        const KEPT_BYTES: usize = 4 * PAGE_BYTES;
+        if self.body.capacity() > KEPT_BYTES {
+            self.body = Vec::new();
+        }
+        self.compressor.trim(KEPT_BYTES);
     }
 }
 
@@ -104,7 +115,14 @@ impl Column {
     pub(super) fn append(&mut self, array: &dyn Array, tools: &mut Tools) -> Result<(), Fault> {
         const OTHER: Fault = Fault("a batch does not have the planned columns");
         if array.data_type() != &self.shape.data_type {
-            // Dictionaries and views, which come seldom.
+            // Dictionaries and views, which come seldom. A cast of anything else might lose a value.
+            let same = matches!(
+                array.data_type(),
+                DataType::Dictionary(..) | DataType::Utf8View | DataType::BinaryView
+            );
+            if !same {
+                return Err(OTHER);
+            }
             let cast = arrow::compute::cast(array, &self.shape.data_type).map_err(|_| OTHER)?;
             return self.append_plain(&cast, tools);
         }
@@ -112,6 +130,9 @@ impl Column {
     }
 
     fn append_plain(&mut self, array: &dyn Array, tools: &mut Tools) -> Result<(), Fault> {
+        if let DataType::Decimal128(precision, _) = array.data_type() {
+            number::check_digits(array.as_primitive(), *precision)?;
+        }
         match (array.data_type(), self.shape.kind) {
             (DataType::Boolean, _) => self.booleans(array, tools),
             (DataType::Int8, _) => self.words::<Int8Type>(array, Into::into, tools),
@@ -311,7 +332,9 @@ impl Column {
             Values::Texts(texts) => texts.end_page(&mut tools.body, hint),
         };
         let seal = self.seal.as_mut().map(|seal| (seal, self.place));
-        self.chunk.data_page(&tools.body, rows, encoding, &mut tools.compressor, seal)
+        self.chunk.data_page(&tools.body, rows, encoding, &mut tools.compressor, seal)?;
+        tools.trim();
+        Ok(())
     }
 
     /// Ends the chunk: afterwards it is whole, with its bounds.
@@ -340,7 +363,8 @@ impl Column {
             }
             Values::Texts(texts) => texts.end_chunk(),
         };
-        self.bounds = found.filter(|_| self.shape.open).map(|(min, max)| Bounds::of(min, max, &self.shape));
+        let found = found.filter(|_| self.shape.open);
+        self.bounds = found.and_then(|(min, max)| Bounds::of(min, max, &self.shape));
         Ok(())
     }
 
@@ -380,35 +404,4 @@ impl Column {
         };
         self.chunk.data.len() + open
     }
-}
-
-/// The values that are not NULL, in the column's own type.
-#[inline]
-fn gather<S: Copy, T: Number>(
-    values: &[S],
-    nulls: Option<&NullBuffer>,
-    convert: impl Fn(S) -> T + Copy,
-    out: &mut Vec<T>,
-) {
-    out.clear();
-    match nulls {
-        None => out.extend(values.iter().map(|&value| convert(value))),
-        Some(nulls) => {
-            for (from, to) in nulls.valid_slices() {
-                out.extend(values[from..to].iter().map(|&value| convert(value)));
-            }
-        }
-    }
-}
-
-/// A decimal whose precision says that it fits.
-#[expect(clippy::cast_possible_truncation, reason = "the precision bounds it")]
-const fn low_long(decimal: i128) -> i64 {
-    decimal as i64
-}
-
-/// A decimal whose precision says that it fits.
-#[expect(clippy::cast_possible_truncation, reason = "the precision bounds it")]
-const fn low_word(decimal: i64) -> i32 {
-    decimal as i32
 }

@@ -160,7 +160,7 @@ impl<T: Number> Numbers<T> {
             + self.near.capacity() * size_of::<u32>()
     }
 
-    /// Forgets everything; a table of common size is kept.
+    /// Forgets everything; the memory is kept.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.near.clear();

@@ -11,6 +11,7 @@ use super::{Fault, Plan};
 #[derive(Default)]
 pub(super) struct Groups {
     written: Vec<Vec<u8>>,
+    written_bytes: usize,
     rows: u64,
 }
 
@@ -29,6 +30,11 @@ const fn long(number: u64) -> i64 {
 impl Groups {
     pub(super) const fn len(&self) -> usize {
         self.written.len()
+    }
+
+    /// Bytes of memory.
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.written_bytes
     }
 
     /// Notes a row group whose chunks lie from `offset` on, in the order of the columns.
@@ -54,7 +60,9 @@ impl Groups {
             7,
             i16::try_from(self.written.len()).map_err(|_| Fault("a file has too many row groups"))?,
         );
-        self.written.push(thrift.finish());
+        let group = thrift.finish();
+        self.written_bytes += group.len();
+        self.written.push(group);
         self.rows += rows as u64;
         Ok(())
     }

@@ -8,6 +8,12 @@
 
 use std::fmt::Debug;
 
+use arrow::array::types::Decimal128Type;
+use arrow::array::{Array, PrimitiveArray};
+use arrow::buffer::NullBuffer;
+
+use super::Fault;
+
 /// How the bits of a column's numbers compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -97,4 +103,47 @@ pub(super) fn widen<T: Number>(bounds: &mut Option<(T, T)>, numbers: &[T], order
             }
         }
     }
+}
+
+/// The values that are not NULL, in the column's own type.
+#[inline]
+pub(super) fn gather<S: Copy, T: Number>(
+    values: &[S],
+    nulls: Option<&NullBuffer>,
+    convert: impl Fn(S) -> T + Copy,
+    out: &mut Vec<T>,
+) {
+    out.clear();
+    match nulls {
+        None => out.extend(values.iter().map(|&value| convert(value))),
+        Some(nulls) => {
+            for (from, to) in nulls.valid_slices() {
+                out.extend(values[from..to].iter().map(|&value| convert(value)));
+            }
+        }
+    }
+}
+
+/// A decimal that fits, as its precision was checked.
+#[expect(clippy::cast_possible_truncation, reason = "the precision bounds it")]
+pub(super) const fn low_long(decimal: i128) -> i64 {
+    decimal as i64
+}
+
+/// A decimal that fits, as its precision was checked.
+#[expect(clippy::cast_possible_truncation, reason = "the precision bounds it")]
+pub(super) const fn low_word(decimal: i64) -> i32 {
+    decimal as i32
+}
+
+/// Makes sure that decimals have no more digits than their type says: files of other writers may
+/// hold such, and a narrower number would be another one.
+pub(super) fn check_digits(decimals: &PrimitiveArray<Decimal128Type>, precision: u8) -> Result<(), Fault> {
+    let beyond = 10_i128.pow(u32::from(precision.min(38)));
+    let fit = |decimals: &[i128]| decimals.iter().fold(true, |fit, v| fit & (-beyond < *v) & (*v < beyond));
+    let all_fit = match decimals.nulls() {
+        None => fit(decimals.values()),
+        Some(nulls) => nulls.valid_slices().all(|(from, to)| fit(&decimals.values()[from..to])),
+    };
+    if all_fit { Ok(()) } else { Err(Fault("a decimal has more digits than its type")) }
 }

@@ -136,6 +136,10 @@ impl<T: Number> Numbers<T> {
     /// Writes the page's values and begins another page.
     pub(super) fn end_page(&mut self, out: &mut Vec<u8>, hint: &AtomicBool) -> Encoding {
         if self.mode == Mode::Undecided {
+            // NULL alone says nothing of the values to come.
+            if self.waiting.is_empty() {
+                return Encoding::Plain;
+            }
             self.decide(true, hint);
         }
         match self.mode {

@@ -16,6 +16,9 @@ pub(super) enum Encoding {
     Dictionary = 8,
 }
 
+/// A row group ends before its pages cannot be counted in 16 bits.
+const MANY_PAGES: i16 = 30_000;
+
 const DATA_PAGE: i32 = 0;
 const DICTIONARY_PAGE: i32 = 2;
 
@@ -88,6 +91,11 @@ impl Chunk {
         let modules = (Module::DictionaryPageHeader, Module::DictionaryPage, None);
         self.plain_bytes += page(body, packed, DICTIONARY_PAGE, head, modules, seal, &mut self.dictionary)?;
         Ok(())
+    }
+
+    /// Whether there are about as many pages as an ordinal can count.
+    pub(super) const fn has_many_pages(&self) -> bool {
+        self.ordinal >= MANY_PAGES
     }
 
     /// Gives back the memory of pages that were cleared.

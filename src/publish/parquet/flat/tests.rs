@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array as _, ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
@@ -103,6 +103,52 @@ fn nested_columns_are_left_to_the_library() {
         let schema = Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", other, true)]);
         assert!(Shape::all(&schema, &|_| true).is_none(), "{schema}");
     }
+}
+
+#[test]
+fn a_decimal_with_more_digits_than_its_type_is_refused_and_not_cut() {
+    for (precision, value) in
+        [(9, 1_000_000_000), (18, 10_i128.pow(18)), (9, -1_000_000_000), (30, 10_i128.pow(30))]
+    {
+        let decimals = |value| {
+            Decimal128Array::from(vec![Some(value), None]).with_precision_and_scale(precision, 2).unwrap()
+        };
+        let write = |value| {
+            let column: ArrayRef = Arc::new(decimals(value));
+            let batch = RecordBatch::try_from_iter_with_nullable([("d", column, true)]).unwrap();
+            let settings = Settings {
+                open: NONE,
+                codec: Codec::Uncompressed,
+                file_size_bytes: 1 << 30,
+                row_group_rows: 10,
+                row_group_bytes: 1 << 20,
+            };
+            let plan = Arc::new(Plan::of(&batch.schema(), settings).unwrap());
+            let mut crew = Crew::alone();
+            let mut writer = Writer::new(plan, Vec::new(), None).unwrap();
+            writer.write(&batch, &mut crew).and_then(|()| writer.finish(&mut crew))
+        };
+        assert!(write(value - value.signum()).is_ok(), "decimal({precision},2)");
+        assert_eq!(write(value).unwrap_err(), Fault("a decimal has more digits than its type"));
+    }
+}
+
+#[test]
+fn a_first_page_of_null_decides_nothing_of_the_rest() {
+    let rising: Int64Array = (0..200_000).map(|row| (row >= 70_000).then_some(row * 1_000)).collect();
+    let texts: StringArray = (0..200_000).map(|row| (row >= 70_000).then(|| format!("{row:09}"))).collect();
+    let columns: [(&str, ArrayRef, bool); 2] = [("n", Arc::new(rising), true), ("t", Arc::new(texts), true)];
+    let batches = [RecordBatch::try_from_iter_with_nullable(columns).unwrap()];
+    let file = write(&batches, Codec::Uncompressed, 1 << 20, NONE, 0);
+    same(&file, &batches, NONE);
+    let metadata = metadata(&file);
+    let encodings = |column: usize| metadata.row_group(0).column(column).encodings().collect::<Vec<_>>();
+    assert!(encodings(0).contains(&Encoding::DELTA_BINARY_PACKED), "{:?}", encodings(0));
+    assert!(encodings(1).contains(&Encoding::DELTA_LENGTH_BYTE_ARRAY), "{:?}", encodings(1));
+    assert!(
+        !encodings(0).contains(&Encoding::RLE_DICTIONARY)
+            && !encodings(1).contains(&Encoding::RLE_DICTIONARY)
+    );
 }
 
 /// Columns that fill several pages in each of two row groups.

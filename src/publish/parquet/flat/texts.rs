@@ -13,6 +13,8 @@ use super::page::Encoding;
 /// Values, or their bytes, looked at before the encoding is chosen.
 const SAMPLE: usize = 8_192;
 const SAMPLE_BYTES: usize = 256 << 10;
+/// Texts that are longer on average get no dictionary, which would hold them twice.
+const LONG_BYTES: usize = 4 << 10;
 
 /// How texts compare.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,7 +85,7 @@ impl Texts {
         if self.mode == Mode::Plain && self.bounded {
             texts.clone().for_each(|text| widen(&mut self.bounds, text, self.order));
         }
-        // Longer ones are refused before.
+        // Longer ones are refused when their page ends.
         self.lengths.extend(texts.map(|text| i32::try_from(text.len()).unwrap_or(i32::MAX)));
         if let [first, .., last] = offsets {
             self.bytes.extend_from_slice(&data[first.as_usize()..last.as_usize()]);
@@ -99,7 +101,8 @@ impl Texts {
     fn decide(&mut self, whole: bool, hint: &AtomicBool) {
         self.mode = Mode::Plain;
         let plain = self.bytes.len() + if self.fixed { 0 } else { self.lengths.len() };
-        if !hint.load(Ordering::Relaxed) {
+        let are_long = self.bytes.len() > self.lengths.len() * LONG_BYTES;
+        if !are_long && !hint.load(Ordering::Relaxed) {
             let mut end = 0;
             let ends = self.lengths.iter().map(|&length| {
                 end += i64::from(length);
@@ -145,6 +148,10 @@ impl Texts {
     /// Writes the page's values and begins another page.
     pub(super) fn end_page(&mut self, out: &mut Vec<u8>, hint: &AtomicBool) -> Encoding {
         if self.mode == Mode::Undecided {
+            // NULL alone says nothing of the values to come.
+            if self.lengths.is_empty() {
+                return Encoding::Plain;
+            }
             self.decide(true, hint);
         }
         if self.mode == Mode::Dictionary {
