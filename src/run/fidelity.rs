@@ -131,6 +131,29 @@ pub fn check_names(declared: &Columns, source: &[SourceColumn]) -> Result<()> {
         .help("name the column as the source does; for one that `transform` computes, write a CAST there"))
 }
 
+/// Checks that no decision reads the digits of bits or bytes as those of a number.
+///
+/// # Errors
+/// `Invalid`, naming the column.
+pub fn check_types(source: &[SourceColumn]) -> Result<()> {
+    let are_digits = |column: &Column| {
+        let source_type = column.source_type.to_lowercase();
+        matches!(column.carried, Carried::Exact(DataType::Binary | DataType::LargeBinary))
+            || ["bit", "varbit", "binary", "varbinary", "bytea", "blob", "raw"]
+                .iter()
+                .any(|word| source_type.starts_with(word))
+    };
+    let stray = source.iter().find(|column| {
+        column.decided.is_some_and(|decided| decided.to != ColumnType::Text) && are_digits(&column.described)
+    });
+    let Some(SourceColumn { described, decided: Some(decided) }) = stray else { return Ok(()) };
+    Err(Error::invalid(format!(
+        "column `{}` of type {} holds bits or bytes, which are no {}",
+        described.name, described.source_type, decided.to
+    ))
+    .help("write {as: text} for its digits, or compute the number in a query"))
+}
+
 fn nearest<'a>(name: &str, source: &'a [SourceColumn]) -> Option<&'a str> {
     let distance = |near: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &near.to_lowercase());
     source

@@ -70,9 +70,25 @@ pub struct Published {
 pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) -> Result<Vec<Published>> {
     let (store, connection) = engine.places(job.pipeline)?;
     engine.check_store(job.pipeline, &store).await?;
-    let mut snapshot = source::open(connection, engine.gate(job.pipeline))?.snapshot().await?;
-    let plans = plan::every(engine, job.pipeline, job.only, &mut *snapshot).await?;
-    let standing = standing(engine, job.pipeline, &store, &plans).await?;
+    let source = source::open(connection, engine.gate(job.pipeline))?;
+    let mut snapshot = unless_cancelled(job.cancel, source.snapshot()).await?;
+    let published = streams(engine, job, &mut *snapshot, &store, progress).await;
+    // However it ended, nothing of it is left running at the source.
+    snapshot.close().await;
+    published
+}
+
+/// Every stream, one after the other.
+async fn streams(
+    engine: &Engine,
+    job: &Job<'_>,
+    snapshot: &mut dyn Snapshot,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<Vec<Published>> {
+    let plans = plan::every(engine, job.pipeline, job.only, snapshot);
+    let plans = unless_cancelled(job.cancel, plans).await?;
+    let standing = standing(engine, job.pipeline, store, &plans).await?;
     let earlier = Earlier::find(engine, job, &plans, &standing).await?;
 
     let mut published = Vec::with_capacity(plans.len());
@@ -80,7 +96,7 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
         let stream = plan.relation.stream.clone();
         let done = match earlier.appended(index, &plan) {
             Some(done) => done,
-            None => publish(engine, job, &mut *snapshot, &store, &plan, progress)
+            None => publish(engine, job, snapshot, store, &plan, progress)
                 .await
                 .at(|| format!("stream {stream}"))
                 .at(|| format!("pipeline {}", job.pipeline.name))?,
@@ -118,7 +134,7 @@ async fn publish(
     let started = Instant::now();
     let counter = progress.started(plan);
 
-    let rows = snapshot.read(&plan.relation, &plan.reads).await?;
+    let rows = unless_cancelled(job.cancel, snapshot.read(&plan.relation, &plan.reads)).await?;
     let rows = until_cancelled(rows, job.cancel.clone(), counter);
     let rows = convert::convert(rows, &plan.decisions, &plan.converted);
     let rows = plan.transform.apply(rows).await?;
@@ -153,10 +169,23 @@ async fn publish(
     })
 }
 
+/// What the step answers, or that the run was cancelled meanwhile.
+async fn unless_cancelled<T>(cancel: &CancellationToken, step: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(cancelled()),
+        answer = step => answer,
+    }
+}
+
+fn cancelled() -> Error {
+    Error::new(Kind::Cancelled(15), "the run was cancelled")
+}
+
 /// The rows, counted, ending with an error as soon as the run is cancelled: the writer then
 /// removes what it has written, as after any other fault.
 fn until_cancelled(rows: Batches, cancel: CancellationToken, counter: progress::Counter) -> Batches {
-    let stopped = Error::new(Kind::Cancelled(15), "the run was cancelled");
+    let stopped = cancelled();
     futures::stream::unfold(Some(rows), move |rows| {
         let (cancel, counter, stopped) = (cancel.clone(), counter.clone(), stopped.clone());
         async move {

@@ -80,7 +80,8 @@ pub async fn streams(
 ) -> Result<Vec<Planned>> {
     let mut planned: Vec<Planned> = Vec::new();
     for stream in &pipeline.streams {
-        for relation in snapshot.find(&stream.selector).await? {
+        for mut relation in snapshot.find(&stream.selector).await? {
+            relation.split_by.clone_from(&stream.split_by);
             if only.is_some_and(|only| *only != relation.stream) {
                 continue;
             }
@@ -134,6 +135,7 @@ async fn stream(
     let Shape { columns, rows, bytes } = snapshot.describe(&relation).await?;
     *described = fidelity::decide(columns, &stream.columns);
     fidelity::check_names(&stream.columns, described)?;
+    fidelity::check_types(described)?;
     let memory = Memory::of(engine.config.memory_limit_bytes);
     let reading = reading(stream, described, memory.transform_bytes).await?;
     let source_columns = described.clone();

@@ -87,6 +87,10 @@ pub trait Snapshot: Send {
     /// # Errors
     /// As the trait's contract says; faults in mid-read arrive as an item of the stream.
     async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches>;
+
+    /// Ends: waits, for a bounded time, until nothing runs at the source any more. Streams of rows
+    /// must be at their end or dropped.
+    async fn close(&mut self) {}
 }
 
 /// One concrete table, query or file set.

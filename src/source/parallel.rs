@@ -7,17 +7,21 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::Gate;
 use crate::Batches;
 use crate::error::{Error, Result};
 
+/// What stopping at the source may take in the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Batches that each worker may have read and nobody has asked for.
 const BATCHES_AHEAD: usize = 2;
 
@@ -118,6 +122,15 @@ impl Reading {
             task.await.map_err(|_| broke_off())?;
         }
         Ok(())
+    }
+}
+
+/// Waits, for a bounded time, until the workers of a read whose stream is gone have stopped at the
+/// source.
+pub(super) async fn close(reading: &mut Option<Reading>) {
+    if let Some(reading) = reading.take_if(|reading| !reading.is_active()) {
+        // A worker that broke off has been told to whoever read.
+        let _ = timeout(CLOSE_TIMEOUT, reading.settle()).await;
     }
 }
 

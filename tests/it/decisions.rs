@@ -110,6 +110,29 @@ async fn a_decision_on_no_column_of_the_source_is_invalid_and_the_nearest_is_nam
     assert!(ran.expect(78).stderr.contains("CAST"), "{}", ran.stderr);
 }
 
+#[tokio::test]
+async fn the_digits_of_bits_and_bytes_are_no_numbers() {
+    let database = Database::create().await;
+    database.run("CREATE TABLE payments (id int, flags bit(8), raw bytea); INSERT INTO payments VALUES (1, B'00010000', '\\x10')").await;
+    let house = House::new();
+    house.config("", &connection(&database));
+    house.policy("- {tags: [public], action: allow}");
+    for (column, to, code) in
+        [("flags", "int32", 78), ("raw", "int64", 78), ("flags", "boolean", 78), ("flags", "text", 0)]
+    {
+        house.pipeline(
+            "pay",
+            &format!(
+                "connection: db\ndataset: \"pay.{{table}}\"\nstreams:\n  public.payments: \
+                 {{columns: {{{column}: {{as: {to}, tag: public}}, \"*\": {{tag: public}}}}}}"
+            ),
+        );
+        let ran = house.run(&["sync", "pay"]);
+        ran.expect(code);
+        assert!(code == 0 || ran.stderr.contains(&format!("column `{column}`")), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn what_cannot_be_carried_is_held_and_stands_in_the_table_of_the_plan() {
     let house = House::new();

@@ -8,6 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Room for reads while packets are small.
 const BUFFER_BYTES: usize = 256 << 10;
+/// The longest packet of a login, before anybody is known; of an exchange after it: 1 GiB, the server's
+/// own limit, and its frame.
+const LOGIN_BYTES: usize = BUFFER_BYTES;
+const MOST_BYTES: usize = 2 << 30;
 /// A packet this long goes on in the next one.
 const PART_BYTES: usize = 0xff_ffff;
 const HEADER_BYTES: usize = 4;
@@ -19,11 +23,18 @@ pub(super) struct Inbox {
     end: usize,
     /// The number that the next packet of an exchange carries.
     sequence: u8,
+    /// The longest packet that is taken.
+    most_bytes: usize,
 }
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        Self { buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, sequence: 0 }
+        Self { buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, sequence: 0, most_bytes: LOGIN_BYTES }
+    }
+
+    /// Whoever is on the other end has proved to be the server: rows may be long.
+    pub(super) fn trust(&mut self) {
+        self.most_bytes = MOST_BYTES;
     }
 
     /// The number for the next packet that we send.
@@ -98,9 +109,9 @@ impl Inbox {
     /// Receives more. Can be dropped while it waits without losing anything.
     ///
     /// # Errors
-    /// Those of the stream; `UnexpectedEof` when it ended.
+    /// Those of the stream; `UnexpectedEof` when it ended, `InvalidData` for a packet beyond all bounds.
     pub(super) async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
-        self.make_room();
+        self.make_room()?;
         let received = stream.read(&mut self.buffer[self.end..]).await?;
         if received == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -110,18 +121,22 @@ impl Inbox {
     }
 
     /// Moves what is left to the front; the buffer grows only for a packet longer than itself.
-    fn make_room(&mut self) {
+    fn make_room(&mut self) -> io::Result<()> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
         if self.end == self.buffer.len() {
+            if self.buffer.len() >= self.most_bytes {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             self.buffer.resize(self.buffer.len() * 2, 0);
         } else if self.buffer.len() > BUFFER_BYTES && self.end < BUFFER_BYTES / 2 {
             self.buffer.truncate(BUFFER_BYTES);
             self.buffer.shrink_to_fit();
         }
+        Ok(())
     }
 }
 
@@ -206,6 +221,7 @@ mod tests {
     /// Gives the bytes in pieces of this size.
     async fn packets(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
         let (mut inbox, mut found) = (Inbox::new(), Vec::new());
+        inbox.trust();
         for piece in bytes.chunks(piece) {
             let mut rest = piece;
             while !rest.is_empty() {
@@ -238,6 +254,20 @@ mod tests {
             assert_eq!(found.len(), 2, "{size}");
             assert!(found[0] == payload && found[1] == b"after", "{size}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_stranger_s_endless_packet_is_refused() {
+        let endless =
+            [0xff, 0xff, 0xff, 0].into_iter().chain(std::iter::repeat_n(0, 1 << 20)).collect::<Vec<u8>>();
+        let (mut inbox, mut rest) = (Inbox::new(), &endless[..]);
+        let error = loop {
+            match inbox.fill(&mut rest).await {
+                Ok(()) => assert!(inbox.packet().is_none()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
     #[tokio::test]

@@ -176,31 +176,30 @@ pub(super) fn between(column: &str, order: Order, (from, to): (i128, i128)) -> O
     Some(format!("{column} >= {} AND {column} < {}", order.literal(from)?, order.literal(to)?))
 }
 
-/// The pieces as conditions, the fullest first. Together they hold every row: the outermost are open,
-/// and rows without a value have a piece of their own.
+/// The pieces as conditions, the fullest first; `None` for the whole. Together they hold every row, each
+/// in one of them: the outermost are open, and rows without a value belong to the first, by one
+/// condition. (A condition of their own would take zero dates too, which the server holds for NULL.)
 pub(super) fn conditions(
     column: &str,
     order: Order,
     cuts: &[(i128, u64)],
     nullable: bool,
-) -> Option<Vec<String>> {
+) -> Option<Vec<Option<String>>> {
     let mut pieces = Vec::new();
     for (index, (from, rows)) in cuts.iter().enumerate() {
         let from = (index > 0).then(|| order.literal(*from)).map(|l| Some(format!("{column} >= {}", l?)));
         let to = cuts.get(index + 1).map(|(to, _)| Some(format!("{column} < {}", order.literal(*to)?)));
         let condition = match (from, to) {
-            (Some(from), Some(to)) => format!("{} AND {}", from?, to?),
-            (Some(one), None) | (None, Some(one)) => one?,
-            (None, None) => format!("{column} IS NOT NULL"),
+            (Some(from), Some(to)) => Some(format!("{} AND {}", from?, to?)),
+            (Some(from), None) => Some(from?),
+            (None, Some(to)) if nullable => Some(format!("({}) IS NOT FALSE", to?)),
+            (None, Some(to)) => Some(to?),
+            (None, None) => None,
         };
         pieces.push((*rows, condition));
     }
     pieces.sort_by_key(|(rows, _)| std::cmp::Reverse(*rows));
-    let mut conditions: Vec<String> = pieces.into_iter().map(|(_, condition)| condition).collect();
-    if nullable {
-        conditions.push(format!("{column} IS NULL"));
-    }
-    Some(conditions)
+    Some(pieces.into_iter().map(|(_, condition)| condition).collect())
 }
 
 #[cfg(test)]
@@ -242,15 +241,20 @@ mod tests {
         let keys: Vec<i128> = vec![i128::from(i64::MIN), -5, 0, 3, 1 << 62, i128::from(u64::MAX)];
         for cuts in [cut(&keys, 4).0, Cutting::new(keys[0], keys[5], 6, 4).evenly()] {
             assert!(cuts.is_sorted_by(|a, b| a.0 < b.0), "{cuts:?}");
-            let conditions = conditions("k", Order::Integer, &cuts, true).unwrap();
-            assert_eq!(conditions.len(), cuts.len() + 1);
+            let conditions: Vec<String> =
+                conditions("k", Order::Integer, &cuts, true).unwrap().into_iter().flatten().collect();
+            assert_eq!(conditions.len(), cuts.len());
+            assert_eq!(
+                conditions.iter().filter(|c| c.starts_with("(k < ") && c.ends_with(") IS NOT FALSE")).count(),
+                1
+            );
             let holds = |condition: &str, key: i128| {
+                let condition = condition.trim_start_matches('(').trim_end_matches(") IS NOT FALSE");
                 condition.split(" AND ").all(|part| {
                     let (_, part) = part.split_once(' ').unwrap();
                     match part.split_once(' ').unwrap() {
                         (">=", bound) => key >= bound.parse().unwrap(),
                         ("<", bound) => key < bound.parse().unwrap(),
-                        ("IS", what) => what == "NOT NULL",
                         other => panic!("{other:?}"),
                     }
                 })

@@ -20,7 +20,7 @@ use super::wire::Definition;
 use crate::Batches;
 use crate::error::{At, Error, Result};
 use crate::source::gate::{Slot, Watcher};
-use crate::source::parallel::{Reading, Work, Worker, gather};
+use crate::source::parallel::{self, Reading, Work, Worker, gather};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
 use crate::spec::StreamName;
 use crate::spec::config::Throttle;
@@ -340,7 +340,7 @@ impl Split<'_> {
             }
         };
         let conditions = pieces::conditions(&name, order, &cuts, nullable);
-        Ok(conditions.map_or_else(|| vec![None], |conditions| conditions.into_iter().map(Some).collect()))
+        Ok(conditions.unwrap_or_else(|| vec![None]))
     }
 }
 
@@ -373,6 +373,10 @@ impl Snapshot for MysqlSnapshot {
     async fn describe(&mut self, relation: &Relation) -> Result<Shape> {
         let target = Target::of(&relation.selector)?;
         self.shape(&target).await.at(|| format!("stream {}", relation.stream))
+    }
+
+    async fn close(&mut self) {
+        parallel::close(&mut self.reading).await;
     }
 
     async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches> {

@@ -106,7 +106,8 @@ const SHORT: Broken = Broken::Protocol("a packet is too short");
 
 impl Wire {
     /// A connection that is logged in.
-    pub(super) fn new(transport: Transport, inbox: Inbox) -> Self {
+    pub(super) fn new(transport: Transport, mut inbox: Inbox) -> Self {
+        inbox.trust();
         Self { transport, inbox, phase: Phase::Idle, ready: None }
     }
 

@@ -87,7 +87,12 @@ impl Dbms {
                 settings.extend(timeout_ms.map(|ms| format!("SET statement_timeout = {ms}")));
                 settings
             }
-            Self::Mysql => vec!["SET SESSION time_zone = '+00:00'".to_owned()],
+            Self::Mysql => vec![
+                // No silent limits either.
+                "SET SESSION time_zone = '+00:00', sql_select_limit = 18446744073709551615, sql_big_selects = 1, \
+                 group_concat_max_len = 67108864"
+                    .to_owned(),
+            ],
             Self::Oracle => vec![
                 "ALTER SESSION SET TIME_ZONE = '+00:00'".to_owned(),
                 "ALTER SESSION SET NLS_NUMERIC_CHARACTERS = '.,'".to_owned(),

@@ -6,7 +6,6 @@ use arrow_odbc::odbc_api::buffers::Indicator;
 use arrow_odbc::odbc_api::handles::StatementImpl;
 use arrow_odbc::odbc_api::{
     Connection, ConnectionOptions, Cursor, CursorImpl, Error as OdbcError, environment,
-    escape_attribute_value,
 };
 use zeroize::Zeroizing;
 
@@ -58,11 +57,11 @@ impl Login {
                     .help("write the user in `user` only"));
             }
             string.push_str(";UID=");
-            string.push_str(&escape_attribute_value(user));
+            string.push_str(&braced(user));
         }
         if let Some(password) = password {
             string.push_str(";PWD=");
-            string.push_str(&Zeroizing::new(escape_attribute_value(password.expose_str()?).into_owned()));
+            string.push_str(&Zeroizing::new(braced(password.expose_str()?)));
         }
         string.push(';');
         // OPTIONS is another name of OPTION.
@@ -269,4 +268,10 @@ impl Drop for Link {
         // A transaction that only read has nothing to lose; drivers want it ended before they part.
         let _ = self.connection.rollback();
     }
+}
+/// A value that means itself, whatever is in it. Braces only where they are needed: some drivers take
+/// them for a part of a name.
+fn braced(value: &str) -> String {
+    let is_plain = value.trim() == value && !value.contains([';', '{', '}', '+']);
+    if is_plain { value.to_owned() } else { format!("{{{}}}", value.replace('}', "}}")) }
 }

@@ -15,7 +15,7 @@ use super::types::Wire;
 use crate::Batches;
 use crate::error::{At, Error, Result};
 use crate::source::gate::Slot;
-use crate::source::parallel::{Reading, Work, gather};
+use crate::source::parallel::{self, Reading, Work, gather};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
 use crate::spec::StreamName;
 use crate::spec::pipeline::{Selector, TablePattern};
@@ -236,6 +236,10 @@ impl Snapshot for OdbcSnapshot {
     async fn describe(&mut self, relation: &Relation) -> Result<Shape> {
         let found = self.found(relation).await?;
         Ok(Shape { columns: found.into_iter().map(|found| found.column).collect(), rows: None, bytes: None })
+    }
+
+    async fn close(&mut self) {
+        parallel::close(&mut self.reading).await;
     }
 
     async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches> {

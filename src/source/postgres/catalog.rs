@@ -106,7 +106,19 @@ FROM pg_class c
 WHERE c.relkind IN ('r', 'm')
   AND (c.oid = $1 OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))";
 
+/// Whether a part of the table, partition or child, lies on another server.
+const HAS_FOREIGN: &str = "EXISTS (
+  WITH RECURSIVE part(oid) AS (SELECT $1::oid UNION
+    SELECT i.inhrelid FROM pg_inherits i JOIN part p ON i.inhparent = p.oid)
+  SELECT FROM part JOIN pg_class l ON l.oid = part.oid WHERE l.relkind = 'f')";
+
 impl Session {
+    /// Whether rows of the table come from another server, with an instant of its own.
+    pub(super) async fn has_foreign(&self, oid: u32) -> Result<bool> {
+        let rows = self.rows(&format!("SELECT {HAS_FOREIGN}"), &[&oid]).await?;
+        rows.first().map(|row| cell(row, 0)).transpose().map(|foreign| foreign.unwrap_or(false))
+    }
+
     pub(super) async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         self.client.query(sql, parameters).await.map_err(|e| self.endpoint.failed(&e, &Subject::Session))
     }
@@ -202,7 +214,12 @@ impl Session {
         }
         let sql = format!(
             "SELECT to_regclass($2)::oid IS DISTINCT FROM $1 OR EXISTS (SELECT {STORED}
-               AND c.relfilenode <> 0 AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode)"
+               AND c.relfilenode <> 0 AND pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode)
+             OR EXISTS (SELECT FROM pg_class WHERE oid = $1 AND relkind = 'p') AND EXISTS (
+               WITH RECURSIVE before(oid) AS (SELECT $1::oid UNION
+                 SELECT i.inhrelid FROM pg_inherits i JOIN before b ON i.inhparent = b.oid)
+               SELECT FROM before b FULL JOIN pg_partition_tree($1::oid::regclass) a ON a.relid = b.oid
+               WHERE b.oid IS NULL OR a.relid IS NULL)"
         );
         let rows = self.rows(&sql, &[&entry.oid, &table.sql()]).await?;
         if rows.first().map(|row| cell(row, 0)).transpose()?.unwrap_or(true) {
@@ -235,8 +252,7 @@ impl Session {
         let sql = format!(
             "SELECT (max(pg_relation_size(c.oid)) / current_setting('block_size')::int8)::int8,
                sum(pg_relation_size(c.oid))::int8,
-               EXISTS (SELECT FROM pg_partition_tree($1::oid::regclass) t JOIN pg_class l ON l.oid = t.relid
-                 WHERE l.relkind = 'f') {STORED}"
+               {HAS_FOREIGN} {STORED}"
         );
         let oid: u32 = {
             let rows = self.rows("SELECT to_regclass($1)::oid", &[&table.sql()]).await?;

@@ -13,37 +13,48 @@ pub(super) struct Instant {
 }
 
 impl Instant {
-    /// A name for the instant, as far as the role may ask for it.
-    pub(super) async fn of(session: &Session) -> Result<Self> {
-        let rows = session
-            .rows(
-                "SELECT txid_current_snapshot()::text, pg_is_in_recovery(),
-                   has_function_privilege('pg_export_snapshot()', 'execute'),
-                   has_function_privilege('pg_current_wal_lsn()', 'execute'),
-                   has_function_privilege('pg_last_wal_replay_lsn()', 'execute')",
-                &[],
-            )
-            .await?;
-        let row = rows.first().ok_or_else(|| Error::failed("the PostgreSQL catalog is not as expected"))?;
-        let (standby, may_export): (bool, bool) = (cell(row, 1)?, cell(row, 2)?);
-        let may_ask_position: bool = cell(row, if standby { 4 } else { 3 })?;
+    /// The instant of the transaction that has begun, as far as the role may ask for it; `position`
+    /// is that of the log shortly before.
+    pub(super) async fn of(session: &Session, position: Option<String>) -> Result<Self> {
+        let sql =
+            "SELECT txid_current_snapshot()::text, has_function_privilege('pg_export_snapshot()', 'execute')";
+        let rows = session.rows(sql, &[]).await?;
+        let row = rows.first().ok_or_else(strange)?;
+        let mut id: String = cell(row, 0)?;
         let mut exported = None;
-        if may_export {
+        if cell(row, 1)? {
             let rows = session.rows("SELECT pg_export_snapshot()", &[]).await?;
             exported = rows.first().map(|row| cell::<String>(row, 0)).transpose()?;
         }
-        let mut id = match &exported {
-            Some(exported) => exported.clone(),
-            None => cell(row, 0)?,
-        };
-        if may_ask_position {
-            let function = if standby { "pg_last_wal_replay_lsn" } else { "pg_current_wal_lsn" };
-            let rows = session.rows(&format!("SELECT {function}()::text"), &[]).await?;
-            let position = rows.first().map(|row| cell::<Option<String>>(row, 0)).transpose()?.flatten();
-            if let Some(position) = position {
-                id = format!("{id}@{position}");
-            }
+        if let Some(exported) = &exported {
+            id.clone_from(exported);
+        }
+        if let Some(position) = position {
+            id = format!("{id}@{position}");
         }
         Ok(Self { exported, id })
     }
+}
+
+/// Where the write-ahead log is, as far as the role may ask.
+pub(super) async fn position(session: &Session) -> Result<Option<String>> {
+    let rows = session
+        .rows(
+            "SELECT pg_is_in_recovery(), has_function_privilege('pg_current_wal_lsn()', 'execute'),
+               has_function_privilege('pg_last_wal_replay_lsn()', 'execute')",
+            &[],
+        )
+        .await?;
+    let row = rows.first().ok_or_else(strange)?;
+    let standby: bool = cell(row, 0)?;
+    if !cell::<bool>(row, if standby { 2 } else { 1 })? {
+        return Ok(None);
+    }
+    let function = if standby { "pg_last_wal_replay_lsn" } else { "pg_current_wal_lsn" };
+    let rows = session.rows(&format!("SELECT {function}()::text"), &[]).await?;
+    Ok(rows.first().map(|row| cell::<Option<String>>(row, 0)).transpose()?.flatten())
+}
+
+fn strange() -> Error {
+    Error::failed("the PostgreSQL catalog is not as expected")
 }

@@ -20,6 +20,12 @@ impl Pool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
+    /// Ends them in good order.
+    pub(super) async fn close(&self) {
+        let lines = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        futures::future::join_all(lines.into_iter().map(Line::close)).await;
+    }
+
     pub(super) fn put(&self, line: Line) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
@@ -88,16 +94,15 @@ pub(super) fn by_session(session: Arc<Session>, mut decoder: Decoder, task: Task
                     () = output.closed() => Err(Fault::Gone),
                     ended = copy_out(&session, &copy, &mut decoder, &output, &task.subject) => ended,
                 };
-                // A cancel request that is not needed may be late, and then hit the next statement.
                 match ended {
                     Ok(()) => {}
                     Err(Fault::AtServer(error)) => return Err(error),
                     Err(Fault::Here(error)) => {
-                        session.cancel().await;
+                        session.stop().await;
                         return Err(error);
                     }
                     Err(Fault::Gone) => {
-                        session.cancel().await;
+                        session.stop().await;
                         return Ok(());
                     }
                 }

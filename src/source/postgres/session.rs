@@ -135,7 +135,7 @@ pub(super) struct Session {
     /// Ends the task that drives the connection.
     _end: DropGuard,
     kill: CancellationToken,
-    _slot: Slot,
+    _slot: Option<Slot>,
 }
 
 impl Session {
@@ -143,7 +143,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Login::patiently`].
-    pub(super) async fn open(login: &Login, slot: Slot) -> Result<Self> {
+    pub(super) async fn open(login: &Login, slot: Option<Slot>) -> Result<Self> {
         let (end, kill) = (CancellationToken::new(), CancellationToken::new());
         let client = login.patiently(|| Self::log_in(login, &end, &kill)).await?;
         Ok(Self {
@@ -192,6 +192,13 @@ impl Session {
     /// Runs statements that are ours and have no parameters.
     pub(super) async fn run(&self, sql: &str) -> Result<()> {
         self.client.batch_execute(sql).await.map_err(|e| self.endpoint.failed(&e, &Subject::Session))
+    }
+
+    /// Cancels the statement at work, and makes sure that a request that comes late hits nothing
+    /// that matters.
+    pub(super) async fn stop(&self) {
+        self.cancel().await;
+        let _ = timeout(GOODBYE_TIMEOUT, self.client.batch_execute("SELECT pg_sleep(0.1)")).await;
     }
 
     /// Has the server stop what it is doing; where it cannot be told, cuts the connection.

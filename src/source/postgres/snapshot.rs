@@ -4,7 +4,7 @@
 //! One connection exports the snapshot, asks the catalog and holds the locks; others take the
 //! snapshot on and copy. Where there may be no others, the first copies too.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use super::chunks::{self, Piece};
 use super::decode::Decoder;
 use super::error::Subject;
 use super::ident::shown;
-use super::instant::Instant;
+use super::instant::{self, Instant};
 use super::layout::{self, Layout};
 use super::line::Line;
 use super::read::{self, Pool, Task};
@@ -48,22 +48,36 @@ pub(super) struct PostgresSnapshot {
     pool: Arc<Pool>,
     /// Looks at the load, where the configuration says how.
     _watcher: Option<Watcher>,
+    /// Tables that were described and have rows on other servers.
+    foreign: BTreeSet<String>,
     reading: Option<Reading>,
 }
 
 impl PostgresSnapshot {
     /// Connects and begins the transaction that fixes the instant.
     pub(super) async fn begin(login: Login, gate: Arc<Gate>, throttle: Option<&Throttle>) -> Result<Self> {
-        let mut session = Session::open(&login, gate.enter().await?).await?;
-        session.run(&format!("{}{BEGIN}", login.preamble())).await?;
+        let mut session = Session::open(&login, Some(gate.enter().await?)).await?;
+        session.run(&login.preamble()).await?;
         session.version = session.ask_version().await?;
-        let instant = Instant::of(&session).await?;
+        // Before the instant: every commit below it is in the rows.
+        let position = instant::position(&session).await?;
+        session.run(BEGIN).await?;
+        let instant = Instant::of(&session, position).await?;
         let session = Arc::new(session);
         let watcher = match throttle {
             Some(throttle) => Some(throttle::watcher(throttle, &login, &gate).await?),
             None => None,
         };
-        Ok(Self { login, gate, session, instant, pool: Arc::default(), _watcher: watcher, reading: None })
+        Ok(Self {
+            login,
+            gate,
+            session,
+            instant,
+            pool: Arc::default(),
+            _watcher: watcher,
+            foreign: BTreeSet::new(),
+            reading: None,
+        })
     }
 
     /// Ends the last read, if there was one, and makes ready for a step that may fail.
@@ -79,7 +93,7 @@ impl PostgresSnapshot {
     }
 
     /// Closes a step. What it locked stays locked if it went well.
-    async fn close<T>(&self, result: Result<T>) -> Result<T> {
+    async fn end_step<T>(&self, result: Result<T>) -> Result<T> {
         let closed = self.session.run(if result.is_ok() { KEEP } else { UNDO }).await;
         let value = result?;
         closed.map(|()| value)
@@ -96,16 +110,19 @@ impl PostgresSnapshot {
         Ok(statement)
     }
 
-    async fn shape(&self, target: &Target) -> Result<Shape> {
+    async fn shape(&mut self, target: &Target) -> Result<Shape> {
         match target {
             Target::Table(table) => self.table_shape(table, target).await,
             Target::Query(_) => self.query_shape(target).await,
         }
     }
 
-    async fn table_shape(&self, table: &Table, target: &Target) -> Result<Shape> {
+    async fn table_shape(&mut self, table: &Table, target: &Target) -> Result<Shape> {
         let entry = self.session.entry(table).await?;
         self.session.hold(table, &entry).await?;
+        if self.session.has_foreign(entry.oid).await? {
+            self.foreign.insert(table.shown());
+        }
         let statement = self.prepare(target, None).await?;
         let columns = statement.columns();
         let same = columns
@@ -276,7 +293,7 @@ impl PostgresSnapshot {
             match line {
                 Ok(line) => lines.push(line),
                 // A server that has no more to spare still serves those it gave.
-                Err(error) if error.kind() == Kind::Temporary && !lines.is_empty() => {}
+                Err(error) if error.kind() == Kind::Temporary => {}
                 Err(error) => return Err(error),
             }
         }
@@ -291,7 +308,13 @@ impl Snapshot for PostgresSnapshot {
     }
 
     fn consistency(&self) -> String {
-        "one transaction snapshot".to_owned()
+        let mut words = "one transaction snapshot".to_owned();
+        if !self.foreign.is_empty() {
+            let tables: Vec<&str> = self.foreign.iter().map(String::as_str).collect();
+            words.push_str("; rows that other servers hold are as of the moment they are read: ");
+            words.push_str(&tables.join(", "));
+        }
+        words
     }
 
     async fn find(&mut self, selector: &Selector) -> Result<Vec<Relation>> {
@@ -301,7 +324,8 @@ impl Snapshot for PostgresSnapshot {
         };
         self.save().await?;
         let found = self.session.find(&pattern).await;
-        let mut relations = self.close(found).await?.into_iter().map(relation).collect::<Result<Vec<_>>>()?;
+        let mut relations =
+            self.end_step(found).await?.into_iter().map(relation).collect::<Result<Vec<_>>>()?;
         relations.sort_by(|a, b| a.stream.cmp(&b.stream));
         Ok(relations)
     }
@@ -310,7 +334,12 @@ impl Snapshot for PostgresSnapshot {
         let target = Target::of(&relation.selector)?;
         self.save().await?;
         let shape = self.shape(&target).await;
-        self.close(shape).await.at(|| format!("stream {}", relation.stream))
+        self.end_step(shape).await.at(|| format!("stream {}", relation.stream))
+    }
+
+    async fn close(&mut self) {
+        parallel::close(&mut self.reading).await;
+        self.pool.close().await;
     }
 
     async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches> {
@@ -321,7 +350,7 @@ impl Snapshot for PostgresSnapshot {
                 self.reading = Some(reading);
                 Ok(batches)
             }
-            Err(error) => self.close(Err(error)).await.at(|| format!("stream {}", relation.stream)),
+            Err(error) => self.end_step(Err(error)).await.at(|| format!("stream {}", relation.stream)),
         }
     }
 }

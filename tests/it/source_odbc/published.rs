@@ -10,7 +10,8 @@ use crate::servers::postgres::Database;
 #[test]
 fn a_table_behind_a_driver_is_sealed_and_published() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let settings = runtime.block_on(async {
+    // The server lives as long as its database is held.
+    let database = runtime.block_on(async {
         let database = Database::create().await;
         database
             .run(
@@ -19,8 +20,9 @@ fn a_table_behind_a_driver_is_sealed_and_published() {
                    g * 1.25, '1970-01-01'::date + g FROM generate_series(1, 5000) g",
             )
             .await;
-        of_postgres(&database)
+        database
     });
+    let settings = of_postgres(&database);
     let Some(Reference::File(password)) = &settings.password else { panic!("the password is in a file") };
     let house = House::new();
     house.config(
@@ -43,6 +45,13 @@ fn a_table_behind_a_driver_is_sealed_and_published() {
     let fidelity: Vec<&str> = columns.iter().map(|column| column["fidelity"].as_str().unwrap()).collect();
     assert_eq!(fidelity, ["exact"; 4], "{plan}");
     house.run(&["sync", "behind", "--json"]).expect(0);
+    // `split_by` reaches the source: a column that is not there is told.
+    house.pipeline(
+        "astray",
+        "connection: db\ndataset: \"astray.{table}\"\nstreams:\n  public.people: {split_by: idd, \
+         columns: {name: {tag: pii.name}, \"*\": {tag: public}}}",
+    );
+    assert!(house.run(&["sync", "astray"]).expect(78).stderr.contains("idd"));
     let answer = house.query(
         "SELECT count(*) AS n, count(name) AS named, sum(CASE WHEN name = '' THEN 1 ELSE 0 END) AS empty,
            CAST(sum(balance) AS VARCHAR) AS balance, CAST(max(born) AS VARCHAR) AS born FROM behind.people",

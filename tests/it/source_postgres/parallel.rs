@@ -223,3 +223,51 @@ async fn a_read_stands_still_while_the_server_is_under_load() {
     let Err(error) = Postgres::new(&settings, gate).unwrap().snapshot().await else { panic!("no look") };
     assert_eq!(error.kind(), Kind::Temporary);
 }
+
+#[tokio::test]
+async fn a_partition_that_was_detached_after_the_instant_is_not_silently_left_out() {
+    let database = Database::create().await;
+    database
+        .run(
+            "CREATE TABLE t (n int) PARTITION BY RANGE (n);
+             CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (10);
+             CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (10) TO (20);
+             INSERT INTO t SELECT generate_series(0, 19)",
+        )
+        .await;
+    let mut changed = limited(&database.settings(), 2).await;
+    let found = relation(changed.as_mut(), &table("public", "t")).await;
+    database.run("ALTER TABLE t DETACH PARTITION t_2").await;
+    let error = changed.describe(&found).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Temporary, "{error}");
+    let mut anew = limited(&database.settings(), 2).await;
+    assert_eq!(rows(&all(anew.as_mut(), &found).await), 10);
+}
+
+#[tokio::test]
+async fn rows_of_other_servers_are_named_and_never_cut() {
+    let database = Database::create().await;
+    let settings = database.settings();
+    database
+        .run(&format!(
+            "CREATE EXTENSION postgres_fdw;
+             CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw
+               OPTIONS (host '127.0.0.1', port '{}', dbname '{}');
+             CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user '{}', password '{}');
+             CREATE TABLE there AS SELECT g AS n, repeat('x', 200) AS pad FROM generate_series(1, 20000) g;
+             CREATE FOREIGN TABLE far_there (n int, pad text) SERVER far OPTIONS (table_name 'there');
+             CREATE TABLE parent (n int, pad text);
+             INSERT INTO parent SELECT g, repeat('x', 200) FROM generate_series(20001, 40000) g;
+             ALTER FOREIGN TABLE far_there INHERIT parent",
+            settings.port,
+            settings.database,
+            settings.user,
+            std::fs::read_to_string(database.server.folder().join("password")).unwrap(),
+        ))
+        .await;
+    let mut snapshot = limited(&settings, 3).await;
+    assert_eq!(snapshot.consistency(), "one transaction snapshot");
+    let found = relation(snapshot.as_mut(), &table("public", "parent")).await;
+    assert!(numbers(&all(snapshot.as_mut(), &found).await).into_iter().eq(1..=40_000));
+    assert!(snapshot.consistency().contains("public.parent"), "{}", snapshot.consistency());
+}
