@@ -86,7 +86,7 @@ def faucet(server, folder, out):
         "version: 1\nname: lineitem\npipeline:\n  source:\n    type: postgres\n    config:\n"
         f'      connection_url: "postgres://postgres:{PASSWORD}@127.0.0.1:{server.port}/bench"\n'
         '      query: "SELECT * FROM lineitem"\n'
-        f'  sink:\n    type: parquet\n    config:\n      path: "{out}"\n      compression: zstd\n'
+        f'  sink:\n    type: parquet\n    config:\n      destination: {{type: local_path, path: "{out}"}}\n      compression: zstd\n'
     )
     return ["faucet", "run", str(document)]
 

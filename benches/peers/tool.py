@@ -74,7 +74,7 @@ def dlt_load(source, out):
     import dlt
     from dlt.sources.sql_database import sql_table
 
-    dsn = url(source).replace("mysql://", "mysql+pymysql://")
+    dsn = url(source).replace("mysql://", "mysql+pymysql://").replace("postgresql://", "postgresql+psycopg2://")
     table = sql_table(dsn, table="lineitem", backend="connectorx", chunk_size=200_000)
     folder = os.path.dirname(out)
     pipeline = dlt.pipeline(
