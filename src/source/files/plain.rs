@@ -1,7 +1,7 @@
 //! Short texts into values, sixteen bytes in one step. Each function answers what its namesake in
 //! `value` answers, or nothing where that one is to be asked.
 
-use crate::source::value::{Number, days};
+use crate::source::value::Number;
 
 use super::records::Field;
 
@@ -104,16 +104,21 @@ const TENS: [u64; 19] = {
 pub(super) fn decimal(field: &Field<'_>, precision: u8, scale: usize) -> Option<i128> {
     let digits = digits(field)?;
     let missing = scale.checked_sub(digits.scale.unwrap_or(0))?;
-    if digits.whole + scale > usize::from(precision.min(18)) {
+    // So few digits do not overflow.
+    if digits.whole + scale > 18 {
         return None;
     }
-    let units = i128::from(digits.value * TENS[missing]);
+    let units = digits.value * TENS[missing];
+    if units >= TENS[usize::from(precision.min(18))] {
+        return None;
+    }
+    let units = i128::from(units);
     Some(if digits.negative { -units } else { units })
 }
 
 /// See [`crate::source::value::date`].
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "a byte of a word, and a day within four digits' years")]
+#[expect(clippy::cast_possible_truncation, reason = "a byte of a word")]
 pub(super) fn date(field: &Field<'_>) -> Option<i32> {
     const FORM: u128 = u128::from_le_bytes(*b"0000-00-00\0\0\0\0\0\0");
     const DASHES: u128 = 0xFF << 32 | 0xFF << 56;
@@ -124,14 +129,37 @@ pub(super) fn date(field: &Field<'_>) -> Option<i32> {
     if !are_digits(digits) || digits & DASHES != 0 {
         return None;
     }
-    let at = |index: u32| (digits >> (8 * index)) as u8;
-    let two = |index: u32| i32::from(at(index)) * 10 + i32::from(at(index + 1));
-    let year = two(0) * 100 + two(2);
-    if year == 0 {
+    let at = |index: u32| u32::from((digits >> (8 * index)) as u8);
+    let two = |index: u32| at(index) * 10 + at(index + 1);
+    let (year, month, day) = (two(0) * 100 + two(2), two(5), two(8));
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let (length, before) = MONTHS.get(month as usize)?;
+    if year == 0 || day == 0 || day > length + u32::from(is_leap && month == 2) {
         return None;
     }
-    days(i64::from(year), two(5), two(8)).map(|days| days as i32)
+    // Years counted from March, so that the leap day is the last of its year.
+    let year = if month < 3 { year - 1 } else { year };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + before + day - 1;
+    // 1970-01-01 is day 719,468 after 0000-03-01.
+    Some(days.cast_signed() - 719_468)
 }
+
+/// Days of a month where no year is a leap year, and days before it in a year that starts in March.
+const MONTHS: [(u32, u32); 13] = [
+    (0, 0),
+    (31, 306),
+    (28, 337),
+    (31, 0),
+    (30, 31),
+    (31, 61),
+    (30, 92),
+    (31, 122),
+    (31, 153),
+    (30, 184),
+    (31, 214),
+    (30, 245),
+    (31, 275),
+];
 
 #[cfg(test)]
 mod tests {
@@ -167,10 +195,11 @@ mod tests {
             assert_eq!(int64(&Field::plain(text)), value::int64(text), "{text}");
             assert_eq!(number(&Field::plain(text)), value::number(text), "{text}");
         }
-        for text in ["0.05", "-104949.50", "1.5", "17", "12345678901.23"] {
+        for text in ["0.05", "-0.5", "-104949.50", "1.5", "17", "12345678901.23"] {
             assert_eq!(decimal(&Field::plain(text), 15, 2), value::decimal(text, 15, 2), "{text}");
             assert_eq!(number(&Field::plain(text)), value::number(text), "{text}");
         }
+        assert_eq!(decimal(&Field::plain("0.05"), 2, 2), Some(5), "the zero is no digit");
         assert_eq!(date(&Field::plain("1996-03-13")), value::date("1996-03-13"));
     }
 
@@ -217,6 +246,16 @@ mod tests {
             "2024-0-011",
         ] {
             check(text);
+        }
+    }
+
+    #[test]
+    fn every_day_is_that_of_the_calendar() {
+        for year in [1, 4, 100, 400, 1899, 1900, 1970, 1996, 2000, 2023, 2100, 9999] {
+            for (month, day) in (0..15).flat_map(|month| (0..33).map(move |day| (month, day))) {
+                let text = format!("{year:04}-{month:02}-{day:02}");
+                assert_eq!(date(&Field::plain(&text)), value::date(&text), "{text}");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 use std::fs;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -9,6 +10,7 @@ use proptest::prelude::*;
 
 use super::super::paths::Pattern;
 use super::*;
+use crate::error::Kind;
 use crate::spec::StreamName;
 use crate::spec::pipeline::Format;
 
@@ -147,4 +149,33 @@ fn a_record_longer_than_many_chunks_is_read_once() {
     assert_eq!(rows.len(), 2);
     let error = seen(format!("{text}3,c\"\n").as_bytes(), true, 1000, false).unwrap_err();
     assert!(error.contains("line 100004"), "{error}");
+}
+
+#[test]
+fn trap_a_file_that_changes_fails_whoever_reads_a_part_of_it() {
+    let text = "id,name\n".to_owned() + &"1,a\n".repeat(500);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("people.csv");
+    fs::write(&path, &text).unwrap();
+    let inputs = Pattern::parse("people.csv").unwrap().find(&folder.path().canonicalize().unwrap()).unwrap();
+    let csv = Csv::default();
+    let set = file_set(&csv);
+    let cuts = [Cuts::new(&inputs[0], b'"', 100)];
+    let source = Source { inputs: &inputs, cuts: &cuts, csv: &csv, set: &set, threads: 2 };
+    assert_eq!(source.describe(&CancellationToken::new()).unwrap().rows, Some(500));
+    let layout = Layout::of(&inputs, &csv, &set).unwrap();
+    let visits = AtomicUsize::new(0);
+    let outcome = source.share(
+        &layout,
+        || (),
+        |(), _| {
+            // Long before the last section.
+            if visits.fetch_add(1, Ordering::Relaxed) == 3 {
+                fs::write(&path, text.clone() + "half a li").unwrap();
+            }
+            Ok(true)
+        },
+    );
+    assert_eq!(outcome.err().unwrap().kind(), Kind::Temporary);
+    assert!(visits.into_inner() < 10, "the others went on");
 }
