@@ -1,22 +1,37 @@
 //! Delimited text files as one relation.
 
 use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::crew;
+use super::cuts::{Cuts, Part, Section};
 use super::decode::{Decoder, Target};
 use super::header;
 use super::infer::Guess;
 use super::paths::Input;
-use super::records::{Record, Records};
+use super::records::{Records, Rows};
 use super::stream::Outlet;
 use crate::error::{Error, Result};
 use crate::source::convert::arrow_type;
 use crate::source::{Carried, Column, Shape};
 use crate::spec::pipeline::{ColumnType, Csv, FileSet};
 
-/// Rows between two looks at whether anybody still waits.
-const ROWS_PER_LOOK: u64 = 1 << 14;
+/// Bytes that one thread reads at a time, and the least that another is started for.
+const CHUNK_BYTES: u64 = 8 << 20;
+
+/// Files, and how they are written and read.
+pub(super) struct Source<'a> {
+    pub(super) inputs: &'a [Input],
+    /// One for each of the inputs.
+    pub(super) cuts: &'a [Cuts],
+    pub(super) csv: &'a Csv,
+    pub(super) set: &'a FileSet,
+    /// How many threads read.
+    threads: usize,
+}
 
 /// What the files of one stream have in common.
 struct Layout {
@@ -25,74 +40,121 @@ struct Layout {
     first: String,
 }
 
-/// Columns and size; without declared types every file is read whole.
-///
-/// # Errors
-/// `Invalid` when options or declared columns do not fit the files; `Data` when a file is malformed.
-pub(super) fn describe(
-    inputs: &[Input],
-    csv: &Csv,
-    set: &FileSet,
-    stop: &CancellationToken,
-) -> Result<Shape> {
-    let layout = Layout::of(inputs, csv, set)?;
-    let bytes = Some(inputs.iter().map(|input| input.stamp.size_bytes).sum());
-    if let Some(declared) = &set.schema {
-        for input in inputs {
-            scan(input, csv, &layout, |_| Ok(false))?;
-        }
-        let columns = declared.iter().map(|(name, column_type)| column(name, *column_type)).collect();
-        return Ok(Shape { columns, rows: None, bytes });
-    }
-    let mut guesses = vec![Guess::default(); layout.names.len()];
-    let mut rows = 0;
-    for input in inputs {
-        scan(input, csv, &layout, |record| {
-            for (index, guess) in guesses.iter_mut().enumerate() {
-                guess.see(record.field(index), &csv.null);
-            }
-            rows += 1;
-            if rows % ROWS_PER_LOOK == 0 && stop.is_cancelled() {
-                return Err(Error::temporary("the scan was given up"));
-            }
-            Ok(true)
-        })?;
-    }
-    let columns =
-        layout.names.iter().zip(&guesses).map(|(name, guess)| column(name, guess.verdict())).collect();
-    Ok(Shape { columns, rows: Some(rows), bytes })
+/// What to know of the files to read them in parts. It is filled by the first who reads them, and spares
+/// the next.
+pub(super) fn cuts(inputs: &[Input], csv: &Csv) -> Arc<[Cuts]> {
+    inputs.iter().map(|input| Cuts::new(input, csv.quote, CHUNK_BYTES)).collect()
 }
 
-/// Reads the given columns of every file.
-///
-/// # Errors
-/// As [`describe`]; also `Data` when a value is not of its column's type.
-pub(super) fn read(
-    inputs: &[Input],
-    csv: &Csv,
-    set: &FileSet,
-    columns: &[Column],
-    outlet: &Outlet,
-) -> Result<()> {
-    let layout = Layout::of(inputs, csv, set)?;
-    let targets = columns.iter().map(|column| layout.target(column)).collect::<Result<_>>()?;
-    let mut decoder = Decoder::new(targets, &csv.null);
-    let mut wanted = true;
-    for input in inputs {
-        scan(input, csv, &layout, |record| {
-            if let Some(batch) = decoder.push(record)? {
-                wanted = outlet.give(batch);
+impl<'a> Source<'a> {
+    pub(super) fn new(inputs: &'a [Input], cuts: &'a [Cuts], csv: &'a Csv, set: &'a FileSet) -> Self {
+        let bytes: u64 = inputs.iter().map(|input| input.stamp.size_bytes).sum();
+        let tasks = usize::try_from(bytes / CHUNK_BYTES).unwrap_or(usize::MAX);
+        Self { inputs, cuts, csv, set, threads: crew::threads(tasks) }
+    }
+
+    /// Columns and size; without declared types every file is read whole.
+    ///
+    /// # Errors
+    /// `Invalid` when options or declared columns do not fit the files; `Data` when a file is malformed.
+    pub(super) fn describe(&self, stop: &CancellationToken) -> Result<Shape> {
+        let Self { inputs, csv, set, .. } = self;
+        let layout = Layout::of(inputs, csv, set)?;
+        let bytes = Some(inputs.iter().map(|input| input.stamp.size_bytes).sum());
+        if let Some(declared) = &set.schema {
+            for input in *inputs {
+                let file = input.open()?;
+                let section = Section { bytes: 0..input.stamp.size_bytes, line: 1 };
+                self.scan(input, &file, section, &layout, |_| Ok(false))?;
             }
-            Ok(wanted)
-        })?;
-        if !wanted || outlet.is_closed() {
-            return Ok(());
+            let columns = declared.iter().map(|(name, column_type)| column(name, *column_type)).collect();
+            return Ok(Shape { columns, rows: None, bytes });
         }
+        let width = layout.names.len();
+        let seen = self.share(
+            &layout,
+            || (0, vec![Guess::default(); width]),
+            |(rows, guesses): &mut (u64, Vec<Guess>), found| {
+                for (index, guess) in guesses.iter_mut().enumerate() {
+                    guess.see(found.column(index, 0..found.len()), &csv.null);
+                }
+                *rows += found.len() as u64;
+                if stop.is_cancelled() {
+                    return Err(Error::temporary("the scan was given up"));
+                }
+                Ok(true)
+            },
+        )?;
+        let (mut rows, mut guesses) = (0, vec![Guess::default(); width]);
+        for (more, others) in &seen {
+            rows += more;
+            guesses.iter_mut().zip(others).for_each(|(guess, other)| guess.merge(other));
+        }
+        let columns =
+            layout.names.iter().zip(&guesses).map(|(name, guess)| column(name, guess.verdict())).collect();
+        Ok(Shape { columns, rows: Some(rows), bytes })
     }
-    if let Some(batch) = decoder.finish()? {
-        let _ = outlet.give(batch);
+
+    /// Reads the given columns of every file.
+    ///
+    /// # Errors
+    /// As [`Self::describe`]; also `Data` when a value is not of its column's type.
+    pub(super) fn read(&self, columns: &[Column], outlet: &Outlet) -> Result<()> {
+        let Self { inputs, csv, set, .. } = self;
+        let layout = Layout::of(inputs, csv, set)?;
+        let targets: Vec<_> = columns.iter().map(|column| layout.target(column)).collect::<Result<_>>()?;
+        let decoders = self.share(
+            &layout,
+            || Decoder::new(targets.clone(), &csv.null),
+            |decoder, rows| Ok(decoder.push(rows, |batch| outlet.give(batch))? && !outlet.is_closed()),
+        )?;
+        for mut decoder in decoders {
+            if let Some(batch) = decoder.finish()?
+                && !outlet.give(batch)
+            {
+                break;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Visits all rows, each thread with a state of its own. All ends when a visitor answers false.
+    fn share<S: Send>(
+        &self,
+        layout: &Layout,
+        state: impl Fn() -> S + Sync,
+        visit: impl Fn(&mut S, &Rows<'_>) -> Result<bool> + Sync,
+    ) -> Result<Vec<S>> {
+        // The number of the first section of each file.
+        let mut total = 0;
+        let mut firsts = Vec::with_capacity(self.cuts.len());
+        for cuts in self.cuts {
+            firsts.push(total);
+            total += cuts.len();
+        }
+        crew::share(self.threads, total, state, |state, index| {
+            let file_index = firsts.partition_point(|first| *first <= index) - 1;
+            let input = &self.inputs[file_index];
+            let (file, section) = self.cuts[file_index].open(input, index - firsts[file_index])?;
+            self.scan(input, &file, section, layout, |rows| visit(state, rows))
+        })
+    }
+
+    /// Visits the rows of a section until the visitor answers false, which is then the answer; checks
+    /// header and field counts, and in the end that the file is still what it was.
+    fn scan(
+        &self,
+        input: &Input,
+        file: &File,
+        section: Section,
+        layout: &Layout,
+        visit: impl FnMut(&Rows<'_>) -> Result<bool>,
+    ) -> Result<bool> {
+        let outcome = scan_open(file, input, self.csv, section, layout, visit);
+        // First, because half a line of a file still being written reads as malformed.
+        input.unchanged(file)?;
+        outcome
+    }
 }
 
 fn column(name: &str, column_type: ColumnType) -> Column {
@@ -182,17 +244,17 @@ fn check_options(csv: &Csv) -> Result<()> {
     Err(Error::invalid("delimiter and quote must be two different ASCII characters, and no line ends"))
 }
 
-fn records<'a>(file: &'a File, input: &Input, csv: &Csv) -> Records<&'a File> {
-    Records::new(file, &input.name, csv.delimiter, csv.quote)
+fn records<R: Read>(reader: R, input: &Input, csv: &Csv) -> Records<R> {
+    Records::new(reader, &input.name, csv.delimiter, csv.quote)
 }
 
 /// Reads the header line.
-fn header_line(records: &mut Records<&File>, input: &Input) -> Result<Vec<String>> {
+fn header_line(records: &mut Records<impl Read>, input: &Input) -> Result<Vec<String>> {
     let Some(record) = records.next()? else {
         return Err(Error::data(format!("{} is empty: it has no header line", input.name))
             .help("set `header: false` and declare a schema if the files have no header"));
     };
-    Ok((0..record.len()).map(|index| record.field(index).text.to_owned()).collect())
+    Ok((0..record.len()).map(|index| record.field(index).text().to_owned()).collect())
 }
 
 /// Names for files without header and declaration, counted on the first line that is not empty.
@@ -215,46 +277,32 @@ fn counted(inputs: &[Input], csv: &Csv) -> Result<Vec<String>> {
     Err(Error::data("the files are empty and have no header").help("declare the stream's schema"))
 }
 
-/// Visits every row of a file until the visitor answers false; checks header and field counts,
-/// and in the end that the file is still what it was.
-fn scan<V>(input: &Input, csv: &Csv, layout: &Layout, visit: V) -> Result<()>
-where
-    V: FnMut(&Record<'_>) -> Result<bool>,
-{
-    let file = input.open()?;
-    let outcome = scan_open(&file, input, csv, layout, visit);
-    // First, because half a line of a file still being written reads as malformed.
-    input.unchanged(&file)?;
-    outcome
-}
-
-fn scan_open<V>(file: &File, input: &Input, csv: &Csv, layout: &Layout, mut visit: V) -> Result<()>
-where
-    V: FnMut(&Record<'_>) -> Result<bool>,
-{
-    let mut records = records(file, input, csv);
-    if csv.header && header_line(&mut records, input)? != layout.names {
+fn scan_open(
+    file: &File,
+    input: &Input,
+    csv: &Csv,
+    section: Section,
+    layout: &Layout,
+    mut visit: impl FnMut(&Rows<'_>) -> Result<bool>,
+) -> Result<bool> {
+    let is_first = section.bytes.start == 0;
+    let mut records = records(Part::new(file, section.bytes), input, csv);
+    if !is_first {
+        records = records.from_line(section.line);
+    } else if csv.header && header_line(&mut records, input)? != layout.names {
         return Err(Error::data(format!(
             "the header of {} is not that of {}: the same columns in the same order are expected",
             input.name, layout.first
         ))
         .help("read files of different columns as streams of their own"));
     }
-    let width = layout.names.len();
-    while let Some(record) = records.next()? {
-        // An empty line holds no row, unless a row is a single field.
-        if record.is_blank() && width > 1 {
-            continue;
-        }
-        if record.len() != width {
-            let (found, plural) = (record.len(), if record.len() == 1 { "" } else { "s" });
-            return Err(record
-                .fault(format!("the line has {found} field{plural} where {width} are expected"))
-                .help("is the delimiter right, and are fields that hold it quoted?"));
-        }
-        if !visit(&record)? {
-            break;
+    while let Some(rows) = records.rows(layout.names.len())? {
+        if !visit(&rows)? {
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Records into Arrow batches: one builder a column, chosen once.
 
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,7 +11,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::records::{Field, Record};
+use super::plain;
+use super::records::{Field, Rows};
 use crate::error::{Error, Result};
 use crate::source::convert::arrow_type;
 use crate::source::{BATCH_BYTES, BATCH_ROWS, value};
@@ -80,30 +82,66 @@ impl Decoder {
         }
     }
 
-    /// Appends a record. Answers the rows before it as a batch, where there is no room beside them.
+    /// Appends rows, and gives those before them as batches where there is no room beside them. False
+    /// when `give` answers that nobody wants more.
     ///
     /// # Errors
     /// `Data` naming line, column and the type expected.
-    pub(super) fn push(&mut self, record: &Record<'_>) -> Result<Option<RecordBatch>> {
-        let row_bytes =
-            self.fixed_bytes + self.texts.iter().map(|index| record.field_bytes(*index)).sum::<usize>();
-        let full = self.rows == BATCH_ROWS || (self.rows > 0 && self.bytes + row_bytes > BATCH_BYTES);
-        let batch = if full { self.finish()? } else { None };
+    pub(super) fn push(
+        &mut self,
+        rows: &Rows<'_>,
+        mut give: impl FnMut(RecordBatch) -> bool,
+    ) -> Result<bool> {
+        let mut from = 0;
+        while from < rows.len() {
+            let count = self.room(rows, from);
+            if count == 0 {
+                if !self.finish()?.is_none_or(&mut give) {
+                    return Ok(false);
+                }
+                continue;
+            }
+            self.append(rows, from..from + count)?;
+            from += count;
+        }
+        Ok(true)
+    }
+
+    /// How many rows from `from` on there is room for; an empty batch takes any row.
+    fn room(&self, rows: &Rows<'_>, from: usize) -> usize {
+        let most = (rows.len() - from).min(BATCH_ROWS - self.rows);
+        if self.bytes + most * self.fixed_bytes + rows.bytes() <= BATCH_BYTES {
+            return most;
+        }
+        let mut bytes = self.bytes;
+        let fits = (from..from + most).take_while(|row| {
+            bytes += self.fixed_bytes + rows.row_bytes(*row, &self.texts);
+            bytes <= BATCH_BYTES
+        });
+        fits.count().max(usize::from(self.rows == 0))
+    }
+
+    fn append(&mut self, rows: &Rows<'_>, range: Range<usize>) -> Result<()> {
+        let (mut end, mut misfit) = (range.end, None);
         for (target, builder) in self.targets.iter().zip(&mut self.builders) {
-            let field = record.field(target.index);
-            if !builder.append(field, &self.null) {
-                let Target { index, name, column_type } = target;
-                return Err(record
-                    .fault_at(
-                        *index,
-                        format!("column `{name}` holds a text that is not of type {column_type}"),
-                    )
-                    .help("correct the file, or declare the column's type in the stream's schema"));
+            // Only rows before one that does not fit can have the first fault.
+            let text_bytes = builder.text_bytes();
+            let fitting = builder.append(rows, target.index, range.start..end, &self.null);
+            self.bytes += builder.text_bytes() - text_bytes;
+            if range.start + fitting < end {
+                end = range.start + fitting;
+                misfit = Some(target);
             }
         }
-        self.rows += 1;
-        self.bytes += row_bytes;
-        Ok(batch)
+        if let Some(Target { index, name, column_type }) = misfit {
+            let what = format!("column `{name}` holds a text that is not of type {column_type}");
+            return Err(rows
+                .fault_at(end, *index, what)
+                .help("correct the file, or declare the column's type in the stream's schema"));
+        }
+        self.rows += range.len();
+        self.bytes += range.len() * self.fixed_bytes;
+        Ok(())
     }
 
     /// The rows not yet answered; `None` when there are none.
@@ -150,45 +188,69 @@ impl Builder {
     /// What was built, leaving an empty one with room for as much again, and for texts a little
     /// longer: Arrow's own `finish` leaves no room, and every batch would grow from nothing.
     fn renew(&mut self, column_type: ColumnType, rows: usize) -> Self {
-        let bytes = match self {
-            Self::Text(builder) => builder.values_slice().len(),
-            _ => 0,
-        };
+        let bytes = self.text_bytes();
         mem::replace(self, Self::new(column_type, rows, bytes + bytes / 8))
     }
 
-    /// Appends a field's value; false when it is not of the builder's type.
-    #[inline]
-    fn append(&mut self, field: Field<'_>, null: &str) -> bool {
+    /// Bytes of the texts it holds.
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(builder) => builder.values_slice().len(),
+            _ => 0,
+        }
+    }
+
+    /// Appends one column's values of the rows; answers how many fit before the first that is not of
+    /// the builder's type.
+    fn append(&mut self, rows: &Rows<'_>, index: usize, range: Range<usize>, null: &str) -> usize {
         /// Parses and appends, NULL where the field is NULL.
         macro_rules! append {
             ($builder:expr, $parse:expr) => {{
-                if is_null(field, null) {
-                    $builder.append_null();
-                    return true;
-                }
-                match $parse(field.text) {
-                    Some(value) => $builder.append_value(value),
-                    None => return false,
+                for (row, field) in rows.column(index, range.clone()).enumerate() {
+                    if field.is_null(null) {
+                        $builder.append_null();
+                        continue;
+                    }
+                    match $parse(&field) {
+                        Some(value) => $builder.append_value(value),
+                        None => return row,
+                    }
                 }
             }};
         }
+        let int64 = |field: &Field<'_>| plain::int64(field).or_else(|| value::int64(field.text()));
         match self {
-            Self::Boolean(builder) => append!(builder, value::boolean),
+            Self::Boolean(builder) => append!(builder, |field: &Field<'_>| value::boolean(field.text())),
             Self::Int32(builder) => {
-                append!(builder, |text| value::int64(text).and_then(|value| i32::try_from(value).ok()));
+                append!(builder, |field| int64(field).and_then(|value| i32::try_from(value).ok()));
             }
-            Self::Int64(builder) => append!(builder, value::int64),
-            Self::Float64(builder) => append!(builder, value::float64),
+            Self::Int64(builder) => append!(builder, int64),
+            Self::Float64(builder) => append!(builder, |field: &Field<'_>| value::float64(field.text())),
             Self::Decimal { builder, precision, scale } => {
-                append!(builder, |text| value::decimal(text, *precision, *scale));
+                append!(builder, |field: &Field<'_>| {
+                    plain::decimal(field, *precision, *scale)
+                        .or_else(|| value::decimal(field.text(), *precision, *scale))
+                });
             }
-            Self::Text(builder) => append!(builder, Some),
-            Self::Date(builder) => append!(builder, value::date),
-            Self::Timestamp(builder) => append!(builder, value::timestamp),
-            Self::TimestampTz(builder) => append!(builder, value::timestamptz),
+            Self::Text(builder) => {
+                for (text, quoted) in rows.texts(index, range.clone()) {
+                    if !quoted && text == null {
+                        builder.append_null();
+                    } else {
+                        builder.append_value(text);
+                    }
+                }
+            }
+            Self::Date(builder) => {
+                append!(builder, |field: &Field<'_>| plain::date(field)
+                    .or_else(|| value::date(field.text())));
+            }
+            Self::Timestamp(builder) => append!(builder, |field: &Field<'_>| value::timestamp(field.text())),
+            Self::TimestampTz(builder) => {
+                append!(builder, |field: &Field<'_>| value::timestamptz(field.text()));
+            }
         }
-        true
+        range.len()
     }
 
     fn finish(mut self) -> ArrayRef {
@@ -203,9 +265,4 @@ impl Builder {
             Self::Timestamp(builder) | Self::TimestampTz(builder) => Arc::new(builder.finish()),
         }
     }
-}
-
-/// Only an unquoted field can be NULL: `""` is the empty text.
-fn is_null(field: Field<'_>, null: &str) -> bool {
-    !field.quoted && field.text == null
 }

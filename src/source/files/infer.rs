@@ -3,8 +3,9 @@
 //! A column is typed only when writing its values back gives the same values; in doubt it is
 //! text. What is counted is fixed in size, so memory does not grow with the file.
 
+use super::plain;
 use super::records::Field;
-use crate::source::value;
+use crate::source::value::{self, Number};
 use crate::spec::pipeline::ColumnType;
 
 /// Most digits of a decimal.
@@ -37,19 +38,40 @@ pub(super) struct Guess {
 }
 
 impl Guess {
-    /// Takes one field into account; `null` is the text that stands for NULL.
-    #[inline]
-    pub(super) fn see(&mut self, field: Field<'_>, null: &str) {
-        if self.class == Some(Class::Text) || (!field.quoted && field.text == null) {
-            return;
+    /// Takes fields of one column into account; `null` is the text that stands for NULL.
+    pub(super) fn see<'a>(&mut self, fields: impl Iterator<Item = Field<'a>>, null: &str) {
+        for field in fields {
+            if self.class == Some(Class::Text) {
+                return;
+            }
+            if !field.is_null(null) {
+                self.see_value(&field);
+            }
         }
-        let class = self.class.unwrap_or_else(|| classify(field.text));
+    }
+
+    #[inline]
+    fn see_value(&mut self, field: &Field<'_>) {
+        match self.class {
+            Some(Class::Number) => {
+                if let Some(number) = plain::number(field) {
+                    return self.count(&number);
+                }
+            }
+            Some(Class::Date) if plain::date(field).is_some() => return,
+            _ => {}
+        }
+        self.see_text(field.text());
+    }
+
+    fn see_text(&mut self, text: &str) {
+        let class = self.class.unwrap_or_else(|| classify(text));
         let fits = match class {
-            Class::Boolean => value::boolean(field.text).is_some(),
-            Class::Number => self.see_number(field.text),
-            Class::Date => value::date(field.text).is_some(),
-            Class::Timestamp => micros_at_most(field.text) && value::timestamp(field.text).is_some(),
-            Class::TimestampTz => micros_at_most(field.text) && value::timestamptz(field.text).is_some(),
+            Class::Boolean => value::boolean(text).is_some(),
+            Class::Number => self.see_number(text),
+            Class::Date => value::date(text).is_some(),
+            Class::Timestamp => micros_at_most(text) && value::timestamp(text).is_some(),
+            Class::TimestampTz => micros_at_most(text) && value::timestamptz(text).is_some(),
             Class::Text => true,
         };
         self.class = Some(if fits { class } else { Class::Text });
@@ -57,15 +79,34 @@ impl Guess {
 
     fn see_number(&mut self, text: &str) -> bool {
         let Some(number) = value::number(text) else { return false };
-        self.int_digits = self.int_digits.max(number.int_digits);
-        self.scale = self.scale.max(number.scale);
-        self.exponent |= number.exponent;
+        self.count(&number);
         self.beyond_int64 |= number.int_digits > 18 && value::int64(text).is_none();
         let unsafe_in_float = number.exponent || number.int_digits + number.scale > FLOAT_SAFE_DIGITS;
         if unsafe_in_float && !self.beyond_float64 {
             self.beyond_float64 = !value::survives_float64(text);
         }
         true
+    }
+
+    #[inline]
+    fn count(&mut self, number: &Number) {
+        self.int_digits = self.int_digits.max(number.int_digits);
+        self.scale = self.scale.max(number.scale);
+        self.exponent |= number.exponent;
+    }
+
+    /// Takes into account what another guess of the same column has seen.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.class = match (self.class, other.class) {
+            (seen, None) | (None, seen) => seen,
+            (Some(one), Some(two)) if one == two => Some(one),
+            (Some(_), Some(_)) => Some(Class::Text),
+        };
+        self.int_digits = self.int_digits.max(other.int_digits);
+        self.scale = self.scale.max(other.scale);
+        self.beyond_int64 |= other.beyond_int64;
+        self.exponent |= other.exponent;
+        self.beyond_float64 |= other.beyond_float64;
     }
 
     /// The type. A column without a value is text.
@@ -118,13 +159,13 @@ fn classify(text: &str) -> Class {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn infer(texts: &[&str]) -> ColumnType {
         let mut guess = Guess::default();
-        for text in texts {
-            guess.see(Field { text, quoted: false }, "");
-        }
+        guess.see(texts.iter().map(|text| Field::plain(text)), "");
         guess.verdict()
     }
 
@@ -160,13 +201,38 @@ mod tests {
     #[test]
     fn trap_a_quoted_empty_text_is_a_value_and_makes_text() {
         let mut guess = Guess::default();
-        guess.see(Field { text: "1", quoted: false }, "");
-        guess.see(Field { text: "", quoted: true }, "");
+        guess.see([Field::plain("1"), Field::quoted("")].into_iter(), "");
         assert_eq!(guess.verdict(), ColumnType::Text);
     }
 
     #[test]
     fn nanoseconds_stay_text() {
         assert_eq!(infer(&["2024-01-01 00:00:00.123456000"]), ColumnType::Text);
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_values_are_cut_the_guess_is_that_of_the_whole(
+            texts in prop::collection::vec(prop_oneof![
+                4 => "[1-9][0-9]{0,3}", 2 => Just(String::new()), 1 => "[0-9]{1,3}\\.[0-9]{1,3}", 1 => "[0-9]{17,20}",
+                1 => "[1-9]e[0-9]", 1 => Just("9007199254740993".to_owned()), 1 => "2024-0[1-9]-1[0-9]", 1 => "true|x",
+            ], 0..12),
+            cuts in prop::collection::vec(0..12_usize, 0..4),
+        ) {
+            let one_pass = |texts: &[String]| {
+                let mut guess = Guess::default();
+                guess.see(texts.iter().map(|text| Field::plain(text)), "");
+                guess
+            };
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(texts.len())).collect();
+            cuts.extend([0, texts.len()]);
+            cuts.sort_unstable();
+            let mut merged = Guess::default();
+            // In any order.
+            for piece in cuts.windows(2).rev() {
+                merged.merge(&one_pass(&texts[piece[0]..piece[1]]));
+            }
+            prop_assert_eq!(merged.verdict(), one_pass(&texts).verdict());
+        }
     }
 }

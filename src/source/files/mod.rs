@@ -8,12 +8,15 @@
 //! changes while it is read fails the read as `Temporary`.
 
 mod carry;
+mod crew;
 mod csv;
+mod cuts;
 mod decode;
 mod header;
 mod infer;
 mod parquet;
 mod paths;
+mod plain;
 mod records;
 mod stream;
 
@@ -24,6 +27,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
+use self::cuts::Cuts;
 use self::paths::{Input, Pattern};
 use super::{Column, Relation, Shape, Snapshot, Source};
 use crate::Batches;
@@ -61,7 +65,7 @@ impl Source for Files {
             Err(Error::invalid(format!("the connection's root {} is not a folder", root.display())))
         })
         .await?;
-        Ok(Box::new(Folder { root, found: BTreeMap::new() }))
+        Ok(Box::new(Folder { root, found: BTreeMap::new(), cuts: BTreeMap::new() }))
     }
 }
 
@@ -71,6 +75,8 @@ struct Folder {
     root: PathBuf,
     /// By path glob: what a glob stands for is fixed when it is first asked.
     found: BTreeMap<String, Arc<[Input]>>,
+    /// By path glob and quote: where the files were cut when they were described.
+    cuts: BTreeMap<(String, u8), Arc<[Cuts]>>,
 }
 
 impl Folder {
@@ -83,6 +89,16 @@ impl Folder {
         let inputs: Arc<[Input]> = inputs.into();
         self.found.insert(set.path.clone(), Arc::clone(&inputs));
         Ok(inputs)
+    }
+
+    fn cuts(&self, set: &FileSet, inputs: &[Input]) -> Arc<[Cuts]> {
+        match &set.format {
+            Format::Csv(csv) => self
+                .cuts
+                .get(&(set.path.clone(), csv.quote))
+                .map_or_else(|| csv::cuts(inputs, csv), Arc::clone),
+            Format::Parquet => Arc::default(),
+        }
     }
 }
 
@@ -120,23 +136,35 @@ impl Snapshot for Folder {
     async fn describe(&mut self, relation: &Relation) -> Result<Shape> {
         let set = file_set(&relation.selector)?.clone();
         let inputs = self.inputs(&set).await?;
-        stream::blocking(file_kind(&set.format), move |stop| match &set.format {
-            Format::Csv(csv) => csv::describe(&inputs, csv, &set, stop),
-            Format::Parquet if set.schema.is_some() => {
+        let Format::Csv(csv) = set.format.clone() else {
+            return stream::blocking(file_kind(&set.format), move |_| {
+                if set.schema.is_none() {
+                    return parquet::describe(&inputs);
+                }
                 Err(Error::invalid("a schema is declared for Parquet files, which bring their own")
                     .help("leave the stream's `schema` out"))
-            }
-            Format::Parquet => parquet::describe(&inputs),
+            })
+            .await;
+        };
+        let key = (set.path.clone(), csv.quote);
+        let cuts = self.cuts(&set, &inputs);
+        let filled = Arc::clone(&cuts);
+        let shape = stream::blocking(file_kind(&set.format), move |stop| {
+            csv::Source::new(&inputs, &cuts, &csv, &set).describe(stop)
         })
-        .await
+        .await?;
+        // Only now: where a scan failed, they are not complete.
+        self.cuts.insert(key, filled);
+        Ok(shape)
     }
 
     async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches> {
         let set = file_set(&relation.selector)?.clone();
         let inputs = self.inputs(&set).await?;
+        let cuts = self.cuts(&set, &inputs);
         let columns = columns.to_vec();
         Ok(stream::batches(file_kind(&set.format), move |outlet| match &set.format {
-            Format::Csv(csv) => csv::read(&inputs, csv, &set, &columns, outlet),
+            Format::Csv(csv) => csv::Source::new(&inputs, &cuts, csv, &set).read(&columns, outlet),
             Format::Parquet => parquet::read(&inputs, &columns, outlet),
         }))
     }

@@ -4,8 +4,14 @@
 //! text), and the known parsers drop it. Strict: what RFC 4180 does not allow is an error with its
 //! physical line, never a guess.
 
+mod marks;
+mod rows;
+
 use std::io::Read;
 
+use self::marks::{BLOCK_BYTES, Marks};
+use self::rows::Span;
+pub(super) use self::rows::{Field, Record, Rows};
 use crate::error::{Error, Result};
 
 /// First size of the buffer; it doubles for a record that does not fit.
@@ -14,69 +20,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 const RECORD_MAX_BYTES: usize = 64 << 20;
 /// Most fields of one record.
 const FIELDS_MAX: usize = 1 << 16;
-
-/// Where a field lies in its record.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: usize,
-    end: usize,
-    quoted: bool,
-    /// Holds doubled quotes that stand for one.
-    doubled: bool,
-}
-
-/// One record; borrowed from the reader's buffer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Record<'a> {
-    file: &'a str,
-    text: &'a str,
-    spans: &'a [Span],
-    /// Physical line of its first byte, from 1.
-    pub(super) line: u64,
-}
-
-/// One field's text and how it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Field<'a> {
-    pub(super) text: &'a str,
-    pub(super) quoted: bool,
-}
-
-impl<'a> Record<'a> {
-    /// How many fields it has; at least one.
-    pub(super) fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// Whether the line is empty.
-    pub(super) fn is_blank(&self) -> bool {
-        self.text.is_empty()
-    }
-
-    /// A field; the empty text past the last.
-    pub(super) fn field(&self, index: usize) -> Field<'a> {
-        let Some(span) = self.spans.get(index) else { return Field { text: "", quoted: false } };
-        // Spans end at ASCII bytes of checked text: always on a character boundary.
-        Field { text: self.text.get(span.start..span.end).unwrap_or_default(), quoted: span.quoted }
-    }
-
-    /// How long a field's text is.
-    pub(super) fn field_bytes(&self, index: usize) -> usize {
-        self.spans.get(index).map_or(0, |span| span.end - span.start)
-    }
-
-    /// A fault of the whole record.
-    pub(super) fn fault(&self, what: impl Into<String>) -> Error {
-        Error::data(what).at(place(self.file, self.line))
-    }
-
-    /// A fault of one field, at the line the field starts on.
-    pub(super) fn fault_at(&self, index: usize, what: impl Into<String>) -> Error {
-        let before = self.spans.get(index).map_or(0, |span| span.start);
-        let line = self.line + lines(self.text.as_bytes().get(..before).unwrap_or_default());
-        Error::data(what).at(place(self.file, line))
-    }
-}
+/// Most fields of rows given at once, but for a single wider row.
+const FIELDS_AT_ONCE: usize = 1 << 14;
 
 fn place(file: &str, line: u64) -> String {
     format!("{file}, line {line}")
@@ -93,8 +38,8 @@ pub(super) struct Records<R> {
     file: String,
     delimiter: u8,
     quote: u8,
-    special: Special<4>,
-    inside_quotes: Special<2>,
+    marks: Marks,
+    /// What was read, and room for a block behind.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -103,6 +48,8 @@ pub(super) struct Records<R> {
     /// Physical line of the next record.
     line: u64,
     spans: Vec<Span>,
+    /// What is wrong behind the rows given last.
+    fault: Option<Error>,
 }
 
 /// What the buffered bytes hold at the reading position.
@@ -115,16 +62,6 @@ enum Split {
     End,
 }
 
-/// Where a quoted field ends.
-struct Quoted {
-    /// Its closing quote.
-    end: usize,
-    /// Holds doubled quotes that stand for one.
-    doubled: bool,
-    /// Line feeds in it.
-    lines: u64,
-}
-
 impl<R: Read> Records<R> {
     /// Reads `reader`, called `file` in errors. Delimiter and quote are two different ASCII bytes,
     /// neither of them a line end.
@@ -134,16 +71,22 @@ impl<R: Read> Records<R> {
             file: file.to_owned(),
             delimiter,
             quote,
-            special: Special::new([delimiter, quote, b'\n', b'\r']),
-            inside_quotes: Special::new([quote, b'\n']),
-            buffer: vec![0; BUFFER_BYTES],
+            marks: Marks::new([delimiter, quote, b'\n', b'\r']),
+            buffer: vec![0; BUFFER_BYTES + BLOCK_BYTES],
             start: 0,
             end: 0,
             begun: false,
             exhausted: false,
             line: 1,
             spans: Vec::new(),
+            fault: None,
         }
+    }
+
+    /// For a reader that starts at a record further down the file, on that physical line.
+    pub(super) fn from_line(mut self, line: u64) -> Self {
+        (self.begun, self.line) = (true, line);
+        self
     }
 
     /// The next record, or `None` after the last.
@@ -152,9 +95,8 @@ impl<R: Read> Records<R> {
     /// `Data` with file and physical line when the text is malformed or not UTF-8; `Temporary`
     /// when the file cannot be read on.
     pub(super) fn next(&mut self) -> Result<Option<Record<'_>>> {
-        if !self.begun {
-            self.begin()?;
-        }
+        self.begin()?;
+        self.spans.clear();
         let (content, consumed, lines_down) = loop {
             match self.split()? {
                 Split::Record { content, consumed, lines } => break (content, consumed, lines),
@@ -165,24 +107,84 @@ impl<R: Read> Records<R> {
         let (start, line) = (self.start, self.line);
         self.start += consumed;
         self.line += lines_down;
-        let bytes = &mut self.buffer[start..start + content];
-        for span in &mut self.spans {
-            if span.doubled {
-                let kept = join_doubled(&mut bytes[span.start..span.end], self.quote);
-                span.end = span.start + kept;
-            }
+        self.join_doubled();
+        let text = &self.buffer[start..start + content];
+        let text = std::str::from_utf8(text).map_err(|bad| self.not_utf8(start, bad.valid_up_to(), line))?;
+        Ok(Some(Record { text, spans: &self.spans, base: start }))
+    }
+
+    /// The next rows, as many as the buffer holds whole and no more than a bounded number; `None`
+    /// after the last. An empty line is a row only where rows are single fields.
+    ///
+    /// # Errors
+    /// As [`Self::next`], and `Data` when a row has not `width` fields; each after all the rows
+    /// before it were given.
+    pub(super) fn rows(&mut self, width: usize) -> Result<Option<Rows<'_>>> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
         }
-        let text = std::str::from_utf8(bytes).map_err(|bad| {
-            let line = line + lines(bytes.get(..bad.valid_up_to()).unwrap_or_default());
-            Error::data("the text is not valid UTF-8")
-                .at(place(&self.file, line))
-                .help("convert the file to UTF-8, for example with iconv")
-        })?;
-        Ok(Some(Record { file: &self.file, text, spans: &self.spans, line }))
+        self.begin()?;
+        let (base, line) = loop {
+            let begun = (self.start, self.line);
+            if self.gather(width) {
+                break begun;
+            }
+            self.fill()?;
+        };
+        self.join_doubled();
+        let bytes = &self.buffer[base..self.start];
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(bad) => {
+                let valid = bad.valid_up_to();
+                // The rows that end before.
+                let ends = self.spans.iter().skip(width.saturating_sub(1)).step_by(width.max(1));
+                let whole = ends.take_while(|last| last.end() <= base + valid).count();
+                self.spans.truncate(whole * width);
+                self.fault = Some(self.not_utf8(base, valid, line));
+                std::str::from_utf8(&bytes[..valid]).unwrap_or_default()
+            }
+        };
+        if self.spans.is_empty() {
+            return self.fault.take().map_or(Ok(None), Err);
+        }
+        Ok(Some(Rows { file: &self.file, text, base, line, spans: &self.spans, width }))
+    }
+
+    /// Splits rows as far as they are in the buffer. False where it holds none, and more is to come.
+    fn gather(&mut self, width: usize) -> bool {
+        self.spans.clear();
+        while self.spans.is_empty() || self.spans.len() + width <= FIELDS_AT_ONCE {
+            let known = self.spans.len();
+            let (content, consumed, lines) = match self.split() {
+                Ok(Split::Record { content, consumed, lines }) => (content, consumed, lines),
+                Ok(Split::Part) => return known > 0,
+                Ok(Split::End) => return true,
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    return true;
+                }
+            };
+            let found = self.spans.len() - known;
+            if content == 0 && width > 1 {
+                self.spans.truncate(known);
+            } else if found != width {
+                self.spans.truncate(known);
+                self.fault = Some(self.misfit(found, width));
+                self.start += consumed;
+                return true;
+            }
+            self.start += consumed;
+            self.line += lines;
+        }
+        true
     }
 
     /// Skips a byte order mark; refuses the other Unicode encodings.
     fn begin(&mut self) -> Result<()> {
+        if self.begun {
+            return Ok(());
+        }
         while self.end < 4 && !self.exhausted {
             self.fill()?;
         }
@@ -195,6 +197,7 @@ impl<R: Read> Records<R> {
         }
         if head.starts_with(&[0xEF, 0xBB, 0xBF]) {
             self.start = 3;
+            self.marks.go_to(&self.buffer, self.start);
         }
         self.begun = true;
         Ok(())
@@ -207,16 +210,18 @@ impl<R: Read> Records<R> {
             self.end -= self.start;
             self.start = 0;
         }
-        if self.end == self.buffer.len() {
+        let room = self.buffer.len() - BLOCK_BYTES;
+        if self.end == room {
             if self.end >= RECORD_MAX_BYTES {
                 return Err(self
                     .malformed(0, &format!("the record is longer than {} MiB", RECORD_MAX_BYTES >> 20))
                     .help("a quote that is never closed is the usual cause"));
             }
-            self.buffer.resize(self.end * 2, 0);
+            self.buffer.resize(room * 2 + BLOCK_BYTES, 0);
         }
+        let room = self.buffer.len() - BLOCK_BYTES;
         loop {
-            match self.reader.read(&mut self.buffer[self.end..]) {
+            match self.reader.read(&mut self.buffer[self.end..room]) {
                 Ok(0) => self.exhausted = true,
                 Ok(count) => self.end += count,
                 Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -224,132 +229,138 @@ impl<R: Read> Records<R> {
                     return Err(Error::temporary(format!("cannot read {}: {}", self.file, cause.kind())));
                 }
             }
+            self.marks.go_to(&self.buffer, 0);
             return Ok(());
         }
     }
 
-    /// Finds the fields of the record at the reading position.
+    /// Finds the fields of the record at the reading position, and adds them to the spans; nothing is
+    /// added unless it is whole.
     fn split(&mut self) -> Result<Split> {
-        self.spans.clear();
-        let data = &self.buffer[self.start..self.end];
-        if data.is_empty() {
+        let known = self.spans.len();
+        let mut marks = self.marks;
+        let split = self.split_at(&mut marks, known);
+        match split {
+            Ok(Split::Record { .. }) => self.marks = marks,
+            _ => self.spans.truncate(known),
+        }
+        split
+    }
+
+    fn split_at(&mut self, marks: &mut Marks, known: usize) -> Result<Split> {
+        let (buffer, start, end) = (&self.buffer[..], self.start, self.end);
+        if start == end {
             return Ok(if self.exhausted { Split::End } else { Split::Part });
         }
-        let (mut at, mut inner) = (0, 0);
+        let (mut at, mut inner) = (start, 0);
         loop {
-            let (span, stop) = if data.get(at) == Some(&self.quote) {
-                let Some(Quoted { end, doubled, lines }) = self.quoted(data, at + 1) else {
+            let (span, stop) = if at < end && buffer[at] == self.quote {
+                marks.next(buffer, end);
+                let Some((span, lines)) = self.quoted(marks, at + 1) else {
                     if self.exhausted {
                         return Err(self.malformed(inner, "a quote is opened here and never closed"));
                     }
                     return Ok(Split::Part);
                 };
                 inner += lines;
-                (Span { start: at + 1, end, quoted: true, doubled }, end + 1)
+                // Where what follows is no mark, it is malformed.
+                let stop = span.end() + 1;
+                marks.next(buffer, (stop + 1).min(end));
+                (span, stop)
             } else {
-                let stop = at + self.special.find(&data[at..]);
-                (Span { start: at, end: stop, quoted: false, doubled: false }, stop)
+                let stop = marks.next(buffer, end);
+                (Span::plain(at, stop), stop)
             };
-            if self.spans.len() == FIELDS_MAX {
+            if self.spans.len() - known == FIELDS_MAX {
                 return Err(self.malformed(inner, &format!("the record has more than {FIELDS_MAX} fields")));
             }
             self.spans.push(span);
-            match (data.get(stop).copied(), data.get(stop + 1).copied()) {
-                (Some(byte), _) if byte == self.delimiter => at = stop + 1,
-                (Some(b'\n'), _) => {
-                    return Ok(Split::Record { content: stop, consumed: stop + 1, lines: inner + 1 });
+            if stop < end && buffer[stop] == self.delimiter {
+                at = stop + 1;
+                continue;
+            }
+            return self.record_end(marks, span, stop, inner);
+        }
+    }
+
+    /// What ends a record behind its last field, at `stop`.
+    fn record_end(&self, marks: &mut Marks, last: Span, stop: usize, inner: u64) -> Result<Split> {
+        let Self { buffer, start, end, exhausted, .. } = self;
+        let data = &buffer[..*end];
+        let record = |behind: usize, lines: u64| {
+            Ok(Split::Record { content: stop - start, consumed: stop + behind - start, lines })
+        };
+        match (data.get(stop).copied(), data.get(stop + 1).copied()) {
+            (Some(b'\n'), _) => record(1, inner + 1),
+            (Some(b'\r'), Some(b'\n')) => {
+                marks.next(buffer, *end);
+                record(2, inner + 1)
+            }
+            (Some(b'\r'), None) | (None, _) if !exhausted => Ok(Split::Part),
+            (None, _) => record(0, inner),
+            (Some(b'\r'), _) => {
+                Err(self.malformed(inner, "a carriage return stands outside quotes and without a line feed"))
+            }
+            (Some(_), _) if last.is_quoted() => Err(self.malformed(inner, "text follows a closing quote")),
+            (Some(_), _) => Err(self
+                .malformed(inner, "a quote stands inside a field that is not quoted")
+                .help("quote the whole field and double the quotes inside it")),
+        }
+    }
+
+    /// The quoted field whose content starts at `from`, and the line feeds in it. `None` when its end
+    /// is not in the buffer, or the byte that would tell is not.
+    fn quoted(&self, marks: &mut Marks, from: usize) -> Option<(Span, u64)> {
+        let (mut doubled, mut lines) = (false, 0);
+        loop {
+            let at = marks.next(&self.buffer, self.end);
+            let byte = self.buffer[..self.end].get(at)?;
+            if *byte == b'\n' {
+                lines += 1;
+            } else if *byte == self.quote {
+                match self.buffer[..self.end].get(at + 1) {
+                    Some(next) if *next == self.quote => doubled = true,
+                    None if !self.exhausted => return None,
+                    _ => return Some((Span::quoted(from, at, doubled), lines)),
                 }
-                (Some(b'\r'), Some(b'\n')) => {
-                    return Ok(Split::Record { content: stop, consumed: stop + 2, lines: inner + 1 });
-                }
-                (Some(b'\r'), None) | (None, _) if !self.exhausted => return Ok(Split::Part),
-                (None, _) => return Ok(Split::Record { content: stop, consumed: stop, lines: inner }),
-                (Some(b'\r'), _) => {
-                    return Err(self.malformed(
-                        inner,
-                        "a carriage return stands outside quotes and without a line feed",
-                    ));
-                }
-                (Some(_), _) if span.quoted => {
-                    return Err(self.malformed(inner, "text follows a closing quote"));
-                }
-                (Some(_), _) => {
-                    return Err(self
-                        .malformed(inner, "a quote stands inside a field that is not quoted")
-                        .help("quote the whole field and double the quotes inside it"));
-                }
+                marks.next(&self.buffer, self.end);
             }
         }
     }
 
-    /// The end of a quoted field whose content starts at `from`. `None` when it is not in `data`, or
-    /// when the byte that would tell is not.
-    fn quoted(&self, data: &[u8], from: usize) -> Option<Quoted> {
-        let (mut at, mut doubled, mut lines) = (from, false, 0);
-        loop {
-            at += self.inside_quotes.find(data.get(at..)?);
-            match (data.get(at)?, data.get(at + 1)) {
-                (b'\n', _) => (at, lines) = (at + 1, lines + 1),
-                (_, Some(next)) if *next == self.quote => (at, doubled) = (at + 2, true),
-                (_, None) if !self.exhausted => return None,
-                _ => return Some(Quoted { end: at, doubled, lines }),
+    /// Turns doubled quotes into one in the fields of the spans. What that leaves is filled with
+    /// quotes, so that the record stays valid text.
+    fn join_doubled(&mut self) {
+        for span in self.spans.iter_mut().filter(|span| span.is_doubled()) {
+            let bytes = &mut self.buffer[span.start()..span.end()];
+            let (mut from, mut to) = (0, 0);
+            while from < bytes.len() {
+                bytes[to] = bytes[from];
+                from += if bytes[from] == self.quote { 2 } else { 1 };
+                to += 1;
             }
+            bytes[to..].fill(self.quote);
+            *span = span.shortened(to);
         }
+    }
+
+    /// For bytes from `base`, on physical line `line`, of which so many are valid.
+    fn not_utf8(&self, base: usize, valid: usize, line: u64) -> Error {
+        let line = line + lines(&self.buffer[base..base + valid]);
+        Error::data("the text is not valid UTF-8")
+            .at(place(&self.file, line))
+            .help("convert the file to UTF-8, for example with iconv")
+    }
+
+    fn misfit(&self, found: usize, width: usize) -> Error {
+        let plural = if found == 1 { "" } else { "s" };
+        self.malformed(0, &format!("the line has {found} field{plural} where {width} are expected"))
+            .help("is the delimiter right, and are fields that hold it quoted?")
     }
 
     fn malformed(&self, lines_down: u64, what: &str) -> Error {
         Error::data(what).at(place(&self.file, self.line + lines_down))
     }
-}
-
-/// Turns doubled quotes into one; answers how many bytes are left. The rest is filled with quotes,
-/// so that the record stays valid text.
-fn join_doubled(bytes: &mut [u8], quote: u8) -> usize {
-    let (mut from, mut to) = (0, 0);
-    while from < bytes.len() {
-        bytes[to] = bytes[from];
-        from += if bytes[from] == quote { 2 } else { 1 };
-        to += 1;
-    }
-    bytes[to..].fill(quote);
-    to
-}
-
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// Finds the first of some bytes, eight at a time.
-struct Special<const N: usize> {
-    bytes: [u8; N],
-    words: [u64; N],
-}
-
-impl<const N: usize> Special<N> {
-    fn new(bytes: [u8; N]) -> Self {
-        Self { bytes, words: bytes.map(|byte| u64::from(byte) * LOW) }
-    }
-
-    /// Index of the first of them, or the length.
-    #[inline]
-    fn find(&self, data: &[u8]) -> usize {
-        let (chunks, rest) = data.as_chunks::<8>();
-        let mut at = 0;
-        for chunk in chunks {
-            let word = u64::from_le_bytes(*chunk);
-            let hits = self.words.iter().fold(0, |hits, special| hits | zero_bytes(word ^ special));
-            if hits != 0 {
-                return at + (hits.trailing_zeros() / 8) as usize;
-            }
-            at += 8;
-        }
-        at + rest.iter().position(|byte| self.bytes.contains(byte)).unwrap_or(rest.len())
-    }
-}
-
-/// Marks the zero bytes of a word; exact up to and including the first.
-#[inline]
-fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(LOW) & !word & HIGH
 }
 
 #[cfg(test)]

@@ -312,7 +312,10 @@ async fn batches_of_wide_texts_stay_within_bounds() {
     let rows: Vec<usize> = opened.read(&columns).await.unwrap().iter().map(RecordBatch::num_rows).collect();
     // A row is a little more than 1 MiB.
     let fit = BATCH_BYTES / (1 << 20) - 1;
-    assert!(rows[..rows.len() - 1].iter().all(|rows| *rows == fit), "{rows:?}");
+    assert!(rows.iter().all(|rows| *rows <= fit), "{rows:?}");
+    // Each of several readers has a last batch of what is left.
+    let last = rows.iter().rposition(|rows| *rows == fit).unwrap();
+    assert!(rows[..=last].iter().filter(|rows| **rows < fit).count() < 8, "{rows:?}");
     assert_eq!(rows.iter().sum::<usize>(), 40);
 }
 
