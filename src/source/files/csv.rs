@@ -288,7 +288,7 @@ fn scan_open(
     let is_first = section.bytes.start == 0;
     let mut records = records(Part::new(file, section.bytes), input, csv);
     if !is_first {
-        records = records.from_line(section.line);
+        records = records.starting_at_line(section.line);
     } else if csv.header && header_line(&mut records, input)? != layout.names {
         return Err(Error::data(format!(
             "the header of {} is not that of {}: the same columns in the same order are expected",

@@ -1,8 +1,10 @@
 //! CSV and Parquet files of a folder.
 //!
-//! [`paths`] finds the files, [`records`] splits delimited text, [`header`] judges its first line, [`infer`] types its columns,
-//! [`decode`] fills Arrow builders, [`parquet`] reads Parquet and [`carry`] decides how its types
-//! travel. `docs/types.md`, part "Files", says the same to the people who write pipelines.
+//! [`paths`] finds the files, [`cuts`] says where delimited text may be cut and [`crew`] shares the
+//! parts among threads; [`records`] splits the text, [`header`] judges its first line, [`infer`] types
+//! its columns and [`decode`] fills Arrow builders, both with [`plain`] for short texts. [`parquet`]
+//! reads Parquet and [`carry`] decides how its types travel. `docs/types.md`, part "Files", says the
+//! same to the people who write pipelines.
 //!
 //! Files have no common instant: each is read as it was when it was found, and a file that
 //! changes while it is read fails the read as `Temporary`.

@@ -84,7 +84,7 @@ impl<R: Read> Records<R> {
     }
 
     /// For a reader that starts at a record further down the file, on that physical line.
-    pub(super) fn from_line(mut self, line: u64) -> Self {
+    pub(super) fn starting_at_line(mut self, line: u64) -> Self {
         (self.begun, self.line) = (true, line);
         self
     }
