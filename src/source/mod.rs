@@ -27,6 +27,7 @@ pub mod mysql;
 pub mod odbc;
 mod parallel;
 pub mod postgres;
+mod spans;
 pub mod sqlite;
 mod value;
 

@@ -140,7 +140,8 @@ impl io::Write for Upload {
         }
         if self.filling.capacity() == 0 {
             // Small files stay small; a large one grows to a whole part by doubling, once.
-            self.filling.reserve(bytes.len().min(self.part_bytes));
+            let room = if self.sent_bytes == 0 { bytes.len() } else { self.part_bytes };
+            self.filling.reserve_exact(room.min(self.part_bytes));
         }
         let taken = bytes.len().min(self.part_bytes - self.filling.len());
         self.filling.extend_from_slice(&bytes[..taken]);

@@ -1,22 +1,18 @@
 //! One column under construction: values of one layout appended to Arrow buffers.
 
-use std::mem;
 use std::sync::Arc;
 
 use arrow::array::builder::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, PrimitiveArray, StringArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray,
 };
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 
 use super::packet::Fields;
 use super::types::Layout;
 use super::value;
 use crate::error::Error;
+use crate::source::spans::{Spans, TooLong, primitive, renew};
 
 /// Why a value is not taken. Small and free to make: it travels through the row loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +53,12 @@ pub(super) fn malformed(what: &str) -> Error {
     Error::failed(format!("the MySQL server sent a malformed row: {what}"))
 }
 
+impl From<TooLong> for Fault {
+    fn from(_: TooLong) -> Self {
+        Self::TooMuch
+    }
+}
+
 /// Values of one layout so far.
 enum Values {
     Bool(BooleanBufferBuilder),
@@ -71,44 +73,6 @@ enum Values {
     Timestamp { values: Vec<i64>, zoned: bool },
     Text(Spans),
     Bytes(Spans),
-}
-
-/// Values of varying length, end to end.
-struct Spans {
-    bytes: Vec<u8>,
-    ends: Vec<i32>,
-}
-
-impl Spans {
-    fn with_capacity(rows: usize, bytes: usize) -> Self {
-        let mut ends = Vec::with_capacity(rows + 1);
-        ends.push(0);
-        Self { bytes: Vec::with_capacity(bytes), ends }
-    }
-
-    #[inline]
-    fn end(&mut self) -> Result<(), Fault> {
-        self.ends.push(i32::try_from(self.bytes.len()).map_err(|_| Fault::TooMuch)?);
-        Ok(())
-    }
-
-    #[inline]
-    fn push(&mut self, value: &[u8]) -> Result<(), Fault> {
-        self.bytes.extend_from_slice(value);
-        self.end()
-    }
-
-    fn push_null(&mut self) {
-        self.ends.push(self.ends.last().copied().unwrap_or(0));
-    }
-
-    /// The buffers, leaving room for as much again, and for texts a little longer: one byte too few
-    /// costs a copy of them all.
-    fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let fresh = Self::with_capacity(self.ends.len() - 1, self.bytes.len() + self.bytes.len() / 8);
-        let full = mem::replace(self, fresh);
-        (OffsetBuffer::new(ScalarBuffer::from(full.ends)), Buffer::from_vec(full.bytes))
-    }
 }
 
 /// One column under construction.
@@ -285,16 +249,6 @@ fn written(layout: Layout, row: &mut Fields<'_>, out: &mut Vec<u8>) -> Option<()
             Some(())
         }
     }
-}
-
-fn primitive<T: ArrowPrimitiveType>(values: &mut Vec<T::Native>, nulls: Option<NullBuffer>) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(renew(values).into(), nulls))
-}
-
-/// The values, leaving an empty vector of the same room.
-fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
-    let room = values.len();
-    mem::replace(values, Vec::with_capacity(room))
 }
 
 #[inline]

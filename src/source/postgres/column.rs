@@ -1,16 +1,10 @@
 //! One column under construction: values of one wire layout appended to Arrow buffers.
 
-use std::mem;
-
 use arrow::array::builder::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, PrimitiveArray, StringArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, StringArray, TimestampMicrosecondArray,
 };
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
-};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
 use std::sync::Arc;
 
 use super::fault::{Fault, Unfit, malformed};
@@ -20,6 +14,7 @@ use super::numeric;
 use super::text::{Writer, exactly};
 use super::types::Wire;
 use crate::error::Error;
+use crate::source::spans::{Spans, primitive, renew};
 
 /// 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
 const EPOCH_DAYS: i32 = 10_957;
@@ -60,46 +55,6 @@ enum Values {
         write: Writer,
     },
     Nested(Box<Nested>),
-}
-
-/// Values of varying length, end to end.
-struct Spans {
-    bytes: Vec<u8>,
-    ends: Vec<i32>,
-}
-
-impl Spans {
-    fn with_capacity(rows: usize, bytes: usize) -> Self {
-        let mut ends = Vec::with_capacity(rows + 1);
-        ends.push(0);
-        Self { bytes: Vec::with_capacity(bytes), ends }
-    }
-
-    #[inline]
-    fn push(&mut self, value: &[u8]) -> Result<(), Fault> {
-        self.bytes.extend_from_slice(value);
-        self.close()
-    }
-
-    /// Ends a value whose bytes have been appended.
-    #[inline]
-    fn close(&mut self) -> Result<(), Fault> {
-        let end = i32::try_from(self.bytes.len()).map_err(|_| Fault::Size)?;
-        self.ends.push(end);
-        Ok(())
-    }
-
-    fn push_null(&mut self) {
-        self.ends.push(self.ends.last().copied().unwrap_or(0));
-    }
-
-    /// The buffers, leaving room for as much again, and for texts a little longer: one byte too few
-    /// costs a copy of them all.
-    fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
-        let fresh = Self::with_capacity(self.ends.len() - 1, self.bytes.len() + self.bytes.len() / 8);
-        let full = mem::replace(self, fresh);
-        (OffsetBuffer::new(ScalarBuffer::from(full.ends)), Buffer::from_vec(full.bytes))
-    }
 }
 
 /// One column under construction.
@@ -167,7 +122,7 @@ impl ColumnBuilder {
             | Values::Jsonb(spans)
             | Values::Uuid(spans)
             | Values::Bytea(spans)
-            | Values::Formatted { spans, .. } => spans.bytes.len() + 4 * spans.ends.len(),
+            | Values::Formatted { spans, .. } => spans.held_bytes(),
             Values::Nested(nested) => nested.size_bytes(),
             _ => self.nulls.len() * self.width_bytes(),
         }
@@ -202,7 +157,7 @@ impl ColumnBuilder {
             },
             Values::Formatted { spans, write } => {
                 write(bytes, &mut spans.bytes)?;
-                spans.close()?;
+                spans.end()?;
             }
             Values::Nested(nested) => nested.append(bytes)?,
         }
@@ -312,16 +267,6 @@ impl ColumnBuilder {
              `columns: {{{name}: {{as: {narrow}, on_overflow: null}}}}`"
         )
     }
-}
-
-fn primitive<T: ArrowPrimitiveType>(values: &mut Vec<T::Native>, nulls: Option<NullBuffer>) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(renew(values).into(), nulls))
-}
-
-/// The values, leaving an empty vector of the same room.
-fn renew<T>(values: &mut Vec<T>) -> Vec<T> {
-    let room = values.len();
-    mem::replace(values, Vec::with_capacity(room))
 }
 
 #[inline]

@@ -1,6 +1,7 @@
 //! Why a value is not taken.
 
 use crate::error::Error;
+use crate::source::spans::TooLong;
 
 /// Why a value is not taken. One byte, free to make: it travels through the row loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,12 @@ pub(super) enum Fault {
     Size,
     /// A type was altered since it was looked up.
     Altered,
+}
+
+impl From<TooLong> for Fault {
+    fn from(_: TooLong) -> Self {
+        Self::Size
+    }
 }
 
 /// A kind of value that does not fit; the value itself is never repeated.
