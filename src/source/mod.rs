@@ -38,12 +38,10 @@ use async_trait::async_trait;
 
 pub use self::gate::{Gate, Gates, Slot};
 use crate::Batches;
-#[cfg(not(feature = "odbc"))]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::spec::StreamName;
 use crate::spec::config::Connection;
-use crate::spec::pipeline::Selector;
+use crate::spec::pipeline::{Selector, TablePattern};
 
 /// Most rows in one batch.
 pub const BATCH_ROWS: usize = 16_384;
@@ -107,6 +105,33 @@ pub struct Relation {
     pub selector: Selector,
     /// Column whose ranges are read in parallel, where the spec names one (`split_by`).
     pub split_by: Option<String>,
+}
+
+impl Relation {
+    /// A table of a schema, as the stream `schema.name`.
+    fn of_table(schema: String, name: String) -> Result<Self> {
+        Ok(Self {
+            stream: StreamName::parse(&format!("{schema}.{name}"))?,
+            schema: Some(schema.clone()),
+            table: name.clone(),
+            selector: Selector::Table(TablePattern { schema, table: name }),
+            split_by: None,
+        })
+    }
+
+    /// The one relation that a query stands for.
+    fn of_query(selector: &Selector) -> Result<Vec<Self>> {
+        match selector {
+            Selector::Query { name, .. } => Ok(vec![Self {
+                stream: name.clone(),
+                schema: None,
+                table: name.as_str().to_owned(),
+                selector: selector.clone(),
+                split_by: None,
+            }]),
+            _ => Err(Error::failed("not a query")),
+        }
+    }
 }
 
 /// What a relation holds.

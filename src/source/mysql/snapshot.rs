@@ -22,7 +22,6 @@ use crate::error::{At, Error, Result};
 use crate::source::gate::{Slot, Watcher};
 use crate::source::parallel::{self, Reading, Work, Worker, gather};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
-use crate::spec::StreamName;
 use crate::spec::config::Throttle;
 use crate::spec::pipeline::{Selector, TablePattern};
 
@@ -362,10 +361,13 @@ impl Snapshot for MysqlSnapshot {
     async fn find(&mut self, selector: &Selector) -> Result<Vec<Relation>> {
         let pattern = match Target::of(selector)? {
             Target::Table(table) => TablePattern { schema: table.database, table: table.name },
-            Target::Query(_) => return query_relation(selector),
+            Target::Query(_) => return Relation::of_query(selector),
         };
         let found = self.lead().await?.find(&pattern).await?;
-        let mut relations = found.into_iter().map(relation).collect::<Result<Vec<_>>>()?;
+        let mut relations = found
+            .into_iter()
+            .map(|table| Relation::of_table(table.database, table.name))
+            .collect::<Result<Vec<_>>>()?;
         relations.sort_by(|a, b| a.stream.cmp(&b.stream));
         Ok(relations)
     }
@@ -400,28 +402,5 @@ impl Snapshot for MysqlSnapshot {
         let (batches, reading) = gather(workers, &self.gate);
         self.reading = Some(reading);
         Ok(batches)
-    }
-}
-
-fn relation(table: Table) -> Result<Relation> {
-    Ok(Relation {
-        stream: StreamName::parse(&format!("{}.{}", table.database, table.name))?,
-        schema: Some(table.database.clone()),
-        table: table.name.clone(),
-        selector: Selector::Table(TablePattern { schema: table.database, table: table.name }),
-        split_by: None,
-    })
-}
-
-fn query_relation(selector: &Selector) -> Result<Vec<Relation>> {
-    match selector {
-        Selector::Query { name, .. } => Ok(vec![Relation {
-            stream: name.clone(),
-            schema: None,
-            table: name.as_str().to_owned(),
-            selector: selector.clone(),
-            split_by: None,
-        }]),
-        _ => Err(Error::failed("not a query")),
     }
 }

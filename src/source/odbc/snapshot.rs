@@ -223,7 +223,7 @@ impl Snapshot for OdbcSnapshot {
 
     async fn find(&mut self, selector: &Selector) -> Result<Vec<Relation>> {
         match What::of(selector)? {
-            What::Query(_) => query_relation(selector),
+            What::Query(_) => Relation::of_query(selector),
             What::Table(pattern) => {
                 let found = self.step(move |link, _| link.find(&pattern)).await?;
                 let mut relations = found.into_iter().map(relation).collect::<Result<Vec<_>>>()?;
@@ -284,17 +284,4 @@ fn relation((schema, table): (String, String)) -> Result<Relation> {
         selector: Selector::Table(TablePattern { schema, table }),
         split_by: None,
     })
-}
-
-fn query_relation(selector: &Selector) -> Result<Vec<Relation>> {
-    match selector {
-        Selector::Query { name, .. } => Ok(vec![Relation {
-            stream: name.clone(),
-            schema: None,
-            table: name.as_str().to_owned(),
-            selector: selector.clone(),
-            split_by: None,
-        }]),
-        _ => Err(Error::failed("not a query")),
-    }
 }

@@ -27,7 +27,6 @@ use crate::error::{At, Error, Kind, Result};
 use crate::source::gate::Watcher;
 use crate::source::parallel::{self, Reading, Work};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
-use crate::spec::StreamName;
 use crate::spec::config::Throttle;
 use crate::spec::pipeline::{Selector, TablePattern};
 
@@ -320,12 +319,16 @@ impl Snapshot for PostgresSnapshot {
     async fn find(&mut self, selector: &Selector) -> Result<Vec<Relation>> {
         let pattern = match Target::of(selector)? {
             Target::Table(table) => TablePattern { schema: table.schema, table: table.name },
-            Target::Query(_) => return query_relation(selector),
+            Target::Query(_) => return Relation::of_query(selector),
         };
         self.save().await?;
         let found = self.session.find(&pattern).await;
-        let mut relations =
-            self.end_step(found).await?.into_iter().map(relation).collect::<Result<Vec<_>>>()?;
+        let mut relations = self
+            .end_step(found)
+            .await?
+            .into_iter()
+            .map(|table| Relation::of_table(table.schema, table.name))
+            .collect::<Result<Vec<_>>>()?;
         relations.sort_by(|a, b| a.stream.cmp(&b.stream));
         Ok(relations)
     }
@@ -352,28 +355,5 @@ impl Snapshot for PostgresSnapshot {
             }
             Err(error) => self.end_step(Err(error)).await.at(|| format!("stream {}", relation.stream)),
         }
-    }
-}
-
-fn relation(table: Table) -> Result<Relation> {
-    Ok(Relation {
-        stream: StreamName::parse(&format!("{}.{}", table.schema, table.name))?,
-        schema: Some(table.schema.clone()),
-        table: table.name.clone(),
-        selector: Selector::Table(TablePattern { schema: table.schema, table: table.name }),
-        split_by: None,
-    })
-}
-
-fn query_relation(selector: &Selector) -> Result<Vec<Relation>> {
-    match selector {
-        Selector::Query { name, .. } => Ok(vec![Relation {
-            stream: name.clone(),
-            schema: None,
-            table: name.as_str().to_owned(),
-            selector: selector.clone(),
-            split_by: None,
-        }]),
-        _ => Err(Error::failed("not a query")),
     }
 }

@@ -117,9 +117,9 @@ impl Snapshot for SqliteSnapshot {
 
     async fn find(&mut self, selector: &Selector) -> Result<Vec<Relation>> {
         match Target::of(selector)? {
-            Target::Query(_) => query_relation(selector),
+            Target::Query(_) => Relation::of_query(selector),
             Target::Table(_) => {
-                let Selector::Table(pattern) = selector else { return query_relation(selector) };
+                let Selector::Table(pattern) = selector else { return Relation::of_query(selector) };
                 let found = self.session().await?.find(pattern).await?;
                 let mut relations = found.iter().map(|name| relation(name)).collect::<Result<Vec<_>>>()?;
                 relations.sort_by(|a, b| a.stream.cmp(&b.stream));
@@ -167,17 +167,4 @@ fn relation(table: &str) -> Result<Relation> {
         selector: Selector::Table(TablePattern { schema: SCHEMA.to_owned(), table: table.to_owned() }),
         split_by: None,
     })
-}
-
-fn query_relation(selector: &Selector) -> Result<Vec<Relation>> {
-    match selector {
-        Selector::Query { name, .. } => Ok(vec![Relation {
-            stream: name.clone(),
-            schema: None,
-            table: name.as_str().to_owned(),
-            selector: selector.clone(),
-            split_by: None,
-        }]),
-        _ => Err(Error::failed("not a query")),
-    }
 }
