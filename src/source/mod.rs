@@ -29,6 +29,8 @@ mod parallel;
 pub mod postgres;
 mod spans;
 pub mod sqlite;
+mod tables;
+mod tls;
 mod value;
 
 use std::sync::Arc;

@@ -29,6 +29,7 @@ mod limits;
 mod needles;
 mod publish;
 mod query;
+mod relations;
 mod serve;
 mod servers;
 mod source_files;

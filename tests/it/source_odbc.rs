@@ -11,16 +11,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use futures::TryStreamExt;
-use sealift::error::{Error, Result};
+use sealift::error::Error;
 use sealift::secret::Reference;
 use sealift::source::odbc::Odbc;
-use sealift::source::{Column, Gate, Relation, Snapshot, Source};
-use sealift::spec::StreamName;
+use sealift::source::{Gate, Snapshot, Source};
 use sealift::spec::config::{self, Limits};
-use sealift::spec::pipeline::{Selector, TablePattern};
 
 use crate::conformance::{Rows, texts};
+use crate::relations::{columns, query, read, read_as, refusal, relation, table};
 use crate::servers::postgres;
 
 /// The file of a driver that Debian's packages install.
@@ -88,45 +86,7 @@ async fn snapshot(settings: &config::Odbc) -> Box<dyn Snapshot> {
 }
 
 async fn no_snapshot(settings: &config::Odbc) -> Error {
-    match source(settings).snapshot().await {
-        Ok(_) => panic!("connected"),
-        Err(error) => error,
-    }
-}
-
-fn table(schema: &str, table: &str) -> Selector {
-    Selector::Table(TablePattern { schema: schema.into(), table: table.into() })
-}
-
-fn query(sql: &str) -> Selector {
-    Selector::Query { name: StreamName::parse("q").unwrap(), sql: sql.into() }
-}
-
-async fn relation(snapshot: &mut dyn Snapshot, selector: &Selector) -> Relation {
-    let mut found = snapshot.find(selector).await.unwrap();
-    assert_eq!(found.len(), 1, "{selector:?}");
-    found.remove(0)
-}
-
-async fn columns(snapshot: &mut dyn Snapshot, selector: &Selector) -> Vec<Column> {
-    let relation = relation(snapshot, selector).await;
-    snapshot.describe(&relation).await.unwrap().columns
-}
-
-/// Reads all columns of what a selector stands for, each changed first.
-async fn read_as(
-    snapshot: &mut dyn Snapshot,
-    selector: &Selector,
-    change: fn(&mut Column),
-) -> Result<Vec<RecordBatch>> {
-    let relation = relation(snapshot, selector).await;
-    let mut columns = snapshot.describe(&relation).await?.columns;
-    columns.iter_mut().for_each(change);
-    snapshot.read(&relation, &columns).await?.try_collect().await
-}
-
-async fn read(snapshot: &mut dyn Snapshot, selector: &Selector) -> Result<Vec<RecordBatch>> {
-    read_as(snapshot, selector, |_| {}).await
+    refusal(&source(settings)).await
 }
 
 fn rows(batches: &[RecordBatch]) -> Rows {

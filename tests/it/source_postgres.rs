@@ -15,13 +15,12 @@ use arrow::array::{Array, ArrayRef};
 use arrow::compute::concat;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use futures::TryStreamExt;
-use sealift::error::{Error, Result};
+use sealift::error::Error;
 use sealift::source::postgres::Postgres;
-use sealift::source::{Column, Relation, Snapshot, Source};
-use sealift::spec::StreamName;
+use sealift::source::{Snapshot, Source};
 use sealift::spec::config;
-use sealift::spec::pipeline::{Selector, TablePattern};
+
+use crate::relations::{columns, query, read, refusal, relation, table};
 
 /// A snapshot that is expected to come about.
 async fn snapshot(settings: &config::Postgres) -> Box<dyn Snapshot> {
@@ -30,42 +29,7 @@ async fn snapshot(settings: &config::Postgres) -> Box<dyn Snapshot> {
 
 /// Why there is no snapshot.
 async fn no_snapshot(settings: &config::Postgres) -> Error {
-    match Postgres::new(settings, Default::default()).unwrap().snapshot().await {
-        Ok(_) => panic!("connected"),
-        Err(error) => error,
-    }
-}
-
-fn table(schema: &str, table: &str) -> Selector {
-    Selector::Table(TablePattern { schema: schema.into(), table: table.into() })
-}
-
-fn query(sql: &str) -> Selector {
-    Selector::Query { name: StreamName::parse("q").unwrap(), sql: sql.into() }
-}
-
-async fn relation(snapshot: &mut dyn Snapshot, selector: &Selector) -> Relation {
-    let mut found = snapshot.find(selector).await.unwrap();
-    assert_eq!(found.len(), 1, "{selector:?}");
-    found.remove(0)
-}
-
-async fn columns(snapshot: &mut dyn Snapshot, selector: &Selector) -> Vec<Column> {
-    let relation = relation(snapshot, selector).await;
-    snapshot.describe(&relation).await.unwrap().columns
-}
-
-/// Reads all columns of what a selector stands for, and checks that they are as described.
-async fn read(snapshot: &mut dyn Snapshot, selector: &Selector) -> Result<Vec<RecordBatch>> {
-    let relation = relation(snapshot, selector).await;
-    let columns = snapshot.describe(&relation).await?.columns;
-    let batches: Vec<RecordBatch> = snapshot.read(&relation, &columns).await?.try_collect().await?;
-    for batch in &batches {
-        let fields: Vec<_> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
-        let described: Vec<_> = columns.iter().map(|c| c.field().unwrap()).collect();
-        assert_eq!(fields, described);
-    }
-    Ok(batches)
+    refusal(&Postgres::new(settings, Default::default()).unwrap()).await
 }
 
 /// One column over all batches.

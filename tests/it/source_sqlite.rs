@@ -7,18 +7,17 @@ mod values;
 use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
-use futures::TryStreamExt;
-use sealift::error::{Error, Result};
+use sealift::error::Error;
 use sealift::source::sqlite::Sqlite;
-use sealift::source::{Column, Relation, Snapshot, Source};
-use sealift::spec::StreamName;
+use sealift::source::{Snapshot, Source};
 use sealift::spec::config::{self, Limits};
-use sealift::spec::pipeline::{Selector, TablePattern};
+use sealift::spec::pipeline::Selector;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tempfile::TempDir;
 
 use crate::conformance::{Rows, texts};
+use crate::relations::{self, columns, query, read, read_as, refusal, relation};
 
 /// A new file with what these statements make.
 pub(crate) async fn make(path: &Path, sql: &str) {
@@ -71,45 +70,11 @@ async fn snapshot(folder: &TempDir) -> Box<dyn Snapshot> {
 }
 
 async fn no_snapshot(path: &Path) -> Error {
-    match source(path).snapshot().await {
-        Ok(_) => panic!("opened"),
-        Err(error) => error,
-    }
+    refusal(&source(path)).await
 }
 
 fn table(table: &str) -> Selector {
-    Selector::Table(TablePattern { schema: "main".into(), table: table.into() })
-}
-
-fn query(sql: &str) -> Selector {
-    Selector::Query { name: StreamName::parse("q").unwrap(), sql: sql.into() }
-}
-
-async fn relation(snapshot: &mut dyn Snapshot, selector: &Selector) -> Relation {
-    let mut found = snapshot.find(selector).await.unwrap();
-    assert_eq!(found.len(), 1, "{selector:?}");
-    found.remove(0)
-}
-
-async fn columns(snapshot: &mut dyn Snapshot, selector: &Selector) -> Vec<Column> {
-    let relation = relation(snapshot, selector).await;
-    snapshot.describe(&relation).await.unwrap().columns
-}
-
-/// Reads all columns of what a selector stands for, each changed first.
-async fn read_as(
-    snapshot: &mut dyn Snapshot,
-    selector: &Selector,
-    change: fn(&mut Column),
-) -> Result<Vec<RecordBatch>> {
-    let relation = relation(snapshot, selector).await;
-    let mut columns = snapshot.describe(&relation).await?.columns;
-    columns.iter_mut().for_each(change);
-    snapshot.read(&relation, &columns).await?.try_collect().await
-}
-
-async fn read(snapshot: &mut dyn Snapshot, selector: &Selector) -> Result<Vec<RecordBatch>> {
-    read_as(snapshot, selector, |_| {}).await
+    relations::table("main", table)
 }
 
 fn rows(batches: &[RecordBatch]) -> Rows {

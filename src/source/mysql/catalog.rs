@@ -1,15 +1,14 @@
 //! What the server knows about its tables.
 
 use super::error::Subject;
-use super::ident::{is_glob, like, literal, matches, quoted, shown};
+use super::ident::{like, literal, quoted, shown};
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::source::tables::{has_globs, is_glob, matches, nearest};
 use crate::spec::pipeline::TablePattern;
 
 /// Names offered as nearest spellings are looked for among this many at most.
 const MAX_CANDIDATES: usize = 20_000;
-/// How alike a name must be to be offered.
-const LIKENESS: f64 = 0.7;
 /// Databases of the server itself.
 const SYSTEM: &str = "'information_schema', 'mysql', 'performance_schema', 'sys'";
 const READABLE: &str = "TABLE_TYPE IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')";
@@ -30,6 +29,10 @@ impl Table {
     /// For messages and remedies.
     pub(super) fn shown(&self) -> String {
         format!("{}.{}", shown(&self.database), shown(&self.name))
+    }
+
+    fn pattern(&self) -> TablePattern {
+        TablePattern { schema: self.database.clone(), table: self.name.clone() }
     }
 
     fn condition(&self) -> String {
@@ -93,8 +96,7 @@ impl Session {
             .filter(|t| same(&pattern.schema, &t.database) && same(&pattern.table, &t.name))
             .collect();
         if tables.is_empty() {
-            let wanted = Table { database: pattern.schema.clone(), name: pattern.table.clone() };
-            return Err(self.missing(&wanted).await?);
+            return Err(self.missing(pattern).await?);
         }
         Ok(tables)
     }
@@ -109,20 +111,21 @@ impl Session {
     }
 
     /// The error of a table that is not there, with the nearest one that is.
-    async fn missing(&mut self, wanted: &Table) -> Result<Error> {
+    async fn missing(&mut self, wanted: &TablePattern) -> Result<Error> {
         let sql = format!(
             "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES \
              WHERE {READABLE} AND TABLE_SCHEMA NOT IN ({SYSTEM}) LIMIT {MAX_CANDIDATES}"
         );
         let candidates = self.tables(&sql).await?;
-        let what = if is_glob(&wanted.database) || is_glob(&wanted.name) {
-            format!("no table matches `{}.{}`", wanted.database, wanted.name)
+        let candidates = candidates.into_iter().map(|table| (table.database, table.name));
+        let what = if has_globs(wanted) {
+            format!("no table matches `{}.{}`", wanted.schema, wanted.table)
         } else {
-            format!("there is no table {}", wanted.shown())
+            format!("there is no table {}.{}", shown(&wanted.schema), shown(&wanted.table))
         };
         let error = Error::invalid(format!("{what} at the server {}", self.access.endpoint.address()));
         Ok(match nearest(wanted, candidates) {
-            Some(table) => error.help(format!("did you mean `{}.{}`?", table.database, table.name)),
+            Some((database, name)) => error.help(format!("did you mean `{database}.{name}`?")),
             None => error.help("check the name, and that the user may see it"),
         })
     }
@@ -137,7 +140,7 @@ impl Session {
             table.condition()
         );
         let Some(row) = self.ask(&sql).await?.rows.into_iter().next() else {
-            return Err(self.missing(table).await?);
+            return Err(self.missing(&table.pattern()).await?);
         };
         let cell = |index: usize| row.get(index).and_then(Option::as_deref);
         let number = |index| cell(index).and_then(|n| n.parse().ok());
@@ -201,19 +204,4 @@ impl Session {
         let rows = plan.rows.first().and_then(|row| row.get(place)).cloned().flatten();
         Ok(rows.and_then(|rows| rows.parse().ok()))
     }
-}
-
-/// The table whose name is most like the wanted one, if any is.
-fn nearest(wanted: &Table, candidates: Vec<Table>) -> Option<Table> {
-    let likeness = |table: &Table| {
-        let name = strsim::jaro_winkler(&wanted.name.to_lowercase(), &table.name.to_lowercase());
-        let database = strsim::jaro_winkler(&wanted.database.to_lowercase(), &table.database.to_lowercase());
-        0.8 * name + 0.2 * database
-    };
-    candidates
-        .into_iter()
-        .map(|table| (likeness(&table), table))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, table)| table)
 }

@@ -10,10 +10,11 @@ use tokio::io::AsyncWriteExt;
 
 use super::error::{Broken, Endpoint, Said};
 use super::packet::{Inbox, packed};
-use super::transport::{Tls, Transport, tls_fault};
+use super::transport::{Tls, Transport};
 use super::wire::{EOF, ERROR, OK, Wire};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::source::tls;
 
 /// Longest packet we take, as told to the server.
 const MOST_PACKET_BYTES: u32 = 1 << 30;
@@ -128,7 +129,7 @@ impl Login<'_> {
         self.send(&request).await.map_err(|e| endpoint.not_connected(&e))?;
         let numbered = self.inbox.sequence().wrapping_add(1);
         let transport = self.transport.secure(tls).await.map_err(|io| {
-            tls_fault(&io)
+            tls::fault(&io)
                 .map(|error| error.at(format!("MySQL server {}", endpoint.address())))
                 .unwrap_or_else(|| endpoint.unreachable(&io.kind().to_string()))
         })?;

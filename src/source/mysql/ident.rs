@@ -41,35 +41,6 @@ pub(super) fn like(glob: &str) -> String {
     pattern
 }
 
-/// Whether a name stands for many.
-pub(super) fn is_glob(name: &str) -> bool {
-    name.contains(['*', '?'])
-}
-
-/// Whether a glob of `*` and `?` matches the whole name.
-pub(super) fn matches(glob: &str, name: &str) -> bool {
-    let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
-    let (mut g, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match glob.get(g) {
-            Some('*') => {
-                star = Some((g, n));
-                g += 1;
-            }
-            Some(c) if *c == '?' || *c == name[n] => (g, n) = (g + 1, n + 1),
-            _ => match star {
-                Some((at, from)) => {
-                    star = Some((at, from + 1));
-                    (g, n) = (at + 1, from + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    glob[g..].iter().all(|c| *c == '*')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,20 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn only_star_and_question_mark_are_wild() {
+    fn what_like_holds_special_is_escaped() {
         assert_eq!(like("a_b*c?%|"), "a|_b%c_|%||");
-        for (glob, name, is) in [
-            ("a*", "abc", true),
-            ("*c", "abcc", true),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("*b*d", "abcbd", true),
-            ("A*", "abc", false),
-            ("", "", true),
-            ("*", "", true),
-            ("a_c", "abc", false),
-        ] {
-            assert_eq!(matches(glob, name), is, "{glob} {name}");
-        }
     }
 }

@@ -11,11 +11,10 @@ use super::error::Subject;
 use super::link::Link;
 use super::types::{self, Described, Wire};
 use crate::error::{Error, Result};
+use crate::source::tables::{is_glob, matches, missing, nearest};
 use crate::source::{Carried, Column};
 use crate::spec::pipeline::TablePattern;
 
-/// How alike a name must be to be offered.
-const LIKENESS: f64 = 0.7;
 /// What stands for the schema of a database that has none.
 const ONLY_SCHEMA: &str = "main";
 /// Schemas of the databases themselves; wildcards leave them out.
@@ -165,21 +164,9 @@ impl Link {
 
     /// The error of a table that is not there, with the nearest one that is.
     fn missing(&self, wanted: &TablePattern, all: Vec<(String, String)>) -> Error {
-        let glob = is_glob(&wanted.schema) || is_glob(&wanted.table);
-        let what = if glob { "no table matches" } else { "there is no table" };
-        let name = self.dbms.name();
-        let error = Error::invalid(format!("{what} `{}.{}` at {name}", wanted.schema, wanted.table));
-        let alike = |a: &str, b: &str| strsim::jaro_winkler(&a.to_lowercase(), &b.to_lowercase());
-        let likeness = |(schema, table): &(String, String)| {
-            0.8 * alike(&wanted.table, table) + 0.2 * alike(&wanted.schema, schema)
-        };
-        let nearest = all
-            .into_iter()
-            .map(|table| (likeness(&table), table))
-            .filter(|(likeness, _)| *likeness >= LIKENESS)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b));
-        match nearest {
-            Some((_, (schema, table))) => error.help(format!("did you mean `{schema}.{table}`?")),
+        let error = Error::invalid(format!("{} at {}", missing(wanted), self.dbms.name()));
+        match nearest(wanted, all) {
+            Some((schema, table)) => error.help(format!("did you mean `{schema}.{table}`?")),
             None => error.help("check the name, and that the user may see it"),
         }
     }
@@ -301,24 +288,7 @@ fn remedy(dbms: Dbms, name: &str) -> String {
     }
 }
 
-fn is_glob(name: &str) -> bool {
-    name.contains(['*', '?'])
-}
-
 /// The pattern of the catalog functions that lets through at least what a glob does.
 fn as_like(glob: &str) -> String {
     glob.replace('*', "%").replace('?', "_")
-}
-
-/// Whether a name is one that a pattern of `*` and `?` stands for.
-fn matches(pattern: &str, name: &str) -> bool {
-    fn rest(pattern: &[char], name: &[char]) -> bool {
-        match pattern.split_first() {
-            None => name.is_empty(),
-            Some(('*', after)) => (0..=name.len()).any(|skipped| rest(after, &name[skipped..])),
-            Some(('?', after)) => !name.is_empty() && rest(after, &name[1..]),
-            Some((c, after)) => name.first() == Some(c) && rest(after, &name[1..]),
-        }
-    }
-    rest(&pattern.chars().collect::<Vec<_>>(), &name.chars().collect::<Vec<_>>())
 }

@@ -4,15 +4,14 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::error::Subject;
-use super::ident::{is_glob, like, quoted, shown};
+use super::ident::{like, quoted, shown};
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::source::tables::{has_globs, is_glob, nearest};
 use crate::spec::pipeline::TablePattern;
 
 /// Names offered as nearest spellings are looked for among this many at most.
 const MAX_CANDIDATES: i64 = 20_000;
-/// How alike a name must be to be offered.
-const LIKENESS: f64 = 0.7;
 
 /// A table by its full name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +29,10 @@ impl Table {
     /// For messages and remedies.
     pub(super) fn shown(&self) -> String {
         format!("{}.{}", shown(&self.schema), shown(&self.name))
+    }
+
+    fn pattern(&self) -> TablePattern {
+        TablePattern { schema: self.schema.clone(), table: self.name.clone() }
     }
 }
 
@@ -138,24 +141,24 @@ impl Session {
         let (schema, table) = (like(&pattern.schema), like(&pattern.table));
         let rows = self.rows(FIND, &[&schema, &table, &is_glob(&pattern.schema)]).await?;
         if rows.is_empty() {
-            let wanted = Table { schema: pattern.schema.clone(), name: pattern.table.clone() };
-            return Err(self.missing(&wanted).await?);
+            return Err(self.missing(pattern).await?);
         }
         rows.iter().map(table_of).collect()
     }
 
     /// The error of a table that is not there, with the nearest one that is.
-    async fn missing(&self, wanted: &Table) -> Result<Error> {
+    async fn missing(&self, wanted: &TablePattern) -> Result<Error> {
         let rows = self.rows(CANDIDATES, &[&MAX_CANDIDATES]).await?;
         let candidates = rows.iter().map(table_of).collect::<Result<Vec<_>>>()?;
-        let what = if is_glob(&wanted.schema) || is_glob(&wanted.name) {
-            format!("no table matches `{}.{}`", wanted.schema, wanted.name)
+        let candidates = candidates.into_iter().map(|table| (table.schema, table.name));
+        let what = if has_globs(wanted) {
+            format!("no table matches `{}.{}`", wanted.schema, wanted.table)
         } else {
-            format!("there is no table {}", wanted.shown())
+            format!("there is no table {}.{}", shown(&wanted.schema), shown(&wanted.table))
         };
         let error = Error::invalid(format!("{what} in database `{}`", self.endpoint.database));
         Ok(match nearest(wanted, candidates) {
-            Some(table) => error.help(format!("did you mean `{}.{}`?", table.schema, table.name)),
+            Some((schema, name)) => error.help(format!("did you mean `{schema}.{name}`?")),
             None => error.help("check the name, and that the role may see it"),
         })
     }
@@ -166,7 +169,7 @@ impl Session {
     /// `Invalid` when it is not there, or the role may not read any of it or all its rows.
     pub(super) async fn entry(&self, table: &Table) -> Result<Entry> {
         let rows = self.rows(ENTRY, &[&table.schema, &table.name]).await?;
-        let Some(row) = rows.first() else { return Err(self.missing(table).await?) };
+        let Some(row) = rows.first() else { return Err(self.missing(&table.pattern()).await?) };
         let oid: u32 = cell(row, 0)?;
         // NULL: dropped since the snapshot began.
         let (Some(schema_usage), Some(readable), Some(some_readable), Some(filtered)) = (
@@ -314,19 +317,4 @@ fn attribute_of(row: &Row) -> Result<Attribute> {
         not_null: cell(row, 2)?,
         readable: cell(row, 3)?,
     })
-}
-
-/// The table whose name is most like the wanted one, if any is.
-fn nearest(wanted: &Table, candidates: Vec<Table>) -> Option<Table> {
-    let likeness = |table: &Table| {
-        let name = strsim::jaro_winkler(&wanted.name.to_lowercase(), &table.name.to_lowercase());
-        let schema = strsim::jaro_winkler(&wanted.schema.to_lowercase(), &table.schema.to_lowercase());
-        0.8 * name + 0.2 * schema
-    };
-    candidates
-        .into_iter()
-        .map(|table| (likeness(&table), table))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, table)| table)
 }

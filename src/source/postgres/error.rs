@@ -10,6 +10,7 @@ use tokio_postgres::error::ErrorPosition;
 
 use super::ident::shown;
 use crate::error::{Error, Kind};
+use crate::source::tls;
 
 /// Where a database is and who we are there.
 #[derive(Clone, Debug)]
@@ -220,30 +221,12 @@ fn io_kind(error: &tokio_postgres::Error) -> Option<io::ErrorKind> {
 
 /// What was wrong with TLS, if it was TLS.
 fn tls_fault(error: &tokio_postgres::Error) -> Option<Error> {
-    use rustls::CertificateError as Certificate;
     let source = error.source()?;
     let Some(io) = source.downcast_ref::<io::Error>() else {
         return (error.to_string() == "error performing TLS handshake")
             .then(|| Error::invalid("the server does not offer TLS").help("turn on `ssl` at the server"));
     };
-    let tls = io.get_ref()?.downcast_ref::<rustls::Error>()?;
-    Some(match tls {
-        rustls::Error::InvalidCertificate(why) => match why {
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                Error::invalid("the server's certificate is for another host name")
-                    .help("write the name that the certificate holds in `host`")
-            }
-            Certificate::UnknownIssuer | Certificate::BadSignature => {
-                Error::invalid("the server's certificate is not signed by a trusted authority")
-                    .help("name the authority's PEM file in `ca_file`")
-            }
-            Certificate::Expired | Certificate::ExpiredContext { .. } => {
-                Error::invalid("the server's certificate has expired")
-            }
-            _ => Error::invalid("the server's certificate is not valid"),
-        },
-        _ => Error::invalid("the TLS handshake failed").help("check the server's `ssl` settings"),
-    })
+    tls::fault(io)
 }
 
 #[cfg(test)]

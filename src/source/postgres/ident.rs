@@ -38,11 +38,6 @@ pub(super) fn like(glob: &str) -> String {
     pattern
 }
 
-/// Whether a name stands for many.
-pub(super) fn is_glob(name: &str) -> bool {
-    name.contains(['*', '?'])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,14 +2,9 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,7 +17,7 @@ use super::error::{Endpoint, Subject};
 use super::layout::TEXT_FORMS;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::source::Slot;
+use crate::source::{Slot, tls};
 use crate::spec::config;
 
 /// Until an address answers.
@@ -66,7 +61,9 @@ impl Login {
         };
         let protection = match settings.tls {
             config::Tls::Disable => Protection::Plain,
-            config::Tls::VerifyFull => Protection::Tls(verify_full(settings.ca_file.as_deref())?),
+            config::Tls::VerifyFull => {
+                Protection::Tls(MakeRustlsConnect::new(tls::verify_full(settings.ca_file.as_deref())?))
+            }
         };
         let config = client_config(settings, password);
         Ok(Self { endpoint, config, protection, statement_timeout: settings.statement_timeout })
@@ -237,41 +234,6 @@ fn client_config(settings: &config::Postgres, password: Option<&Secret>) -> toki
         config.password(password.expose());
     }
     config
-}
-
-/// TLS that checks the server's certificate and host name.
-fn verify_full(ca_file: Option<&Path>) -> Result<MakeRustlsConnect> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let unusable = |why: &str| {
-                Error::invalid(format!("cannot use the authorities of `ca_file` {}: {why}", path.display()))
-            };
-            let pem = std::fs::read(path).map_err(|e| unusable(&e.kind().to_string()))?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let certificate = certificate.map_err(|_| unusable("it is not PEM"))?;
-                roots.add(certificate).map_err(|_| unusable("it holds what is no certificate"))?;
-            }
-            if roots.is_empty() {
-                return Err(unusable("it holds no certificate"));
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(Error::invalid("this machine has no certificate authorities to trust")
-                    .help("name the database's in `ca_file` of the connection"));
-            }
-        }
-    }
-    // Named, because more than one provider is linked in.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| Error::failed("the TLS provider knows no protocol version"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }
 
 /// Moves the connection's messages until it ends. Notices are dropped unread: a function of the

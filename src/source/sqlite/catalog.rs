@@ -8,10 +8,8 @@ use super::session::{Session, cell};
 use super::types::Class;
 use crate::error::{Error, Result};
 use crate::source::Column;
+use crate::source::tables::{matches, missing, nearest};
 use crate::spec::pipeline::TablePattern;
-
-/// How alike a name must be to be offered.
-const LIKENESS: f64 = 0.7;
 
 /// The temporary view that stands for a query while its columns are asked for.
 const VIEW: &str = "sealift_query";
@@ -49,18 +47,10 @@ impl Session {
 
     /// The error of a table that is not there, with the nearest one that is.
     fn missing(&self, wanted: &TablePattern, names: Vec<String>) -> Error {
-        let TablePattern { schema, table } = wanted;
-        let glob = schema.contains(['*', '?']) || table.contains(['*', '?']);
-        let what = if glob { "no table matches" } else { "there is no table" };
-        let error = Error::invalid(format!("{what} `{schema}.{table}` in {}", self.file.shown()));
-        let likeness = |name: &str| strsim::jaro_winkler(&table.to_lowercase(), &name.to_lowercase());
-        let nearest = names
-            .into_iter()
-            .map(|name| (likeness(&name), name))
-            .filter(|(likeness, _)| *likeness >= LIKENESS)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b));
-        match nearest {
-            Some((_, name)) => error.help(format!("did you mean `{SCHEMA}.{name}`?")),
+        let error = Error::invalid(format!("{} in {}", missing(wanted), self.file.shown()));
+        let names = names.into_iter().map(|name| (SCHEMA.to_owned(), name));
+        match nearest(wanted, names) {
+            Some((schema, name)) => error.help(format!("did you mean `{schema}.{name}`?")),
             None => error.help(format!("check the name; tables of an SQLite file are `{SCHEMA}.NAME`")),
         }
     }
@@ -151,34 +141,4 @@ impl Session {
 /// A table for SQL that is sent.
 pub(super) fn table_sql(table: &str) -> String {
     format!("{SCHEMA}.{}", quoted(table))
-}
-
-/// Whether a name is one that a pattern of `*` and `?` stands for.
-fn matches(pattern: &str, name: &str) -> bool {
-    if !pattern.contains(['*', '?']) {
-        return pattern == name;
-    }
-    fn rest(pattern: &[char], name: &[char]) -> bool {
-        match pattern.split_first() {
-            None => name.is_empty(),
-            Some(('*', after)) => (0..=name.len()).any(|skipped| rest(after, &name[skipped..])),
-            Some(('?', after)) => !name.is_empty() && rest(after, &name[1..]),
-            Some((c, after)) => name.first() == Some(c) && rest(after, &name[1..]),
-        }
-    }
-    rest(&pattern.chars().collect::<Vec<_>>(), &name.chars().collect::<Vec<_>>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_star_and_question_mark_are_wild() {
-        assert!(matches("a*c?", "abbcd"));
-        assert!(matches("*", ""));
-        assert!(!matches("a_b", "axb"));
-        assert!(!matches("a*c", "abcd"));
-        assert!(matches("[x]*", "[x]y"));
-    }
 }
