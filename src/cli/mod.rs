@@ -65,6 +65,7 @@ type Done = Result<(), Failure>;
 /// Runs the command line of this process to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    process::return_freed_memory();
     process::forbid_core_dumps();
     process::quiet_panics();
     let args = match Args::try_parse() {

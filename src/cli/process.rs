@@ -16,6 +16,28 @@ pub(super) fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
+/// Has freed memory go back to the system at once, so that the peak of a long run is that of a short one.
+///
+/// glibc maps large buffers one by one, and what large is grows with the buffers it sees freed: after the
+/// first part of an upload nearly nothing is. A size that is set stays as it is, but is read from the
+/// environment alone and before `main`, so the process begins anew with it, under its own id. Where that
+/// fails, or with another C library, everything works as well, in more memory.
+pub(super) fn return_freed_memory() {
+    use std::os::unix::process::CommandExt;
+    const SETTINGS: [(&str, &str); 2] =
+        [("MALLOC_MMAP_THRESHOLD_", "1048576"), ("MALLOC_TRIM_THRESHOLD_", "2097152")];
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    if !cfg!(target_env = "gnu") || is_set("GLIBC_TUNABLES") || SETTINGS.iter().any(|(name, _)| is_set(name))
+    {
+        return;
+    }
+    let mut args = std::env::args_os();
+    if let (Ok(program), Some(name)) = (std::env::current_exe(), args.next()) {
+        // Comes back only where it fails.
+        let _ = std::process::Command::new(program).arg0(name).args(args).envs(SETTINGS).exec();
+    }
+}
+
 /// A panic's message may quote what it failed on; only the place is told.
 pub(super) fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {

@@ -43,6 +43,16 @@ fn terminate(started: &Started) {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
 }
 
+/// It began anew with the allocator's settings, as the same process and under its own name.
+fn returns_freed_memory(daemon: &Started) {
+    let of_process = |file: &str| {
+        let path = format!("/proc/{}/{file}", daemon.child.id());
+        String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
+    };
+    assert!(of_process("environ").split('\0').any(|variable| variable == "MALLOC_MMAP_THRESHOLD_=1048576"));
+    assert_eq!(of_process("comm").trim(), "sealift");
+}
+
 #[tokio::test]
 async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with_0() {
     let port = free_port();
@@ -56,6 +66,8 @@ async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with
         http.get(format!("{url}/readyz")).send().await.ok().filter(|answer| answer.status() == 200)
     })
     .await;
+
+    returns_freed_memory(&daemon);
 
     let trigger = format!("{url}/v1/pipelines/daily/runs");
     assert_eq!(http.post(&trigger).send().await.unwrap().status(), 401, "without a token");
