@@ -26,7 +26,7 @@ use self::resume::Earlier;
 use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
 use crate::protect::{self, Sealed};
-use crate::publish::{self, Outcome, Provenance, Store};
+use crate::publish::{self, Change, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot, convert};
 use crate::spec::{DatasetName, Pipeline, StreamName};
 
@@ -146,17 +146,16 @@ async fn publish(
     let written =
         publish::write(sealed, store, &plan.parquet, &plan.partition_by, memory.encode_bytes).await?;
     let provenance = provenance(engine, job, snapshot.id(), plan);
-    let outcome = publish::commit::commit(
-        store,
-        &plan.dataset,
-        &schema,
-        &open,
-        &plan.partition_by,
-        written,
-        plan.mode,
-        &provenance,
-    )
-    .await?;
+    let change = Change {
+        dataset: &plan.dataset,
+        schema: &schema,
+        open: &open,
+        partition_by: &plan.partition_by,
+        mode: plan.mode,
+        withdrawn: &[],
+        provenance: &provenance,
+    };
+    let outcome = publish::commit(store, written, &change).await?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {

@@ -20,7 +20,7 @@ pub async fn standing(
 ) -> Result<Vec<Vec<Publication>>> {
     let mut standing = Vec::with_capacity(plans.len());
     for plan in plans {
-        let publications = Table::publications(store, &plan.dataset).await?;
+        let publications = Table::history(store, &plan.dataset).await?.unwrap_or_default().publications;
         if let Some(newest) = publications.first() {
             may_follow(engine, pipeline, plan, newest)
                 .await
