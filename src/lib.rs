@@ -47,3 +47,14 @@ pub mod cli;
 
 /// Rows on their way through the stages: Arrow batches of one schema, faults as items.
 pub type Batches = futures::stream::BoxStream<'static, error::Result<arrow::record_batch::RecordBatch>>;
+
+/// Rows that a stage rejects. No `Debug`: it would print values.
+pub struct Rejected {
+    /// The rows, as they came.
+    pub rows: arrow::record_batch::RecordBatch,
+    /// Why, row by row: names and types, never a value.
+    pub reasons: arrow::array::StringArray,
+}
+
+/// Where a stage hands over what it rejects: a bounded queue, on which the stage waits.
+pub type Rejects = tokio::sync::mpsc::Sender<Rejected>;

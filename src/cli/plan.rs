@@ -1,5 +1,6 @@
 //! `sealift plan`: what a run would do.
 
+use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 
 use super::args::OfPipeline;
@@ -9,7 +10,7 @@ use crate::protect::Decision;
 use crate::publish::Store;
 use crate::run::fidelity::SourceColumn;
 use crate::run::plan::{self, Planned};
-use crate::run::{Engine, StreamPlan, standing};
+use crate::run::{Engine, Quarantine, StreamPlan, standing};
 use crate::spec::verdict::Origin;
 use crate::spec::{Pipeline, StreamName};
 
@@ -40,6 +41,7 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
             "rows": rows,
             "bytes": bytes,
             "columns": columns.iter().map(Column::json).collect::<Vec<_>>(),
+            "quarantine": plan.as_ref().ok().and_then(|plan| rejected(context, plan)),
         }));
     }
     let summary = json!({ "streams": described });
@@ -49,6 +51,21 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
         Err(error) => return Err(Failure { error, summary: Box::new(summary) }),
     }
     Ok(())
+}
+
+/// What becomes of the rows that a stream rejects: printed, or for programs.
+fn rejected(context: &Context, plan: &StreamPlan) -> Option<Value> {
+    let quarantine = plan.quarantine.as_ref()?;
+    let columns = quarantined(plan, quarantine);
+    if !context.json {
+        let max_rows = show::count(quarantine.max_rows);
+        print(&format!("rejected rows -> {}  (at most {max_rows} in a run)", quarantine.dataset), &columns);
+    }
+    Some(json!({
+        "dataset": quarantine.dataset.to_string(),
+        "max_rows": quarantine.max_rows,
+        "columns": columns.iter().map(Column::json).collect::<Vec<_>>(),
+    }))
 }
 
 /// Whether every stream has a plan and may follow what is published.
@@ -81,6 +98,18 @@ impl Column {
         })
     }
 
+    /// What is decided of a column.
+    fn of_decision(decision: &Decision) -> Self {
+        Self {
+            name: decision.path.clone(),
+            tag: decision.tag.as_ref().map(ToString::to_string),
+            action: decision.action.to_string(),
+            because: decision.because.clone(),
+            key: decision.key.clone(),
+            ..Self::default()
+        }
+    }
+
     /// A column of the source, as far as it is known before anything is decided about its output.
     fn of_source(source: &SourceColumn) -> Self {
         let arrow = source.arrow_type();
@@ -110,6 +139,24 @@ fn columns(plan: &StreamPlan) -> Vec<Column> {
     columns
 }
 
+/// What happens to the columns of rejected rows.
+fn quarantined(plan: &StreamPlan, quarantine: &Quarantine) -> Vec<Column> {
+    let column = |decision: &Decision| {
+        let top = decision.path.split('.').next().unwrap_or(&decision.path);
+        let source = plan.source_columns.iter().find(|source| source.name() == top);
+        let field = |schema: &SchemaRef| Some(schema.field_with_name(top).ok()?.data_type().clone());
+        Column {
+            arrow_type: field(quarantine.protection.input()).map(|arrow| arrow.to_string()),
+            published_type: field(quarantine.protection.output()).map(|t| crate::publish::type_name(&t)),
+            fidelity: source.map(|source| source.as_read().to_string()).unwrap_or_default(),
+            source_type: source.map(|source| source.described.source_type.clone()),
+            lineage: Some(source.map(|source| source.name().to_owned()).into_iter().collect()),
+            ..Column::of_decision(decision)
+        }
+    };
+    quarantine.protection.decisions().iter().map(column).collect()
+}
+
 /// What is known of the columns of a stream that cannot run.
 fn unplanned(source: &[SourceColumn]) -> Vec<Column> {
     source.iter().map(Column::of_source).collect()
@@ -129,17 +176,13 @@ fn column(plan: &StreamPlan, decision: &Decision) -> Column {
     let computed = plan.transform.output().field_with_name(top).ok();
     let arrow = source.and_then(SourceColumn::arrow_type).or(computed.map(|field| field.data_type().clone()));
     Column {
-        name: decision.path.clone(),
         source_type: source.map(|column| column.described.source_type.clone()),
         arrow_type: arrow.map(|arrow| arrow.to_string()),
         published_type: published.map(|field| crate::publish::type_name(field.data_type())),
         fidelity: source
             .map_or_else(|| computed_from(plan, lineage.as_deref()), |c| c.fidelity().to_string()),
-        tag: decision.tag.as_ref().map(ToString::to_string),
-        action: decision.action.to_string(),
-        because: decision.because.clone(),
-        key: decision.key.clone(),
         lineage,
+        ..Column::of_decision(decision)
     }
 }
 

@@ -57,13 +57,17 @@ fn print_one(run: &Run) {
     if let Some(error) = &run.error {
         println!("error: {error}");
     }
-    let mut table = show::table(&["stream", "dataset", "version", "rows", "bytes", "seconds"], &[2, 3, 4, 5]);
+    let mut table = show::table(
+        &["stream", "dataset", "version", "rows", "quarantined", "bytes", "seconds"],
+        &[2, 3, 4, 5, 6],
+    );
     for stream in &run.streams {
         table.add_row([
             stream.stream.clone(),
             stream.dataset.clone(),
             stream.version.map(|version| version.to_string()).unwrap_or_default(),
             show::count(stream.rows),
+            show::count(stream.quarantined),
             show::bytes(stream.bytes),
             format!("{:.2}", stream.seconds),
         ]);

@@ -93,9 +93,30 @@ fn print(published: &[Published]) {
         ]);
     }
     println!("{table}");
+    for done in published {
+        print_quarantined(done);
+    }
     if let Some(first) = published.first() {
         println!("\nNext: {} query 'SELECT * FROM {} LIMIT 5'", show::command(), first.dataset);
     }
+}
+
+/// How many rows were rejected, and how to see why.
+fn print_quarantined(done: &Published) {
+    let Some(quarantined) = done.quarantined.as_ref().filter(|quarantined| quarantined.rows > 0) else {
+        return;
+    };
+    let (dataset, reason) = (&quarantined.dataset, crate::protect::rejected::REASON);
+    println!(
+        "\n{} rows of {} were rejected: they are in {dataset} and not in {}. See why:\n  \
+         {} query 'SELECT {reason}, count(*) AS n FROM \"{}\".\"{}\" GROUP BY {reason}'",
+        show::count(quarantined.rows),
+        done.stream,
+        done.dataset,
+        show::command(),
+        dataset.namespace(),
+        dataset.name(),
+    );
 }
 
 #[expect(

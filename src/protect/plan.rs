@@ -98,6 +98,34 @@ impl Plan {
         Ok(Self { dataset: dataset.clone(), input: schema, output, decisions, columns })
     }
 
+    /// The same plan for rows that begin with columns of the program's own, which are published as they are.
+    pub(super) fn behind(self, own: &[Field]) -> Self {
+        let with_own = |schema: &SchemaRef| {
+            let fields = own.iter().cloned().map(Arc::new).chain(schema.fields().iter().cloned());
+            Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        };
+        let decision = |field: &Field| Decision {
+            path: field.name().clone(),
+            tag: None,
+            action: Action::Allow,
+            because: "made by sealift".to_owned(),
+            key: None,
+        };
+        let column = |(index, field): (usize, &Field)| Column {
+            index,
+            carried: field.data_type().clone(),
+            action: Action::Allow,
+        };
+        let behind = self.columns.into_iter().map(|c| Column { index: c.index + own.len(), ..c });
+        Self {
+            input: with_own(&self.input),
+            output: with_own(&self.output),
+            decisions: own.iter().map(decision).chain(self.decisions).collect(),
+            columns: own.iter().enumerate().map(column).chain(behind).collect(),
+            dataset: self.dataset,
+        }
+    }
+
     /// Completes the key ids of the decisions with the versions that exist.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 
-use self::actions::Change;
+use self::actions::Actions;
 use self::head::Head;
 use self::landing::Landing;
 use super::parquet::Written;
@@ -37,6 +37,26 @@ pub enum Mode {
     Overwrite,
     /// Keeps them.
     Append,
+}
+
+/// What a commit is to make of a dataset, beside the written files that it makes visible.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// The dataset.
+    pub dataset: &'a DatasetName,
+    /// Schema of the rows: [`crate::protect::Sealed::schema`], kept before they were consumed.
+    pub schema: &'a SchemaRef,
+    /// The columns that may have statistics.
+    pub open: &'a [String],
+    /// Columns that are folders.
+    pub partition_by: &'a [String],
+    /// What becomes of the rows already there.
+    pub mode: Mode,
+    /// Versions of which an append takes the rows back that are still there: the run they belong to
+    /// never published the rest.
+    pub withdrawn: &'a [u64],
+    /// Where the version comes from.
+    pub provenance: &'a Provenance,
 }
 
 /// Where a version comes from; travels in its commit.
@@ -71,27 +91,15 @@ pub struct Outcome {
 
 /// Makes written files visible, whole or not at all.
 ///
-/// `schema` is [`crate::protect::Sealed::schema`] (kept before the rows were consumed); `open` the
-/// columns that may have statistics.
-///
 /// On an error the written files are removed, unless the store's silence leaves open whether the
-/// version landed; then they stay, and [`super::Table::publications`] tells at the next run.
+/// version landed; then they stay, and [`super::Table::history`] tells at the next run.
 ///
 /// # Errors
 /// `Held` when the table's schema differs and the mode is append (what differs, and the remedy);
 /// `Temporary` when others kept winning; `Failed` when the table is damaged or not ours to write.
-pub async fn commit(
-    store: &Store,
-    dataset: &DatasetName,
-    schema: &SchemaRef,
-    open: &[String],
-    partition_by: &[String],
-    written: Written,
-    mode: Mode,
-    provenance: &Provenance,
-) -> Result<Outcome> {
-    let change = Change { dataset, schema, open, partition_by, written: &written, mode, provenance };
-    match attempts(store, &change).await {
+pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
+    let dataset = change.dataset;
+    match attempts(store, &Actions { change, written: &written }).await {
         End::Visible(version) => {
             checkpoint(store, dataset, version).await;
             Ok(Outcome { version, rows: written.rows, bytes: written.bytes })
@@ -116,20 +124,20 @@ enum End {
     Unknown(Error),
 }
 
-async fn attempts(store: &Store, change: &Change<'_>) -> End {
+async fn attempts(store: &Store, actions: &Actions<'_>) -> End {
     // One id for all attempts: whichever of them landed is ours.
     let commit_id = uuid::Uuid::now_v7().to_string();
     for attempt in 0..ATTEMPTS {
-        let head = match Head::load(store, change.dataset, change.mode, change.provenance).await {
+        let head = match Head::load(store, actions.change).await {
             Ok(head) => head,
             Err(error) => return End::NotVisible(error),
         };
         let version = head.as_ref().map_or(0, |head| head.version + 1);
-        let bytes = match change.derive(head.as_ref(), &commit_id) {
+        let bytes = match actions.derive(head.as_ref(), &commit_id) {
             Ok(bytes) => bytes,
             Err(error) => return End::NotVisible(error),
         };
-        let path = ObjectPath::commit(change.dataset, version);
+        let path = ObjectPath::commit(actions.change.dataset, version);
         match landing::land(store, &path, bytes, &commit_id).await {
             Landing::Ours => return End::Visible(version),
             Landing::Taken => pause(attempt).await,

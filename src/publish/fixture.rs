@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 
-use super::{Mode, Outcome, Provenance, Store, Written, commit, write};
+use super::{Change, Mode, Outcome, Provenance, Store, Written, commit, write};
 use crate::Batches;
 use crate::error::Result;
 use crate::keys::Keyring;
@@ -101,9 +101,29 @@ pub(super) fn provenance(run: &str) -> Provenance {
 
 /// Writes and commits a batch of `people`'s shape.
 pub(super) async fn publish(store: &Store, batch: RecordBatch, mode: Mode, run: &str) -> Result<Outcome> {
+    publish_instead(store, batch, mode, run, &[]).await
+}
+
+/// As [`publish`], and takes back the rows of the versions `withdrawn`.
+pub(super) async fn publish_instead(
+    store: &Store,
+    batch: RecordBatch,
+    mode: Mode,
+    run: &str,
+    withdrawn: &[u64],
+) -> Result<Outcome> {
     let schema = batch.schema();
     let files = written(store, batch).await;
-    commit(store, &dataset(), &schema, &["id".into()], &[], files, mode, &provenance(run)).await
+    let change = Change {
+        dataset: &dataset(),
+        schema: &schema,
+        open: &["id".into()],
+        partition_by: &[],
+        mode,
+        withdrawn,
+        provenance: &provenance(run),
+    };
+    commit(store, files, &change).await
 }
 
 /// Every object of a store.

@@ -10,11 +10,11 @@ pub mod path;
 pub mod store;
 pub mod table;
 
-pub use commit::{Mode, Outcome, Provenance, check_schema, commit, type_name};
+pub use commit::{Change, Mode, Outcome, Provenance, check_schema, commit, type_name};
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
 pub use store::Store;
-pub use table::{Publication, Table};
+pub use table::{History, Publication, Table};
 
 #[cfg(test)]
 mod fixture;

@@ -103,27 +103,45 @@ impl Table {
         Ok(tables)
     }
 
-    /// What Sealift published to the dataset in its last 100 versions, newest first; commits of
-    /// other writers are left out.
+    /// What Sealift published to the dataset in its last 100 versions; `None` when there is no table.
     ///
     /// # Errors
     /// As [`Table::load`].
-    pub async fn publications(store: &Store, dataset: &DatasetName) -> Result<Vec<Publication>> {
+    pub async fn history(store: &Store, dataset: &DatasetName) -> Result<Option<History>> {
         let Some((_, snapshot)) = snapshot(store, dataset, None).await? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let newest = snapshot.version();
         let versions = (newest.saturating_sub(COMMITS_BACK)..=newest).rev();
         let mut commits = futures::stream::iter(versions)
             .map(|version| async move { (version, read_commit(store, dataset, version).await) })
             .buffered(REQUESTS);
-        let mut publications = Vec::new();
+        let mut history = History::default();
         while let Some((version, commit)) = commits.next().await {
             // Log clean-up removes the oldest first: before a gap there is nothing.
             let Some(commit) = commit? else { break };
-            publications.extend(publication(version, &commit));
+            history.publications.extend(publication(version, &commit));
+            history.is_whole = version == 0;
         }
-        Ok(publications)
+        Ok(Some(history))
+    }
+}
+
+/// What Sealift published to a dataset, as far back as was looked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Newest first; commits of other writers are left out.
+    pub publications: Vec<Publication>,
+    /// Whether the first version was reached, so that there is nothing older.
+    pub is_whole: bool,
+}
+
+impl History {
+    /// What a run published of a stream (`pipeline/stream`).
+    #[must_use]
+    pub fn by(&self, run_id: &str, stream: &str) -> Option<&Outcome> {
+        let is_it = |one: &&Publication| one.run_id == run_id && one.stream == stream;
+        self.publications.iter().find(is_it).map(|one| &one.outcome)
     }
 }
 
@@ -148,7 +166,12 @@ async fn exists(store: &Store, dataset: &DatasetName) -> Result<bool> {
     }
 }
 
-async fn read_commit(store: &Store, dataset: &DatasetName, version: u64) -> Result<Option<bytes::Bytes>> {
+/// The bytes of a version's commit; `None` where it is cleaned up.
+pub(super) async fn read_commit(
+    store: &Store,
+    dataset: &DatasetName,
+    version: u64,
+) -> Result<Option<bytes::Bytes>> {
     let path = ObjectPath::commit(dataset, version);
     let read = async { store.objects().get(&path.location()).await?.bytes().await };
     match read.await {

@@ -33,6 +33,12 @@ impl SourceColumn {
         }
     }
 
+    /// Whether it sends rows to the quarantine.
+    #[must_use]
+    pub fn quarantines(&self) -> bool {
+        self.decided.is_some_and(|decided| decided.on_overflow == OnOverflow::Quarantine)
+    }
+
     /// As the stages after the source see it.
     #[must_use]
     pub fn carried(&self) -> Column {
@@ -48,6 +54,16 @@ impl SourceColumn {
         self.carried().field().map(|field| field.data_type().clone())
     }
 
+    /// What becomes of its values where they stay as they are read.
+    #[must_use]
+    pub fn as_read(&self) -> Fidelity {
+        match self.asked().carried {
+            Carried::Exact(_) => Fidelity::Exact,
+            Carried::AsText => Fidelity::AsText,
+            Carried::Refused { .. } => Fidelity::Refused,
+        }
+    }
+
     /// What becomes of its values.
     #[must_use]
     pub fn fidelity(&self) -> Fidelity {
@@ -55,6 +71,7 @@ impl SourceColumn {
             (_, Some(Conversion { to: ColumnType::Text, .. })) => Fidelity::AsText,
             (_, Some(Conversion { to, on_overflow: OnOverflow::Null })) => Fidelity::Lossy(to),
             (_, Some(Conversion { on_overflow: OnOverflow::Fail, .. })) => Fidelity::ExactOrFail,
+            (_, Some(Conversion { on_overflow: OnOverflow::Quarantine, .. })) => Fidelity::ExactOrQuarantined,
             (Carried::Exact(_), None) => Fidelity::Exact,
             (Carried::AsText, None) => Fidelity::AsText,
             (Carried::Refused { .. }, None) => Fidelity::Refused,
@@ -71,6 +88,8 @@ pub enum Fidelity {
     AsText,
     /// By decision: every value survives unchanged, or the run fails.
     ExactOrFail,
+    /// By decision: every value survives unchanged, or its row goes to the quarantine.
+    ExactOrQuarantined,
     /// By decision: what this type cannot hold becomes NULL.
     Lossy(ColumnType),
     /// Values would be lost and nothing is decided: the run is held.
@@ -91,6 +110,7 @@ impl fmt::Display for Fidelity {
             Self::Exact => f.write_str("exact"),
             Self::AsText => f.write_str("exact-as-text"),
             Self::ExactOrFail => f.write_str("exact or fail"),
+            Self::ExactOrQuarantined => f.write_str("exact or quarantined"),
             Self::Lossy(to) => write!(f, "lossy: NULL beyond {to}"),
             Self::Refused => f.write_str("refused"),
         }
@@ -198,12 +218,14 @@ mod tests {
             ("open", refused.clone()),
             ("amount", refused.clone()),
             ("rate", refused.clone()),
-            ("note", refused),
+            ("note", refused.clone()),
+            ("fee", refused),
         ]);
         let declared = columns(&[
             ("amount", ColumnType::Decimal(38, 9), OnOverflow::Fail),
             ("rate", ColumnType::Decimal(38, 9), OnOverflow::Null),
             ("note", ColumnType::Text, OnOverflow::Fail),
+            ("fee", ColumnType::Int64, OnOverflow::Quarantine),
         ]);
         let decided = decide(described, &declared);
         check_names(&declared, &decided).unwrap();
@@ -218,13 +240,14 @@ mod tests {
                 "amount: Some(Decimal128(38, 9)), exact or fail",
                 "rate: Some(Decimal128(38, 9)), lossy: NULL beyond decimal(38,9)",
                 "note: Some(Utf8), exact-as-text",
+                "fee: Some(Int64), exact or quarantined",
             ]
         );
         // Under a decision the source is asked for text, whatever the type is to be.
         let asked: Vec<_> = decided.iter().map(|column| column.asked().carried == Carried::AsText).collect();
-        assert_eq!(asked, [false, true, false, true, true, true]);
+        assert_eq!(asked, [false, true, false, true, true, true, true]);
         let nullable: Vec<_> = decided.iter().map(|column| column.carried().nullable).collect();
-        assert_eq!(nullable, [false, false, false, false, true, false]);
+        assert_eq!(nullable, [false, false, false, false, true, false, false]);
     }
 
     #[test]

@@ -125,14 +125,16 @@ impl Ledger {
     /// `Failed` for an unknown run; else as [`Ledger::queue`].
     pub async fn stream_published(&self, run_id: &RunId, outcome: &StreamOutcome) -> Result<()> {
         sqlx::query(
-            "INSERT OR REPLACE INTO run_streams (run_id, stream, dataset, version, rows, bytes, seconds, state)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes,
+                                                 seconds, state)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(run_id.to_string())
         .bind(&outcome.stream)
         .bind(&outcome.dataset)
         .bind(outcome.version.map(to_i64))
         .bind(to_i64(outcome.rows))
+        .bind(to_i64(outcome.quarantined))
         .bind(to_i64(outcome.bytes))
         .bind(outcome.seconds)
         .bind(outcome.state.word())
@@ -334,6 +336,7 @@ fn read_stream(row: &SqliteRow) -> Result<StreamOutcome> {
         dataset: get(row, "dataset")?,
         version: get::<Option<i64>>(row, "version")?.map(i64::unsigned_abs),
         rows: get::<i64>(row, "rows")?.unsigned_abs(),
+        quarantined: get::<i64>(row, "quarantined")?.unsigned_abs(),
         bytes: get::<i64>(row, "bytes")?.unsigned_abs(),
         seconds: get(row, "seconds")?,
         state: get::<String>(row, "state")?.parse()?,

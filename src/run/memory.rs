@@ -3,6 +3,9 @@
 /// What code, runtime, connections and documents take, whatever the rows are.
 const FIXED_BYTES: u64 = 128_000_000;
 
+/// What the write of a quarantine holds: one part of an upload that is filled and one on its way.
+const QUARANTINE_BYTES: u64 = 16 << 20;
+
 /// The shares of one run, which together are its limit. Nothing of one is lent to another: each part
 /// runs at the same time as the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,12 @@ impl Memory {
         let (source_bytes, transform_bytes) = (free / 4, free / 8 * 3);
         Self { source_bytes, transform_bytes, encode_bytes: free - source_bytes - transform_bytes }
     }
+
+    /// `encode_bytes` as two writes share it that run side by side: a stream's own and its quarantine's.
+    #[must_use]
+    pub const fn beside_quarantine(&self) -> (u64, u64) {
+        (self.encode_bytes.saturating_sub(QUARANTINE_BYTES), QUARANTINE_BYTES)
+    }
 }
 
 #[cfg(test)]
@@ -32,7 +41,10 @@ mod tests {
     #[test]
     fn the_shares_fit_into_the_limit_and_none_is_nothing() {
         for limit in [256_000_000, 1_024_000_000, 16_000_000_000_000] {
-            let Memory { source_bytes, transform_bytes, encode_bytes } = Memory::of(limit);
+            let memory = Memory::of(limit);
+            let Memory { source_bytes, transform_bytes, encode_bytes } = memory;
+            let (own, quarantine) = memory.beside_quarantine();
+            assert!(own + quarantine == encode_bytes && own >= quarantine);
             assert_eq!(FIXED_BYTES + source_bytes + transform_bytes + encode_bytes, limit);
             assert!(
                 source_bytes >= 16_000_000 && transform_bytes >= 24_000_000 && encode_bytes >= 24_000_000

@@ -1,11 +1,13 @@
 //! One run of a pipeline: the whole story on one page.
 
+mod draft;
 pub mod engine;
 pub mod fidelity;
 pub mod ledger;
 mod memory;
 pub mod plan;
 pub mod progress;
+pub mod quarantine;
 mod record;
 mod resume;
 mod standing;
@@ -13,6 +15,7 @@ mod standing;
 use std::time::Instant;
 
 use futures::StreamExt;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use engine::Engine;
@@ -20,15 +23,17 @@ pub use ledger::{Ledger, RunId};
 pub use memory::Memory;
 pub use plan::StreamPlan;
 pub use progress::Progress;
-pub use standing::standing;
+pub use quarantine::{Quarantine, Quarantined};
+pub use standing::{Standing, standing};
 
+use self::draft::Draft;
 use self::resume::Earlier;
-use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
-use crate::protect::{self, Sealed};
-use crate::publish::{self, Outcome, Provenance, Store};
+use crate::protect;
+use crate::publish::{Outcome, Provenance, Store};
 use crate::source::{self, Snapshot, convert};
 use crate::spec::{DatasetName, Pipeline, StreamName};
+use crate::{Batches, Rejected};
 
 /// What is asked of one run.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub struct Published {
     pub dataset: DatasetName,
     /// What is visible now.
     pub outcome: Outcome,
+    /// The rows that are in its quarantine instead; `None` where it has none.
+    pub quarantined: Option<Quarantined>,
     /// What happened to each leaf column.
     pub decisions: Vec<protect::Decision>,
     /// Seconds from the first row asked for to the commit.
@@ -92,13 +99,12 @@ async fn streams(
     let earlier = Earlier::find(engine, job, &plans, &standing).await?;
 
     let mut published = Vec::with_capacity(plans.len());
-    for (index, plan) in plans.into_iter().enumerate() {
-        let stream = plan.relation.stream.clone();
-        let done = match earlier.appended(index, &plan) {
+    for (index, (plan, standing)) in plans.iter().zip(&standing).enumerate() {
+        let done = match earlier.appended(index) {
             Some(done) => done,
-            None => publish(engine, job, snapshot, store, &plan, progress)
+            None => publish(engine, job, snapshot, store, plan, standing, progress)
                 .await
-                .at(|| format!("stream {stream}"))
+                .at(|| format!("stream {}", plan.relation.stream))
                 .at(|| format!("pipeline {}", job.pipeline.name))?,
         };
         engine.ledger.stream_published(&job.run_id, &ledger::StreamOutcome::from(&done)).await?;
@@ -115,6 +121,7 @@ impl From<&Published> for ledger::StreamOutcome {
             dataset: published.dataset.to_string(),
             version: Some(published.outcome.version),
             rows: published.outcome.rows,
+            quarantined: published.quarantined.as_ref().map_or(0, |quarantined| quarantined.rows),
             bytes: published.outcome.bytes,
             seconds: published.seconds,
             state: ledger::StreamState::Published,
@@ -122,51 +129,89 @@ impl From<&Published> for ledger::StreamOutcome {
     }
 }
 
-/// Source -> decisions on types -> transform -> seal -> Parquet objects -> commit, for one stream.
+/// Source -> decisions on types -> transform -> seal -> Parquet objects -> commit, for one stream. Rows
+/// that are rejected on the way are written beside it and made visible first.
 async fn publish(
     engine: &Engine,
     job: &Job<'_>,
     snapshot: &mut dyn Snapshot,
     store: &Store,
     plan: &StreamPlan,
+    standing: &Standing,
     progress: &dyn Progress,
 ) -> Result<Published> {
     let started = Instant::now();
     let counter = progress.started(plan);
+    let stop = job.cancel.child_token();
+    let (rejects, rejected) = quarantine::queue();
 
     let rows = unless_cancelled(job.cancel, snapshot.read(&plan.relation, &plan.reads)).await?;
-    let rows = until_cancelled(rows, job.cancel.clone(), counter);
-    let rows = convert::convert(rows, &plan.decisions, &plan.converted);
-    let rows = plan.transform.apply(rows).await?;
-    let sealed = Sealed::seal(&plan.protection, rows, &engine.keyring).await?;
+    let rows = until_cancelled(rows, stop.clone(), counter);
+    let rejects = plan.quarantine.is_some().then_some(rejects);
+    let rows = convert::convert(rows, &plan.decisions, &plan.converted, rejects);
+    let own = write(engine, store, plan, rows);
+    let rejected = write_rejected(engine, job, store, plan, rejected);
+    let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
-    let memory = Memory::of(engine.config.memory_limit_bytes);
-    let schema = sealed.schema().clone();
-    let open: Vec<String> = sealed.open().iter().cloned().collect();
-    let written =
-        publish::write(sealed, store, &plan.parquet, &plan.partition_by, memory.encode_bytes).await?;
     let provenance = provenance(engine, job, snapshot.id(), plan);
-    let outcome = publish::commit::commit(
-        store,
-        &plan.dataset,
-        &schema,
-        &open,
-        &plan.partition_by,
-        written,
-        plan.mode,
-        &provenance,
-    )
-    .await?;
+    let quarantined = match commit_rejected(engine, store, plan, rejected, standing, &provenance).await {
+        Ok(quarantined) => quarantined,
+        Err(error) => {
+            own.discard(store).await;
+            return Err(error);
+        }
+    };
+    let outcome = own.commit(store, plan.mode, &[], &provenance).await?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {
         stream: plan.relation.stream.clone(),
         dataset: plan.dataset.clone(),
         outcome,
+        quarantined,
         decisions: plan.protection.decisions().to_vec(),
         seconds,
         earlier: false,
     })
+}
+
+/// The rows as the dataset is to have them.
+async fn write(engine: &Engine, store: &Store, plan: &StreamPlan, rows: Batches) -> Result<Draft> {
+    let rows = plan.transform.apply(rows).await?;
+    let memory = Memory::of(engine.config.memory_limit_bytes);
+    let memory_bytes = match plan.quarantine {
+        Some(_) => memory.beside_quarantine().0,
+        None => memory.encode_bytes,
+    };
+    Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, memory_bytes).await
+}
+
+/// The rows that are rejected, where there are any.
+async fn write_rejected(
+    engine: &Engine,
+    job: &Job<'_>,
+    store: &Store,
+    plan: &StreamPlan,
+    rejected: mpsc::Receiver<Rejected>,
+) -> Result<Option<Draft>> {
+    match &plan.quarantine {
+        Some(quarantine) => quarantine.take(engine, store, plan, job.run_id.to_string(), rejected).await,
+        None => Ok(None),
+    }
+}
+
+/// Makes rejected rows visible, where the stream has a quarantine.
+async fn commit_rejected(
+    engine: &Engine,
+    store: &Store,
+    plan: &StreamPlan,
+    rejected: Option<Draft>,
+    standing: &Standing,
+    provenance: &Provenance,
+) -> Result<Option<Quarantined>> {
+    let Some(quarantine) = &plan.quarantine else { return Ok(None) };
+    let provenance = Provenance { columns: columns(&quarantine.protection), ..provenance.clone() };
+    quarantine.commit(engine, store, plan, rejected, standing, &provenance).await.map(Some)
 }
 
 /// What the step answers, or that the run was cancelled meanwhile.
@@ -208,13 +253,6 @@ fn until_cancelled(rows: Batches, cancel: CancellationToken, counter: progress::
 
 /// What travels in the commit.
 fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &StreamPlan) -> Provenance {
-    let columns = plan.protection.decisions().iter().map(|decision| {
-        (
-            decision.path.clone(),
-            decision.action.word().to_owned(),
-            decision.tag.as_ref().map(ToString::to_string),
-        )
-    });
     Provenance {
         run_id: job.run_id.to_string(),
         stream: application(job.pipeline, &plan.relation.stream),
@@ -222,8 +260,17 @@ fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &S
         policy: engine.policy.name.clone(),
         policy_digest: engine.policy.digest.clone(),
         snapshot,
-        columns: columns.collect(),
+        columns: columns(&plan.protection),
     }
+}
+
+/// What happened to each leaf column: path, action and tag.
+fn columns(protection: &protect::Plan) -> Vec<(String, String, Option<String>)> {
+    let tag = |decision: &protect::Decision| decision.tag.as_ref().map(ToString::to_string);
+    let column = |decision: &protect::Decision| {
+        (decision.path.clone(), decision.action.word().to_owned(), tag(decision))
+    };
+    protection.decisions().iter().map(column).collect()
 }
 
 /// The application id of a stream in the table's transaction log.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::fidelity::{self, SourceColumn};
+use super::quarantine::Quarantine;
 use super::{Engine, Memory};
 use crate::classify;
 use crate::error::{At, Error, Result};
@@ -40,6 +41,8 @@ pub struct StreamPlan {
     pub verdicts: Vec<Verdict>,
     /// What happens to each leaf column.
     pub protection: protect::Plan,
+    /// Where the rows go that are rejected; `None` where none can be.
+    pub quarantine: Option<Quarantine>,
     /// What the commit does to the rows already there.
     pub mode: Mode,
     /// How Parquet is written.
@@ -152,6 +155,10 @@ async fn stream(
         protect::Plan::decide(&dataset, &engine.policy, output, &verdicts, &stream.partition_by)?;
     protection.name_keys(&engine.keyring).await?;
     publish::check_schema(protection.output())?;
+    let quarantine = match reading.quarantines {
+        true => Some(Quarantine::plan(engine, stream, &dataset, &reading.asked).await?),
+        false => None,
+    };
     Ok(StreamPlan {
         relation,
         dataset,
@@ -163,6 +170,7 @@ async fn stream(
         transform: reading.transform,
         verdicts,
         protection,
+        quarantine,
         mode: match stream.write_mode {
             WriteMode::Overwrite => Mode::Overwrite,
             WriteMode::Append => Mode::Append,
@@ -179,6 +187,8 @@ struct Reading {
     asked: Vec<Column>,
     decisions: Vec<Decision>,
     converted: SchemaRef,
+    /// Whether a decision rejects rows.
+    quarantines: bool,
     unread: Vec<String>,
     transform: Transform,
 }
@@ -199,6 +209,7 @@ async fn reading(stream: &Stream, all: &[SourceColumn], memory_limit_bytes: u64)
         asked: read.iter().map(SourceColumn::asked).collect(),
         decisions: read.iter().filter_map(decision).collect(),
         converted: schema(&read),
+        quarantines: read.iter().any(SourceColumn::quarantines),
         unread: unread.into_iter().map(|column| column.name().to_owned()).collect(),
         transform,
     })
@@ -250,13 +261,14 @@ fn with_text(selector: &Selector, name: &str, remedy: String) -> String {
 
 fn distinct_datasets(planned: &[Planned]) -> Result<()> {
     let mut seen = std::collections::HashMap::new();
-    for plan in planned.iter().flatten() {
-        if let Some(other) = seen.insert(&plan.dataset, &plan.relation.stream) {
-            return Err(Error::invalid(format!(
-                "streams {other} and {} would both publish {}",
-                plan.relation.stream, plan.dataset
-            ))
-            .help("use {schema} and {table} in `dataset`, or give one of them a `dataset` of its own"));
+    let each = planned.iter().flatten().flat_map(|plan| {
+        let quarantine = plan.quarantine.as_ref().map(|quarantine| &quarantine.dataset);
+        std::iter::once(&plan.dataset).chain(quarantine).map(|dataset| (&plan.relation.stream, dataset))
+    });
+    for (stream, dataset) in each {
+        if let Some(other) = seen.insert(dataset, stream) {
+            return Err(Error::invalid(format!("streams {other} and {stream} would both publish {dataset}"))
+                .help("use {schema} and {table} in `dataset`, or give one of them a `dataset` of its own"));
         }
     }
     Ok(())

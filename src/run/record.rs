@@ -173,6 +173,8 @@ pub struct StreamOutcome {
     pub version: Option<u64>,
     /// Rows added.
     pub rows: u64,
+    /// Rows that went to its quarantine instead.
+    pub quarantined: u64,
     /// Bytes added.
     pub bytes: u64,
     /// How long it took.
@@ -203,7 +205,8 @@ impl Run {
 }
 
 impl StreamOutcome {
-    /// The stream for programs: `{"stream","dataset","version","rows","bytes","seconds","state"}`.
+    /// The stream for programs: `{"stream","dataset","version","rows","quarantined","bytes",
+    /// "seconds","state"}`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         json!({
@@ -211,6 +214,7 @@ impl StreamOutcome {
             "dataset": self.dataset,
             "version": self.version,
             "rows": self.rows,
+            "quarantined": self.quarantined,
             "bytes": self.bytes,
             "seconds": self.seconds,
             "state": self.state.word(),

@@ -5,9 +5,11 @@
 //! again; an overwritten one gives the same rows again.
 
 use super::ledger::{Run, State, StreamOutcome};
+use super::quarantine::Quarantined;
+use super::standing::Standing;
 use super::{Engine, Job, Published, StreamPlan, application};
 use crate::error::Result;
-use crate::publish::{Mode, Outcome, Publication};
+use crate::publish::Mode;
 
 /// How many earlier runs are looked at.
 const LOOK_BACK: u32 = 1000;
@@ -16,7 +18,7 @@ const LOOK_BACK: u32 = 1000;
 #[derive(Debug)]
 pub(super) struct Earlier {
     /// By plan: the version that this run need not append again.
-    appended: Vec<Option<Outcome>>,
+    appended: Vec<Option<Published>>,
 }
 
 impl Earlier {
@@ -29,16 +31,15 @@ impl Earlier {
         engine: &Engine,
         job: &Job<'_>,
         plans: &[StreamPlan],
-        standing: &[Vec<Publication>],
+        standing: &[Standing],
     ) -> Result<Self> {
         let runs = engine.ledger.runs(Some(&job.pipeline.name), LOOK_BACK).await?;
         let runs: Vec<Run> = runs.into_iter().filter(|run| run.run_id != job.run_id).collect();
         let each = || plans.iter().zip(standing);
         if job.only.is_none() && plans.iter().all(|plan| plan.mode == Mode::Overwrite) {
             for run in runs.iter().take_while(|run| run.state != State::Succeeded) {
-                let done: Option<Vec<Published>> = each()
-                    .map(|(plan, standing)| Some(published(plan, by(run, job, plan, standing)?)))
-                    .collect();
+                let done: Option<Vec<Published>> =
+                    each().map(|(plan, standing)| by(run, job, plan, standing)).collect();
                 if let Some(done) = done {
                     settle(engine, run, &done).await?;
                 }
@@ -49,13 +50,13 @@ impl Earlier {
     }
 
     /// The version that stands for appending the stream of the plan at `index`, if one does.
-    pub(super) fn appended(&self, index: usize, plan: &StreamPlan) -> Option<Published> {
-        self.appended.get(index)?.as_ref().map(|outcome| published(plan, outcome))
+    pub(super) fn appended(&self, index: usize) -> Option<Published> {
+        self.appended.get(index)?.clone()
     }
 }
 
 /// What a run since the stream's last success appended to it.
-fn appended(runs: &[Run], job: &Job<'_>, plan: &StreamPlan, standing: &[Publication]) -> Option<Outcome> {
+fn appended(runs: &[Run], job: &Job<'_>, plan: &StreamPlan, standing: &Standing) -> Option<Published> {
     if plan.mode != Mode::Append {
         return None;
     }
@@ -65,25 +66,28 @@ fn appended(runs: &[Run], job: &Job<'_>, plan: &StreamPlan, standing: &[Publicat
     };
     let unfinished =
         runs.iter().take_while(|run| !succeeded(run)).filter(|run| run.state != State::Succeeded);
-    unfinished.filter_map(|run| by(run, job, plan, standing)).next().cloned()
+    unfinished.filter_map(|run| by(run, job, plan, standing)).next()
 }
 
-/// What the run published of the stream.
-fn by<'a>(run: &Run, job: &Job<'_>, plan: &StreamPlan, standing: &'a [Publication]) -> Option<&'a Outcome> {
+/// What an earlier run published of the stream: the version of its dataset says that the one of its
+/// quarantine is there too, which is made visible first. What it did to the columns was decided then.
+fn by(run: &Run, job: &Job<'_>, plan: &StreamPlan, standing: &Standing) -> Option<Published> {
     let (run_id, stream) = (run.run_id.to_string(), application(job.pipeline, &plan.relation.stream));
-    standing.iter().find(|one| one.run_id == run_id && one.stream == stream).map(|one| &one.outcome)
-}
-
-/// A version that an earlier run made visible. What it did to the columns was decided then.
-fn published(plan: &StreamPlan, outcome: &Outcome) -> Published {
-    Published {
+    let outcome = standing.dataset.by(&run_id, &stream)?;
+    let rejected = standing.quarantine.as_ref().and_then(|history| history.by(&run_id, &stream));
+    let quarantined = plan.quarantine.as_ref().map(|quarantine| Quarantined {
+        dataset: quarantine.dataset.clone(),
+        rows: rejected.map_or(0, |outcome| outcome.rows),
+    });
+    Some(Published {
         stream: plan.relation.stream.clone(),
         dataset: plan.dataset.clone(),
         outcome: outcome.clone(),
+        quarantined,
         decisions: Vec::new(),
         seconds: 0.0,
         earlier: true,
-    }
+    })
 }
 
 async fn settle(engine: &Engine, run: &Run, done: &[Published]) -> Result<()> {

@@ -3,10 +3,19 @@
 use super::{Engine, StreamPlan, application};
 use crate::error::{At, Error, Result};
 use crate::keys::Purpose;
-use crate::publish::{Mode, Publication, Store, Table};
-use crate::spec::Pipeline;
+use crate::publish::{History, Mode, Store, Table};
+use crate::spec::{DatasetName, Pipeline};
 
-/// What Sealift published to each plan's dataset, newest first, in the order of `plans`.
+/// What is published of one stream.
+#[derive(Debug)]
+pub struct Standing {
+    /// To its dataset.
+    pub dataset: History,
+    /// To its quarantine; `None` where it has none, or there is no table yet.
+    pub quarantine: Option<History>,
+}
+
+/// What Sealift published to each plan's datasets, in the order of `plans`.
 ///
 /// # Errors
 /// `Held` when another pipeline's stream publishes what an overwriting one would replace, and when
@@ -17,27 +26,45 @@ pub async fn standing(
     pipeline: &Pipeline,
     store: &Store,
     plans: &[StreamPlan],
-) -> Result<Vec<Vec<Publication>>> {
+) -> Result<Vec<Standing>> {
     let mut standing = Vec::with_capacity(plans.len());
     for plan in plans {
-        let publications = Table::publications(store, &plan.dataset).await?;
-        if let Some(newest) = publications.first() {
-            may_follow(engine, pipeline, plan, newest)
-                .await
-                .at(|| format!("stream {}", plan.relation.stream))?;
-        }
-        standing.push(publications);
+        let dataset = history(engine, pipeline, store, plan, &plan.dataset).await?;
+        let quarantine = match &plan.quarantine {
+            Some(quarantine) => history(engine, pipeline, store, plan, &quarantine.dataset).await?,
+            None => None,
+        };
+        let nothing = || History { publications: Vec::new(), is_whole: true };
+        standing.push(Standing { dataset: dataset.unwrap_or_else(nothing), quarantine });
     }
     Ok(standing)
+}
+
+/// What stands in one dataset of a stream, which the stream may follow.
+async fn history(
+    engine: &Engine,
+    pipeline: &Pipeline,
+    store: &Store,
+    plan: &StreamPlan,
+    dataset: &DatasetName,
+) -> Result<Option<History>> {
+    let history = Table::history(store, dataset).await?;
+    if let Some(history) = &history {
+        may_follow(engine, pipeline, plan, dataset, history)
+            .await
+            .at(|| format!("stream {}", plan.relation.stream))?;
+    }
+    Ok(history)
 }
 
 async fn may_follow(
     engine: &Engine,
     pipeline: &Pipeline,
     plan: &StreamPlan,
-    newest: &Publication,
+    dataset: &DatasetName,
+    history: &History,
 ) -> Result<()> {
-    let dataset = &plan.dataset;
+    let Some(newest) = history.publications.first() else { return Ok(()) };
     if plan.mode == Mode::Overwrite && newest.stream != application(pipeline, &plan.relation.stream) {
         return Err(Error::held(format!("dataset {dataset} is published by {}", newest.stream)).help(
             "give this stream a `dataset` of its own, or remove the table if it is meant to take over",

@@ -76,6 +76,9 @@ name!(
     |text| (1..=255).contains(&text.len()) && !text.chars().any(char::is_control)
 );
 
+/// What the name of a quarantine dataset ends in.
+const QUARANTINE: &str = "__quarantine";
+
 /// A published dataset, `namespace.name`, both slugs. Its table lies at `<store>/<namespace>/<name>/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatasetName {
@@ -96,6 +99,25 @@ impl DatasetName {
             _ => Err(Error::invalid(format!("{} is not a valid dataset name", quoted(text)))
                 .help("write namespace.name, each 1 to 63 of a-z, 0-9, _ and -")),
         }
+    }
+
+    /// The dataset of the rows that this one's stream rejects, `namespace.name__quarantine`.
+    ///
+    /// # Errors
+    /// `Invalid` when that is longer than a name may be.
+    pub fn quarantine(&self) -> Result<Self> {
+        let name = format!("{}{QUARANTINE}", self.name);
+        if is_slug(&name) {
+            return Ok(Self { namespace: self.namespace.clone(), name });
+        }
+        Err(Error::invalid(format!("the dataset name `{self}` leaves no room for `{name}`, its quarantine"))
+            .help("give the stream a `dataset:` of its own, with a name of at most 51 characters"))
+    }
+
+    /// Whether the name is kept for the rows that the stream of another dataset rejects.
+    #[must_use]
+    pub fn is_quarantine(&self) -> bool {
+        self.name.ends_with(QUARANTINE)
     }
 
     /// The part before the dot.

@@ -48,6 +48,8 @@ pub struct Stream {
     pub columns: Columns,
     /// Output columns that become folders; never protected ones.
     pub partition_by: Vec<String>,
+    /// Most rows of one run that may go to the quarantine; one more fails the run.
+    pub max_quarantine_rows: u64,
     /// How Parquet is written.
     pub parquet: Parquet,
     /// Where the entry stands in its document.
@@ -188,7 +190,7 @@ impl DatasetTemplate {
     /// upper case becomes lower case.
     ///
     /// # Errors
-    /// `Invalid` when the result is not a dataset name.
+    /// `Invalid` when the result is not a dataset name, or one that is kept for a quarantine.
     pub fn expand(&self, schema: Option<&str>, table: &str, stream: &StreamName) -> Result<DatasetName> {
         if schema.is_none() && self.0.contains("{schema}") {
             return Err(Error::invalid(format!("`{stream}` has no schema to fill {{schema}} with"))
@@ -208,9 +210,15 @@ impl DatasetTemplate {
             rest = after;
         }
         expanded.push_str(rest);
-        DatasetName::parse(&expanded).map_err(|error| {
+        let name = DatasetName::parse(&expanded).map_err(|error| {
             error.at(format!("stream {stream}")).help("give the stream a `dataset:` of its own")
-        })
+        })?;
+        if name.is_quarantine() {
+            return Err(Error::invalid(format!("the dataset name `{name}` is kept for rejected rows"))
+                .at(format!("stream {stream}"))
+                .help("give the stream a `dataset:` of its own, whose name does not end in __quarantine"));
+        }
+        Ok(name)
     }
 
     /// The template as written.
@@ -236,6 +244,15 @@ pub struct Columns {
     pub named: BTreeMap<String, Column>,
     /// `"*"`: the stated default for columns not named.
     pub default: Option<Column>,
+}
+
+impl Columns {
+    /// Whether a decision on a type sends rows to the quarantine.
+    #[must_use]
+    pub fn quarantine(&self) -> bool {
+        let quarantines = |conversion: &Conversion| conversion.on_overflow == OnOverflow::Quarantine;
+        self.named.values().filter_map(|column| column.conversion.as_ref()).any(quarantines)
+    }
 }
 
 /// What is declared of one column.
@@ -276,6 +293,8 @@ pub enum OnOverflow {
     Fail,
     /// It becomes NULL, so the column is nullable.
     Null,
+    /// Its row is left out of the dataset and goes to the quarantine.
+    Quarantine,
 }
 
 /// How Parquet is written.
@@ -351,5 +370,20 @@ mod tests {
         assert!(expand("crm.{table}", None, "_tmp", "_tmp").is_err());
         assert!(expand("crm.{table}", None, &"x".repeat(64), "x").is_err());
         assert!(expand("{schema}.{table}", None, "t", "t").is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_kept_for_a_quarantine_is_refused() {
+        for (template, table) in
+            [("crm.{table}", "Orders__Quarantine"), ("crm.{table}__quarantine", "orders")]
+        {
+            let error = expand(template, Some("s"), table, "s.t").unwrap_err();
+            assert_eq!(error.kind(), Kind::Invalid, "{template}");
+            assert!(error.remedy().unwrap().contains("`dataset:` of its own"), "{error}");
+        }
+        let longest = DatasetName::parse(&format!("crm.{}", "x".repeat(51))).unwrap();
+        assert!(longest.quarantine().unwrap().is_quarantine());
+        let longer = DatasetName::parse(&format!("crm.{}", "x".repeat(52))).unwrap();
+        assert_eq!(longer.quarantine().unwrap_err().kind(), Kind::Invalid);
     }
 }

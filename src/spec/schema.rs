@@ -79,11 +79,11 @@ mod tests {
             json!({"apiVersion": "sealift/v1", "kind": "Pipeline", "name": "p", "owner": "o",
                    "connection": "c", "dataset": "a.{table}", "streams": {"s.t": {"columns": {"x": column}}}})
         };
-        for on_overflow in [json!("fail"), json!("null"), Value::Null] {
+        for on_overflow in [json!("fail"), json!("null"), Value::Null, json!("quarantine")] {
             let column = json!({"as": "decimal(38,9)", "on_overflow": on_overflow});
             assert!(accepts(&super::pipeline(), &pipeline(column.clone())), "{column}");
         }
-        for column in [json!({"as": 5}), json!({"as": "text", "on_overflow": "quarantine"})] {
+        for column in [json!({"as": 5}), json!({"as": "text", "on_overflow": "drop"})] {
             assert!(!accepts(&super::pipeline(), &pipeline(column.clone())), "{column}");
         }
     }
@@ -153,7 +153,7 @@ mod tests {
             "providers_not_available",
             "five_problems",
             "unknown_limits",
-            "quarantine_not_available",
+            "bad_quarantine",
         ] {
             let (schema, document) = read(&folder.join(format!("{name}.yaml")));
             assert!(!accepts(&schema, &document), "{name}");

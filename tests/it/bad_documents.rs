@@ -136,6 +136,11 @@ fn limits_and_decisions_arrive() {
     assert_eq!(decided("amount"), decision(ColumnType::Decimal(38, 9), OnOverflow::Null));
     assert_eq!(decided("fee"), decision(ColumnType::Decimal(12, 2), OnOverflow::Fail));
     assert_eq!(decided("note"), decision(ColumnType::Text, OnOverflow::Fail));
+    assert_eq!(decided("tax"), decision(ColumnType::Decimal(12, 2), OnOverflow::Quarantine));
+    // A bound for all streams says nothing of those that reject no rows.
+    let bounds: Vec<_> = pipelines[0].streams.iter().map(|stream| stream.max_quarantine_rows).collect();
+    assert_eq!(bounds, [20, 20, 20, 20, 500]);
+    assert_eq!(pipelines[1].streams[0].max_quarantine_rows, 10_000);
     assert!(payments.columns.named["amount"].declares() && !payments.columns.named["fee"].declares());
 }
 

@@ -28,6 +28,7 @@ mod kill;
 mod limits;
 mod needles;
 mod publish;
+mod quarantine;
 mod query;
 mod relations;
 mod serve;

@@ -12,7 +12,7 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
-use sealift::publish::{Mode, Outcome, Provenance, Store, Table, commit, write};
+use sealift::publish::{Change, Mode, Outcome, Provenance, Store, Table, commit, write};
 use sealift::spec::pipeline::{Column, Parquet, Position};
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
 use sealift::spec::{DatasetName, Policy, Tag, config};
@@ -77,7 +77,16 @@ impl Desk {
             snapshot: None,
             columns: Vec::new(),
         };
-        commit(store, &self.dataset, &schema, &open, &by, written, mode, &provenance).await
+        let change = Change {
+            dataset: &self.dataset,
+            schema: &schema,
+            open: &open,
+            partition_by: &by,
+            mode,
+            withdrawn: &[],
+            provenance: &provenance,
+        };
+        commit(store, written, &change).await
     }
 
     /// The dataset's keys as `sealift keys release --json` prints them.
@@ -220,7 +229,7 @@ async fn other_engines_read_a_table_on_s3() {
     let error = desk.publish(&store, broken, &[], Mode::Append, "broken").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
     assert_eq!(objects(&store).await, before);
-    let publications = Table::publications(&store, &desk.dataset).await.unwrap();
+    let publications = Table::history(&store, &desk.dataset).await.unwrap().unwrap().publications;
     assert!(publications.iter().all(|one| one.run_id != "broken"));
 }
 
@@ -242,7 +251,7 @@ async fn concurrent_appenders_on_s3_each_land_exactly_once() {
     assert_eq!(versions, (0..8).collect::<Vec<_>>());
     let table = Table::load(&store, &desk.dataset, None).await.unwrap().unwrap();
     assert_eq!(table.files.iter().filter_map(|file| file.rows).sum::<u64>(), 80);
-    let publications = Table::publications(&store, &desk.dataset).await.unwrap();
+    let publications = Table::history(&store, &desk.dataset).await.unwrap().unwrap().publications;
     let mut runs: Vec<_> = publications.into_iter().map(|one| one.run_id).collect();
     runs.sort_unstable();
     assert_eq!(runs, (0..8).map(|task| format!("run-{task}")).collect::<Vec<_>>());

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
-use sealift::publish::{self, Mode, Provenance, Store};
+use sealift::publish::{self, Change, Mode, Provenance, Store};
 use sealift::query::Session;
 use sealift::spec::pipeline::{Column, Parquet, Position};
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
@@ -80,9 +80,16 @@ impl World {
             snapshot: None,
             columns: Vec::new(),
         };
-        publish::commit(&self.store, &dataset, &schema, &open, &partition_by, written, mode, &provenance)
-            .await
-            .unwrap();
+        let change = Change {
+            dataset: &dataset,
+            schema: &schema,
+            open: &open,
+            partition_by: &partition_by,
+            mode,
+            withdrawn: &[],
+            provenance: &provenance,
+        };
+        publish::commit(&self.store, written, &change).await.unwrap();
     }
 
     async fn people(&self) {

@@ -2,34 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 
 use super::head::{self, Head};
-use super::{Mode, Outcome, Provenance, schema};
+use super::{Change, Mode, Outcome, schema};
 use crate::error::{Error, Result};
 use crate::publish::ObjectPath;
 use crate::publish::parquet::Written;
 use crate::publish::table::Publication;
-use crate::spec::DatasetName;
 
 /// Columns that Delta writers may keep statistics of.
 const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 /// Statistics of the first so many columns: 0 where no column is open.
 const STATISTICS_COUNT: &str = "delta.dataSkippingNumIndexedCols";
 
-/// What a commit is to change.
-pub(super) struct Change<'a> {
-    pub(super) dataset: &'a DatasetName,
-    pub(super) schema: &'a SchemaRef,
-    pub(super) open: &'a [String],
-    pub(super) partition_by: &'a [String],
+/// What a commit is to change, and the files it makes visible.
+pub(super) struct Actions<'a> {
+    pub(super) change: &'a Change<'a>,
     pub(super) written: &'a Written,
-    pub(super) mode: Mode,
-    pub(super) provenance: &'a Provenance,
 }
 
-impl Change<'_> {
+impl Actions<'_> {
     /// The commit's bytes on top of `head` (`None`: a new table).
     ///
     /// # Errors
@@ -37,15 +30,18 @@ impl Change<'_> {
     pub(super) fn derive(&self, head: Option<&Head>, commit_id: &str) -> Result<Vec<u8>> {
         #[expect(clippy::disallowed_methods, reason = "a Delta commit carries the instant it is made at")]
         let now_ms = chrono::Utc::now().timestamp_millis();
-        let rows = schema::of(self.schema)?;
-        if let (Some(head), Mode::Append) = (head, self.mode) {
-            self.check_append(head, &rows)?;
-        }
+        let rows = schema::of(self.change.schema)?;
         let mut actions = vec![json!({"commitInfo": self.commit_info(head, commit_id, now_ms)})];
-        actions.extend(protocol(head, schema::needs_timestamp_ntz(&rows)));
-        actions.extend(self.metadata(head, &rows, now_ms)?);
+        // Where rows are only taken back, the table stays as it is.
+        if !self.only_withdraws() {
+            if let (Some(head), Mode::Append) = (head, self.change.mode) {
+                self.check_append(head, &rows)?;
+            }
+            actions.extend(protocol(head, schema::needs_timestamp_ntz(&rows)));
+            actions.extend(self.metadata(head, &rows, now_ms)?);
+        }
         actions.push(json!({"txn": {
-            "appId": head::app_id(&self.provenance.stream),
+            "appId": head::app_id(&self.change.provenance.stream),
             "version": head.and_then(|head| head.txn).map_or(0, |version| version + 1),
             "lastUpdated": now_ms,
         }}));
@@ -61,7 +57,7 @@ impl Change<'_> {
         }));
         for file in &self.written.files {
             actions.push(json!({"add": {
-                "path": ObjectPath::existing(self.dataset, &file.path)?.in_log(),
+                "path": ObjectPath::existing(self.change.dataset, &file.path)?.in_log(),
                 "partitionValues": file.partition,
                 "size": file.bytes,
                 "modificationTime": now_ms,
@@ -77,13 +73,17 @@ impl Change<'_> {
         Ok(bytes)
     }
 
+    fn only_withdraws(&self) -> bool {
+        self.change.mode == Mode::Append && self.written.files.is_empty() && !self.change.withdrawn.is_empty()
+    }
+
     fn check_append(&self, head: &Head, rows: &Value) -> Result<()> {
         let mut differences = schema::differences(&head.schema, rows);
-        if head.partition_by != self.partition_by {
+        if head.partition_by != self.change.partition_by {
             differences.push(format!(
                 "the table is partitioned by [{}] and the rows by [{}]",
                 head.partition_by.join(", "),
-                self.partition_by.join(", ")
+                self.change.partition_by.join(", ")
             ));
         }
         if !differences.is_empty() {
@@ -94,11 +94,11 @@ impl Change<'_> {
     }
 
     fn commit_info(&self, head: Option<&Head>, commit_id: &str, now_ms: i64) -> Value {
-        let mode = match self.mode {
+        let Change { mode, withdrawn, provenance, partition_by, .. } = *self.change;
+        let word = match mode {
             Mode::Overwrite => "Overwrite",
             Mode::Append => "Append",
         };
-        let provenance = self.provenance;
         let columns: Vec<_> = provenance
             .columns
             .iter()
@@ -108,9 +108,9 @@ impl Change<'_> {
             "timestamp": now_ms,
             "operation": "WRITE",
             // Texts holding JSON, as Delta has it.
-            "operationParameters": {"mode": mode, "partitionBy": json!(self.partition_by).to_string()},
+            "operationParameters": {"mode": word, "partitionBy": json!(partition_by).to_string()},
             "readVersion": head.map(|head| head.version),
-            "isBlindAppend": self.mode == Mode::Append,
+            "isBlindAppend": mode == Mode::Append && withdrawn.is_empty(),
             "engineInfo": format!("sealift/{}", env!("CARGO_PKG_VERSION")),
             "txnId": commit_id,
             "sealift": {
@@ -122,6 +122,7 @@ impl Change<'_> {
                 "policy_digest": provenance.policy_digest,
                 "snapshot": provenance.snapshot,
                 "columns": columns,
+                "withdrawn": withdrawn,
                 "rows": self.written.rows,
                 "bytes": self.written.bytes,
             },
@@ -133,13 +134,13 @@ impl Change<'_> {
         let mut configuration = head.map(|head| head.configuration.clone()).unwrap_or_default();
         self.statistics(&mut configuration);
         // An append keeps the table's own schema, order and all.
-        let schema = match (head, self.mode) {
+        let schema = match (head, self.change.mode) {
             (Some(head), Mode::Append) => &head.schema,
             _ => rows,
         };
         if let Some(head) = head
             && head.schema == *schema
-            && head.partition_by == self.partition_by
+            && head.partition_by == self.change.partition_by
             && head.configuration == configuration
         {
             return Ok(None);
@@ -148,7 +149,7 @@ impl Change<'_> {
             "id": head.map_or_else(|| uuid::Uuid::now_v7().to_string(), |head| head.table_id.clone()),
             "format": {"provider": "parquet", "options": {}},
             "schemaString": schema.to_string(),
-            "partitionColumns": self.partition_by,
+            "partitionColumns": self.change.partition_by,
             "configuration": configuration,
             "createdTime": head.and_then(|head| head.created_time).unwrap_or(now_ms),
         });
@@ -166,10 +167,10 @@ impl Change<'_> {
 
     /// Keeps other writers' statistics (of a compaction, say) to open columns.
     fn statistics(&self, configuration: &mut BTreeMap<String, String>) {
-        let reachable: Vec<_> = self
-            .open
+        let Change { open, schema, partition_by, .. } = *self.change;
+        let reachable: Vec<_> = open
             .iter()
-            .filter(|path| is_plain_leaf(self.schema.fields(), path) && !self.partition_by.contains(path))
+            .filter(|path| is_plain_leaf(schema.fields(), path) && !partition_by.contains(path))
             .map(String::as_str)
             .collect();
         configuration.remove(STATISTICS_COLUMNS);
@@ -218,6 +219,13 @@ pub(in crate::publish) fn commit_info(commit: &[u8]) -> Option<Value> {
         .split(|&byte| byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
         .find_map(|mut action| action.get_mut("commitInfo").map(Value::take))
+}
+
+/// The files that a commit's bytes add, as the log writes their paths.
+pub(in crate::publish) fn added(commit: &[u8]) -> Vec<String> {
+    let lines = commit.split(|&byte| byte == b'\n');
+    let added = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    added.filter_map(|action| action["add"]["path"].as_str().map(str::to_owned)).collect()
 }
 
 /// What a commit of ours tells of its run; `None` when it is not one of ours.

@@ -1,11 +1,11 @@
 //! The table a commit builds on: what of its newest version the next one must know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deltalake_core::kernel::EagerSnapshot;
 use serde_json::Value;
 
-use super::{Mode, Provenance};
+use super::{Change, Mode, actions};
 use crate::error::{Error, Result};
 use crate::publish::path::ObjectPath;
 use crate::publish::{Store, table};
@@ -30,7 +30,7 @@ pub(super) struct Head {
     pub(super) has_timestamp_ntz: bool,
     /// Version of our last `txn` action.
     pub(super) txn: Option<i64>,
-    /// Live files, where the mode removes them.
+    /// The live files that the change removes.
     pub(super) files: Vec<Live>,
 }
 
@@ -44,23 +44,29 @@ pub(super) struct Live {
 
 impl Head {
     /// Loads the newest version; `None` when there is no table.
-    pub(super) async fn load(
-        store: &Store,
-        dataset: &DatasetName,
-        mode: Mode,
-        provenance: &Provenance,
-    ) -> Result<Option<Self>> {
+    pub(super) async fn load(store: &Store, change: &Change<'_>) -> Result<Option<Self>> {
+        let dataset = change.dataset;
         let Some((log, snapshot)) = table::snapshot(store, dataset, None).await? else {
             return Ok(None);
         };
         let txn = snapshot
-            .transaction_version(log.as_ref(), app_id(&provenance.stream))
+            .transaction_version(log.as_ref(), app_id(&change.provenance.stream))
             .await
             .map_err(|error| table::fault(&error, dataset))?;
-        Self::of(&snapshot, dataset, mode, txn).map(Some)
+        let files = match (change.mode, change.withdrawn) {
+            (Mode::Append, []) => Vec::new(),
+            (Mode::Overwrite, _) => live_files(&snapshot, dataset)?,
+            (Mode::Append, versions) => {
+                let theirs = added(store, dataset, versions).await?;
+                let mut files = live_files(&snapshot, dataset)?;
+                files.retain(|file| theirs.contains(&file.path.in_log()));
+                files
+            }
+        };
+        Self::of(&snapshot, change, txn, files).map(Some)
     }
 
-    fn of(snapshot: &EagerSnapshot, dataset: &DatasetName, mode: Mode, txn: Option<i64>) -> Result<Self> {
+    fn of(snapshot: &EagerSnapshot, change: &Change<'_>, txn: Option<i64>, files: Vec<Live>) -> Result<Self> {
         let has_timestamp_ntz = check_protocol(snapshot)?;
         let metadata = snapshot.metadata();
         let schema: Value = serde_json::to_value(snapshot.schema().as_ref())
@@ -71,7 +77,8 @@ impl Head {
         let configuration: BTreeMap<_, _> =
             metadata.configuration().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let append_only = configuration.get("delta.appendOnly").is_some_and(|value| value == "true");
-        if mode == Mode::Overwrite && append_only {
+        let removes = change.mode == Mode::Overwrite || !change.withdrawn.is_empty();
+        if removes && append_only {
             return Err(Error::failed(
                 "the table is append-only (delta.appendOnly) and cannot be overwritten",
             )
@@ -88,7 +95,7 @@ impl Head {
             configuration,
             has_timestamp_ntz,
             txn,
-            files: if mode == Mode::Overwrite { live_files(snapshot, dataset)? } else { Vec::new() },
+            files,
         })
     }
 }
@@ -96,6 +103,17 @@ impl Head {
 /// The application id of our `txn` actions.
 pub(super) fn app_id(stream: &str) -> String {
     format!("sealift/{stream}")
+}
+
+/// The files that these versions added, as the log writes their paths. A version whose commit is cleaned up
+/// is as old as the table's history, and names none.
+async fn added(store: &Store, dataset: &DatasetName, versions: &[u64]) -> Result<BTreeSet<String>> {
+    let mut paths = BTreeSet::new();
+    for version in versions {
+        let commit = table::read_commit(store, dataset, *version).await?;
+        paths.extend(commit.iter().flat_map(|commit| actions::added(commit)));
+    }
+    Ok(paths)
 }
 
 fn live_files(snapshot: &EagerSnapshot, dataset: &DatasetName) -> Result<Vec<Live>> {

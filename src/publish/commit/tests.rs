@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use futures::future::join_all;
 use object_store::ObjectStoreExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::error::Kind;
@@ -53,16 +53,11 @@ async fn a_version_says_where_it_comes_from_and_the_next_one_builds_on_it() {
     assert_eq!(of_kind(&third, "txn")[0]["version"], 2);
 
     for (run, version) in [("run-1", Some(0)), ("run-2", Some(1)), ("run-3", Some(2)), ("run-4", None)] {
-        let found = Table::publications(&store, &dataset())
-            .await
-            .unwrap()
-            .into_iter()
-            .find(|one| one.run_id == run)
-            .map(|one| one.outcome);
+        let history = Table::history(&store, &dataset()).await.unwrap().unwrap();
+        let found = history.by(run, "crm/public.people");
         assert_eq!(found.map(|outcome| outcome.version), version, "{run}");
+        assert!(history.is_whole && history.by(run, "crm/public.others").is_none());
     }
-    let publications = Table::publications(&store, &dataset()).await.unwrap();
-    assert!(publications.iter().all(|one| one.stream == "crm/public.people"));
     assert_eq!(Table::list(&store).await.unwrap(), [dataset()]);
     let old = Table::load(&store, &dataset(), Some(0)).await.unwrap().unwrap();
     assert_eq!(old.files[0].rows, Some(10));
@@ -255,9 +250,39 @@ async fn partition_columns_must_agree_on_append() {
     let sealed = seal(vec![people(0..2)], &["ssn"]).await;
     let files = write(sealed, &store, &Parquet::default(), &by, 1 << 30).await.unwrap();
     let schema = people(0..0).schema();
-    let error =
-        commit(&store, &dataset(), &schema, &["id".into()], &by, files, Mode::Append, &provenance("r"))
-            .await
-            .unwrap_err();
+    let change = Change {
+        dataset: &dataset(),
+        schema: &schema,
+        open: &["id".into()],
+        partition_by: &by,
+        mode: Mode::Append,
+        withdrawn: &[],
+        provenance: &provenance("r"),
+    };
+    let error = commit(&store, files, &change).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Held);
+}
+
+#[tokio::test]
+async fn an_append_takes_back_the_rows_of_other_versions_in_the_same_commit() {
+    let store = Scripted::new([]).store();
+    publish(&store, people(0..10), Mode::Overwrite, "run-1").await.unwrap();
+    publish(&store, people(10..15), Mode::Append, "run-2").await.unwrap();
+    publish(&store, people(10..15), Mode::Append, "run-3").await.unwrap();
+    let outcome = publish_instead(&store, people(10..17), Mode::Append, "run-4", &[1, 2]).await.unwrap();
+    assert_eq!((outcome.version, outcome.rows, rows(&store).await), (3, 7, 17));
+    let commit = actions(&store, 3).await;
+    assert_eq!((of_kind(&commit, "remove").len(), of_kind(&commit, "add").len()), (2, 1));
+    let info = &of_kind(&commit, "commitInfo")[0];
+    assert_eq!((&info["sealift"]["withdrawn"], &info["isBlindAppend"]), (&json!([1, 2]), &json!(false)));
+
+    // What is gone already is not removed again, and a commit may do no more than take back: then the
+    // table stays as it is, whatever the rows would have been like.
+    let ids: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
+    let other = RecordBatch::try_from_iter([("id", Arc::clone(&ids)), ("ssn", ids)]).unwrap();
+    publish_instead(&store, other, Mode::Append, "run-5", &[2, 3]).await.unwrap();
+    assert_eq!(rows(&store).await, 10);
+    let commit = actions(&store, 4).await;
+    assert_eq!(of_kind(&commit, "remove").len(), 1);
+    assert!(of_kind(&commit, "metaData").is_empty());
 }

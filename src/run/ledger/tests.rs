@@ -23,6 +23,7 @@ async fn a_run_is_told_from_queue_to_finish() {
         dataset: "crm.orders".into(),
         version: Some(3),
         rows: 10,
+        quarantined: 2,
         bytes: 200,
         seconds: 0.5,
         state: StreamState::Published,

@@ -2,15 +2,17 @@
 //! asked for, exactly or not at all.
 //!
 //! A decided column is [`asked`] of the source as text, whatever else it would be carried as, and the
-//! stages after the source see it as [`converted`]. What is exact is written in [`exact`].
+//! stages after the source see it as [`converted`]. What is exact is written in [`exact`], and how rows
+//! that are not go to the quarantine in [`misfits`].
 
 mod exact;
+mod misfits;
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder,
-    RecordBatch, RecordBatchOptions, StringArray,
+    Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, PrimitiveArray,
+    PrimitiveBuilder, RecordBatch, RecordBatchOptions, StringArray,
 };
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, SchemaRef, TimeUnit,
@@ -18,10 +20,11 @@ use arrow::datatypes::{
 };
 use futures::StreamExt;
 
+use self::misfits::Misfits;
 use super::{Carried, Column};
-use crate::Batches;
 use crate::error::{Error, Result};
 use crate::spec::pipeline::{ColumnType, Conversion, OnOverflow};
+use crate::{Batches, Rejected, Rejects};
 
 /// The Arrow type that a column type is carried as.
 #[must_use]
@@ -77,37 +80,73 @@ pub fn converted(column: &Column, conversion: Conversion) -> Column {
 /// The rows with every decided column converted; the others pass untouched. `output` is the schema of
 /// all columns of the rows, the decided ones as [`converted`].
 ///
+/// A row with a value that its type cannot hold exactly under `on_overflow: quarantine` is left out and
+/// handed to `rejects` as it came; the stream waits until it is taken. `rejects` lives as long as the
+/// stream.
+///
 /// # Errors
 /// Items of the stream: `Data`, naming the column, for a value that the type cannot hold exactly
-/// under `on_overflow: fail`; `Failed` when a decided column does not come as text.
+/// under `on_overflow: fail`; `Failed` when a decided column does not come as text, and when nobody
+/// takes a row that is rejected.
 #[must_use]
-pub fn convert(rows: Batches, decisions: &[Decision], output: &SchemaRef) -> Batches {
+pub fn convert(
+    rows: Batches,
+    decisions: &[Decision],
+    output: &SchemaRef,
+    rejects: Option<Rejects>,
+) -> Batches {
     if decisions.is_empty() {
         return rows;
     }
     let decision = |name: &String| decisions.iter().find(|decision| decision.column == *name).cloned();
     let of_columns: Vec<_> = output.fields().iter().map(|field| decision(field.name())).collect();
     let output = Arc::clone(output);
-    rows.map(move |batch| apply(&batch?, &of_columns, &output)).boxed()
+    rows.then(move |batch| {
+        let applied = batch.and_then(|batch| apply(&batch, &of_columns, &output));
+        let rejects = rejects.clone();
+        async move {
+            let (kept, rejected) = applied?;
+            if let Some(rejected) = rejected {
+                misfits::hand_over(rejects, rejected).await?;
+            }
+            Ok(kept)
+        }
+    })
+    .boxed()
 }
 
-fn apply(batch: &RecordBatch, decisions: &[Option<Decision>], output: &SchemaRef) -> Result<RecordBatch> {
+/// The rows whose values all fit, and those that are rejected, where there are any.
+fn apply(
+    batch: &RecordBatch,
+    decisions: &[Option<Decision>],
+    output: &SchemaRef,
+) -> Result<(RecordBatch, Option<Rejected>)> {
+    let mut misfits = Misfits::default();
     let column = |(array, decision): (&ArrayRef, &Option<Decision>)| match decision {
-        Some(decision) => decided(array, decision),
+        Some(decision) => decided(array, decision, &mut misfits),
         None => Ok(Arc::clone(array)),
     };
-    let columns = batch.columns().iter().zip(decisions).map(column).collect::<Result<_>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(output), columns, &options)
+    let columns = batch.columns().iter().zip(decisions).map(column).collect::<Result<Vec<_>>>()?;
+    if misfits.is_empty() {
+        return Ok((record(columns, batch.num_rows(), output)?, None));
+    }
+    let (columns, rejected) = misfits.part(columns, batch)?;
+    let kept = batch.num_rows() - rejected.rows.num_rows();
+    Ok((record(columns, kept, output)?, Some(rejected)))
+}
+
+fn record(columns: Vec<ArrayRef>, rows: usize, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
         .map_err(|_| Error::failed("the source's rows do not have the planned columns"))
 }
 
-fn decided(array: &ArrayRef, decision: &Decision) -> Result<ArrayRef> {
+fn decided(array: &ArrayRef, decision: &Decision, misfits: &mut Misfits) -> Result<ArrayRef> {
     let Some(texts) = array.as_string_opt::<i32>() else {
         let column = &decision.column;
         return Err(Error::failed(format!("column `{column}` was asked for as text and is none")));
     };
-    of_texts(texts, decision).ok_or_else(|| overflow(decision))
+    of_texts(texts, decision, misfits).ok_or_else(|| overflow(decision))
 }
 
 #[cold]
@@ -115,15 +154,23 @@ fn overflow(decision: &Decision) -> Error {
     let Decision { column, conversion, .. } = decision;
     let to = conversion.to;
     Error::data(format!("column `{column}` holds a value that {to} cannot hold exactly")).help(format!(
-        "carry it as text: `columns: {{{column}: {{as: text}}}}`, choose a wider type, or let such values \
-         become NULL: `columns: {{{column}: {{as: \"{to}\", on_overflow: null}}}}`"
+        "carry it as text: `columns: {{{column}: {{as: text}}}}`, choose a wider type, let such values become \
+         NULL: `columns: {{{column}: {{as: \"{to}\", on_overflow: null}}}}`, or their rows go to the \
+         quarantine: `on_overflow: quarantine`"
     ))
 }
 
-/// The values of the texts; `None` where one does not fit and may not become NULL.
-fn of_texts(texts: &StringArray, decision: &Decision) -> Option<ArrayRef> {
+/// The values of the texts, NULL in place of what does not fit; `None` where that fails the run.
+fn of_texts(texts: &StringArray, decision: &Decision, misfits: &mut Misfits) -> Option<ArrayRef> {
     let Decision { conversion, is_instant, .. } = decision;
-    let lenient = conversion.on_overflow == OnOverflow::Null;
+    let lenient = |row: usize| match conversion.on_overflow {
+        OnOverflow::Fail => false,
+        OnOverflow::Null => true,
+        OnOverflow::Quarantine => {
+            misfits.add(row, decision);
+            true
+        }
+    };
     Some(match conversion.to {
         ColumnType::Text => Arc::new(texts.clone()),
         ColumnType::Boolean => booleans(texts, lenient)?,
@@ -150,9 +197,10 @@ fn of_texts(texts: &StringArray, decision: &Decision) -> Option<ArrayRef> {
     })
 }
 
+/// `lenient` is asked of every row whose value does not fit: whether NULL may stand there.
 fn values<T: ArrowPrimitiveType>(
     texts: &StringArray,
-    lenient: bool,
+    mut lenient: impl FnMut(usize) -> bool,
     parse: impl Fn(&str) -> Option<T::Native>,
 ) -> Option<PrimitiveArray<T>> {
     let mut builder = PrimitiveBuilder::<T>::with_capacity(texts.len());
@@ -160,20 +208,20 @@ fn values<T: ArrowPrimitiveType>(
         match text.map(&parse) {
             Some(Some(value)) => builder.append_value(value),
             None => builder.append_null(),
-            Some(None) if lenient => builder.append_null(),
+            Some(None) if lenient(builder.len()) => builder.append_null(),
             Some(None) => return None,
         }
     }
     Some(builder.finish())
 }
 
-fn booleans(texts: &StringArray, lenient: bool) -> Option<ArrayRef> {
+fn booleans(texts: &StringArray, mut lenient: impl FnMut(usize) -> bool) -> Option<ArrayRef> {
     let mut builder = BooleanBuilder::with_capacity(texts.len());
     for text in texts {
         match text.map(exact::boolean) {
             Some(Some(value)) => builder.append_value(value),
             None => builder.append_null(),
-            Some(None) if lenient => builder.append_null(),
+            Some(None) if lenient(builder.len()) => builder.append_null(),
             Some(None) => return None,
         }
     }

@@ -32,7 +32,7 @@ fn run(
     let batch = RecordBatch::try_new(schema(&asked(&column)), columns).unwrap();
     let output = schema(&converted(&column, conversion));
     let decisions = [Decision::of(&column, conversion)];
-    let rows = convert(stream::iter([Ok(batch)]).boxed(), &decisions, &output);
+    let rows = convert(stream::iter([Ok(batch)]).boxed(), &decisions, &output, None);
     let batches: Vec<RecordBatch> = futures::executor::block_on(rows.try_collect())?;
     assert_eq!(batches[0].schema(), output);
     Ok(batches[0].clone())
@@ -88,7 +88,9 @@ fn trap_what_does_not_fit_fails_with_column_and_remedy_and_no_value() {
 #[test]
 fn a_column_that_may_lose_values_to_null_is_nullable() {
     let column = source("c", refused());
-    for (on_overflow, nullable) in [(OnOverflow::Fail, false), (OnOverflow::Null, true)] {
+    for (on_overflow, nullable) in
+        [(OnOverflow::Fail, false), (OnOverflow::Null, true), (OnOverflow::Quarantine, false)]
+    {
         let converted = converted(&column, Conversion { to: ColumnType::Date, on_overflow });
         assert_eq!(converted.field().unwrap(), Field::new("c", DataType::Date32, nullable));
         assert_eq!(asked(&column).field().unwrap(), Field::new("c", DataType::Utf8, false));
@@ -102,7 +104,8 @@ fn a_column_that_does_not_come_as_text_is_a_fault_of_ours() {
     let output = Arc::new(Schema::new(vec![converted(&column, conversion).field().unwrap()]));
     let numbers: ArrayRef = Arc::new(Float64Array::from(vec![1.5]));
     let batch = RecordBatch::try_from_iter([("c", numbers)]).unwrap();
-    let rows = convert(stream::iter([Ok(batch)]).boxed(), &[Decision::of(&column, conversion)], &output);
+    let decisions = [Decision::of(&column, conversion)];
+    let rows = convert(stream::iter([Ok(batch)]).boxed(), &decisions, &output, None);
     let error = futures::executor::block_on(rows.try_collect::<Vec<_>>()).unwrap_err();
     assert_eq!(error.kind(), Kind::Failed);
 }

@@ -52,6 +52,9 @@ pub(crate) struct Defaults {
     pub(crate) sync_mode: Option<Placed<SyncMode>>,
     /// How datasets are written.
     pub(crate) write_mode: Option<Placed<WriteMode>>,
+    /// Most rows of a stream that may go to its quarantine in one run, 0 to 10,000,000.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(crate) max_quarantine_rows: Option<Placed<u64>>,
     /// How Parquet is written.
     pub(crate) parquet: Option<Placed<Parquet>>,
     #[schemars(skip)]

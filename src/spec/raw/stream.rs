@@ -35,6 +35,10 @@ pub(crate) struct Stream {
     pub(crate) columns: Option<Placed<Map<Column>>>,
     /// Output columns that become folders; never protected ones.
     pub(crate) partition_by: Option<Placed<Vec<Placed<String>>>>,
+    /// Most rows of one run that may go to the quarantine, 0 to 10,000,000, default 10,000; one more fails the
+    /// run.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(crate) max_quarantine_rows: Option<Placed<u64>>,
     /// How Parquet is written; each key overrides the one in `defaults`.
     pub(crate) parquet: Option<Placed<Parquet>>,
     #[schemars(skip)]
@@ -96,7 +100,7 @@ pub(crate) enum OnOverflow {
     Fail,
     /// The value becomes NULL.
     Null,
-    #[schemars(skip)]
+    /// Its row goes to the quarantine dataset instead.
     Quarantine,
 }
 

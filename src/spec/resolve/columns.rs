@@ -1,8 +1,8 @@
 //! What is declared of columns.
 
+use super::Context;
 use super::action::action;
 use super::file_set::column_type;
-use super::{Context, not_yet};
 use crate::spec::Tag;
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::pipeline::{Column, Columns, Conversion, OnOverflow, Position};
@@ -84,7 +84,7 @@ fn conversion(name: &Placed<String>, raw: &raw::Column, faults: &Faults<'_>) -> 
     let on_overflow = faults.take_optional(raw.on_overflow.as_ref(), |on_overflow| match on_overflow {
         raw::OnOverflow::Fail => Ok(OnOverflow::Fail),
         raw::OnOverflow::Null => Ok(OnOverflow::Null),
-        raw::OnOverflow::Quarantine => Err(not_yet("on_overflow: quarantine", "use `fail` or `null`")),
+        raw::OnOverflow::Quarantine => Ok(OnOverflow::Quarantine),
     });
     if let (Some(on_overflow), None) = (&raw.on_overflow, &raw.r#as) {
         faults.push(

@@ -10,6 +10,7 @@ pub(crate) mod parquet;
 pub(crate) mod pipeline;
 pub(crate) mod policy;
 pub(crate) mod quantity;
+pub(crate) mod quarantine;
 pub(crate) mod store;
 pub(crate) mod stream;
 

@@ -139,14 +139,18 @@ pub(crate) fn template(text: &str) -> Result<DatasetTemplate> {
         rest = after;
     }
     plain.push_str(rest);
-    if crate::spec::DatasetName::parse(&plain).is_err() {
-        return refused(
+    match crate::spec::DatasetName::parse(&plain) {
+        Ok(name) if name.is_quarantine() => refused(
+            format!("{} makes names that are kept for rejected rows", quoted(text)),
+            "let the name end in something else than __quarantine".to_owned(),
+        ),
+        Ok(_) => Ok(DatasetTemplate(text.to_owned())),
+        Err(_) => refused(
             format!("{} does not make a dataset name", quoted(text)),
             "write namespace.name, each of a-z, 0-9, _, - and placeholders, such as \"crm.{table}\""
                 .to_owned(),
-        );
+        ),
     }
-    Ok(DatasetTemplate(text.to_owned()))
 }
 
 fn streams(raw: &raw::Pipeline, shared: &Shared<'_>, faults: &Faults<'_>) -> Option<Vec<Stream>> {

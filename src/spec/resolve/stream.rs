@@ -4,6 +4,7 @@ use super::columns::columns;
 use super::file_set::file_set;
 use super::parquet::parquet;
 use super::pipeline::{is_single, template};
+use super::quarantine;
 use super::{ConnectionKind, Context, not_yet, refuse_later};
 use crate::error::{Error, Result};
 use crate::spec::faults::{Fault, Faults, quoted};
@@ -12,7 +13,7 @@ use crate::spec::raw::pipeline::Defaults;
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::stream as raw;
 use crate::spec::text::Span;
-use crate::spec::{Action, StoreName, StreamName};
+use crate::spec::{Action, DatasetName, StoreName, StreamName};
 
 /// What all streams of a pipeline share.
 pub(crate) struct Shared<'a> {
@@ -30,6 +31,7 @@ pub(crate) fn check_defaults(defaults: Option<&Defaults>, faults: &Faults<'_>) {
     let Some(defaults) = defaults else { return };
     let _ = sync_mode(defaults.sync_mode.as_ref(), faults);
     let _ = write_mode(defaults.write_mode.as_ref(), faults);
+    let _ = quarantine::bound(defaults.max_quarantine_rows.as_ref(), faults);
     let _ = parquet(defaults.parquet.as_ref(), None, faults);
     refuse_later(
         &[
@@ -74,6 +76,7 @@ pub(crate) fn stream(
     let columns = columns(raw.columns.as_ref(), shared.context, faults);
     check_decisions(raw, faults);
     let partition_by = partition_by(raw, faults);
+    let max_quarantine_rows = quarantine::max_rows(raw, defaults, faults);
     let parquet = parquet(
         raw.parquet.as_ref(),
         defaults.and_then(|defaults| defaults.parquet.as_ref()).and_then(Placed::get),
@@ -81,6 +84,10 @@ pub(crate) fn stream(
     );
     let columns = columns?;
     check_partitions(raw, &columns, faults);
+    quarantine::check(raw, &columns, faults);
+    if let (Some(selector), Some(dataset), true) = (&selector, dataset, columns.quarantine()) {
+        quarantine::check_name(named(selector, dataset), key.span, faults);
+    }
     let (line, column) = faults.text.position(key.span.start);
     Some(Stream {
         selector: selector?,
@@ -90,6 +97,7 @@ pub(crate) fn stream(
         transform: transform?,
         columns,
         partition_by: partition_by?,
+        max_quarantine_rows: max_quarantine_rows?,
         parquet: parquet?,
         position: Position { line: line as u64, column: column as u64 },
     })
@@ -204,16 +212,7 @@ fn check_dataset(
     shared: &Shared<'_>,
     faults: &Faults<'_>,
 ) {
-    let (schema, table, stream) = match selector {
-        Selector::Table(pattern) => (
-            Some(pattern.schema.as_str()),
-            pattern.table.clone(),
-            format!("{}.{}", pattern.schema, pattern.table),
-        ),
-        Selector::Query { name, .. } => (None, name.as_str().to_owned(), name.as_str().to_owned()),
-        Selector::Files(files) => (None, files.name.as_str().to_owned(), files.name.as_str().to_owned()),
-    };
-    if !is_single(selector) {
+    let Some(expanded) = named(selector, dataset) else {
         if !dataset.0.contains('{') {
             faults.push(
                 Fault::new(span, format!("all of these tables would be written to {}", quoted(&dataset.0)))
@@ -221,8 +220,7 @@ fn check_dataset(
             );
         }
         return;
-    }
-    let expanded = StreamName::parse(&stream).and_then(|stream| dataset.expand(schema, &table, &stream));
+    };
     match expanded {
         Err(error) => {
             faults.push(Fault::new(span, error.message()).help(error.remedy().unwrap_or("rename it")));
@@ -243,6 +241,21 @@ fn check_dataset(
             }
         }
     }
+}
+
+/// The dataset of a stream that stands for exactly one; `None` for patterns of tables.
+fn named(selector: &Selector, dataset: &DatasetTemplate) -> Option<Result<DatasetName>> {
+    let (schema, table, stream) = match selector {
+        Selector::Table(pattern) => (
+            Some(pattern.schema.as_str()),
+            pattern.table.as_str(),
+            format!("{}.{}", pattern.schema, pattern.table),
+        ),
+        Selector::Query { name, .. } => (None, name.as_str(), name.as_str().to_owned()),
+        Selector::Files(files) => (None, files.name.as_str(), files.name.as_str().to_owned()),
+    };
+    let expand = || StreamName::parse(&stream).and_then(|stream| dataset.expand(schema, table, &stream));
+    is_single(selector).then(expand)
 }
 
 fn sync_mode(placed: Option<&Placed<raw::SyncMode>>, faults: &Faults<'_>) -> Option<()> {

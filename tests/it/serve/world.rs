@@ -47,6 +47,7 @@ impl Runner for Fake {
                     dataset: "crm.people".into(),
                     version: Some(0),
                     rows: 7,
+                    quarantined: 0,
                     bytes: 70,
                     seconds: 0.25,
                     state: StreamState::Published,

@@ -1,0 +1,243 @@
+//! Rows that a stage rejects: written beside the dataset they are left out of, sealed by the same policy,
+//! and made visible first.
+//!
+//! Nothing here knows who rejects, or why: rows come with their reasons through a bounded queue. They are
+//! visible before the dataset's own version is, so that no row is missing from both. A run that ends in
+//! between leaves rows that the next one brings again; [`orphans`] finds them, and the next run's commit
+//! takes them back.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::draft::Draft;
+use super::standing::Standing;
+use super::{Engine, Memory, StreamPlan};
+use crate::error::{Error, Kind, Result};
+use crate::publish::{self, History, Mode, Provenance, Store};
+use crate::source::Column;
+use crate::spec::{DatasetName, Stream};
+use crate::transform::Transform;
+use crate::{Batches, Rejected, Rejects, classify, protect};
+
+/// Batches of rejected rows that nobody has taken yet.
+const BATCHES_AHEAD: usize = 2;
+
+/// Where the rows go that a stream rejects, decided with the stream.
+#[derive(Debug)]
+pub struct Quarantine {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// Most rows of one run; one more fails it.
+    pub max_rows: u64,
+    /// What happens to each leaf column: our own first, then the source's.
+    pub protection: protect::Plan,
+    /// The rows as they come.
+    rejected: SchemaRef,
+    /// The rows as they are sealed.
+    shape: Transform,
+}
+
+/// Rows that went to a quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// How many.
+    pub rows: u64,
+}
+
+impl Quarantine {
+    /// Decides what becomes of rejected rows, which have the columns `asked` of the source.
+    ///
+    /// # Errors
+    /// Those of [`protect::Plan::decide_rejected`] (`Held` for a column that nothing covers); `Invalid` for
+    /// a name that the dataset or one of its columns cannot have.
+    pub(super) async fn plan(
+        engine: &Engine,
+        stream: &Stream,
+        dataset: &DatasetName,
+        asked: &[Column],
+    ) -> Result<Self> {
+        let dataset = dataset.quarantine()?;
+        let planned = Self::decide(engine, stream, &dataset, asked).await;
+        planned.map_err(|error| {
+            let error = error.at("its quarantine, which holds the source's columns as they are read");
+            match error.kind() {
+                Kind::Held => error.help(
+                    "declare these columns of the source under `columns` too, or all others by \"*\"; or read \
+                     the stream by a `query` without them",
+                ),
+                Kind::Invalid => error.help("read the stream by a `query` that gives the column another name"),
+                _ => error,
+            }
+        })
+    }
+
+    async fn decide(
+        engine: &Engine,
+        stream: &Stream,
+        dataset: &DatasetName,
+        asked: &[Column],
+    ) -> Result<Self> {
+        let source = Schema::new(asked.iter().filter_map(Column::field).collect::<Vec<Field>>());
+        let rejected = protect::rejected::schema(&source)?;
+        // Without SQL it needs no memory of its own.
+        let shape = Transform::plan(None, rejected.clone(), 0).await?;
+        let columns = shape.output();
+        let verdicts = classify::declared(&stream.columns, &source, columns, shape.origins(), shape.copies());
+        let mut protection = protect::Plan::decide_rejected(dataset, &engine.policy, columns, &verdicts)?;
+        protection.name_keys(&engine.keyring).await?;
+        publish::check_schema(protection.output())?;
+        let max_rows = stream.max_quarantine_rows;
+        Ok(Self { dataset: dataset.clone(), max_rows, protection, rejected, shape })
+    }
+
+    /// Takes rejected rows until nobody gives any more, and writes them; `None` where there were none.
+    ///
+    /// # Errors
+    /// `Data` for more rows than there may be; else those of [`Draft::write`].
+    pub(super) async fn take(
+        &self,
+        engine: &Engine,
+        store: &Store,
+        plan: &StreamPlan,
+        run_id: String,
+        mut rejected: mpsc::Receiver<Rejected>,
+    ) -> Result<Option<Draft>> {
+        let Some(first) = rejected.recv().await else { return Ok(None) };
+        let rest = stream::poll_fn(move |context| rejected.poll_recv(context));
+        let rejected = stream::once(async { first }).chain(rest).boxed();
+        let rows = behind_own(rejected, self.rejected.clone(), run_id, self.max_rows);
+        self.write(engine, store, plan, rows).await.map(Some)
+    }
+
+    async fn write(&self, engine: &Engine, store: &Store, plan: &StreamPlan, rows: Batches) -> Result<Draft> {
+        let rows = self.shape.apply(rows).await?;
+        let (_, memory_bytes) = Memory::of(engine.config.memory_limit_bytes).beside_quarantine();
+        Draft::write(engine, store, plan, &self.protection, &[], rows, memory_bytes).await
+    }
+
+    /// Makes what was written visible, before the version that lacks these rows. An overwriting stream's
+    /// quarantine never shows rows of an older version; an appended one gives back what runs left that
+    /// were killed before their own version. Where nothing of that is to be done there is no commit.
+    ///
+    /// # Errors
+    /// Those of [`Draft::commit`].
+    pub(super) async fn commit(
+        &self,
+        engine: &Engine,
+        store: &Store,
+        plan: &StreamPlan,
+        draft: Option<Draft>,
+        standing: &Standing,
+        provenance: &Provenance,
+    ) -> Result<Quarantined> {
+        let withdrawn = match (plan.mode, &standing.quarantine) {
+            (Mode::Append, Some(history)) => orphans(&provenance.stream, &standing.dataset, history),
+            _ => Vec::new(),
+        };
+        let is_due = match plan.mode {
+            Mode::Overwrite => standing.quarantine.is_some(),
+            Mode::Append => !withdrawn.is_empty(),
+        };
+        let draft = match draft {
+            Some(draft) => draft,
+            None if is_due => self.write(engine, store, plan, stream::empty().boxed()).await?,
+            None => return Ok(Quarantined { dataset: self.dataset.clone(), rows: 0 }),
+        };
+        let outcome = draft.commit(store, plan.mode, &withdrawn, provenance).await?;
+        Ok(Quarantined { dataset: self.dataset.clone(), rows: outcome.rows })
+    }
+}
+
+/// The rows behind our own columns, as many as there may be; `schema` is that of all columns.
+fn behind_own(
+    rejected: BoxStream<'static, Rejected>,
+    schema: SchemaRef,
+    run_id: String,
+    max_rows: u64,
+) -> Batches {
+    let mut count = 0;
+    let own = move |Rejected { rows, reasons }| {
+        count += rows.num_rows() as u64;
+        if count > max_rows {
+            return Err(too_many(max_rows, &reasons));
+        }
+        let run_ids = StringArray::from_iter_values(std::iter::repeat_n(&run_id, rows.num_rows()));
+        let own: [ArrayRef; 2] = [Arc::new(reasons), Arc::new(run_ids)];
+        let columns = own.into_iter().chain(rows.columns().iter().cloned()).collect();
+        RecordBatch::try_new(schema.clone(), columns)
+            .map_err(|_| Error::failed("rejected rows do not have the planned columns"))
+    };
+    rejected.map(own).boxed()
+}
+
+/// The queue between who rejects rows and [`Quarantine::take`].
+pub(super) fn queue() -> (Rejects, mpsc::Receiver<Rejected>) {
+    mpsc::channel(BATCHES_AHEAD)
+}
+
+/// Two writes side by side, of which the first brings the rows of both: either both are written, or
+/// nothing is left of either. Where the second fails, `stop` is cancelled to end the first.
+///
+/// # Errors
+/// That of the write that failed first.
+pub(super) async fn side_by_side(
+    store: &Store,
+    own: impl Future<Output = Result<Draft>>,
+    rejected: impl Future<Output = Result<Option<Draft>>>,
+    stop: &CancellationToken,
+) -> Result<(Draft, Option<Draft>)> {
+    let rejected = async { rejected.await.inspect_err(|_| stop.cancel()) };
+    // Both are heard to their ends, so that each tidies up after itself.
+    match tokio::join!(own, rejected) {
+        (Ok(own), Ok(rejected)) => Ok((own, rejected)),
+        (own, Err(error)) => {
+            if let Ok(own) = own {
+                own.discard(store).await;
+            }
+            Err(error)
+        }
+        (Err(error), Ok(rejected)) => {
+            if let Some(rejected) = rejected {
+                rejected.discard(store).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The versions of a quarantine that belong to runs of the stream which never published its dataset, as
+/// far as that is certain: they are newer than one whose run did. Where there is none such, the dataset's
+/// history must be whole, or a run that did may be too old to be in it.
+fn orphans(stream: &str, dataset: &History, quarantine: &History) -> Vec<u64> {
+    let mut orphans = Vec::new();
+    for one in quarantine.publications.iter().filter(|one| one.stream == stream) {
+        if dataset.by(&one.run_id, stream).is_some() {
+            return orphans;
+        }
+        if one.outcome.rows > 0 {
+            orphans.push(one.outcome.version);
+        }
+    }
+    if dataset.is_whole { orphans } else { Vec::new() }
+}
+
+#[cold]
+fn too_many(max_rows: u64, reasons: &StringArray) -> Error {
+    let because = reasons.iter().flatten().next().unwrap_or_default();
+    let message = format!("more rows are rejected than the {max_rows} that may be, the next for {because}");
+    Error::data(message).help(
+        "choose a type that holds the values, such as `as: text`, or raise `max_quarantine_rows`; nothing of \
+         the stream was published",
+    )
+}
+
+#[cfg(test)]
+mod tests;
