@@ -71,6 +71,31 @@ impl Sealed {
         Ok(Self { dataset: dataset.clone(), schema, encrypted, footer, open, batches })
     }
 
+    /// Seals rows again that were published before, as [`crate::publish::Reading`] gives them: what a
+    /// field-level action made of them stays, the leaf paths `encrypted` are encrypted, and `open` are
+    /// those published as they are. Nothing else may come here: no action is applied.
+    ///
+    /// # Errors
+    /// Those of the keyring.
+    #[cfg_attr(not(test), expect(dead_code, reason = "merges, compaction and erasure seal again"))]
+    pub(crate) async fn again(
+        dataset: &DatasetName,
+        schema: SchemaRef,
+        encrypted: &BTreeSet<String>,
+        open: BTreeSet<String>,
+        published: Batches,
+        keyring: &Keyring,
+    ) -> Result<Self> {
+        let footer = keyring.current(&Purpose::Footer(dataset.clone())).await?;
+        let mut keys = Vec::with_capacity(encrypted.len());
+        for path in encrypted {
+            let purpose = Purpose::Column { dataset: dataset.clone(), column: path.clone() };
+            keys.push((path.clone(), keyring.current(&purpose).await?));
+        }
+        let open = open.difference(encrypted).cloned().collect();
+        Ok(Self { dataset: dataset.clone(), schema, encrypted: keys, footer, open, batches: published })
+    }
+
     /// The dataset the rows are for.
     #[must_use]
     pub fn dataset(&self) -> &DatasetName {

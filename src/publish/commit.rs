@@ -30,13 +30,54 @@ const ATTEMPTS: u32 = 20;
 /// A checkpoint is written at every so many versions.
 const CHECKPOINT_EVERY: u64 = 10;
 
-/// What the commit does to the rows already there.
+/// How a stream is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Replaces them.
+    /// Its rows replace those already there.
+    Overwrite,
+    /// Its rows are added.
+    Append,
+    /// Each of its rows takes the place of the one with its key.
+    Merge,
+}
+
+/// What a commit does to the rows already there.
+#[derive(Clone, Copy, Debug)]
+pub enum Effect<'a> {
+    /// Replaces them all.
     Overwrite,
     /// Keeps them.
-    Append,
+    Append {
+        /// Versions whose rows are taken back, where they are still there: the run they belong to never
+        /// published the rest.
+        withdrawn: &'a [u64],
+    },
+    /// Keeps them all but those of some files, which were written again.
+    Rewrite(&'a Rewrite),
+}
+
+impl Effect<'_> {
+    /// Whether the rows of files stay that this commit does not name.
+    const fn keeps(&self) -> bool {
+        !matches!(self, Self::Overwrite)
+    }
+
+    /// Whether files may go.
+    const fn removes(&self) -> bool {
+        !matches!(self, Self::Append { withdrawn: [] })
+    }
+}
+
+/// Files that others stand in for.
+#[derive(Clone, Debug)]
+pub struct Rewrite {
+    /// The version that was read. Files that other writers removed since are a conflict; where the rows
+    /// change, so are files that they added.
+    pub read_version: u64,
+    /// The files that go, as [`super::table::LiveFile::path`] names them.
+    pub replaced: Vec<String>,
+    /// Whether the rows change: not where files are only compacted or sealed anew.
+    pub changes_rows: bool,
 }
 
 /// What a commit is to make of a dataset, beside the written files that it makes visible.
@@ -51,10 +92,7 @@ pub struct Change<'a> {
     /// Columns that are folders.
     pub partition_by: &'a [String],
     /// What becomes of the rows already there.
-    pub mode: Mode,
-    /// Versions of which an append takes the rows back that are still there: the run they belong to
-    /// never published the rest.
-    pub withdrawn: &'a [u64],
+    pub effect: Effect<'a>,
     /// Where the version comes from.
     pub provenance: &'a Provenance,
 }
@@ -96,7 +134,8 @@ pub struct Outcome {
 ///
 /// # Errors
 /// `Held` when the table's schema differs and the mode is append (what differs, and the remedy);
-/// `Temporary` when others kept winning; `Failed` when the table is damaged or not ours to write.
+/// `Temporary` when others kept winning, or
+/// changed files that were to be rewritten; `Failed` when the table is damaged or not ours to write.
 pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
     let dataset = change.dataset;
     match attempts(store, &Actions { change, written: &written }).await {

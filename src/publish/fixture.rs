@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 
-use super::{Change, Mode, Outcome, Provenance, Store, Written, commit, write};
+use super::{Change, Effect, Mode, Outcome, Provenance, Store, Written, commit, write};
 use crate::Batches;
 use crate::error::Result;
 use crate::keys::Keyring;
@@ -114,13 +114,38 @@ pub(super) async fn publish_instead(
 ) -> Result<Outcome> {
     let schema = batch.schema();
     let files = written(store, batch).await;
+    commit_instead(store, files, &schema, mode, run, withdrawn).await
+}
+
+/// Commits files of `people`'s shape.
+pub(super) async fn commit_sealed(
+    store: &Store,
+    files: Written,
+    schema: &SchemaRef,
+    mode: Mode,
+    run: &str,
+) -> Result<Outcome> {
+    commit_instead(store, files, schema, mode, run, &[]).await
+}
+
+async fn commit_instead(
+    store: &Store,
+    files: Written,
+    schema: &SchemaRef,
+    mode: Mode,
+    run: &str,
+    withdrawn: &[u64],
+) -> Result<Outcome> {
+    let effect = match mode {
+        Mode::Overwrite => Effect::Overwrite,
+        Mode::Append | Mode::Merge => Effect::Append { withdrawn },
+    };
     let change = Change {
         dataset: &dataset(),
-        schema: &schema,
+        schema,
         open: &["id".into()],
         partition_by: &[],
-        mode,
-        withdrawn,
+        effect,
         provenance: &provenance(run),
     };
     commit(store, files, &change).await

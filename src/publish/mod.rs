@@ -1,18 +1,20 @@
 //! Sealed rows become Parquet objects, and one Delta commit makes them visible.
 //!
 //! [`write()`] streams sealed rows into objects no reader sees yet; [`commit()`] makes them visible,
-//! whole or not at all; [`Table`] is what readers see. `docs/tables.md` describes the bytes.
+//! whole or not at all; [`Table`] is what readers see; [`Reading`] reads published rows back. `docs/tables.md` describes the bytes.
 
 pub mod commit;
 pub(crate) mod fault;
 pub mod parquet;
 pub mod path;
+pub mod reading;
 pub mod store;
 pub mod table;
 
-pub use commit::{Change, Mode, Outcome, Provenance, check_schema, commit, type_name};
+pub use commit::{Change, Effect, Mode, Outcome, Provenance, Rewrite, check_schema, commit, type_name};
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
+pub use reading::Reading;
 pub use store::Store;
 pub use table::{History, Publication, Table};
 

@@ -36,7 +36,7 @@ const BATCHES_AHEAD: usize = 3;
 
 /// Parquet objects that are written and not yet visible. Dropping it leaves orphans that no reader
 /// sees; [`Written::discard`] removes them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Written {
     /// Every file.
     pub files: Vec<File>,

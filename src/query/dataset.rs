@@ -21,10 +21,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 
-use super::unseal::Unsealing;
-use super::{fault, partition, reader};
+use super::unseal::{Readers, Unsealing};
+use super::{fault, partition};
 use crate::error::Result;
 use crate::keys::Keyring;
+use crate::publish::reading::Keys;
 use crate::publish::table::LiveFile;
 use crate::publish::{ObjectPath, Store, Table};
 use crate::spec::DatasetName;
@@ -135,18 +136,18 @@ impl TableProvider for Dataset {
         }
         let schema = self.scan_schema().map_err(fault::carry)?;
         let touched = self.touched(&projection, filters);
-        let unsealing = Unsealing::prepare(&self.keyring, &self.name, touched, &files).await;
-        let unsealing = Arc::new(unsealing.map_err(fault::carry)?);
+        let keys = Keys::fetch(&self.keyring, &self.name, touched, &files).await;
+        let keys = Arc::new(keys.map_err(fault::carry)?);
 
         let options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
         };
-        let readers = reader::Readers::new(Arc::clone(self.store.objects()), Arc::clone(&unsealing));
+        let readers = Readers { objects: Arc::clone(self.store.objects()), keys: Arc::clone(&keys) };
         let source = ParquetSource::new(schema.clone())
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(readers))
-            .with_encryption_factory(unsealing);
+            .with_encryption_factory(Arc::new(Unsealing(keys)));
 
         // The scan's column order differs from the table's where folders hold columns.
         let columns = schema.table_schema();

@@ -9,7 +9,6 @@ mod catalog;
 mod dataset;
 mod fault;
 mod partition;
-mod reader;
 mod unseal;
 
 use std::collections::BTreeMap;

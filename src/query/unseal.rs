@@ -1,117 +1,28 @@
-//! The keys of one scan: which it has, which it misses, and what they are asked for.
+//! The keys of one scan, as DataFusion asks for them.
 
-use std::collections::{BTreeSet, HashMap};
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::common::Result as DfResult;
 use datafusion::config::EncryptionFactoryOptions;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::execution::parquet_encryption::EncryptionFactory;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use parquet::encryption::decrypt::{FileDecryptionProperties, KeyRetriever};
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::encryption::encrypt::FileEncryptionProperties;
-use parquet::errors::ParquetError;
-use parquet::file::column_crypto_metadata::ColumnCryptoMetaData;
-use parquet::file::metadata::ParquetMetaData;
 
 use super::fault;
-use crate::error::{Error, Kind, Result};
-use crate::keys::{DatasetKey, Keyring, material};
-use crate::publish::table::LiveFile;
-use crate::publish::{ObjectPath, path};
-use crate::spec::DatasetName;
+use crate::error::Error;
+use crate::publish::reading::{File, Keys};
 
-/// What stands for the column in the id of a footer key.
-const FOOTER: &str = "_footer";
-
-/// What a scan knows of the keys of its dataset. It holds only those of the columns it touches.
-pub(super) struct Unsealing {
-    dataset: DatasetName,
-    touched: BTreeSet<String>,
-    keys: Arc<Keys>,
-    has_footer_key: bool,
-    /// What each file's modules are bound to. A file that is found in another's place does not fit.
-    prefixes: HashMap<Path, Vec<u8>>,
-}
-
-/// Dataset keys by id.
-struct Keys {
-    dataset: DatasetName,
-    by_id: HashMap<String, DatasetKey>,
-}
-
-impl Unsealing {
-    /// Fetches the keys that reading `touched` columns may need. One that is gone is left out: only
-    /// a file that needs it can tell whether it is missed.
-    ///
-    /// # Errors
-    /// Those of the keyring, other than that a key is gone.
-    pub(super) async fn prepare(
-        keyring: &Keyring,
-        dataset: &DatasetName,
-        touched: BTreeSet<String>,
-        files: &[LiveFile],
-    ) -> Result<Self> {
-        let mut by_id = HashMap::new();
-        let mut has_footer_key = false;
-        for id in keyring.list(Some(dataset)).await? {
-            let is_footer = column_of(dataset, &id) == Some(FOOTER);
-            if !is_footer && !column_of(dataset, &id).is_some_and(|column| covers(&touched, column)) {
-                continue;
-            }
-            match keyring.by_id(&id).await {
-                Ok(key) => {
-                    has_footer_key |= is_footer;
-                    by_id.insert(id, key);
-                }
-                Err(error) if error.kind() == Kind::Denied => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let prefix = |file: &LiveFile| -> Result<(Path, Vec<u8>)> {
-            let location = ObjectPath::existing(dataset, &file.path)?.location();
-            Ok((location, path::aad_prefix(dataset, &file.path)))
-        };
-        let prefixes = files.iter().map(prefix).collect::<Result<_>>()?;
-        let keys = Arc::new(Keys { dataset: dataset.clone(), by_id });
-        Ok(Self { dataset: dataset.clone(), touched, keys, has_footer_key, prefixes })
-    }
-
-    /// The dataset that is read.
-    pub(super) fn dataset(&self) -> &DatasetName {
-        &self.dataset
-    }
-
-    /// Refuses a file of which a touched column is encrypted with a key we do not have. Without
-    /// this, parquet would take the ciphertext for pages.
-    pub(super) fn check(&self, metadata: &ParquetMetaData) -> Result<()> {
-        let chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
-        for chunk in chunks {
-            let leaf = chunk.column_path().string();
-            let Some(crypto) = chunk.crypto_metadata().filter(|_| covers(&self.touched, &leaf)) else {
-                continue;
-            };
-            if !self.has_footer_key {
-                return Err(no_key(&self.dataset, &leaf));
-            }
-            if let ColumnCryptoMetaData::ENCRYPTION_WITH_COLUMN_KEY(column) = crypto {
-                let id = material::master_key_id(column.key_metadata.as_deref().unwrap_or_default())?;
-                if !self.keys.by_id.contains_key(&id) {
-                    return Err(no_key(&self.dataset, &leaf));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Unsealing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unsealing").field("dataset", &self.dataset).finish_non_exhaustive()
-    }
-}
+/// Keys by file, for one scan.
+#[derive(Debug)]
+pub(super) struct Unsealing(pub(super) Arc<Keys>);
 
 #[async_trait]
 impl EncryptionFactory for Unsealing {
@@ -124,52 +35,31 @@ impl EncryptionFactory for Unsealing {
         Err(fault::carry(Error::failed("a query writes nothing")))
     }
 
-    /// `None` without a footer key: then only open columns can be read, and nothing is verified. A
-    /// file with no encrypted column is read alike with and without properties.
     async fn get_file_decryption_properties(
         &self,
         _: &EncryptionFactoryOptions,
         location: &Path,
     ) -> DfResult<Option<Arc<FileDecryptionProperties>>> {
-        if !self.has_footer_key {
-            return Ok(None);
-        }
-        let Some(prefix) = self.prefixes.get(location) else {
-            return Err(fault::carry(Error::failed(format!("a file was read that {} lacks", self.dataset))));
-        };
-        let keys: Arc<dyn KeyRetriever> = self.keys.clone();
-        // Ours goes before the prefix that the file itself states.
-        let properties =
-            FileDecryptionProperties::with_key_retriever(keys).with_aad_prefix(prefix.clone()).build()?;
-        Ok(Some(properties))
+        self.0.decryption(location).map_err(fault::carry)
     }
 }
 
-impl KeyRetriever for Keys {
-    fn retrieve_key(&self, key_metadata: &[u8]) -> parquet::errors::Result<Vec<u8>> {
-        let key = material::master_key_id(key_metadata).and_then(|id| match self.by_id.get(&id) {
-            Some(key) => Ok(material::unwrap(key_metadata, key)?.expose().to_vec()),
-            None => Err(no_key(&self.dataset, column_of(&self.dataset, &id).unwrap_or(FOOTER))),
-        });
-        key.map_err(|error| ParquetError::External(Box::new(error)))
+/// Makes a reader for each file of a scan.
+#[derive(Debug)]
+pub(super) struct Readers {
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) keys: Arc<Keys>,
+}
+
+impl ParquetFileReaderFactory for Readers {
+    fn create_reader(
+        &self,
+        _: usize,
+        file: PartitionedFile,
+        _: Option<usize>,
+        _: &ExecutionPlanMetricsSet,
+    ) -> DfResult<Box<dyn AsyncFileReader + Send>> {
+        let (objects, keys) = (Arc::clone(&self.objects), Arc::clone(&self.keys));
+        Ok(Box::new(File::new(objects, keys, file.object_meta.location, file.object_meta.size)))
     }
-}
-
-fn no_key(dataset: &DatasetName, leaf: &str) -> Error {
-    let what = if leaf == FOOTER { "the footers" } else { &format!("column `{leaf}`") };
-    Error::denied(format!("no key for {what} of dataset {dataset}")).help(
-        "leave the column out of the query, or ask the keeper of the keys; `sealift keys list` shows yours",
-    )
-}
-
-/// The leaf column in a key's id, `sealift:<ns>.<name>/<column>@<version>`.
-fn column_of<'i>(dataset: &DatasetName, id: &'i str) -> Option<&'i str> {
-    let rest = id.strip_prefix("sealift:")?.strip_prefix(&dataset.to_string())?.strip_prefix('/')?;
-    rest.rsplit_once('@').map(|(column, _)| column)
-}
-
-/// Whether a leaf belongs to one of these top-level columns, whose own names may hold dots.
-fn covers(columns: &BTreeSet<String>, leaf: &str) -> bool {
-    let ends = leaf.match_indices('.').map(|(end, _)| end).chain([leaf.len()]);
-    ends.filter_map(|end| leaf.get(..end)).any(|column| columns.contains(column))
 }

@@ -6,7 +6,7 @@ use super::{Engine, StreamPlan};
 use crate::Batches;
 use crate::error::Result;
 use crate::protect::{self, Sealed};
-use crate::publish::{self, Change, Mode, Outcome, Provenance, Store, Written};
+use crate::publish::{self, Change, Effect, Outcome, Provenance, Store, Written};
 use crate::spec::DatasetName;
 
 /// The files of a version to come, and what its commit must know of them.
@@ -41,15 +41,14 @@ impl Draft {
         Ok(Self { dataset, schema, open, partition_by: partition_by.to_vec(), written })
     }
 
-    /// Makes the rows visible, and takes back those of the versions `withdrawn`.
+    /// Makes the rows visible.
     ///
     /// # Errors
     /// Those of [`publish::commit()`].
     pub(super) async fn commit(
         self,
         store: &Store,
-        mode: Mode,
-        withdrawn: &[u64],
+        effect: Effect<'_>,
         provenance: &Provenance,
     ) -> Result<Outcome> {
         let change = Change {
@@ -57,8 +56,7 @@ impl Draft {
             schema: &self.schema,
             open: &self.open,
             partition_by: &self.partition_by,
-            mode,
-            withdrawn,
+            effect,
             provenance,
         };
         publish::commit(store, self.written, &change).await

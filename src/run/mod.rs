@@ -30,7 +30,7 @@ use self::draft::Draft;
 use self::resume::Earlier;
 use crate::error::{At, Error, Kind, Result};
 use crate::protect;
-use crate::publish::{Outcome, Provenance, Store};
+use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot, convert};
 use crate::spec::{DatasetName, Pipeline, StreamName};
 use crate::{Batches, Rejected};
@@ -161,7 +161,11 @@ async fn publish(
             return Err(error);
         }
     };
-    let outcome = own.commit(store, plan.mode, &[], &provenance).await?;
+    let effect = match plan.mode {
+        Mode::Overwrite => Effect::Overwrite,
+        Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
+    };
+    let outcome = own.commit(store, effect, &provenance).await?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {

@@ -13,7 +13,8 @@ use crate::protect;
 use crate::publish::{self, Mode};
 use crate::source::convert::Decision;
 use crate::source::{Carried, Column, Relation, Shape, Snapshot};
-use crate::spec::pipeline::{Columns, Parquet, Selector, WriteMode};
+use crate::spec::pipeline::{Columns, Parquet, Selector};
+use crate::spec::sync::WriteMode;
 use crate::spec::verdict::Verdict;
 use crate::spec::{Action, DatasetName, Pipeline, Stream, StreamName};
 use crate::transform::Transform;
@@ -174,6 +175,7 @@ async fn stream(
         mode: match stream.write_mode {
             WriteMode::Overwrite => Mode::Overwrite,
             WriteMode::Append => Mode::Append,
+            WriteMode::Merge(_) | WriteMode::Scd2(_) => Mode::Merge,
         },
         parquet: stream.parquet,
         partition_by: stream.partition_by.clone(),

@@ -19,7 +19,7 @@ use super::draft::Draft;
 use super::standing::Standing;
 use super::{Engine, Memory, StreamPlan};
 use crate::error::{Error, Kind, Result};
-use crate::publish::{self, History, Mode, Provenance, Store};
+use crate::publish::{self, Effect, History, Mode, Provenance, Store};
 use crate::source::Column;
 use crate::spec::{DatasetName, Stream};
 use crate::transform::Transform;
@@ -139,19 +139,25 @@ impl Quarantine {
         provenance: &Provenance,
     ) -> Result<Quarantined> {
         let withdrawn = match (plan.mode, &standing.quarantine) {
-            (Mode::Append, Some(history)) => orphans(&provenance.stream, &standing.dataset, history),
+            (Mode::Append | Mode::Merge, Some(history)) => {
+                orphans(&provenance.stream, &standing.dataset, history)
+            }
             _ => Vec::new(),
         };
         let is_due = match plan.mode {
             Mode::Overwrite => standing.quarantine.is_some(),
-            Mode::Append => !withdrawn.is_empty(),
+            Mode::Append | Mode::Merge => !withdrawn.is_empty(),
         };
         let draft = match draft {
             Some(draft) => draft,
             None if is_due => self.write(engine, store, plan, stream::empty().boxed()).await?,
             None => return Ok(Quarantined { dataset: self.dataset.clone(), rows: 0 }),
         };
-        let outcome = draft.commit(store, plan.mode, &withdrawn, provenance).await?;
+        let effect = match plan.mode {
+            Mode::Overwrite => Effect::Overwrite,
+            Mode::Append | Mode::Merge => Effect::Append { withdrawn: &withdrawn },
+        };
+        let outcome = draft.commit(store, effect, provenance).await?;
         Ok(Quarantined { dataset: self.dataset.clone(), rows: outcome.rows })
     }
 }

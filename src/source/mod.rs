@@ -19,6 +19,7 @@
 //!   ends the read at the source.
 //! - **Silent.** No error or log line holds a row value.
 
+mod bound;
 pub mod convert;
 pub mod files;
 pub mod gate;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 
+pub use self::bound::{Bound, Literal};
 pub use self::gate::{Gate, Gates, Slot};
 use crate::Batches;
 use crate::error::{Error, Result};
@@ -107,6 +109,8 @@ pub struct Relation {
     pub selector: Selector,
     /// Column whose ranges are read in parallel, where the spec names one (`split_by`).
     pub split_by: Option<String>,
+    /// The rows that are asked for; all of them without.
+    pub bound: Option<Bound>,
 }
 
 impl Relation {
@@ -118,6 +122,7 @@ impl Relation {
             table: name.clone(),
             selector: Selector::Table(TablePattern { schema, table: name }),
             split_by: None,
+            bound: None,
         })
     }
 
@@ -130,6 +135,7 @@ impl Relation {
                 table: name.as_str().to_owned(),
                 selector: selector.clone(),
                 split_by: None,
+                bound: None,
             }]),
             _ => Err(Error::failed("not a query")),
         }

@@ -10,10 +10,13 @@
 
 pub mod action;
 pub mod config;
+pub mod contract;
 pub mod name;
 pub mod pipeline;
 pub mod policy;
+pub mod quality;
 pub mod schema;
+pub mod sync;
 pub mod verdict;
 
 mod decode;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::contract::SchemaContract;
+use super::quality::Check;
+use super::sync::{SyncMode, WriteMode};
 use super::{Action, ConnectionName, DatasetName, PipelineName, StoreName, StreamName, Tag};
 use crate::error::{Error, Result};
 
@@ -38,8 +41,16 @@ pub struct Stream {
     pub selector: Selector,
     /// Names the dataset.
     pub dataset: DatasetTemplate,
+    /// How it is read from run to run.
+    pub sync_mode: SyncMode,
     /// How it is written.
     pub write_mode: WriteMode,
+    /// Output columns that tell rows apart, for merges and for rows that are read twice.
+    pub primary_key: Vec<String>,
+    /// What becomes of changes to the published schema.
+    pub schema_contract: SchemaContract,
+    /// What must hold of its rows.
+    pub quality: Vec<Check>,
     /// Column of the source whose ranges are read in parallel.
     pub split_by: Option<String>,
     /// DataFusion SQL over `source`; `None` publishes the columns as they are.
@@ -170,15 +181,6 @@ impl fmt::Display for ColumnType {
             Self::TimestampTz => "timestamptz",
         })
     }
-}
-
-/// How a stream is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteMode {
-    /// The new version replaces the old.
-    Overwrite,
-    /// The new version holds the old rows and the new.
-    Append,
 }
 
 /// Names a dataset from `{schema}`, `{table}` and `{stream}`.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use sealift::error::{Error, Kind};
 use sealift::spec::config::{Connection, Keys, Limits};
 use sealift::spec::pipeline::{
-    ColumnType, Compression, Conversion, Csv, Format, OnOverflow, Parquet, Selector, WriteMode,
+    ColumnType, Compression, Conversion, Csv, Format, OnOverflow, Parquet, Selector,
 };
+use sealift::spec::sync::WriteMode;
 use sealift::spec::{Action, ConnectionName, check_files, load_all};
 use sha2::{Digest, Sha256};
 

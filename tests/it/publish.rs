@@ -12,7 +12,7 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
-use sealift::publish::{Change, Mode, Outcome, Provenance, Store, Table, commit, write};
+use sealift::publish::{Change, Effect, Mode, Outcome, Provenance, Store, Table, commit, write};
 use sealift::spec::pipeline::{Column, Parquet, Position};
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
 use sealift::spec::{DatasetName, Policy, Tag, config};
@@ -82,8 +82,10 @@ impl Desk {
             schema: &schema,
             open: &open,
             partition_by: &by,
-            mode,
-            withdrawn: &[],
+            effect: match mode {
+                Mode::Overwrite => Effect::Overwrite,
+                Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
+            },
             provenance: &provenance,
         };
         commit(store, written, &change).await

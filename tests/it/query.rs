@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
-use sealift::publish::{self, Change, Mode, Provenance, Store};
+use sealift::publish::{self, Change, Effect, Mode, Provenance, Store};
 use sealift::query::Session;
 use sealift::spec::pipeline::{Column, Parquet, Position};
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
@@ -85,8 +85,10 @@ impl World {
             schema: &schema,
             open: &open,
             partition_by: &partition_by,
-            mode,
-            withdrawn: &[],
+            effect: match mode {
+                Mode::Overwrite => Effect::Overwrite,
+                Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
+            },
             provenance: &provenance,
         };
         publish::commit(&self.store, written, &change).await.unwrap();

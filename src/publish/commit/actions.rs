@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::head::{self, Head};
-use super::{Change, Mode, Outcome, schema};
+use super::{Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
 use crate::publish::ObjectPath;
 use crate::publish::parquet::Written;
@@ -34,7 +34,7 @@ impl Actions<'_> {
         let mut actions = vec![json!({"commitInfo": self.commit_info(head, commit_id, now_ms)})];
         // Where rows are only taken back, the table stays as it is.
         if !self.only_withdraws() {
-            if let (Some(head), Mode::Append) = (head, self.change.mode) {
+            if let Some(head) = head.filter(|_| self.change.effect.keeps()) {
                 self.check_append(head, &rows)?;
             }
             actions.extend(protocol(head, schema::needs_timestamp_ntz(&rows)));
@@ -45,11 +45,12 @@ impl Actions<'_> {
             "version": head.and_then(|head| head.txn).map_or(0, |version| version + 1),
             "lastUpdated": now_ms,
         }}));
+        let data_change = !matches!(self.change.effect, Effect::Rewrite(Rewrite { changes_rows: false, .. }));
         actions.extend(head.into_iter().flat_map(|head| &head.files).map(|file| {
             json!({"remove": {
                 "path": file.path.in_log(),
                 "deletionTimestamp": now_ms,
-                "dataChange": true,
+                "dataChange": data_change,
                 "extendedFileMetadata": true,
                 "partitionValues": file.partition,
                 "size": file.bytes,
@@ -61,7 +62,7 @@ impl Actions<'_> {
                 "partitionValues": file.partition,
                 "size": file.bytes,
                 "modificationTime": now_ms,
-                "dataChange": true,
+                "dataChange": data_change,
                 "stats": file.stats,
             }}));
         }
@@ -74,7 +75,7 @@ impl Actions<'_> {
     }
 
     fn only_withdraws(&self) -> bool {
-        self.change.mode == Mode::Append && self.written.files.is_empty() && !self.change.withdrawn.is_empty()
+        self.change.effect.keeps() && self.change.effect.removes() && self.written.files.is_empty()
     }
 
     fn check_append(&self, head: &Head, rows: &Value) -> Result<()> {
@@ -94,10 +95,18 @@ impl Actions<'_> {
     }
 
     fn commit_info(&self, head: Option<&Head>, commit_id: &str, now_ms: i64) -> Value {
-        let Change { mode, withdrawn, provenance, partition_by, .. } = *self.change;
-        let word = match mode {
-            Mode::Overwrite => "Overwrite",
-            Mode::Append => "Append",
+        let Change { effect, provenance, partition_by, .. } = *self.change;
+        let by = json!(partition_by).to_string();
+        // Texts holding JSON, as Delta has it.
+        let (operation, parameters) = match effect {
+            Effect::Overwrite => ("WRITE", json!({"mode": "Overwrite", "partitionBy": by})),
+            Effect::Append { .. } => ("WRITE", json!({"mode": "Append", "partitionBy": by})),
+            Effect::Rewrite(Rewrite { changes_rows: true, .. }) => ("MERGE", json!({})),
+            Effect::Rewrite(_) => ("OPTIMIZE", json!({})),
+        };
+        let withdrawn = match effect {
+            Effect::Append { withdrawn } => withdrawn,
+            _ => &[],
         };
         let columns: Vec<_> = provenance
             .columns
@@ -106,11 +115,10 @@ impl Actions<'_> {
             .collect();
         json!({
             "timestamp": now_ms,
-            "operation": "WRITE",
-            // Texts holding JSON, as Delta has it.
-            "operationParameters": {"mode": word, "partitionBy": json!(partition_by).to_string()},
+            "operation": operation,
+            "operationParameters": parameters,
             "readVersion": head.map(|head| head.version),
-            "isBlindAppend": mode == Mode::Append && withdrawn.is_empty(),
+            "isBlindAppend": !effect.removes(),
             "engineInfo": format!("sealift/{}", env!("CARGO_PKG_VERSION")),
             "txnId": commit_id,
             "sealift": {
@@ -134,8 +142,8 @@ impl Actions<'_> {
         let mut configuration = head.map(|head| head.configuration.clone()).unwrap_or_default();
         self.statistics(&mut configuration);
         // An append keeps the table's own schema, order and all.
-        let schema = match (head, self.change.mode) {
-            (Some(head), Mode::Append) => &head.schema,
+        let schema = match head {
+            Some(head) if self.change.effect.keeps() => &head.schema,
             _ => rows,
         };
         if let Some(head) = head

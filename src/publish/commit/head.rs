@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltalake_core::kernel::EagerSnapshot;
 use serde_json::Value;
 
-use super::{Change, Mode, actions};
+use super::{Change, Effect, Rewrite, actions};
 use crate::error::{Error, Result};
 use crate::publish::path::ObjectPath;
 use crate::publish::{Store, table};
@@ -53,14 +53,21 @@ impl Head {
             .transaction_version(log.as_ref(), app_id(&change.provenance.stream))
             .await
             .map_err(|error| table::fault(&error, dataset))?;
-        let files = match (change.mode, change.withdrawn) {
-            (Mode::Append, []) => Vec::new(),
-            (Mode::Overwrite, _) => live_files(&snapshot, dataset)?,
-            (Mode::Append, versions) => {
-                let theirs = added(store, dataset, versions).await?;
+        let files = match change.effect {
+            Effect::Append { withdrawn: [] } => Vec::new(),
+            Effect::Overwrite => live_files(&snapshot, dataset)?,
+            Effect::Append { withdrawn } => {
+                let theirs = added(store, dataset, withdrawn).await?;
                 let mut files = live_files(&snapshot, dataset)?;
                 files.retain(|file| theirs.contains(&file.path.in_log()));
                 files
+            }
+            Effect::Rewrite(rewrite) => {
+                let added = match rewrite.changes_rows {
+                    true => added_since(store, dataset, rewrite.read_version, snapshot.version()).await?,
+                    false => false,
+                };
+                replaced(live_files(&snapshot, dataset)?, rewrite, added)?
             }
         };
         Self::of(&snapshot, change, txn, files).map(Some)
@@ -77,8 +84,7 @@ impl Head {
         let configuration: BTreeMap<_, _> =
             metadata.configuration().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let append_only = configuration.get("delta.appendOnly").is_some_and(|value| value == "true");
-        let removes = change.mode == Mode::Overwrite || !change.withdrawn.is_empty();
-        if removes && append_only {
+        if change.effect.removes() && append_only {
             return Err(Error::failed(
                 "the table is append-only (delta.appendOnly) and cannot be overwritten",
             )
@@ -114,6 +120,27 @@ async fn added(store: &Store, dataset: &DatasetName, versions: &[u64]) -> Result
         paths.extend(commit.iter().flat_map(|commit| actions::added(commit)));
     }
     Ok(paths)
+}
+
+/// Whether any version after `read` up to `newest` adds files. One that is cleaned up is taken to.
+async fn added_since(store: &Store, dataset: &DatasetName, read: u64, newest: u64) -> Result<bool> {
+    for version in read + 1..=newest {
+        let commit = table::read_commit(store, dataset, version).await?;
+        if commit.is_none_or(|commit| !actions::added(&commit).is_empty()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The files to replace, if the table still is as it was read.
+fn replaced(live: Vec<Live>, rewrite: &Rewrite, added: bool) -> Result<Vec<Live>> {
+    let wanted: BTreeSet<&str> = rewrite.replaced.iter().map(String::as_str).collect();
+    let found: Vec<_> = live.into_iter().filter(|file| wanted.contains(file.path.relative())).collect();
+    if added || found.len() != wanted.len() {
+        return Err(Error::temporary("another writer changed the table meanwhile").help("run it again"));
+    }
+    Ok(found)
 }
 
 fn live_files(snapshot: &EagerSnapshot, dataset: &DatasetName) -> Result<Vec<Live>> {

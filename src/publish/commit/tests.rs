@@ -255,8 +255,7 @@ async fn partition_columns_must_agree_on_append() {
         schema: &schema,
         open: &["id".into()],
         partition_by: &by,
-        mode: Mode::Append,
-        withdrawn: &[],
+        effect: Effect::Append { withdrawn: &[] },
         provenance: &provenance("r"),
     };
     let error = commit(&store, files, &change).await.unwrap_err();

@@ -132,6 +132,7 @@ impl Snapshot for Folder {
             table,
             selector: selector.clone(),
             split_by: None,
+            bound: None,
         }])
     }
 

@@ -283,5 +283,6 @@ fn relation((schema, table): (String, String)) -> Result<Relation> {
         table: table.clone(),
         selector: Selector::Table(TablePattern { schema, table }),
         split_by: None,
+        bound: None,
     })
 }

@@ -166,5 +166,6 @@ fn relation(table: &str) -> Result<Relation> {
         table: table.to_owned(),
         selector: Selector::Table(TablePattern { schema: SCHEMA.to_owned(), table: table.to_owned() }),
         split_by: None,
+        bound: None,
     })
 }

@@ -7,11 +7,13 @@ use super::pipeline::{is_single, template};
 use super::quarantine;
 use super::{ConnectionKind, Context, not_yet, refuse_later};
 use crate::error::{Error, Result};
+use crate::spec::contract::SchemaContract;
 use crate::spec::faults::{Fault, Faults, quoted};
-use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePattern, WriteMode};
+use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePattern};
 use crate::spec::raw::pipeline::Defaults;
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::stream as raw;
+use crate::spec::sync::{SyncMode, WriteMode};
 use crate::spec::text::Span;
 use crate::spec::{Action, DatasetName, StoreName, StreamName};
 
@@ -92,7 +94,11 @@ pub(crate) fn stream(
     Some(Stream {
         selector: selector?,
         dataset: dataset?.clone(),
+        sync_mode: SyncMode::FullRefresh,
         write_mode: write_mode?,
+        primary_key: Vec::new(),
+        schema_contract: SchemaContract::default(),
+        quality: Vec::new(),
         split_by: split_by?,
         transform: transform?,
         columns,

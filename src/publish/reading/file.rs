@@ -1,13 +1,9 @@
-//! Reads bytes of data files, and refuses a file that is not what the table says.
+//! Reads bytes of one data file, and refuses a file that is not what the table says.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datafusion::common::Result as DfResult;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
-use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::path::Path;
@@ -17,59 +13,36 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-use super::unseal::Unsealing;
+use super::Keys;
 use crate::error::Error;
 use crate::publish::fault;
 
 /// Bytes read from the end of a file at first; a footer is seldom larger.
 const FOOTER_BYTES: usize = 64 << 10;
 
-/// Makes a reader for each file of a scan.
-#[derive(Debug)]
-pub(super) struct Readers {
+/// One data file of a dataset, for the Parquet reader. Its errors carry our own [`Error`].
+pub struct File {
     objects: Arc<dyn ObjectStore>,
-    unsealing: Arc<Unsealing>,
-}
-
-impl Readers {
-    pub(super) fn new(objects: Arc<dyn ObjectStore>, unsealing: Arc<Unsealing>) -> Self {
-        Self { objects, unsealing }
-    }
-}
-
-impl ParquetFileReaderFactory for Readers {
-    fn create_reader(
-        &self,
-        _: usize,
-        file: PartitionedFile,
-        _: Option<usize>,
-        _: &ExecutionPlanMetricsSet,
-    ) -> DfResult<Box<dyn AsyncFileReader + Send>> {
-        Ok(Box::new(Reader {
-            objects: Arc::clone(&self.objects),
-            unsealing: Arc::clone(&self.unsealing),
-            size_bytes: file.object_meta.size,
-            location: file.object_meta.location,
-        }))
-    }
-}
-
-struct Reader {
-    objects: Arc<dyn ObjectStore>,
-    unsealing: Arc<Unsealing>,
+    keys: Arc<Keys>,
     location: Path,
     size_bytes: u64,
 }
 
-impl Reader {
+impl File {
+    /// A file of this size at this place.
+    #[must_use]
+    pub fn new(objects: Arc<dyn ObjectStore>, keys: Arc<Keys>, location: Path, size_bytes: u64) -> Self {
+        Self { objects, keys, location, size_bytes }
+    }
+
     fn store_fault(&self, error: &object_store::Error) -> ParquetError {
         carry(fault::of(error, &format!("read {}", self.location)))
     }
 
     /// parquet's own words for a footer that does not fit repeat bytes of it.
     fn unreadable(&self) -> Error {
-        let Self { location, unsealing, .. } = self;
-        let dataset = unsealing.dataset();
+        let Self { location, keys, .. } = self;
+        let dataset = keys.dataset();
         Error::failed(format!(
             "the file {location} is damaged, or is not the one that {dataset} published there"
         ))
@@ -77,7 +50,7 @@ impl Reader {
     }
 }
 
-impl AsyncFileReader for Reader {
+impl AsyncFileReader for File {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
         async move {
             let bytes = self.objects.get_range(&self.location, range).await;
@@ -117,7 +90,7 @@ impl AsyncFileReader for Reader {
                 }
                 Err(_) => return Err(carry(self.unreadable())),
             };
-            self.unsealing.check(&metadata).map_err(carry)?;
+            self.keys.check(&metadata).map_err(carry)?;
             Ok(Arc::new(metadata))
         }
         .boxed()
