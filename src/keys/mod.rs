@@ -5,6 +5,7 @@ mod aead;
 pub mod dataset;
 mod durable;
 pub mod material;
+mod note;
 pub mod purpose;
 mod records;
 pub mod root;

@@ -18,7 +18,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
-use object_store::Error as StoreError;
+use object_store::{Error as StoreError, ObjectStoreExt as _};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -36,7 +37,7 @@ const BATCHES_AHEAD: usize = 3;
 
 /// Parquet objects that are written and not yet visible. Dropping it leaves orphans that no reader
 /// sees; [`Written::discard`] removes them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Written {
     /// Every file.
     pub files: Vec<File>,
@@ -47,7 +48,7 @@ pub struct Written {
 }
 
 /// One written file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct File {
     /// Path relative to the table (`part-….parquet`, or below `country=CH/`).
     pub path: String,
@@ -62,6 +63,29 @@ pub struct File {
 }
 
 impl Written {
+    /// Takes the files of another write.
+    pub fn join(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+    }
+
+    /// Whether every file is in the store as it was written.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn is_there(&self, store: &Store, dataset: &DatasetName) -> Result<bool> {
+        for file in &self.files {
+            let path = ObjectPath::existing(dataset, &file.path)?;
+            match store.objects().head(&path.location()).await {
+                Ok(found) if found.size == file.bytes => {}
+                Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(false),
+                Err(error) => return Err(fault::of(&error, &format!("look at {path}"))),
+            }
+        }
+        Ok(true)
+    }
+
     /// Removes the objects again. What cannot be removed stays an orphan that no reader sees.
     ///
     /// # Errors

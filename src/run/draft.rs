@@ -7,7 +7,7 @@ use crate::Batches;
 use crate::error::Result;
 use crate::protect::{self, Sealed};
 use crate::publish::{self, Change, Effect, Outcome, Provenance, Store, Written};
-use crate::spec::DatasetName;
+use crate::spec::{Action, DatasetName};
 
 /// The files of a version to come, and what its commit must know of them.
 #[derive(Debug)]
@@ -39,6 +39,34 @@ impl Draft {
         let written = publish::write(sealed, store, &plan.parquet, partition_by, memory_bytes).await?;
         let dataset = protection.dataset().clone();
         Ok(Self { dataset, schema, open, partition_by: partition_by.to_vec(), written })
+    }
+
+    /// No rows yet, of a stream's own dataset.
+    pub(super) fn empty(plan: &StreamPlan) -> Self {
+        Self::of(plan, Written::default())
+    }
+
+    /// Files of a stream's own dataset that were written before.
+    pub(super) fn of(plan: &StreamPlan, written: Written) -> Self {
+        let is_open = |decision: &&protect::Decision| decision.action == Action::Allow;
+        let open = plan.protection.decisions().iter().filter(is_open).map(|decision| decision.path.clone());
+        Self {
+            dataset: plan.dataset.clone(),
+            schema: plan.protection.output().clone(),
+            open: open.collect(),
+            partition_by: plan.partition_by.clone(),
+            written,
+        }
+    }
+
+    /// The files.
+    pub(super) const fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// Takes the files of another draft of the same dataset.
+    pub(super) fn join(&mut self, other: Self) {
+        self.written.join(other.written);
     }
 
     /// Makes the rows visible.

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, migrate::Migrator};
 
+pub use self::parts::WrittenPart;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::{Store, fault, now_ms};
@@ -25,6 +26,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTIONS: u32 = 4;
 /// Most runs one listing gives.
 pub const MAX_LISTED: u32 = 1000;
+
+mod parts;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/run/ledger");
 

@@ -4,7 +4,9 @@ mod draft;
 pub mod engine;
 pub mod fidelity;
 pub mod ledger;
+mod load;
 mod memory;
+mod parts;
 pub mod plan;
 pub mod progress;
 pub mod quarantine;
@@ -14,7 +16,6 @@ mod standing;
 
 use std::time::Instant;
 
-use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -27,13 +28,14 @@ pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
 
 use self::draft::Draft;
+use self::load::Load;
 use self::resume::Earlier;
+use crate::Rejected;
 use crate::error::{At, Error, Kind, Result};
 use crate::protect;
 use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
-use crate::source::{self, Snapshot, convert};
+use crate::source::{self, Snapshot};
 use crate::spec::{DatasetName, Pipeline, StreamName};
-use crate::{Batches, Rejected};
 
 /// What is asked of one run.
 #[derive(Debug)]
@@ -145,11 +147,9 @@ async fn publish(
     let stop = job.cancel.child_token();
     let (rejects, rejected) = quarantine::queue();
 
-    let rows = unless_cancelled(job.cancel, snapshot.read(&plan.relation, &plan.reads)).await?;
-    let rows = until_cancelled(rows, stop.clone(), counter);
     let rejects = plan.quarantine.is_some().then_some(rejects);
-    let rows = convert::convert(rows, &plan.decisions, &plan.converted, rejects);
-    let own = write(engine, store, plan, rows);
+    let load = Load { engine, job, store, plan, stop: stop.clone(), counter };
+    let own = load.write(snapshot, rejects);
     let rejected = write_rejected(engine, job, store, plan, rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
@@ -166,6 +166,7 @@ async fn publish(
         Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
     };
     let outcome = own.commit(store, effect, &provenance).await?;
+    engine.ledger.forget_parts(&job.pipeline.name, &plan.relation.stream).await?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {
@@ -177,17 +178,6 @@ async fn publish(
         seconds,
         earlier: false,
     })
-}
-
-/// The rows as the dataset is to have them.
-async fn write(engine: &Engine, store: &Store, plan: &StreamPlan, rows: Batches) -> Result<Draft> {
-    let rows = plan.transform.apply(rows).await?;
-    let memory = Memory::of(engine.config.memory_limit_bytes);
-    let memory_bytes = match plan.quarantine {
-        Some(_) => memory.beside_quarantine().0,
-        None => memory.encode_bytes,
-    };
-    Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, memory_bytes).await
 }
 
 /// The rows that are rejected, where there are any.
@@ -229,30 +219,6 @@ async fn unless_cancelled<T>(cancel: &CancellationToken, step: impl Future<Outpu
 
 fn cancelled() -> Error {
     Error::new(Kind::Cancelled(15), "the run was cancelled")
-}
-
-/// The rows, counted, ending with an error as soon as the run is cancelled: the writer then
-/// removes what it has written, as after any other fault.
-fn until_cancelled(rows: Batches, cancel: CancellationToken, counter: progress::Counter) -> Batches {
-    let stopped = cancelled();
-    futures::stream::unfold(Some(rows), move |rows| {
-        let (cancel, counter, stopped) = (cancel.clone(), counter.clone(), stopped.clone());
-        async move {
-            let mut rows = rows?;
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => Some((Err(stopped), None)),
-                batch = rows.next() => {
-                    let batch = batch?;
-                    if let Ok(batch) = &batch {
-                        counter(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
-                    }
-                    Some((batch, Some(rows)))
-                }
-            }
-        }
-    })
-    .boxed()
 }
 
 /// What travels in the commit.

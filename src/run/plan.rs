@@ -14,7 +14,7 @@ use crate::publish::{self, Mode};
 use crate::source::convert::Decision;
 use crate::source::{Carried, Column, Relation, Shape, Snapshot};
 use crate::spec::pipeline::{Columns, Parquet, Selector};
-use crate::spec::sync::WriteMode;
+use crate::spec::sync::{Resume, WriteMode};
 use crate::spec::verdict::Verdict;
 use crate::spec::{Action, DatasetName, Pipeline, Stream, StreamName};
 use crate::transform::Transform;
@@ -46,6 +46,8 @@ pub struct StreamPlan {
     pub quarantine: Option<Quarantine>,
     /// What the commit does to the rows already there.
     pub mode: Mode,
+    /// What a full load that died goes on with.
+    pub resume: Resume,
     /// How Parquet is written.
     pub parquet: Parquet,
     /// Columns that become folders.
@@ -177,6 +179,7 @@ async fn stream(
             WriteMode::Append => Mode::Append,
             WriteMode::Merge(_) | WriteMode::Scd2(_) => Mode::Merge,
         },
+        resume: stream.resume,
         parquet: stream.parquet,
         partition_by: stream.partition_by.clone(),
         rows,

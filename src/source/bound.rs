@@ -1,5 +1,7 @@
 //! Which rows of a relation are asked for, by the value of cursor columns.
 
+use serde::{Deserialize, Serialize};
+
 /// A range of rows, from `from` (included) up to `before` (left out), compared column by column, the first
 /// one first. A source may give more rows than these, never fewer: whoever asks compares again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub struct Bound {
 
 /// A value of a cursor column. Its text may be someone's: it never enters a message. Texts compare by
 /// their bytes (UTF-8), whatever the source's collation.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum Literal {
     /// An integer of any width.
     Integer(i64),

@@ -34,6 +34,7 @@ mod tables;
 mod tls;
 mod value;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
@@ -91,6 +92,17 @@ pub trait Snapshot: Send {
     /// As the trait's contract says; faults in mid-read arrive as an item of the stream.
     async fn read(&mut self, relation: &Relation, columns: &[Column]) -> Result<Batches>;
 
+    /// The relation in parts that can be read one after the other, each of them a relation of its own and
+    /// about `part_bytes` large at the least: together they are the whole, and the same as long as
+    /// [`Snapshot::id`] is. A source that can never give an instant again has no parts.
+    ///
+    /// # Errors
+    /// As [`Snapshot::find`].
+    async fn parts(&mut self, relation: &Relation, part_bytes: u64) -> Result<Vec<Relation>> {
+        let _ = part_bytes;
+        Ok(vec![relation.clone()])
+    }
+
     /// Ends: waits, for a bounded time, until nothing runs at the source any more. Streams of rows
     /// must be at their end or dropped.
     async fn close(&mut self) {}
@@ -111,6 +123,8 @@ pub struct Relation {
     pub split_by: Option<String>,
     /// The rows that are asked for; all of them without.
     pub bound: Option<Bound>,
+    /// The files that are asked for, by their places in the order of their names; all of them without.
+    pub files: Option<Range<usize>>,
 }
 
 impl Relation {
@@ -123,6 +137,7 @@ impl Relation {
             selector: Selector::Table(TablePattern { schema, table: name }),
             split_by: None,
             bound: None,
+            files: None,
         })
     }
 
@@ -136,6 +151,7 @@ impl Relation {
                 selector: selector.clone(),
                 split_by: None,
                 bound: None,
+                files: None,
             }]),
             _ => Err(Error::failed("not a query")),
         }

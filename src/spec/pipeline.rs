@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::contract::SchemaContract;
 use super::quality::Check;
-use super::sync::{SyncMode, WriteMode};
+use super::sync::{Resume, SyncMode, WriteMode};
 use super::{Action, ConnectionName, DatasetName, PipelineName, StoreName, StreamName, Tag};
 use crate::error::{Error, Result};
 
@@ -53,6 +53,8 @@ pub struct Stream {
     pub quality: Vec<Check>,
     /// Column of the source whose ranges are read in parallel.
     pub split_by: Option<String>,
+    /// What a full load that died goes on with.
+    pub resume: Resume,
     /// DataFusion SQL over `source`; `None` publishes the columns as they are.
     pub transform: Option<String>,
     /// What is declared of columns.

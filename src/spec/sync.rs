@@ -63,3 +63,13 @@ pub enum Missing {
     /// It is taken out of the dataset.
     Hard,
 }
+
+/// What a full load that died goes on with, where some of its parts are written already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resume {
+    /// The parts that are missing, if the source can give the same instant again; else it starts over.
+    #[default]
+    SameInstant,
+    /// The parts that are missing, each as of the instant it is read at.
+    MixedInstants,
+}

@@ -170,6 +170,30 @@ impl Walk {
     }
 }
 
+/// Whether every output row is made of one row of the source: nothing is sorted, counted or matched.
+pub(super) fn is_row_by_row(plan: &LogicalPlan) -> bool {
+    let mut is = true;
+    let walked = plan.apply_with_subqueries(|node| {
+        is &= match node {
+            LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
+            LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => {
+                let subquery = |expr: &Expr| {
+                    expr.exists(|part| {
+                        let is_other =
+                            matches!(part, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_));
+                        Ok(is_other || matches!(part, Expr::SetComparison(_)))
+                    })
+                    .unwrap_or(true)
+                };
+                !node.expressions().iter().any(subquery)
+            }
+            _ => false,
+        };
+        Ok(TreeNodeRecursion::Continue)
+    });
+    is && walked.is_ok()
+}
+
 /// Whether rows of the source come through this node.
 fn reads_source(plan: &LogicalPlan) -> bool {
     let mut reads = false;

@@ -26,6 +26,7 @@ pub struct Transform {
     origins: Vec<Origin>,
     copies: Vec<Option<String>>,
     reads: Vec<usize>,
+    is_row_by_row: bool,
     memory_limit_bytes: usize,
 }
 
@@ -38,24 +39,33 @@ impl Transform {
     /// type that a published table cannot hold exactly, naming the cast to write.
     pub async fn plan(sql: Option<&str>, source: SchemaRef, memory_limit_bytes: u64) -> Result<Self> {
         let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
-        let (planned, origins, copies, reads, source) = match sql {
+        let (planned, origins, copies, reads, source, is_row_by_row) = match sql {
             Some(sql) => {
                 // What an optimiser derives from NOT NULL must not decide which columns exist.
                 let source = wide::nullable(&source);
                 let plan = session::plan(sql, &source, memory_limit_bytes).await?;
                 let logical = &plan.logical;
                 let schema = logical.schema().inner().clone();
-                (schema, lineage::origins(logical), lineage::copies(logical), plan.reads, source)
+                let is_row_by_row = lineage::is_row_by_row(logical);
+                (
+                    schema,
+                    lineage::origins(logical),
+                    lineage::copies(logical),
+                    plan.reads,
+                    source,
+                    is_row_by_row,
+                )
             }
             None => {
                 let names = source.fields().iter().map(|field| Some(field.name().clone()));
                 let (copies, reads) = (names.collect(), (0..source.fields().len()).collect());
-                (source.clone(), lineage::identity(&source), copies, reads, source)
+                (source.clone(), lineage::identity(&source), copies, reads, source, true)
             }
         };
         let output = normal::schema(&planned)?;
         distinct_names(&output)?;
-        Ok(Self { sql: sql.map(str::to_owned), source, output, origins, copies, reads, memory_limit_bytes })
+        let sql = sql.map(str::to_owned);
+        Ok(Self { sql, source, output, origins, copies, reads, is_row_by_row, memory_limit_bytes })
     }
 
     /// Schema of the output: column order as the SQL gives it, types that a Delta table can hold.
@@ -82,6 +92,13 @@ impl Transform {
     #[must_use]
     pub fn reads(&self) -> &[usize] {
         &self.reads
+    }
+
+    /// Whether each output row is made of one source row, so that the transform over parts of the rows
+    /// gives the parts of its output.
+    #[must_use]
+    pub const fn is_row_by_row(&self) -> bool {
+        self.is_row_by_row
     }
 
     /// Runs the transform over `batches`, which hold the columns of [`Transform::reads`]; row order

@@ -235,3 +235,26 @@ async fn names_that_differ_only_in_case_are_refused() {
     let error = plan("SELECT id, ssn AS \"ID\" FROM source").await.unwrap_err();
     assert!(error.message().contains("two columns"), "{error}");
 }
+
+#[tokio::test]
+async fn what_looks_at_several_rows_is_told_from_what_looks_at_one() {
+    let source = Arc::new(Schema::new(vec![
+        Field::new("a", DataType::Int64, true),
+        Field::new("b", DataType::Utf8, true),
+    ]));
+    let is_row_by_row = async |sql: Option<&str>| {
+        Transform::plan(sql, source.clone(), 1 << 20).await.unwrap().is_row_by_row()
+    };
+    assert!(is_row_by_row(None).await);
+    assert!(is_row_by_row(Some("SELECT a + 1 AS c, upper(b) AS b FROM source s WHERE a > 3")).await);
+    for sql in [
+        "SELECT count(*) AS n FROM source",
+        "SELECT DISTINCT b FROM source",
+        "SELECT a FROM source ORDER BY a",
+        "SELECT a FROM source LIMIT 3",
+        "SELECT a, row_number() OVER (ORDER BY a) AS n FROM source",
+        "SELECT a FROM source UNION ALL SELECT 1",
+    ] {
+        assert!(!is_row_by_row(Some(sql)).await, "{sql}");
+    }
+}

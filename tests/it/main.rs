@@ -31,6 +31,7 @@ mod publish;
 mod quarantine;
 mod query;
 mod relations;
+mod resume;
 mod serve;
 mod servers;
 mod source_files;

@@ -23,6 +23,7 @@ mod records;
 mod stream;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -133,6 +134,7 @@ impl Snapshot for Folder {
             selector: selector.clone(),
             split_by: None,
             bound: None,
+            files: None,
         }])
     }
 
@@ -166,11 +168,44 @@ impl Snapshot for Folder {
         let inputs = self.inputs(&set).await?;
         let cuts = self.cuts(&set, &inputs);
         let columns = columns.to_vec();
-        Ok(stream::batches(file_kind(&set.format), move |outlet| match &set.format {
-            Format::Csv(csv) => csv::Source::new(&inputs, &cuts, csv, &set).read(&columns, outlet),
-            Format::Parquet => parquet::read(&inputs, &columns, outlet),
+        let asked = relation.files.clone().unwrap_or(0..inputs.len());
+        Ok(stream::batches(file_kind(&set.format), move |outlet| {
+            let inputs = inputs.get(asked.clone()).unwrap_or_default();
+            match &set.format {
+                Format::Csv(csv) => {
+                    let cuts = cuts.get(asked).unwrap_or_default();
+                    csv::Source::new(inputs, cuts, csv, &set).read(&columns, outlet)
+                }
+                Format::Parquet => parquet::read(inputs, &columns, outlet),
+            }
         }))
     }
+
+    async fn parts(&mut self, relation: &Relation, part_bytes: u64) -> Result<Vec<Relation>> {
+        let inputs = self.inputs(file_set(&relation.selector)?).await?;
+        let sizes = inputs.iter().map(|input| input.stamp.size_bytes);
+        let part = |files| Relation { files: Some(files), ..relation.clone() };
+        Ok(parts(sizes, part_bytes).into_iter().map(part).collect())
+    }
+}
+
+/// Neighbouring files together, until they are large enough.
+fn parts(sizes: impl Iterator<Item = u64>, part_bytes: u64) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut held_bytes = u64::MAX;
+    for (index, size_bytes) in sizes.enumerate() {
+        match parts.last_mut().filter(|_| held_bytes < part_bytes) {
+            Some(part) => {
+                part.end = index + 1;
+                held_bytes += size_bytes;
+            }
+            None => {
+                parts.push(index..index + 1);
+                held_bytes = size_bytes;
+            }
+        }
+    }
+    parts
 }
 
 fn file_kind(format: &Format) -> &'static str {
@@ -187,5 +222,18 @@ fn file_set(selector: &Selector) -> Result<&FileSet> {
             Err(Error::invalid("the connection is a folder of files: it has no tables and runs no queries")
                 .help("give the stream a `path` and a `format`"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_whole_files_in_order_and_large_enough() {
+        let of = |sizes: &[u64]| parts(sizes.iter().copied(), 10);
+        assert_eq!(of(&[4, 4, 4, 30, 1, 1]), [0..3, 3..4, 4..6]);
+        assert_eq!(of(&[10, 0, 10]), [0..1, 1..3]);
+        assert!(of(&[]).is_empty());
     }
 }

@@ -284,5 +284,6 @@ fn relation((schema, table): (String, String)) -> Result<Relation> {
         selector: Selector::Table(TablePattern { schema, table }),
         split_by: None,
         bound: None,
+        files: None,
     })
 }

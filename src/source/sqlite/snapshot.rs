@@ -167,5 +167,6 @@ fn relation(table: &str) -> Result<Relation> {
         selector: Selector::Table(TablePattern { schema: SCHEMA.to_owned(), table: table.to_owned() }),
         split_by: None,
         bound: None,
+        files: None,
     })
 }

@@ -29,6 +29,8 @@ pub(crate) struct Stream {
     /// Column whose ranges are read in parallel, for what has no physical ranges of its own: views, queries,
     /// tables of other databases. An integer, a date or a timestamp, best the indexed key.
     pub(crate) split_by: Option<Placed<String>>,
+    /// What a full load that died goes on with; default `same_instant`.
+    pub(crate) resume: Option<Placed<Resume>>,
     /// DataFusion SQL over the table `source`.
     pub(crate) transform: Option<Placed<String>>,
     /// What is declared of columns, by name; `"*"` is the default for columns not named.
@@ -73,6 +75,17 @@ pub(crate) enum WriteMode {
     Append,
     #[schemars(skip)]
     Merge,
+}
+
+/// What a full load that died goes on with, where some of its parts are written already.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Resume {
+    /// The missing parts, if the source can give the same instant again (files that did not change); else
+    /// it starts over.
+    SameInstant,
+    /// The missing parts, each as of the instant it is read at; needs `split_by`.
+    MixedInstants,
 }
 
 /// What is declared of one column: a tag, an action, a type.

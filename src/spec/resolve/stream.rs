@@ -13,7 +13,7 @@ use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePa
 use crate::spec::raw::pipeline::Defaults;
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::stream as raw;
-use crate::spec::sync::{SyncMode, WriteMode};
+use crate::spec::sync::{Resume, SyncMode, WriteMode};
 use crate::spec::text::Span;
 use crate::spec::{Action, DatasetName, StoreName, StreamName};
 
@@ -74,6 +74,7 @@ pub(crate) fn stream(
     let defaults = shared.defaults;
     let write_mode = written_mode(raw, defaults);
     let split_by = split_by(raw, faults);
+    let resume = resume(raw, faults);
     let transform = faults.parse_optional(raw.transform.as_ref(), sql);
     let columns = columns(raw.columns.as_ref(), shared.context, faults);
     check_decisions(raw, faults);
@@ -100,6 +101,7 @@ pub(crate) fn stream(
         schema_contract: SchemaContract::default(),
         quality: Vec::new(),
         split_by: split_by?,
+        resume: resume?,
         transform: transform?,
         columns,
         partition_by: partition_by?,
@@ -180,6 +182,26 @@ fn split_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Option<String>> {
         return None;
     }
     faults.parse_optional(raw.split_by.as_ref(), super::not_empty)
+}
+
+/// Parts of a table are ranges of a column; files are parts by themselves, and told apart by their state.
+fn resume(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Resume> {
+    let Some(placed) = &raw.resume else { return Some(Resume::default()) };
+    let fault = |message: &str| Fault::new(placed.key, message);
+    match placed.get()? {
+        raw::Resume::SameInstant => Some(Resume::SameInstant),
+        raw::Resume::MixedInstants if raw.path.is_some() => {
+            let message = "`resume: mixed_instants` is for databases, and this stream is files";
+            faults.push(fault(message).help("remove it: files that did not change are not read again"));
+            None
+        }
+        raw::Resume::MixedInstants if raw.split_by.is_none() => {
+            let message = "`resume: mixed_instants` needs a column whose ranges are the parts of a load";
+            faults.push(fault(message).help("add `split_by`, best with the indexed key"));
+            None
+        }
+        raw::Resume::MixedInstants => Some(Resume::MixedInstants),
+    }
 }
 
 /// `schema.table`, either part with wildcards.

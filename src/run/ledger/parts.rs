@@ -1,0 +1,95 @@
+//! Parts of full loads that are written and not yet published.
+
+use super::{Ledger, RunId, fault, get, to_i64};
+use crate::error::Result;
+use crate::spec::{PipelineName, StreamName};
+
+/// One part that a run has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenPart {
+    /// The run.
+    pub run_id: RunId,
+    /// Its place among the parts, from 0.
+    pub part: u32,
+    /// A digest of what was asked for: two loads that differ in it have nothing to give each other.
+    pub asked: String,
+    /// The source's name for the instant.
+    pub instant: Option<String>,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Its files, sealed.
+    pub manifest: String,
+}
+
+impl Ledger {
+    /// Records a part of a stream as written.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn part_written(&self, stream: &StreamName, part: &WrittenPart) -> Result<()> {
+        sqlx::query(
+            "INSERT OR REPLACE INTO run_parts (run_id, stream, part, asked, instant, rows, bytes, manifest)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(part.run_id.to_string())
+        .bind(stream.as_str())
+        .bind(i64::from(part.part))
+        .bind(&part.asked)
+        .bind(&part.instant)
+        .bind(to_i64(part.rows))
+        .bind(to_i64(part.bytes))
+        .bind(&part.manifest)
+        .execute(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        Ok(())
+    }
+
+    /// The parts of a stream that were written and not published, by run and place; of a part that
+    /// several runs wrote, all.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn parts(&self, pipeline: &PipelineName, stream: &StreamName) -> Result<Vec<WrittenPart>> {
+        let rows = sqlx::query(
+            "SELECT p.* FROM run_parts p JOIN runs r ON r.run_id = p.run_id
+             WHERE r.pipeline = ? AND p.stream = ? ORDER BY p.run_id, p.part",
+        )
+        .bind(pipeline.as_str())
+        .bind(stream.as_str())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        let read = |row| {
+            Ok(WrittenPart {
+                run_id: RunId::parse(&get::<String>(row, "run_id")?)?,
+                part: u32::try_from(get::<i64>(row, "part")?).unwrap_or(u32::MAX),
+                asked: get(row, "asked")?,
+                instant: get(row, "instant")?,
+                rows: get::<i64>(row, "rows")?.unsigned_abs(),
+                bytes: get::<i64>(row, "bytes")?.unsigned_abs(),
+                manifest: get(row, "manifest")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Forgets all parts of a stream: they are published, or of no use any more.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn forget_parts(&self, pipeline: &PipelineName, stream: &StreamName) -> Result<()> {
+        sqlx::query(
+            "DELETE FROM run_parts WHERE stream = ?
+             AND run_id IN (SELECT run_id FROM runs WHERE pipeline = ?)",
+        )
+        .bind(stream.as_str())
+        .bind(pipeline.as_str())
+        .execute(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! The rows of one stream on their way from the source to objects that nobody sees yet.
+
+use futures::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::draft::Draft;
+use super::parts::Parts;
+use super::progress::Counter;
+use super::{Engine, Job, Memory, StreamPlan, cancelled, unless_cancelled};
+use crate::error::Result;
+use crate::publish::Store;
+use crate::source::{Relation, Snapshot, convert};
+use crate::{Batches, Rejects};
+
+/// One stream of a run, while it is loaded.
+pub(super) struct Load<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) job: &'a Job<'a>,
+    pub(super) store: &'a Store,
+    pub(super) plan: &'a StreamPlan,
+    /// Ends the load, as the run's own token does.
+    pub(super) stop: CancellationToken,
+    pub(super) counter: Counter,
+}
+
+impl Load<'_> {
+    /// Reads, decides on types, transforms, seals and writes: in parts, where the load may be gone on with
+    /// should it die. `rejects` takes what the decisions reject.
+    ///
+    /// # Errors
+    /// Those of the stages. Parts that were whole before stay, known to the ledger; of the others nothing
+    /// is left.
+    pub(super) async fn write(&self, snapshot: &mut dyn Snapshot, rejects: Option<Rejects>) -> Result<Draft> {
+        let Some(mut parts) = Parts::plan(self, snapshot).await? else {
+            return self.part(snapshot, &self.plan.relation, rejects).await;
+        };
+        let mut whole = Draft::empty(self.plan);
+        while let Some(part) = parts.next() {
+            let draft = match part.kept {
+                Some(files) => {
+                    (self.counter)(files.rows, files.bytes);
+                    Draft::of(self.plan, files)
+                }
+                None => {
+                    let draft = self.part(snapshot, &part.relation, None).await?;
+                    parts.written(self, part.index, draft.written()).await?;
+                    draft
+                }
+            };
+            whole.join(draft);
+        }
+        Ok(whole)
+    }
+
+    async fn part(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        relation: &Relation,
+        rejects: Option<Rejects>,
+    ) -> Result<Draft> {
+        let Self { engine, job, store, plan, .. } = *self;
+        let rows = unless_cancelled(job.cancel, snapshot.read(relation, &plan.reads)).await?;
+        let rows = until_cancelled(rows, self.stop.clone(), self.counter.clone());
+        let rows = convert::convert(rows, &plan.decisions, &plan.converted, rejects);
+        let rows = plan.transform.apply(rows).await?;
+        let memory = Memory::of(engine.config.memory_limit_bytes);
+        let memory_bytes = match plan.quarantine {
+            Some(_) => memory.beside_quarantine().0,
+            None => memory.encode_bytes,
+        };
+        Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, memory_bytes).await
+    }
+}
+
+/// The rows, counted, ending with an error as soon as the run is cancelled: the writer then
+/// removes what it has written, as after any other fault.
+fn until_cancelled(rows: Batches, cancel: CancellationToken, counter: Counter) -> Batches {
+    let stopped = cancelled();
+    futures::stream::unfold(Some(rows), move |rows| {
+        let (cancel, counter, stopped) = (cancel.clone(), counter.clone(), stopped.clone());
+        async move {
+            let mut rows = rows?;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Some((Err(stopped), None)),
+                batch = rows.next() => {
+                    let batch = batch?;
+                    if let Ok(batch) = &batch {
+                        counter(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
+                    }
+                    Some((batch, Some(rows)))
+                }
+            }
+        }
+    })
+    .boxed()
+}
