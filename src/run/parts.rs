@@ -109,7 +109,7 @@ impl Parts {
         let taken = parts.iter().filter(|part| part.kept.is_some()).count();
         if taken > 0 {
             let stream = &load.plan.relation.stream;
-            tracing::info!(%stream, "goes on: {taken} of {} parts are written already", parts.len());
+            tracing::warn!(%stream, "a load that died goes on: {taken} of {} parts are written already", parts.len());
         }
         Ok(Some(Self { left: parts.into_iter(), asked, instant, ranges }))
     }

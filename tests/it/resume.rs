@@ -73,7 +73,10 @@ fn says(ran: &Ran, words: &str) {
 }
 
 fn counted(house: &House, dataset: &str) -> Value {
-    let sql = format!("SELECT count(*) AS n, count(DISTINCT id) AS ids, count(name) AS names FROM {dataset}");
+    let sql = format!(
+        "SELECT count(*) AS n, count(DISTINCT id) AS ids, count(DISTINCT name) AS names, count(DISTINCT note) AS notes \
+         FROM {dataset}"
+    );
     house.query(&sql)[0].clone()
 }
 
