@@ -1,43 +1,51 @@
-//! Short notes of the program's own that may hold values, sealed with a key of their dataset.
+//! Small texts that travel in the open beside sealed rows and may hold values of them.
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Keyring, Purpose, aead};
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 use crate::spec::DatasetName;
 
-impl Keyring {
-    /// Seals a note with the footer key of its dataset: base64 of the key's version (4 bytes, big endian)
-    /// and, as for wrapped keys, nonce, ciphertext and tag. `about` is bound to it.
+/// A sealed text: AES-256-GCM under the dataset's footer key, bound to its dataset and subject.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Note {
+    /// Id of the key.
+    pub key: String,
+    /// Base64 of nonce, ciphertext and tag.
+    pub sealed: String,
+}
+
+impl Note {
+    /// Seals a text about `subject`, with the newest key.
     ///
     /// # Errors
-    /// As [`Keyring::current`].
-    pub async fn seal_note(&self, dataset: &DatasetName, about: &str, note: &[u8]) -> Result<String> {
-        let key = self.current(&Purpose::Footer(dataset.clone())).await?;
-        let mut sealed = key.version().to_be_bytes().to_vec();
-        sealed.extend(aead::seal(key.secret(), bound(key.id(), about).as_bytes(), note)?);
-        Ok(STANDARD.encode(sealed))
+    /// Those of the keyring.
+    pub async fn seal(keyring: &Keyring, dataset: &DatasetName, subject: &str, text: &[u8]) -> Result<Self> {
+        let key = keyring.current(&Purpose::Footer(dataset.clone())).await?;
+        let sealed = aead::seal(key.secret(), &bound_to(dataset, subject), text)?;
+        Ok(Self { key: key.id().to_owned(), sealed: STANDARD.encode(sealed) })
     }
 
-    /// Opens what [`Keyring::seal_note`] made.
+    /// Opens what was sealed about `subject`.
     ///
     /// # Errors
-    /// `Failed` when the note was altered or is about something else; as [`Keyring::by_id`] when its key
-    /// is gone.
-    pub async fn open_note(&self, dataset: &DatasetName, about: &str, sealed: &str) -> Result<Vec<u8>> {
-        let altered = || Error::failed(format!("a sealed note of {dataset} was altered"));
-        let sealed = STANDARD.decode(sealed).map_err(|_| altered())?;
-        let (version, sealed) = sealed.split_first_chunk::<4>().ok_or_else(altered)?;
-        let base = Purpose::Footer(dataset.clone()).base_id();
-        let key = self.by_id(&format!("{base}@{}", u32::from_be_bytes(*version))).await?;
-        let note = aead::open(key.secret(), bound(key.id(), about).as_bytes(), sealed);
-        note.map(|note| note.expose().to_vec()).map_err(|_| altered())
+    /// Those of the keyring; `Failed` when the note was altered, or is another dataset's or subject's.
+    pub async fn open(&self, keyring: &Keyring, dataset: &DatasetName, subject: &str) -> Result<Secret> {
+        let altered = || Error::failed(format!("a sealed note of {dataset} was altered, or is not its own"));
+        let is_own = self.key.starts_with(&format!("{}@", Purpose::Footer(dataset.clone()).base_id()));
+        let sealed = STANDARD.decode(&self.sealed).ok().filter(|_| is_own).ok_or_else(altered)?;
+        let key = keyring.by_id(&self.key).await?;
+        aead::open(key.secret(), &bound_to(dataset, subject), &sealed).map_err(|_| altered())
     }
 }
 
-fn bound(key_id: &str, about: &str) -> String {
-    format!("{key_id} note {about}")
+/// No id of a key begins like this, so a note cannot stand for a wrapped key.
+fn bound_to(dataset: &DatasetName, subject: &str) -> Vec<u8> {
+    format!("sealift-note:{dataset}\n{subject}").into_bytes()
 }
 
 #[cfg(test)]
@@ -46,17 +54,20 @@ mod tests {
     use crate::spec::config;
 
     #[tokio::test]
-    async fn a_note_opens_for_its_own_subject_only() {
+    async fn a_note_is_read_by_its_own_dataset_and_subject_only() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = config::Keys::File { path: folder.path().to_owned(), passphrase: None };
+        let settings = config::Keys::File { path: folder.path().join("keys"), passphrase: None };
         let keyring = Keyring::open(&settings, &|_| {}).await.unwrap();
-        let dataset = DatasetName::parse("crm.people").unwrap();
-        let sealed = keyring.seal_note(&dataset, "cursor", b"17").await.unwrap();
-        assert_eq!(keyring.open_note(&dataset, "cursor", &sealed).await.unwrap(), b"17");
-        assert_ne!(keyring.seal_note(&dataset, "cursor", b"17").await.unwrap(), sealed);
-        assert!(keyring.open_note(&dataset, "parts", &sealed).await.is_err());
-        let other = DatasetName::parse("crm.other").unwrap();
-        assert!(keyring.open_note(&other, "cursor", &sealed).await.is_err());
-        assert!(keyring.open_note(&dataset, "cursor", "AAAA").await.is_err());
+        let (crm, other) = (DatasetName::parse("crm.a").unwrap(), DatasetName::parse("crm.b").unwrap());
+        let note = Note::seal(&keyring, &crm, "cursor", b"2024").await.unwrap();
+        assert_eq!(note.open(&keyring, &crm, "cursor").await.unwrap().expose(), b"2024");
+        assert!(!note.sealed.contains("2024") && !STANDARD.decode(&note.sealed).unwrap().ends_with(b"2024"));
+        Note::seal(&keyring, &other, "cursor", b"").await.unwrap();
+        assert!(note.open(&keyring, &crm, "window").await.is_err());
+        assert!(note.open(&keyring, &other, "cursor").await.is_err());
+        let elsewhere = Note { key: "sealift:crm.b/_footer@1".to_owned(), ..note.clone() };
+        assert!(elsewhere.open(&keyring, &crm, "cursor").await.is_err());
+        let cut = Note { sealed: note.sealed[4..].to_owned(), ..note };
+        assert!(cut.open(&keyring, &crm, "cursor").await.is_err());
     }
 }

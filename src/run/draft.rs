@@ -2,6 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
+use super::increment::known::Known;
 use super::{Engine, StreamPlan};
 use crate::Batches;
 use crate::error::Result;
@@ -20,7 +21,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Seals rows of the schema that `protection` was decided for, and writes them as the stream says.
+    /// Seals rows of the schema that `protection` was decided for, and writes those that are not `known` as the
+    /// stream says.
     ///
     /// # Errors
     /// Those of [`Sealed::seal`] and [`publish::write`]; then nothing is left behind.
@@ -31,9 +33,14 @@ impl Draft {
         protection: &protect::Plan,
         partition_by: &[String],
         rows: Batches,
+        known: Option<Known>,
         memory_bytes: u64,
     ) -> Result<Self> {
         let sealed = Sealed::seal(protection, rows, &engine.keyring).await?;
+        let sealed = match known {
+            Some(mut known) => sealed.retain(move |batch| known.fresh(batch)),
+            None => sealed,
+        };
         let schema = sealed.schema().clone();
         let open = sealed.open().iter().cloned().collect();
         let written = publish::write(sealed, store, &plan.parquet, partition_by, memory_bytes).await?;
@@ -67,6 +74,11 @@ impl Draft {
     /// Takes the files of another draft of the same dataset.
     pub(super) fn join(&mut self, other: Self) {
         self.written.join(other.written);
+    }
+
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> u64 {
+        self.written.rows
     }
 
     /// Makes the rows visible.

@@ -4,12 +4,14 @@ use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::draft::Draft;
+use super::increment::Asked;
+use super::increment::known::Known;
 use super::parts::Parts;
 use super::progress::Counter;
 use super::{Engine, Job, Memory, StreamPlan, cancelled, unless_cancelled};
 use crate::error::Result;
 use crate::publish::Store;
-use crate::source::{Relation, Snapshot, convert};
+use crate::source::{Relation, Snapshot};
 use crate::{Batches, Rejects};
 
 /// One stream of a run, while it is loaded.
@@ -18,6 +20,8 @@ pub(super) struct Load<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) store: &'a Store,
     pub(super) plan: &'a StreamPlan,
+    /// Which rows, and how they are told from those that are published.
+    pub(super) asked: &'a Asked,
     /// Ends the load, as the run's own token does.
     pub(super) stop: CancellationToken,
     pub(super) counter: Counter,
@@ -30,19 +34,26 @@ impl Load<'_> {
     /// # Errors
     /// Those of the stages. Parts that were whole before stay, known to the ledger; of the others nothing
     /// is left.
-    pub(super) async fn write(&self, snapshot: &mut dyn Snapshot, rejects: Option<Rejects>) -> Result<Draft> {
-        let Some(mut parts) = Parts::plan(self, snapshot).await? else {
-            return self.part(snapshot, &self.plan.relation, rejects).await;
+    pub(super) async fn write(
+        &self,
+        snapshot: &mut dyn Snapshot,
+        known: Option<Known>,
+        rejects: Option<Rejects>,
+    ) -> Result<Draft> {
+        let Some(mut parts) = Parts::plan(self, snapshot, known.is_some()).await? else {
+            let rows = self.read(snapshot, &self.asked.relation).await?;
+            return self.seal(rows, known, rejects).await;
         };
         let mut whole = Draft::empty(self.plan);
         while let Some(part) = parts.next() {
             let draft = match part.kept {
-                Some(files) => {
-                    (self.counter)(files.rows, files.bytes);
-                    Draft::of(self.plan, files)
+                Some(kept) => {
+                    (self.counter)(kept.rows, kept.bytes);
+                    Draft::of(self.plan, kept)
                 }
                 None => {
-                    let draft = self.part(snapshot, &part.relation, None).await?;
+                    let rows = self.read(snapshot, &part.relation).await?;
+                    let draft = self.seal(parts.within(&part, rows), None, None).await?;
                     parts.written(self, part.index, draft.written()).await?;
                     draft
                 }
@@ -52,23 +63,22 @@ impl Load<'_> {
         Ok(whole)
     }
 
-    async fn part(
-        &self,
-        snapshot: &mut dyn Snapshot,
-        relation: &Relation,
-        rejects: Option<Rejects>,
-    ) -> Result<Draft> {
-        let Self { engine, job, store, plan, .. } = *self;
-        let rows = unless_cancelled(job.cancel, snapshot.read(relation, &plan.reads)).await?;
-        let rows = until_cancelled(rows, self.stop.clone(), self.counter.clone());
-        let rows = convert::convert(rows, &plan.decisions, &plan.converted, rejects);
+    async fn read(&self, snapshot: &mut dyn Snapshot, relation: &Relation) -> Result<Batches> {
+        let rows = unless_cancelled(self.job.cancel, snapshot.read(relation, &self.plan.reads)).await?;
+        Ok(until_cancelled(rows, self.stop.clone(), self.counter.clone()))
+    }
+
+    async fn seal(&self, rows: Batches, known: Option<Known>, rejects: Option<Rejects>) -> Result<Draft> {
+        let Self { engine, store, plan, asked, .. } = *self;
+        let rows = asked.narrow(plan, rows, rejects);
         let rows = plan.transform.apply(rows).await?;
         let memory = Memory::of(engine.config.memory_limit_bytes);
         let memory_bytes = match plan.quarantine {
             Some(_) => memory.beside_quarantine().0,
             None => memory.encode_bytes,
         };
-        Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, memory_bytes).await
+        Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, known, memory_bytes)
+            .await
     }
 }
 

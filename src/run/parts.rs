@@ -12,9 +12,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::ledger::WrittenPart;
 use super::load::Load;
+use crate::Batches;
 use crate::error::{Error, Result};
+use crate::keys::note::Note;
 use crate::publish::{Mode, Written};
-use crate::source::{Relation, Snapshot};
+use crate::source::{Literal, Relation, Snapshot};
 use crate::spec::sync::Resume;
 
 /// Most parts of one load.
@@ -42,16 +44,23 @@ pub(super) struct Part {
 struct Manifest {
     files: Written,
     ranges: Option<ranges::Ranges>,
+    /// The greatest cursor in this part and those before it.
+    reached: Option<Vec<Literal>>,
 }
 
 impl Parts {
-    /// The parts of a stream, and which of them are written already; `None` where it is read as a whole.
+    /// The parts of a stream, and which of them are written already; `None` where it is read as a whole, as
+    /// it is where rows are compared with what is published.
     ///
     /// # Errors
     /// Those of the source and of the ledger.
-    pub(super) async fn plan(load: &Load<'_>, snapshot: &mut dyn Snapshot) -> Result<Option<Self>> {
+    pub(super) async fn plan(
+        load: &Load<'_>,
+        snapshot: &mut dyn Snapshot,
+        is_compared: bool,
+    ) -> Result<Option<Self>> {
         let kept = load.engine.ledger.parts(&load.job.pipeline.name, &load.plan.relation.stream).await?;
-        if !is_resumable(load) {
+        if is_compared || !is_resumable(load) {
             forget(load, kept, "the stream is read another way now").await?;
             return Ok(None);
         }
@@ -114,6 +123,14 @@ impl Parts {
         Ok(Some(Self { left: parts.into_iter(), asked, instant, ranges }))
     }
 
+    /// The rows of one part only: a source may give more than it was asked for.
+    pub(super) fn within(&self, part: &Part, rows: Batches) -> Batches {
+        match &self.ranges {
+            Some(ranges) => ranges.narrow(&part.relation, rows),
+            None => rows,
+        }
+    }
+
     /// The next part; after the last one none.
     pub(super) fn next(&mut self) -> Option<Part> {
         self.left.next()
@@ -124,10 +141,13 @@ impl Parts {
     /// # Errors
     /// Those of the ledger and the keyring.
     pub(super) async fn written(&self, load: &Load<'_>, index: u32, files: &Written) -> Result<()> {
-        let manifest = Manifest { files: files.clone(), ranges: self.ranges.clone() };
+        let manifest =
+            Manifest { files: files.clone(), ranges: self.ranges.clone(), reached: load.asked.reached() };
         let manifest =
             serde_json::to_vec(&manifest).map_err(|_| Error::failed("a part's files cannot be listed"))?;
-        let keyring = &load.engine.keyring;
+        let note = Note::seal(&load.engine.keyring, &load.plan.dataset, &about(load), &manifest).await?;
+        let note =
+            serde_json::to_string(&note).map_err(|_| Error::failed("a part's files cannot be listed"))?;
         let part = WrittenPart {
             run_id: load.job.run_id,
             part: index,
@@ -135,7 +155,7 @@ impl Parts {
             instant: self.instant.clone(),
             rows: files.rows,
             bytes: files.bytes,
-            manifest: keyring.seal_note(&load.plan.dataset, &about(load), &manifest).await?,
+            manifest: note,
         };
         load.engine.ledger.part_written(&load.plan.relation.stream, &part).await
     }
@@ -145,10 +165,13 @@ impl Parts {
 /// rejected on the way.
 fn is_resumable(load: &Load<'_>) -> bool {
     let plan = load.plan;
+    // The cursor of rows of several instants would pass by rows that came in between.
+    let has_cursor = plan.increment.is_some() && plan.resume == Resume::MixedInstants;
     plan.quarantine.is_none()
-        && plan.relation.bound.is_none()
+        && load.asked.relation.bound.is_none()
         && plan.transform.is_row_by_row()
-        && matches!(plan.mode, Mode::Overwrite | Mode::Append)
+        && matches!(load.asked.mode, Mode::Overwrite | Mode::Append)
+        && !has_cursor
 }
 
 /// A digest of all that decides what a part's files hold, but for the source's instant.
@@ -179,8 +202,10 @@ fn about(load: &Load<'_>) -> String {
 }
 
 async fn manifest(load: &Load<'_>, part: &WrittenPart) -> Result<Manifest> {
-    let opened = load.engine.keyring.open_note(&load.plan.dataset, &about(load), &part.manifest).await?;
-    serde_json::from_slice(&opened).map_err(|_| Error::failed("the list of a part's files is damaged"))
+    let damaged = |_| Error::failed("the list of a part's files is damaged");
+    let note: Note = serde_json::from_str(&part.manifest).map_err(damaged)?;
+    let opened = note.open(&load.engine.keyring, &load.plan.dataset, &about(load)).await?;
+    serde_json::from_slice(opened.expose()).map_err(damaged)
 }
 
 /// The ranges that the kept parts were cut by, where they can be read.
@@ -192,7 +217,11 @@ async fn ranges_of(load: &Load<'_>, kept: &[WrittenPart]) -> Option<ranges::Rang
 async fn still_there(load: &Load<'_>, part: &WrittenPart) -> Result<Option<Written>> {
     let Ok(manifest) = manifest(load, part).await else { return Ok(None) };
     let is_there = manifest.files.is_there(load.store, &load.plan.dataset).await?;
-    Ok(is_there.then_some(manifest.files))
+    if !is_there {
+        return Ok(None);
+    }
+    load.asked.reaches(manifest.reached);
+    Ok(Some(manifest.files))
 }
 
 /// Removes what was kept, and says why.

@@ -7,7 +7,9 @@ use arrow::datatypes::{
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
+use crate::Batches;
 use crate::error::{Error, Result};
+use crate::run::increment::rows::{Greatest, Range};
 use crate::run::load::Load;
 use crate::run::unless_cancelled;
 use crate::source::{Bound, Literal, Relation, Snapshot};
@@ -19,6 +21,8 @@ const SAMPLES: usize = 1 << 16;
 #[derive(Clone, Deserialize, Serialize)]
 pub(super) struct Ranges {
     column: String,
+    /// Where the column is in the rows as they are read.
+    place: usize,
     bounds: Vec<Literal>,
 }
 
@@ -39,6 +43,11 @@ impl Ranges {
         let highs = self.bounds.iter().map(Some).chain(std::iter::once(None));
         lows.zip(highs).map(|(low, high)| of(low, high)).collect()
     }
+
+    /// The rows of one of the relations.
+    pub(super) fn narrow(&self, part: &Relation, rows: Batches) -> Batches {
+        Range::of(vec![self.place], part.bound.as_ref()).narrow(rows, Greatest::default())
+    }
 }
 
 /// Reads the column that the spec splits by, and chooses bounds between parts of about equal size.
@@ -48,10 +57,12 @@ impl Ranges {
 pub(super) async fn find(load: &Load<'_>, snapshot: &mut dyn Snapshot) -> Result<Ranges> {
     let plan = load.plan;
     let name = plan.relation.split_by.clone().unwrap_or_default();
-    let column = plan.source_columns.iter().map(|column| &column.described).find(|c| c.name == name);
-    let column = column.ok_or_else(|| {
-        Error::invalid(format!("`split_by` names column `{name}`, which the source does not have"))
+    let place = plan.reads.iter().position(|column| column.name == name);
+    let place = place.ok_or_else(|| {
+        Error::invalid(format!("`split_by` names column `{name}`, which the stream does not read"))
+            .help("let `transform` select it, split by another column, or remove `resume`")
     })?;
+    let column = &plan.reads[place];
     let rows = unless_cancelled(load.job.cancel, snapshot.read(&plan.relation, std::slice::from_ref(column)));
     let mut rows = rows.await?;
     let mut sample = Sample::default();
@@ -61,7 +72,7 @@ pub(super) async fn find(load: &Load<'_>, snapshot: &mut dyn Snapshot) -> Result
     }
     let bytes = plan.bytes.unwrap_or(0);
     let parts = bytes.div_ceil(plan.parquet.file_size_bytes).clamp(1, super::MOST_PARTS as u64);
-    Ok(Ranges { column: name, bounds: sample.bounds(usize::try_from(parts).unwrap_or(1)) })
+    Ok(Ranges { column: name, place, bounds: sample.bounds(usize::try_from(parts).unwrap_or(1)) })
 }
 
 /// Every so many-th value of a column, ever fewer of them the longer it is.
