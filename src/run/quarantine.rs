@@ -222,7 +222,7 @@ pub(super) async fn side_by_side(
 /// The versions of a quarantine that belong to runs of the stream which never published its dataset, as
 /// far as that is certain: they are newer than one whose run did. Where there is none such, the dataset's
 /// history must be whole, or a run that did may be too old to be in it.
-fn orphans(stream: &str, dataset: &History, quarantine: &History) -> Vec<u64> {
+pub(super) fn orphans(stream: &str, dataset: &History, quarantine: &History) -> Vec<u64> {
     let mut orphans = Vec::new();
     for one in quarantine.publications.iter().filter(|one| one.stream == stream) {
         if dataset.by(&one.run_id, stream).is_some() {
