@@ -13,7 +13,7 @@ use crate::publish::{Reading, Table, Written};
 use crate::spec::pipeline::Parquet;
 
 /// Groups of files whose successors one commit makes visible: what is lost where others are first.
-const GROUPS_PER_COMMIT: usize = 64;
+const GROUPS_PER_COMMIT: usize = 16;
 /// Footers that are read at once.
 const REQUESTS: usize = 8;
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
 use crate::keys::{Domain, Purpose};
 use crate::publish::upkeep::{Doomed, Erased, Request};
-use crate::publish::{Table, Upkeep};
+use crate::publish::{History, Table, Upkeep};
 use crate::run::quarantine::orphans;
 use crate::run::{Engine, RunId};
 use crate::spec::DatasetName;
@@ -65,12 +65,14 @@ pub async fn erase(engine: &Engine, dataset: &DatasetName, erasure: Erasure<'_>)
     let place = Place::find(engine, dataset).await?;
     let upkeep = place.upkeep(engine, dataset).await?;
     let doomed = doomed(&upkeep, erasure.condition).await?;
-    let quarantine = dataset.quarantine().ok();
-    let quarantine = match quarantine {
-        Some(quarantine) if Table::exists(&place.store, &quarantine).await? => Some(quarantine),
+    let quarantine = match dataset.quarantine() {
+        Ok(quarantine) if Table::exists(&place.store, &quarantine).await? => Some(quarantine),
         _ => None,
     };
     let _lease = lease(engine, dataset)?;
+    for set_aside in quarantine.iter().chain(dataset.is_quarantine().then_some(dataset)) {
+        settled(&place, set_aside).await?;
+    }
     let digest = match erasure.dry_run {
         true => None,
         false => Some(recorded(engine, dataset, erasure.condition).await?),
@@ -79,7 +81,6 @@ pub async fn erase(engine: &Engine, dataset: &DatasetName, erasure: Erasure<'_>)
     // Rows that a run set aside go first: the dataset's version is the last word.
     let beside = match quarantine {
         Some(quarantine) => {
-            settled(&place, dataset, &quarantine).await?;
             let upkeep = place.upkeep(engine, &quarantine).await?;
             beside(engine, &upkeep, erasure.condition, request.as_ref()).await?
         }
@@ -137,9 +138,12 @@ async fn beside(
 
 /// Refuses while the quarantine holds rows of a run that never published its dataset: the next run takes
 /// them back by the files they came in, which must be there as they were.
-async fn settled(place: &Place, dataset: &DatasetName, quarantine: &DatasetName) -> Result<()> {
+async fn settled(place: &Place, quarantine: &DatasetName) -> Result<()> {
+    let Some(dataset) = quarantine.left_out_of() else { return Ok(()) };
     let theirs = Table::history(&place.store, quarantine).await?.unwrap_or_default();
-    let own = Table::history(&place.store, dataset).await?.unwrap_or_default();
+    let own = Table::history(&place.store, &dataset)
+        .await?
+        .unwrap_or(History { is_whole: true, ..History::default() });
     match theirs.publications.iter().find(|one| !orphans(&one.stream, &own, &theirs).is_empty()) {
         None => Ok(()),
         Some(one) => Err(Error::temporary(format!(
