@@ -60,6 +60,12 @@ pub(super) enum Command {
     Runs(Runs),
     /// List published datasets, or show the columns of one
     Datasets(Datasets),
+    /// Erase rows from a dataset and its quarantine
+    Erase(Erase),
+    /// Join the small files of a dataset
+    Compact(Compact),
+    /// Remove files and log entries that no version within the retention needs
+    Vacuum(Vacuum),
     /// List the keys of datasets, or release those of one to a reader
     Keys(Keys),
     /// Run the daemon: REST API and schedules
@@ -146,6 +152,55 @@ pub(super) struct Runs {
 pub(super) struct Datasets {
     /// Show the columns of this dataset (namespace.name)
     pub(super) dataset: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Erase {
+    /// The dataset (namespace.name)
+    pub(super) dataset: String,
+    /// Rows to erase: a condition in SQL over the published columns; - reads it from standard input
+    #[arg(long = "where", value_name = "SQL", allow_hyphen_values = true)]
+    pub(super) condition: String,
+    /// Why, such as a ticket: kept in the table's log, in the clear
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    /// Only count the rows
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// Without the condition, which may name somebody.
+impl std::fmt::Debug for Erase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Erase").field("dataset", &self.dataset).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Compact {
+    /// The dataset (namespace.name)
+    pub(super) dataset: String,
+    /// How large files are to be, such as 512MiB; without it as the dataset's stream says
+    #[arg(long, value_name = "SIZE")]
+    pub(super) target_size: Option<String>,
+    /// Bring rows together that are alike in these open columns; every file is written anew
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(super) cluster_by: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Vacuum {
+    /// The dataset (namespace.name)
+    pub(super) dataset: String,
+    /// Versions that were the newest within this time stay readable
+    #[arg(long, value_name = "DURATION", default_value = "7days")]
+    pub(super) retain: String,
+    /// Allow a retention below 7 days: readers that are under way and time travel may break
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, clap::Args)]

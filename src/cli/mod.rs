@@ -5,9 +5,11 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod args;
+mod compact;
 mod completions;
 mod datasets;
 mod doctor;
+mod erase;
 mod keys;
 mod plan;
 mod process;
@@ -19,6 +21,7 @@ mod serve;
 mod show;
 mod sync;
 mod token;
+mod vacuum;
 mod validate;
 
 use std::path::PathBuf;
@@ -98,6 +101,9 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Query(args) => query::run(context, &args).await,
         Command::Runs(args) => runs::run(context, &args).await,
         Command::Datasets(args) => datasets::run(context, &args).await,
+        Command::Erase(args) => erase::run(context, &args).await,
+        Command::Compact(args) => compact::run(context, &args).await,
+        Command::Vacuum(args) => vacuum::run(context, &args).await,
         Command::Keys(args) => keys::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Token(args) => token::run(context, &args).await,

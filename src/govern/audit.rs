@@ -21,6 +21,8 @@ pub enum Action {
     RunTrigger,
     /// A run was told to stop; the subject is the run.
     RunCancel,
+    /// Rows were erased; the subject is the dataset and a keyed digest of the condition they met.
+    RowErase,
 }
 
 impl Action {
@@ -32,6 +34,7 @@ impl Action {
             Self::TokenCreate => "token.create",
             Self::RunTrigger => "run.trigger",
             Self::RunCancel => "run.cancel",
+            Self::RowErase => "row.erase",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod actions;
 mod head;
 mod landing;
+mod replace;
 mod schema;
 
 #[cfg(test)]
@@ -22,7 +23,8 @@ use crate::error::{At as _, Error, Result};
 use crate::keys::Note;
 use crate::spec::DatasetName;
 
-pub(super) use self::actions::publication;
+pub(super) use self::actions::{OPEN_COLUMNS, named, publication};
+pub use self::replace::{Deed, Replacement, replace};
 pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.
@@ -66,6 +68,11 @@ impl Effect<'_> {
     /// Whether files may go.
     const fn removes(&self) -> bool {
         !matches!(self, Self::Append { withdrawn: [] })
+    }
+
+    /// Whether rows may go.
+    const fn loses_rows(&self) -> bool {
+        self.removes() && !matches!(self, Self::Rewrite(Rewrite { changes_rows: false, .. }))
     }
 }
 
@@ -143,19 +150,71 @@ pub struct Outcome {
 /// changed files that were to be rewritten; `Failed` when the table is damaged or not ours to write.
 pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
     let dataset = change.dataset;
-    match attempts(store, &Actions { change, written: &written }).await {
+    let end = attempts(store, dataset, &Work::Publication(Actions { change, written: &written })).await;
+    match conclude(store, dataset, written, end).await? {
+        Some(outcome) => Ok(outcome),
+        None => Err(overtaken()).at(|| format!("dataset {dataset}")),
+    }
+}
+
+/// Refuses a table that asks its writers for anything we do not know.
+///
+/// # Errors
+/// `Failed` for such a table, or one that is damaged; else as the store answers.
+pub(super) async fn check_writable(store: &Store, dataset: &DatasetName) -> Result<()> {
+    Head::load(store, dataset, None, Effect::Append { withdrawn: &[] }).await.map(drop)
+}
+
+/// What a commit is derived from.
+enum Work<'a> {
+    Publication(Actions<'a>),
+    Replacement(replace::Actions<'a>),
+}
+
+impl Work<'_> {
+    /// The next version and its commit's bytes; `None` when others changed what a rewrite was read from.
+    async fn next(&self, store: &Store, commit_id: &str) -> Result<Option<(u64, Vec<u8>)>> {
+        let head = match self {
+            Self::Publication(Actions { change, .. }) => {
+                Head::load(store, change.dataset, Some(&change.provenance.stream), change.effect).await?
+            }
+            Self::Replacement(work) => work.head(store).await?,
+        };
+        if head.as_ref().is_some_and(|head| head.is_overtaken) {
+            return Ok(None);
+        }
+        let version = head.as_ref().map_or(0, |head| head.version + 1);
+        let bytes = match self {
+            Self::Publication(actions) => actions.derive(head.as_ref(), commit_id)?,
+            Self::Replacement(work) => work.derive(head.as_ref(), commit_id)?,
+        };
+        Ok(Some((version, bytes)))
+    }
+}
+
+fn overtaken() -> Error {
+    Error::temporary("another writer changed the table meanwhile").help("run it again")
+}
+
+/// What is to be said of the end, with the files tidied up: `None` when others changed what a rewrite was
+/// read from.
+async fn conclude(
+    store: &Store,
+    dataset: &DatasetName,
+    written: Written,
+    end: End,
+) -> Result<Option<Outcome>> {
+    let not_visible = match end {
         End::Visible(version) => {
             checkpoint(store, dataset, version).await;
-            Ok(Outcome { version, rows: written.rows, bytes: written.bytes })
+            return Ok(Some(Outcome { version, rows: written.rows, bytes: written.bytes }));
         }
-        End::NotVisible(error) => {
-            if let Err(error) = written.discard(store, dataset).await {
-                tracing::warn!(%dataset, %error, "unpublished files stay behind, unseen by readers");
-            }
-            Err(error).at(|| format!("dataset {dataset}"))
-        }
-        End::Unknown(error) => Err(error).at(|| format!("dataset {dataset}")),
-    }
+        End::Unknown(error) => return Err(error).at(|| format!("dataset {dataset}")),
+        End::NotVisible(error) => Err(error).at(|| format!("dataset {dataset}")),
+        End::Overtaken => Ok(None),
+    };
+    written.discard_quietly(store, dataset).await;
+    not_visible
 }
 
 /// How a commit ended.
@@ -164,24 +223,22 @@ enum End {
     Visible(u64),
     /// It is certain that no version names our files.
     NotVisible(Error),
+    /// The same, because others changed what a rewrite was read from.
+    Overtaken,
     /// The version may or may not be there.
     Unknown(Error),
 }
 
-async fn attempts(store: &Store, actions: &Actions<'_>) -> End {
+async fn attempts(store: &Store, dataset: &DatasetName, work: &Work<'_>) -> End {
     // One id for all attempts: whichever of them landed is ours.
     let commit_id = uuid::Uuid::now_v7().to_string();
     for attempt in 0..ATTEMPTS {
-        let head = match Head::load(store, actions.change).await {
-            Ok(head) => head,
+        let (version, bytes) = match work.next(store, &commit_id).await {
+            Ok(Some(next)) => next,
+            Ok(None) => return End::Overtaken,
             Err(error) => return End::NotVisible(error),
         };
-        let version = head.as_ref().map_or(0, |head| head.version + 1);
-        let bytes = match actions.derive(head.as_ref(), &commit_id) {
-            Ok(bytes) => bytes,
-            Err(error) => return End::NotVisible(error),
-        };
-        let path = ObjectPath::commit(actions.change.dataset, version);
+        let path = ObjectPath::commit(dataset, version);
         match landing::land(store, &path, bytes, &commit_id).await {
             Landing::Ours => return End::Visible(version),
             Landing::Taken => pause(attempt).await,

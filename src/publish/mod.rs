@@ -1,7 +1,8 @@
 //! Sealed rows become Parquet objects, and one Delta commit makes them visible.
 //!
 //! [`write()`] streams sealed rows into objects no reader sees yet; [`commit()`] makes them visible,
-//! whole or not at all; [`Table`] is what readers see; [`Reading`] reads published rows back. `docs/tables.md` describes the bytes.
+//! whole or not at all; [`Table`] is what readers see; [`Reading`] reads published rows back, and
+//! [`Upkeep`] keeps a table in order. `docs/tables.md` describes the bytes.
 
 pub mod commit;
 pub(crate) mod fault;
@@ -10,6 +11,7 @@ pub mod path;
 pub mod reading;
 pub mod store;
 pub mod table;
+pub mod upkeep;
 
 pub use commit::{Change, Effect, Mode, Outcome, Provenance, Rewrite, check_schema, commit, type_name};
 pub use parquet::{Written, write};
@@ -17,6 +19,7 @@ pub use path::ObjectPath;
 pub use reading::Reading;
 pub use store::Store;
 pub use table::{History, Publication, Table};
+pub use upkeep::Upkeep;
 
 #[cfg(test)]
 mod fixture;

@@ -95,6 +95,19 @@ impl Written {
             self.files.iter().filter_map(|file| ObjectPath::existing(dataset, &file.path).ok()).collect();
         remove(store, &paths).await
     }
+
+    /// As [`Written::discard`]; what cannot be removed is only told.
+    pub(super) async fn discard_quietly(self, store: &Store, dataset: &DatasetName) {
+        if let Err(error) = self.discard(store, dataset).await {
+            tracing::warn!(%dataset, %error, "unpublished files stay behind, unseen by readers");
+        }
+    }
+
+    /// Both together.
+    pub(super) fn and(mut self, more: Self) -> Self {
+        self.files.extend(more.files);
+        Self { files: self.files, rows: self.rows + more.rows, bytes: self.bytes + more.bytes }
+    }
 }
 
 /// Removes objects, all that can be; the first refusal is the error.

@@ -58,6 +58,12 @@ impl ObjectPath {
         }
     }
 
+    /// An object by its path as a Delta log writes it; `None` for one outside the table's folder.
+    #[must_use]
+    pub fn of_log(dataset: &DatasetName, text: &str) -> Option<Self> {
+        Self::existing(dataset, &decode(text)?).ok()
+    }
+
     /// The path below the table's folder.
     #[must_use]
     pub fn relative(&self) -> &str {
@@ -128,6 +134,21 @@ fn encode(text: &str, plain: impl Fn(u8) -> bool) -> String {
     out
 }
 
+/// The text that was percent-encoded; `None` where it was not.
+fn decode(text: &str) -> Option<String> {
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [first, after @ ..] = rest {
+        if let (b'%', Some((digits, after))) = (first, after.split_first_chunk::<2>()) {
+            out.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+            rest = after;
+        } else {
+            out.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +174,10 @@ mod tests {
         let path = ObjectPath::data_file(&dataset(), &[("k".into(), Some("a b/c".into()))]);
         assert!(path.relative().starts_with("k=a%20b%2Fc/part-"));
         assert!(path.in_log().starts_with("k=a%2520b%252Fc/part-"));
+        assert_eq!(ObjectPath::of_log(&dataset(), &path.in_log()), Some(path));
+        for outside in ["s3://bucket/x", "%2E%2E/x", "%zz", "/x"] {
+            assert_eq!(ObjectPath::of_log(&dataset(), outside), None, "{outside}");
+        }
     }
 
     #[test]

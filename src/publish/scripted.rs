@@ -33,6 +33,8 @@ pub(super) enum Act {
     Denied,
     /// It does not land: the disk is full.
     DiskFull,
+    /// It does not land: the next commit of [`Scripted::others`] is there first.
+    Overtaken,
 }
 
 /// Counts and limits seen by the store.
@@ -51,6 +53,8 @@ pub(super) struct Seen {
 pub(super) struct Scripted {
     pub(super) inner: Arc<InMemory>,
     pub(super) acts: Mutex<VecDeque<Act>>,
+    /// Commits of other writers.
+    pub(super) others: Mutex<VecDeque<PutPayload>>,
     pub(super) ignores_condition: bool,
     /// Ignores the condition for paths of this ending.
     pub(super) ignores_condition_of: Option<&'static str>,
@@ -63,6 +67,7 @@ impl Scripted {
         Self {
             inner: Arc::default(),
             acts: Mutex::new(acts.into_iter().collect()),
+            others: Mutex::default(),
             ignores_condition: false,
             ignores_condition_of: None,
             parts_allowed: usize::MAX,
@@ -111,6 +116,10 @@ impl ObjectStore for Scripted {
             Act::NothingSaysExists => Err(exists(path)),
             Act::NothingAnswerLost => Err(lost()),
             Act::DiskFull => Err(full()),
+            Act::Overtaken => {
+                let other = self.others.lock().unwrap().pop_front().unwrap();
+                self.inner.put_opts(path, other, opts).await.and(Err(exists(path)))
+            }
             Act::Denied => Err(Error::PermissionDenied { path: path.to_string(), source: "scripted".into() }),
         }
     }

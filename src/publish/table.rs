@@ -1,5 +1,6 @@
 //! A published table as it stands.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -10,7 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
 
-use super::commit::{Outcome, publication};
+use super::commit::{OPEN_COLUMNS, Outcome, publication};
 use super::path::ObjectPath;
 use super::{Store, fault as store_fault};
 use crate::error::{At as _, Error, Kind, Result};
@@ -31,6 +32,8 @@ pub struct Table {
     pub partition_by: Vec<String>,
     /// Its live files.
     pub files: Vec<LiveFile>,
+    /// Leaf paths that may have statistics, as the table's settings name them, and the partition columns.
+    pub open: BTreeSet<String>,
 }
 
 /// A live file of a table.
@@ -74,7 +77,17 @@ impl Table {
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Some(Self { version: snapshot.version(), schema: snapshot.arrow_schema(), partition_by, files }))
+        let open = open(&snapshot, &partition_by);
+        let (version, schema) = (snapshot.version(), snapshot.arrow_schema());
+        Ok(Some(Self { version, schema, partition_by, files, open }))
+    }
+
+    /// Whether the dataset has a table in the store.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn exists(store: &Store, dataset: &DatasetName) -> Result<bool> {
+        exists(store, dataset).await
     }
 
     /// Every dataset in the store, sorted.
@@ -133,6 +146,12 @@ impl Table {
         }
         Ok(Some(history))
     }
+}
+
+fn open(snapshot: &EagerSnapshot, partition_by: &[String]) -> BTreeSet<String> {
+    let named = snapshot.metadata().configuration().get(OPEN_COLUMNS).map_or("", String::as_str);
+    let named = named.split(',').filter(|path| !path.is_empty()).map(str::to_owned);
+    named.chain(partition_by.iter().cloned()).collect()
 }
 
 /// What Sealift published to a dataset, as far back as was looked.

@@ -17,8 +17,8 @@ pub use self::parts::WrittenPart;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::{Store, fault, now_ms};
-use crate::spec::PipelineName;
 use crate::spec::config::Metadata;
+use crate::spec::{DatasetName, PipelineName};
 
 /// How long a statement waits for another process to finish writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -229,7 +229,20 @@ impl Ledger {
     /// # Errors
     /// `Failed` when the lock file cannot be made.
     pub fn lease(&self, pipeline: &PipelineName) -> Result<Option<Lease>> {
-        let path = self.locks.join(format!("{pipeline}.lock"));
+        self.lock(pipeline.as_str())
+    }
+
+    /// Takes the right to do the upkeep of a dataset, likewise.
+    ///
+    /// # Errors
+    /// As [`Ledger::lease`].
+    pub fn lease_upkeep(&self, dataset: &DatasetName) -> Result<Option<Lease>> {
+        // A pipeline's name has no dot, so the two never meet.
+        self.lock(&dataset.to_string())
+    }
+
+    fn lock(&self, name: &str) -> Result<Option<Lease>> {
+        let path = self.locks.join(format!("{name}.lock"));
         let file = open_lock(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Lease { _file: file })),

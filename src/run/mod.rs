@@ -15,6 +15,7 @@ pub mod quarantine;
 mod record;
 mod resume;
 mod standing;
+pub mod upkeep;
 
 use std::time::Instant;
 

@@ -19,7 +19,7 @@ use super::draft::Draft;
 use super::standing::Standing;
 use super::{Engine, Memory, StreamPlan};
 use crate::error::{Error, Kind, Result};
-use crate::publish::{self, Effect, History, Mode, Provenance, Store};
+use crate::publish::{self, Effect, History, Mode, Provenance, Publication, Store};
 use crate::source::Column;
 use crate::spec::{DatasetName, Stream};
 use crate::transform::Transform;
@@ -221,19 +221,17 @@ pub(super) async fn side_by_side(
 }
 
 /// The versions of a quarantine that belong to runs of the stream which never published its dataset, as
-/// far as that is certain: they are newer than one whose run did. Where there is none such, the dataset's
-/// history must be whole, or a run that did may be too old to be in it.
-fn orphans(stream: &str, dataset: &History, quarantine: &History) -> Vec<u64> {
-    let mut orphans = Vec::new();
-    for one in quarantine.publications.iter().filter(|one| one.stream == stream) {
-        if dataset.by(&one.run_id, stream).is_some() {
-            return orphans;
-        }
-        if one.outcome.rows > 0 {
-            orphans.push(one.outcome.version);
-        }
-    }
-    if dataset.is_whole { orphans } else { Vec::new() }
+/// far as that is certain: they are newer than one whose run did. Where there is none such, and the
+/// dataset's history is not whole, they are newer than all that is in sight of it: the ids of runs sort by
+/// time, and one that is older may have published what is out of sight.
+pub(super) fn orphans(stream: &str, dataset: &History, quarantine: &History) -> Vec<u64> {
+    let oldest = dataset.publications.iter().rfind(|one| one.stream == stream);
+    let is_in_sight = |one: &Publication| {
+        dataset.is_whole || oldest.is_some_and(|oldest| one.run_id.as_str() > oldest.run_id.as_str())
+    };
+    let theirs = quarantine.publications.iter().filter(|one| one.stream == stream);
+    let unsettled = theirs.take_while(|one| dataset.by(&one.run_id, stream).is_none() && is_in_sight(one));
+    unsettled.filter(|one| one.outcome.rows > 0).map(|one| one.outcome.version).collect()
 }
 
 #[cold]

@@ -42,6 +42,7 @@ use async_trait::async_trait;
 
 pub use self::bound::{Bound, Literal};
 pub use self::gate::{Gate, Gates, Slot};
+pub use self::tables::covers;
 use crate::Batches;
 use crate::error::{Error, Result};
 use crate::spec::StreamName;

@@ -15,6 +15,12 @@ pub(super) fn has_globs(pattern: &TablePattern) -> bool {
     is_glob(&pattern.schema) || is_glob(&pattern.table)
 }
 
+/// Whether a table's stream of this name comes from this pattern.
+#[must_use]
+pub fn covers(pattern: &TablePattern, stream: &str) -> bool {
+    matches(&format!("{}.{}", pattern.schema, pattern.table), stream)
+}
+
 /// Whether a glob of `*` and `?` matches the whole name. Takes at most the product of their lengths.
 pub(super) fn matches(glob: &str, name: &str) -> bool {
     let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());

@@ -38,3 +38,4 @@ pub use name::{ConnectionName, DatasetName, PipelineName, StoreName, StreamName,
 pub use pipeline::{Pipeline, Stream};
 pub use policy::Policy;
 pub use problem::{Problem, Problems};
+pub(crate) use resolve::quantity::{duration_within, size_within};

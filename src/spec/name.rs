@@ -114,6 +114,13 @@ impl DatasetName {
             .help("give the stream a `dataset:` of its own, with a name of at most 51 characters"))
     }
 
+    /// The dataset that rows are left out of which are here; `None` where this is no quarantine.
+    #[must_use]
+    pub fn left_out_of(&self) -> Option<Self> {
+        let name = self.name.strip_suffix(QUARANTINE).filter(|name| is_slug(name))?;
+        Some(Self { namespace: self.namespace.clone(), name: name.to_owned() })
+    }
+
     /// Whether the name is kept for the rows that the stream of another dataset rejects.
     #[must_use]
     pub fn is_quarantine(&self) -> bool {

@@ -38,11 +38,17 @@ pub(super) fn execution(error: &DataFusionError) -> Error {
     if let Some(own) = own(error) {
         return own;
     }
-    let what = match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => {
-            return Error::failed("the transform needs more memory than `memory_limit_mb` allows")
-                .help("raise `memory_limit_mb`, or sort and aggregate in a query stream at the source");
-        }
+    if let DataFusionError::ResourcesExhausted(_) = error.find_root() {
+        return Error::failed("the transform needs more memory than `memory_limit_mb` allows")
+            .help("raise `memory_limit_mb`, or sort and aggregate in a query stream at the source");
+    }
+    Error::data(format!("the transform failed on a row: {}", what(error)))
+        .help("guard the expression, for example with try_cast or nullif; the value itself is never shown")
+}
+
+/// What an expression failed of, without the value.
+pub(super) fn what(error: &DataFusionError) -> &'static str {
+    match error.find_root() {
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             ArrowError::CastError(_) | ArrowError::ParseError(_) => {
                 "a value does not fit the type it is cast to"
@@ -53,9 +59,7 @@ pub(super) fn execution(error: &DataFusionError) -> Error {
             _ => "an expression could not be computed",
         },
         _ => "an expression could not be computed",
-    };
-    Error::data(format!("the transform failed on a row: {what}"))
-        .help("guard the expression, for example with try_cast or nullif; the value itself is never shown")
+    }
 }
 
 /// Wraps an error of ours for its way through DataFusion.
@@ -75,7 +79,7 @@ fn own(error: &DataFusionError) -> Option<Error> {
     }
 }
 
-fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     let distance = |other: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
     names
         .iter()

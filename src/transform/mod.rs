@@ -5,6 +5,7 @@
 //! that change anything. Nothing is spilled to disk, where it would lie unsealed; a query that
 //! needs more memory than allowed fails instead.
 
+mod condition;
 mod fault;
 mod lineage;
 mod normal;
@@ -16,6 +17,8 @@ use arrow::datatypes::SchemaRef;
 use crate::Batches;
 use crate::error::{Error, Result};
 use crate::spec::verdict::Origin;
+
+pub use self::condition::Condition;
 
 /// How a stream's rows become its output: the columns as they are, or the spec's SQL.
 #[derive(Clone, Debug)]

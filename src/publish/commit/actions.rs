@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::head::{self, Head};
+use super::head::{self, Head, Live};
 use super::{Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
 use crate::keys::Note;
 use crate::publish::ObjectPath;
-use crate::publish::parquet::Written;
+use crate::publish::parquet::{File, Written};
 use crate::publish::table::Publication;
+use crate::spec::DatasetName;
 
-/// Columns that Delta writers may keep statistics of.
-const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
+/// The setting that names the columns which Delta writers may keep statistics of: the open ones.
+pub(in crate::publish) const OPEN_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 /// Statistics of the first so many columns: 0 where no column is open.
 const STATISTICS_COUNT: &str = "delta.dataSkippingNumIndexedCols";
 
@@ -47,32 +48,9 @@ impl Actions<'_> {
             "lastUpdated": now_ms,
         }}));
         let data_change = !matches!(self.change.effect, Effect::Rewrite(Rewrite { changes_rows: false, .. }));
-        actions.extend(head.into_iter().flat_map(|head| &head.files).map(|file| {
-            json!({"remove": {
-                "path": file.path.in_log(),
-                "deletionTimestamp": now_ms,
-                "dataChange": data_change,
-                "extendedFileMetadata": true,
-                "partitionValues": file.partition,
-                "size": file.bytes,
-            }})
-        }));
-        for file in &self.written.files {
-            actions.push(json!({"add": {
-                "path": ObjectPath::existing(self.change.dataset, &file.path)?.in_log(),
-                "partitionValues": file.partition,
-                "size": file.bytes,
-                "modificationTime": now_ms,
-                "dataChange": data_change,
-                "stats": file.stats,
-            }}));
-        }
-        let mut bytes = Vec::new();
-        for action in actions {
-            bytes.extend_from_slice(action.to_string().as_bytes());
-            bytes.push(b'\n');
-        }
-        Ok(bytes)
+        let gone = head.map_or(&[][..], |head| &head.files);
+        actions.extend(files(gone, self.written, self.change.dataset, data_change, now_ms)?);
+        Ok(lines(&actions))
     }
 
     fn only_withdraws(&self) -> bool {
@@ -184,12 +162,12 @@ impl Actions<'_> {
             .filter(|path| is_plain_leaf(schema.fields(), path) && !partition_by.contains(path))
             .map(String::as_str)
             .collect();
-        configuration.remove(STATISTICS_COLUMNS);
+        configuration.remove(OPEN_COLUMNS);
         configuration.remove(STATISTICS_COUNT);
         if reachable.is_empty() {
             configuration.insert(STATISTICS_COUNT.into(), "0".into());
         } else {
-            configuration.insert(STATISTICS_COLUMNS.into(), reachable.join(","));
+            configuration.insert(OPEN_COLUMNS.into(), reachable.join(","));
         }
     }
 }
@@ -201,6 +179,47 @@ fn noted(note: &Note) -> Value {
 fn note_of(noted: &Value) -> Option<Note> {
     let text = |key: &str| Some(noted[key].as_str()?.to_owned());
     Some(Note { key: text("key")?, sealed: text("sealed")? })
+}
+
+/// The `remove` and `add` actions: of the files that are `gone`, and of those that are written.
+pub(super) fn files(
+    gone: &[Live],
+    written: &Written,
+    dataset: &DatasetName,
+    data_change: bool,
+    now_ms: i64,
+) -> Result<Vec<Value>> {
+    let remove = |file: &Live| {
+        Ok(json!({"remove": {
+            "path": file.path.in_log(),
+            "deletionTimestamp": now_ms,
+            "dataChange": data_change,
+            "extendedFileMetadata": true,
+            "partitionValues": file.partition,
+            "size": file.bytes,
+        }}))
+    };
+    let add = |file: &File| {
+        Ok(json!({"add": {
+            "path": ObjectPath::existing(dataset, &file.path)?.in_log(),
+            "partitionValues": file.partition,
+            "size": file.bytes,
+            "modificationTime": now_ms,
+            "dataChange": data_change,
+            "stats": file.stats,
+        }}))
+    };
+    gone.iter().map(remove).chain(written.files.iter().map(add)).collect()
+}
+
+/// The bytes of a commit: one action per line.
+pub(super) fn lines(actions: &[Value]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for action in actions {
+        bytes.extend_from_slice(action.to_string().as_bytes());
+        bytes.push(b'\n');
+    }
+    bytes
 }
 
 /// Whether a leaf path goes through structs only: Delta has no name for the inside of a list.
@@ -241,11 +260,11 @@ pub(in crate::publish) fn commit_info(commit: &[u8]) -> Option<Value> {
         .find_map(|mut action| action.get_mut("commitInfo").map(Value::take))
 }
 
-/// The files that a commit's bytes add, as the log writes their paths.
-pub(in crate::publish) fn added(commit: &[u8]) -> Vec<String> {
+/// The files that a commit's bytes `add` or `remove`, as the log writes their paths.
+pub(in crate::publish) fn named(commit: &[u8], action: &str) -> Vec<String> {
     let lines = commit.split(|&byte| byte == b'\n');
-    let added = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    added.filter_map(|action| action["add"]["path"].as_str().map(str::to_owned)).collect()
+    let actions = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    actions.filter_map(|named| named[action]["path"].as_str().map(str::to_owned)).collect()
 }
 
 /// What a commit of ours tells of its run; `None` when it is not one of ours.

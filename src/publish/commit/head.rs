@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltalake_core::kernel::EagerSnapshot;
 use serde_json::Value;
 
-use super::{Change, Effect, Rewrite, actions};
+use super::{Effect, Rewrite, actions};
 use crate::error::{Error, Result};
 use crate::publish::path::ObjectPath;
 use crate::publish::{Store, table};
@@ -32,6 +32,8 @@ pub(super) struct Head {
     pub(super) txn: Option<i64>,
     /// The live files that the change removes.
     pub(super) files: Vec<Live>,
+    /// Whether others changed what a rewrite was read from; then `files` is not to be used.
+    pub(super) is_overtaken: bool,
 }
 
 /// A live file, as a `remove` action names it.
@@ -43,17 +45,26 @@ pub(super) struct Live {
 }
 
 impl Head {
-    /// Loads the newest version; `None` when there is no table.
-    pub(super) async fn load(store: &Store, change: &Change<'_>) -> Result<Option<Self>> {
-        let dataset = change.dataset;
+    /// Loads the newest version; `None` when there is no table. `stream` is the one that publishes, where
+    /// one does.
+    pub(super) async fn load(
+        store: &Store,
+        dataset: &DatasetName,
+        stream: Option<&str>,
+        effect: Effect<'_>,
+    ) -> Result<Option<Self>> {
         let Some((log, snapshot)) = table::snapshot(store, dataset, None).await? else {
             return Ok(None);
         };
-        let txn = snapshot
-            .transaction_version(log.as_ref(), app_id(&change.provenance.stream))
-            .await
-            .map_err(|error| table::fault(&error, dataset))?;
-        let files = match change.effect {
+        let txn = match stream {
+            Some(stream) => snapshot
+                .transaction_version(log.as_ref(), app_id(stream))
+                .await
+                .map_err(|error| table::fault(&error, dataset))?,
+            None => None,
+        };
+        let mut is_overtaken = false;
+        let files = match effect {
             Effect::Append { withdrawn: [] } => Vec::new(),
             Effect::Overwrite => live_files(&snapshot, dataset)?,
             Effect::Append { withdrawn } => {
@@ -63,17 +74,18 @@ impl Head {
                 files
             }
             Effect::Rewrite(rewrite) => {
-                let added = match rewrite.changes_rows {
-                    true => added_since(store, dataset, rewrite.read_version, snapshot.version()).await?,
-                    false => false,
-                };
-                replaced(live_files(&snapshot, dataset)?, rewrite, added)?
+                let files = replaced(live_files(&snapshot, dataset)?, rewrite);
+                is_overtaken = files.len() != rewrite.replaced.len()
+                    || rewrite.changes_rows
+                        && added_since(store, dataset, rewrite.read_version, snapshot.version()).await?;
+                files
             }
         };
-        Self::of(&snapshot, change, txn, files).map(Some)
+        let head = Self::of(&snapshot, effect, txn, files)?;
+        Ok(Some(Self { is_overtaken, ..head }))
     }
 
-    fn of(snapshot: &EagerSnapshot, change: &Change<'_>, txn: Option<i64>, files: Vec<Live>) -> Result<Self> {
+    fn of(snapshot: &EagerSnapshot, effect: Effect<'_>, txn: Option<i64>, files: Vec<Live>) -> Result<Self> {
         let has_timestamp_ntz = check_protocol(snapshot)?;
         let metadata = snapshot.metadata();
         let schema: Value = serde_json::to_value(snapshot.schema().as_ref())
@@ -84,7 +96,7 @@ impl Head {
         let configuration: BTreeMap<_, _> =
             metadata.configuration().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let append_only = configuration.get("delta.appendOnly").is_some_and(|value| value == "true");
-        if change.effect.removes() && append_only {
+        if effect.loses_rows() && append_only {
             return Err(Error::failed(
                 "the table is append-only (delta.appendOnly) and cannot be overwritten",
             )
@@ -102,6 +114,7 @@ impl Head {
             has_timestamp_ntz,
             txn,
             files,
+            is_overtaken: false,
         })
     }
 }
@@ -117,7 +130,7 @@ async fn added(store: &Store, dataset: &DatasetName, versions: &[u64]) -> Result
     let mut paths = BTreeSet::new();
     for version in versions {
         let commit = table::read_commit(store, dataset, *version).await?;
-        paths.extend(commit.iter().flat_map(|commit| actions::added(commit)));
+        paths.extend(commit.iter().flat_map(|commit| actions::named(commit, "add")));
     }
     Ok(paths)
 }
@@ -126,21 +139,17 @@ async fn added(store: &Store, dataset: &DatasetName, versions: &[u64]) -> Result
 async fn added_since(store: &Store, dataset: &DatasetName, read: u64, newest: u64) -> Result<bool> {
     for version in read + 1..=newest {
         let commit = table::read_commit(store, dataset, version).await?;
-        if commit.is_none_or(|commit| !actions::added(&commit).is_empty()) {
+        if commit.is_none_or(|commit| !actions::named(&commit, "add").is_empty()) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// The files to replace, if the table still is as it was read.
-fn replaced(live: Vec<Live>, rewrite: &Rewrite, added: bool) -> Result<Vec<Live>> {
+/// The files to replace, those that are still there.
+fn replaced(live: Vec<Live>, rewrite: &Rewrite) -> Vec<Live> {
     let wanted: BTreeSet<&str> = rewrite.replaced.iter().map(String::as_str).collect();
-    let found: Vec<_> = live.into_iter().filter(|file| wanted.contains(file.path.relative())).collect();
-    if added || found.len() != wanted.len() {
-        return Err(Error::temporary("another writer changed the table meanwhile").help("run it again"));
-    }
-    Ok(found)
+    live.into_iter().filter(|file| wanted.contains(file.path.relative())).collect()
 }
 
 fn live_files(snapshot: &EagerSnapshot, dataset: &DatasetName) -> Result<Vec<Live>> {

@@ -36,7 +36,18 @@ impl File {
     }
 
     fn store_fault(&self, error: &object_store::Error) -> ParquetError {
+        if let object_store::Error::NotFound { .. } = error {
+            return carry(self.gone());
+        }
         carry(fault::of(error, &format!("read {}", self.location)))
+    }
+
+    fn gone(&self) -> Error {
+        let Self { location, keys, .. } = self;
+        Error::failed(format!("the file {location} of {} is gone", keys.dataset())).help(
+            "older versions lose their files when the dataset is vacuumed: read the newest one, or restore the file \
+             from a backup",
+        )
     }
 
     /// parquet's own words for a footer that does not fit repeat bytes of it.

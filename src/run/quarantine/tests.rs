@@ -46,6 +46,8 @@ fn where_the_dataset_s_history_is_cut_off_rows_stay() {
     assert_eq!(found(&[("z/p/other", 9)], false, &[("b", 1), ("a", 1)]), [0_u64; 0]);
     // But one that is known vouches for all before it, and what is newer than it is in sight.
     assert_eq!(found(&[("a", 9)], false, &[("b", 1), ("a", 1), ("old", 1)]), [2]);
+    // Nothing that is known was rejected: what is newer is in sight, and what is older is not.
+    assert_eq!(found(&[("h", 9), ("g", 9)], false, &[("i", 1), ("c", 1)]), [1]);
 }
 
 #[tokio::test]

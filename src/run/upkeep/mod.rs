@@ -1,0 +1,156 @@
+//! Upkeep of published datasets, as people ask for it: where the table lies, the right to touch it, and how
+//! its stream wants files to be.
+//!
+//! None of it is a run: nothing is read from a source, and the ledger's record stays as it is.
+
+mod erase;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+pub use self::erase::{Beside, Erasure, Outcome, erase};
+use super::ledger::Lease;
+use super::{Engine, Memory, RunId};
+use crate::error::{Error, Kind, Result};
+use crate::publish::upkeep::{self, Compacted, Compaction, Retention, Swept};
+use crate::publish::{Store, Table, Upkeep};
+use crate::source;
+use crate::spec::pipeline::{Parquet, Selector};
+use crate::spec::{DatasetName, Pipeline, Stream};
+
+/// How long versions are kept where nobody says otherwise; less needs to be said twice.
+pub const RETENTION: Duration = Duration::from_hours(7 * 24);
+/// Files that no commit names are at least so old before they go, unless it is certain that no run of this
+/// machine is under way.
+const STRAYS: Duration = Duration::from_hours(24);
+
+/// What is asked of a compaction.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Files are to be of about this size; without it as the dataset's stream says.
+    pub target_bytes: Option<u64>,
+    /// Columns that rows are to be brought together by.
+    pub cluster_by: Vec<String>,
+}
+
+/// Joins the small files of a dataset.
+///
+/// # Errors
+/// `Usage` when there is no such dataset; `Invalid` for a quarantine, whose files say which run they belong
+/// to; `Temporary` when another upkeep of it is under way; else those of [`Upkeep::compact`].
+pub async fn compact(engine: &Engine, dataset: &DatasetName, wish: Wish) -> Result<Compacted> {
+    let place = Place::find(engine, dataset).await?;
+    if dataset.is_quarantine() {
+        return Err(Error::invalid(format!("{dataset} is a quarantine, and its files are left as they are"))
+            .help("its files tell which run they belong to; settled, its folder can be removed"));
+    }
+    let _lease = lease(engine, dataset)?;
+    let upkeep = place.upkeep(engine, dataset).await?;
+    let compaction = Compaction {
+        target_bytes: wish.target_bytes.unwrap_or(upkeep.parquet.file_size_bytes),
+        cluster_by: wish.cluster_by,
+        // Three copies of what is sorted are held.
+        sort_bytes: Memory::of(engine.config.memory_limit_bytes).transform_bytes / 3,
+    };
+    upkeep.compact(&compaction, &RunId::draw().to_string()).await
+}
+
+/// What was removed, and whether files that no commit names were spared because runs are under way.
+#[derive(Debug)]
+pub struct Vacuumed {
+    /// What was removed, or would be.
+    pub swept: Swept,
+    /// Strays younger than a day stayed, as they may belong to a run that is under way.
+    pub spared_strays: bool,
+}
+
+/// Removes what no version needs that was the newest within `retain` before `now`.
+///
+/// # Errors
+/// `Usage` when there is no such dataset; `Temporary` when another upkeep of it is under way; else those of
+/// [`upkeep::vacuum`].
+pub async fn vacuum(
+    engine: &Engine,
+    dataset: &DatasetName,
+    retain: Duration,
+    now: DateTime<Utc>,
+    dry_run: bool,
+) -> Result<Vacuumed> {
+    let place = Place::find(engine, dataset).await?;
+    let _lease = lease(engine, dataset)?;
+    // While these are held no run of this machine writes files.
+    let leases = if retain < STRAYS { idle(engine)? } else { None };
+    let spared_strays = retain < STRAYS && leases.is_none();
+    let strays = if spared_strays { STRAYS } else { retain };
+    let retention = Retention { versions_since: before(now, retain), strays_since: before(now, strays) };
+    let swept = upkeep::vacuum(&place.store, dataset, &retention, dry_run).await?;
+    Ok(Vacuumed { swept, spared_strays })
+}
+
+/// The instant that lies this far back; the first there is where none lies so far.
+fn before(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    let by = chrono::TimeDelta::from_std(by).ok();
+    by.and_then(|by| now.checked_sub_signed(by)).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+/// The right to run each pipeline; `None` where one is running.
+fn idle(engine: &Engine) -> Result<Option<Vec<Lease>>> {
+    engine.pipelines.iter().map(|pipeline| engine.ledger.lease(&pipeline.name)).collect()
+}
+
+/// The right to touch the files of a dataset that no commit names.
+fn lease(engine: &Engine, dataset: &DatasetName) -> Result<Lease> {
+    engine.ledger.lease_upkeep(dataset)?.ok_or_else(|| {
+        Error::temporary(format!("another upkeep of {dataset} is under way"))
+            .help("wait for it, then run again")
+    })
+}
+
+/// Where a dataset lies.
+struct Place {
+    store: Store,
+}
+
+impl Place {
+    async fn find(engine: &Engine, dataset: &DatasetName) -> Result<Self> {
+        for store in engine.stores()? {
+            if Table::exists(&store, dataset).await? {
+                return Ok(Self { store });
+            }
+        }
+        Err(Error::new(Kind::Usage, format!("there is no dataset {dataset}"))
+            .help("`sealift datasets` lists them"))
+    }
+
+    async fn upkeep<'a>(&'a self, engine: &'a Engine, dataset: &'a DatasetName) -> Result<Upkeep<'a>> {
+        Ok(Upkeep {
+            store: &self.store,
+            keyring: &engine.keyring,
+            dataset,
+            parquet: self.parquet(engine, dataset).await?,
+            memory_bytes: Memory::of(engine.config.memory_limit_bytes).encode_bytes,
+        })
+    }
+
+    /// How the stream that published last has its files written, where the configuration still knows it.
+    async fn parquet(&self, engine: &Engine, dataset: &DatasetName) -> Result<Parquet> {
+        let history = Table::history(&self.store, dataset).await?.unwrap_or_default();
+        let newest = history.publications.first().and_then(|one| one.stream.split_once('/'));
+        let stream = newest.and_then(|(pipeline, stream)| {
+            let of = |known: &&Pipeline| known.name.as_str() == pipeline;
+            let streams = &engine.pipelines.iter().find(of)?.streams;
+            streams.iter().find(|known| is_of(known, stream))
+        });
+        Ok(stream.map(|stream| stream.parquet).unwrap_or_default())
+    }
+}
+
+/// Whether a stream of this name comes from this entry of a pipeline.
+fn is_of(entry: &Stream, stream: &str) -> bool {
+    match &entry.selector {
+        Selector::Table(pattern) => source::covers(pattern, stream),
+        Selector::Query { name, .. } => name.as_str() == stream,
+        Selector::Files(files) => files.name.as_str() == stream,
+    }
+}
