@@ -29,6 +29,13 @@ pub(crate) struct Stream {
     /// Column whose ranges are read in parallel, for what has no physical ranges of its own: views, queries,
     /// tables of other databases. An integer, a date or a timestamp, best the indexed key.
     pub(crate) split_by: Option<Placed<String>>,
+    /// Output columns that tell rows apart; `merge` and `scd2` need them.
+    pub(crate) primary_key: Option<Placed<Vec<Placed<String>>>>,
+    /// Output column that says a row is deleted: true, or anything but NULL where it is no boolean. For `merge`
+    /// and `scd2`.
+    pub(crate) soft_delete: Option<Placed<String>>,
+    /// What becomes of a row whose key the source no longer has; without it, it stays. For `merge` and `scd2`.
+    pub(crate) delete_missing: Option<Placed<DeleteMissing>>,
     /// DataFusion SQL over the table `source`.
     pub(crate) transform: Option<Placed<String>>,
     /// What is declared of columns, by name; `"*"` is the default for columns not named.
@@ -45,8 +52,6 @@ pub(crate) struct Stream {
     pub(crate) cursor_field: Option<Placed<Later>>,
     #[schemars(skip)]
     pub(crate) lookback: Option<Placed<Later>>,
-    #[schemars(skip)]
-    pub(crate) primary_key: Option<Placed<Later>>,
     #[schemars(skip)]
     pub(crate) schema_contract: Option<Placed<Later>>,
     #[schemars(skip)]
@@ -71,8 +76,20 @@ pub(crate) enum WriteMode {
     Overwrite,
     /// The new version holds the old rows and the new.
     Append,
-    #[schemars(skip)]
+    /// A row replaces the one of its primary key.
     Merge,
+    /// As `merge`, and the row that was there stays as history.
+    Scd2,
+}
+
+/// What becomes of a row whose key the source no longer has.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DeleteMissing {
+    /// It stays, and `_deleted_at` says since when; of `scd2`, it is no longer current.
+    Soft,
+    /// It is taken out.
+    Hard,
 }
 
 /// What is declared of one column: a tag, an action, a type.

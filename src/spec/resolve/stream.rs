@@ -1,11 +1,9 @@
 //! One stream of a pipeline.
 
-use super::columns::columns;
 use super::file_set::file_set;
 use super::parquet::parquet;
 use super::pipeline::{is_single, template};
-use super::quarantine;
-use super::{ConnectionKind, Context, not_yet, refuse_later};
+use super::{ConnectionKind, Context, columns, merging, not_yet, quarantine, refuse_later};
 use crate::error::{Error, Result};
 use crate::spec::contract::SchemaContract;
 use crate::spec::faults::{Fault, Faults, quoted};
@@ -13,7 +11,7 @@ use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePa
 use crate::spec::raw::pipeline::Defaults;
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::stream as raw;
-use crate::spec::sync::{SyncMode, WriteMode};
+use crate::spec::sync::SyncMode;
 use crate::spec::text::Span;
 use crate::spec::{Action, DatasetName, StoreName, StreamName};
 
@@ -32,7 +30,6 @@ pub(crate) struct Shared<'a> {
 pub(crate) fn check_defaults(defaults: Option<&Defaults>, faults: &Faults<'_>) {
     let Some(defaults) = defaults else { return };
     let _ = sync_mode(defaults.sync_mode.as_ref(), faults);
-    let _ = write_mode(defaults.write_mode.as_ref(), faults);
     let _ = quarantine::bound(defaults.max_quarantine_rows.as_ref(), faults);
     let _ = parquet(defaults.parquet.as_ref(), None, faults);
     refuse_later(
@@ -60,24 +57,23 @@ pub(crate) fn stream(
         check_dataset(selector, dataset, span, shared, faults);
     }
     let _ = sync_mode(raw.sync_mode.as_ref(), faults);
-    let _ = write_mode(raw.write_mode.as_ref(), faults);
     refuse_later(
         &[
             ("cursor_field", &raw.cursor_field, "remove it; every sync reads all rows"),
             ("lookback", &raw.lookback, "remove it; every sync reads all rows"),
-            ("primary_key", &raw.primary_key, "remove it; `overwrite` needs no key"),
             ("schema_contract", &raw.schema_contract, "remove it"),
             ("quality", &raw.quality, "remove it, or filter rows in `transform`"),
         ],
         faults,
     );
     let defaults = shared.defaults;
-    let write_mode = written_mode(raw, defaults);
+    let primary_key = columns::names(raw.primary_key.as_ref(), faults);
+    let write_mode = merging::write_mode(raw, defaults, key.span, faults);
     let split_by = split_by(raw, faults);
     let transform = faults.parse_optional(raw.transform.as_ref(), sql);
-    let columns = columns(raw.columns.as_ref(), shared.context, faults);
+    let columns = columns::columns(raw.columns.as_ref(), shared.context, faults);
     check_decisions(raw, faults);
-    let partition_by = partition_by(raw, faults);
+    let partition_by = columns::names(raw.partition_by.as_ref(), faults);
     let max_quarantine_rows = quarantine::max_rows(raw, defaults, faults);
     let parquet = parquet(
         raw.parquet.as_ref(),
@@ -96,7 +92,7 @@ pub(crate) fn stream(
         dataset: dataset?.clone(),
         sync_mode: SyncMode::FullRefresh,
         write_mode: write_mode?,
-        primary_key: Vec::new(),
+        primary_key: primary_key?,
         schema_contract: SchemaContract::default(),
         quality: Vec::new(),
         split_by: split_by?,
@@ -272,45 +268,6 @@ fn sync_mode(placed: Option<&Placed<raw::SyncMode>>, faults: &Faults<'_>) -> Opt
             Err(not_yet("sync_mode: incremental", "use `full_refresh`: all rows, every time"))
         }
     })
-}
-
-fn write_mode(placed: Option<&Placed<raw::WriteMode>>, faults: &Faults<'_>) -> Option<()> {
-    let placed = placed?;
-    faults.take(placed, |mode| match mode {
-        raw::WriteMode::Overwrite | raw::WriteMode::Append => Ok(()),
-        raw::WriteMode::Merge => {
-            Err(not_yet("write_mode: merge", "use `overwrite`, which replaces the dataset as a whole"))
-        }
-    })
-}
-
-/// The stream's write mode, else the pipeline's, else overwrite. Anything wrong is told elsewhere.
-fn written_mode(raw: &raw::Stream, defaults: Option<&Defaults>) -> Option<WriteMode> {
-    let written = raw.write_mode.as_ref().or(defaults.and_then(|defaults| defaults.write_mode.as_ref()));
-    match written.map(Placed::get) {
-        None | Some(Some(raw::WriteMode::Overwrite)) => Some(WriteMode::Overwrite),
-        Some(Some(raw::WriteMode::Append)) => Some(WriteMode::Append),
-        Some(Some(raw::WriteMode::Merge) | None) => None,
-    }
-}
-
-fn partition_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Vec<String>> {
-    let Some(placed) = &raw.partition_by else { return Some(Vec::new()) };
-    let mut names: Vec<String> = Vec::new();
-    let mut right = true;
-    for column in placed.get()? {
-        match faults.parse(column, super::not_empty) {
-            Some(name) if names.contains(&name) => {
-                faults.push(
-                    Fault::new(column.span, format!("{} is named twice", quoted(&name))).help("remove one"),
-                );
-                right = false;
-            }
-            Some(name) => names.push(name),
-            None => right = false,
-        }
-    }
-    right.then_some(names)
 }
 
 /// The types of files are not decided column by column: CSV files have a `schema`, and others bring their
