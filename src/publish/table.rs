@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
 
-use super::commit::{Outcome, publication};
+use super::commit::{Outcome, app_id, publication};
 use super::path::ObjectPath;
 use super::{Store, fault as store_fault};
 use crate::error::{At as _, Error, Kind, Result};
@@ -45,6 +45,8 @@ pub struct LiveFile {
     pub rows: Option<u64>,
     /// Partition values in the Delta text form.
     pub partition: Vec<(String, Option<String>)>,
+    /// Its statistics as the log has them, of open columns only.
+    pub stats: Option<String>,
 }
 
 impl Table {
@@ -72,6 +74,7 @@ impl Table {
                         .iter()
                         .map(|name| (name.clone(), values.remove(name).flatten()))
                         .collect(),
+                    stats: file.stats(),
                 })
             })
             .collect::<Result<_>>()?;
@@ -103,12 +106,13 @@ impl Table {
         Ok(tables)
     }
 
-    /// What Sealift published to the dataset in its last 100 versions; `None` when there is no table.
+    /// What Sealift published to the dataset in its last 100 versions, and how far `stream`
+    /// (`pipeline/stream`) has come; `None` when there is no table.
     ///
     /// # Errors
     /// As [`Table::load`].
-    pub async fn history(store: &Store, dataset: &DatasetName) -> Result<Option<History>> {
-        let Some((_, snapshot)) = snapshot(store, dataset, None).await? else {
+    pub async fn history(store: &Store, dataset: &DatasetName, stream: &str) -> Result<Option<History>> {
+        let Some((log, snapshot)) = snapshot(store, dataset, None).await? else {
             return Ok(None);
         };
         let newest = snapshot.version();
@@ -116,7 +120,8 @@ impl Table {
         let mut commits = futures::stream::iter(versions)
             .map(|version| async move { (version, read_commit(store, dataset, version).await) })
             .buffered(REQUESTS);
-        let mut history = History::default();
+        let txn = transaction(&log, &snapshot, dataset, stream).await?;
+        let mut history = History { txn, ..History::default() };
         while let Some((version, commit)) = commits.next().await {
             // Log clean-up removes the oldest first: before a gap there is nothing.
             let Some(commit) = commit? else { break };
@@ -134,6 +139,9 @@ pub struct History {
     pub publications: Vec<Publication>,
     /// Whether the first version was reached, so that there is nothing older.
     pub is_whole: bool,
+    /// The newest `txn` version of the stream that was asked for, which the next commit follows; `None` when
+    /// it has never published here.
+    pub txn: Option<i64>,
 }
 
 impl History {
@@ -154,6 +162,8 @@ pub struct Publication {
     pub stream: String,
     /// The version and what it added.
     pub outcome: Outcome,
+    /// When the commit was made, in milliseconds since 1970 by the clock of who made it.
+    pub at_ms: i64,
 }
 
 /// Whether the dataset's folder holds a Delta log.
@@ -212,6 +222,17 @@ pub(super) async fn snapshot(
         }
         _ => Err(error),
     }
+}
+
+/// The version of a stream's last `txn` action.
+pub(super) async fn transaction(
+    log: &LogStoreRef,
+    snapshot: &EagerSnapshot,
+    dataset: &DatasetName,
+    stream: &str,
+) -> Result<Option<i64>> {
+    let version = snapshot.transaction_version(log.as_ref(), app_id(stream)).await;
+    version.map_err(|error| fault(&error, dataset))
 }
 
 /// Writes the checkpoint of a version.

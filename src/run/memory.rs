@@ -27,6 +27,12 @@ impl Memory {
         Self { source_bytes, transform_bytes, encode_bytes: free - source_bytes - transform_bytes }
     }
 
+    /// What the keys of a merge may take, which are compared when nothing is read from the source any more.
+    #[must_use]
+    pub const fn keys_bytes(&self) -> u64 {
+        self.source_bytes
+    }
+
     /// `encode_bytes` as two writes share it that run side by side: a stream's own and its quarantine's.
     #[must_use]
     pub const fn beside_quarantine(&self) -> (u64, u64) {

@@ -1,9 +1,11 @@
 //! What is published already, and whether a run may follow it.
 
+use chrono::{DateTime, Utc};
+
 use super::{Engine, StreamPlan, application};
 use crate::error::{At, Error, Result};
 use crate::keys::Purpose;
-use crate::publish::{History, Mode, Store, Table};
+use crate::publish::{History, Mode, Order, Store, Table};
 use crate::spec::{DatasetName, Pipeline};
 
 /// What is published of one stream.
@@ -15,10 +17,39 @@ pub struct Standing {
     pub quarantine: Option<History>,
 }
 
+impl Standing {
+    /// What a commit to the dataset comes after.
+    pub(super) fn order(&self) -> Order {
+        Order::After(self.dataset.txn)
+    }
+
+    /// What a commit to the quarantine comes after.
+    pub(super) fn quarantine_order(&self) -> Order {
+        Order::After(self.quarantine.as_ref().and_then(|history| history.txn))
+    }
+
+    /// Refuses rows of an instant at which another run of the `stream` had not published yet what stands now:
+    /// it may have read a later one.
+    ///
+    /// # Errors
+    /// `Temporary` then.
+    pub(super) fn check_instant(&self, stream: &str, instant: DateTime<Utc>) -> Result<()> {
+        let own = self.dataset.publications.iter().find(|publication| publication.stream == stream);
+        match own {
+            Some(publication) if publication.at_ms >= instant.timestamp_millis() => {
+                Err(Error::temporary("another run of the stream published while this one began")
+                    .help("run it again: it then follows that run"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What Sealift published to each plan's datasets, in the order of `plans`.
 ///
 /// # Errors
-/// `Held` when another pipeline's stream publishes what an overwriting one would replace, and when
+/// `Held` when another pipeline's stream publishes what an overwriting one would replace, or one that looks
+/// for missing rows would take out, and when
 /// the keys of a published dataset are missing: new keys under the old names would leave two kinds
 /// of ciphertext in one table. Else those of the store.
 pub async fn standing(
@@ -34,7 +65,7 @@ pub async fn standing(
             Some(quarantine) => history(engine, pipeline, store, plan, &quarantine.dataset).await?,
             None => None,
         };
-        let nothing = || History { publications: Vec::new(), is_whole: true };
+        let nothing = || History { is_whole: true, ..History::default() };
         standing.push(Standing { dataset: dataset.unwrap_or_else(nothing), quarantine });
     }
     Ok(standing)
@@ -48,7 +79,8 @@ async fn history(
     plan: &StreamPlan,
     dataset: &DatasetName,
 ) -> Result<Option<History>> {
-    let history = Table::history(store, dataset).await?;
+    let stream = application(pipeline, &plan.relation.stream);
+    let history = Table::history(store, dataset, &stream).await?;
     if let Some(history) = &history {
         may_follow(engine, pipeline, plan, dataset, history)
             .await
@@ -65,7 +97,8 @@ async fn may_follow(
     history: &History,
 ) -> Result<()> {
     let Some(newest) = history.publications.first() else { return Ok(()) };
-    if plan.mode == Mode::Overwrite && newest.stream != application(pipeline, &plan.relation.stream) {
+    let takes_all = plan.mode == Mode::Overwrite || plan.rules.as_ref().is_some_and(|r| r.missing.is_some());
+    if takes_all && newest.stream != application(pipeline, &plan.relation.stream) {
         return Err(Error::held(format!("dataset {dataset} is published by {}", newest.stream)).help(
             "give this stream a `dataset` of its own, or remove the table if it is meant to take over",
         ));
