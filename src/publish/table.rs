@@ -162,6 +162,8 @@ pub struct Publication {
     pub stream: String,
     /// The version and what it added.
     pub outcome: Outcome,
+    /// What was done to each leaf column: path and action word.
+    pub columns: Vec<(String, String)>,
     /// When the commit was made, in milliseconds since 1970 by the clock of who made it.
     pub at_ms: i64,
 }

@@ -42,3 +42,4 @@ mod source_postgres;
 mod source_sqlite;
 mod standing;
 mod tidy;
+mod two_writers;
