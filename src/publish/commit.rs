@@ -14,7 +14,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 
 use self::actions::Actions;
-use self::head::Head;
+use self::head::{Base, Head};
 use self::landing::Landing;
 use super::parquet::Written;
 use super::path::ObjectPath;
@@ -24,6 +24,7 @@ use crate::keys::Note;
 use crate::spec::DatasetName;
 
 pub(super) use self::actions::{OPEN_COLUMNS, named, publication};
+pub(super) use self::head::app_id;
 pub use self::replace::{Deed, Replacement, replace};
 pub use self::schema::{check as check_schema, type_name};
 
@@ -79,13 +80,25 @@ impl Effect<'_> {
 /// Files that others stand in for.
 #[derive(Clone, Debug)]
 pub struct Rewrite {
-    /// The version that was read. Files that other writers removed since are a conflict; where the rows
-    /// change, so are files that they added.
-    pub read_version: u64,
+    /// The version that was read; `None`: there was no table. Files that other writers removed since are a
+    /// conflict; where the rows change, so are files that they added.
+    pub read_version: Option<u64>,
     /// The files that go, as [`super::table::LiveFile::path`] names them.
     pub replaced: Vec<String>,
     /// Whether the rows change: not where files are only compacted or sealed anew.
     pub changes_rows: bool,
+    /// How many rows of the written files were there before.
+    pub carried: u64,
+}
+
+/// Which commits of its own stream a commit follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Any there may be.
+    Any,
+    /// Those up to this version of its `txn` action (none: none at all), which a run saw before it read the
+    /// source. A later one holds what was read later, and older rows must not come after it.
+    After(Option<i64>),
 }
 
 /// What a commit is to make of a dataset, beside the written files that it makes visible.
@@ -101,6 +114,8 @@ pub struct Change<'a> {
     pub partition_by: &'a [String],
     /// What becomes of the rows already there.
     pub effect: Effect<'a>,
+    /// What it comes after.
+    pub order: Order,
     /// Where the version comes from.
     pub provenance: &'a Provenance,
 }
@@ -146,15 +161,28 @@ pub struct Outcome {
 ///
 /// # Errors
 /// `Held` when the table's schema differs and the mode is append (what differs, and the remedy);
-/// `Temporary` when others kept winning, or
-/// changed files that were to be rewritten; `Failed` when the table is damaged or not ours to write.
+/// `Temporary` when others kept winning, another run of the stream published first, or
+/// files were changed that were to be rewritten; `Failed` when the table is damaged or not ours to write.
 pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
     let dataset = change.dataset;
-    let end = attempts(store, dataset, &Work::Publication(Actions { change, written: &written })).await;
-    match conclude(store, dataset, written, end).await? {
-        Some(outcome) => Ok(outcome),
-        None => Err(overtaken()).at(|| format!("dataset {dataset}")),
-    }
+    let error = match attempt(store, &written, change).await {
+        End::Visible(outcome) => return Ok(outcome),
+        End::Unknown(error) => return Err(error).at(|| format!("dataset {dataset}")),
+        End::NotVisible(error) => error,
+        End::Overtaken => overtaken(),
+    };
+    written.discard_quietly(store, dataset).await;
+    Err(error).at(|| format!("dataset {dataset}"))
+}
+
+/// Other writers changed what a rewrite was read from, and the work was not done anew.
+pub(super) fn overtaken() -> Error {
+    Error::temporary("another writer changed the table meanwhile").help("run it again")
+}
+
+/// As [`commit`], and leaves the written files alone, however it ends.
+pub(super) async fn attempt(store: &Store, written: &Written, change: &Change<'_>) -> End {
+    attempts(store, change.dataset, &Work::Publication(Actions { change, written })).await
 }
 
 /// Refuses a table that asks its writers for anything we do not know.
@@ -162,7 +190,7 @@ pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Res
 /// # Errors
 /// `Failed` for such a table, or one that is damaged; else as the store answers.
 pub(super) async fn check_writable(store: &Store, dataset: &DatasetName) -> Result<()> {
-    Head::load(store, dataset, None, Effect::Append { withdrawn: &[] }).await.map(drop)
+    Head::load(store, dataset, None, Order::Any, Effect::Append { withdrawn: &[] }).await.map(drop)
 }
 
 /// What a commit is derived from.
@@ -172,55 +200,37 @@ enum Work<'a> {
 }
 
 impl Work<'_> {
-    /// The next version and its commit's bytes; `None` when others changed what a rewrite was read from.
-    async fn next(&self, store: &Store, commit_id: &str) -> Result<Option<(u64, Vec<u8>)>> {
-        let head = match self {
+    async fn base(&self, store: &Store) -> Result<Base> {
+        match self {
             Self::Publication(Actions { change, .. }) => {
-                Head::load(store, change.dataset, Some(&change.provenance.stream), change.effect).await?
+                let stream = Some(change.provenance.stream.as_str());
+                Head::load(store, change.dataset, stream, change.order, change.effect).await
             }
-            Self::Replacement(work) => work.head(store).await?,
-        };
-        if head.as_ref().is_some_and(|head| head.is_overtaken) {
-            return Ok(None);
+            Self::Replacement(work) => work.base(store).await,
         }
-        let version = head.as_ref().map_or(0, |head| head.version + 1);
-        let bytes = match self {
-            Self::Publication(actions) => actions.derive(head.as_ref(), commit_id)?,
-            Self::Replacement(work) => work.derive(head.as_ref(), commit_id)?,
-        };
-        Ok(Some((version, bytes)))
+    }
+
+    /// The commit's bytes on top of `head` (`None`: a new table).
+    fn derive(&self, head: Option<&Head>, commit_id: &str) -> Result<Vec<u8>> {
+        match self {
+            Self::Publication(work) => work.derive(head, commit_id),
+            Self::Replacement(work) => work.derive(head, commit_id),
+        }
+    }
+
+    /// What the commit adds as `version`.
+    fn outcome(&self, version: u64) -> Outcome {
+        match self {
+            Self::Publication(work) => work.outcome(version),
+            Self::Replacement(work) => work.outcome(version),
+        }
     }
 }
 
-fn overtaken() -> Error {
-    Error::temporary("another writer changed the table meanwhile").help("run it again")
-}
-
-/// What is to be said of the end, with the files tidied up: `None` when others changed what a rewrite was
-/// read from.
-async fn conclude(
-    store: &Store,
-    dataset: &DatasetName,
-    written: Written,
-    end: End,
-) -> Result<Option<Outcome>> {
-    let not_visible = match end {
-        End::Visible(version) => {
-            checkpoint(store, dataset, version).await;
-            return Ok(Some(Outcome { version, rows: written.rows, bytes: written.bytes }));
-        }
-        End::Unknown(error) => return Err(error).at(|| format!("dataset {dataset}")),
-        End::NotVisible(error) => Err(error).at(|| format!("dataset {dataset}")),
-        End::Overtaken => Ok(None),
-    };
-    written.discard_quietly(store, dataset).await;
-    not_visible
-}
-
 /// How a commit ended.
-enum End {
+pub(super) enum End {
     /// The version is there.
-    Visible(u64),
+    Visible(Outcome),
     /// It is certain that no version names our files.
     NotVisible(Error),
     /// The same, because others changed what a rewrite was read from.
@@ -233,14 +243,26 @@ async fn attempts(store: &Store, dataset: &DatasetName, work: &Work<'_>) -> End 
     // One id for all attempts: whichever of them landed is ours.
     let commit_id = uuid::Uuid::now_v7().to_string();
     for attempt in 0..ATTEMPTS {
-        let (version, bytes) = match work.next(store, &commit_id).await {
-            Ok(Some(next)) => next,
-            Ok(None) => return End::Overtaken,
+        let base = match work.base(store).await {
+            Ok(base) => base,
+            Err(error) => return End::NotVisible(error),
+        };
+        let head = match base {
+            Base::Overtaken => return End::Overtaken,
+            Base::Nothing => None,
+            Base::Table(head) => Some(head),
+        };
+        let version = head.as_ref().map_or(0, |head| head.version + 1);
+        let bytes = match work.derive(head.as_deref(), &commit_id) {
+            Ok(bytes) => bytes,
             Err(error) => return End::NotVisible(error),
         };
         let path = ObjectPath::commit(dataset, version);
         match landing::land(store, &path, bytes, &commit_id).await {
-            Landing::Ours => return End::Visible(version),
+            Landing::Ours => {
+                checkpoint(store, dataset, version).await;
+                return End::Visible(work.outcome(version));
+            }
             Landing::Taken => pause(attempt).await,
             Landing::Refused(error) => return End::NotVisible(error),
             Landing::Unknown(error) => return End::Unknown(error),

@@ -1,5 +1,6 @@
 //! The rows of one stream on their way from the source to objects that nobody sees yet.
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +12,7 @@ use super::progress::Counter;
 use super::{Engine, Job, Memory, StreamPlan, cancelled, unless_cancelled};
 use crate::error::Result;
 use crate::publish::Store;
+use crate::publish::merge::Rules;
 use crate::source::{Relation, Snapshot};
 use crate::{Batches, Rejects};
 
@@ -22,6 +24,8 @@ pub(super) struct Load<'a> {
     pub(super) plan: &'a StreamPlan,
     /// Which rows, and how they are told from those that are published.
     pub(super) asked: &'a Asked,
+    /// When the source was read.
+    pub(super) taken_at: DateTime<Utc>,
     /// Ends the load, as the run's own token does.
     pub(super) stop: CancellationToken,
     pub(super) counter: Counter,
@@ -72,6 +76,10 @@ impl Load<'_> {
         let Self { engine, store, plan, asked, .. } = *self;
         let rows = asked.narrow(plan, rows, rejects);
         let rows = plan.transform.apply(rows).await?;
+        let rows = match plan.rules.as_ref().and_then(Rules::lifetime) {
+            Some(own) => own.begin(rows, plan.protection.input().clone(), self.taken_at.timestamp_micros()),
+            None => rows,
+        };
         let memory = Memory::of(engine.config.memory_limit_bytes);
         let memory_bytes = match plan.quarantine {
             Some(_) => memory.beside_quarantine().0,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltalake_core::kernel::EagerSnapshot;
 use serde_json::Value;
 
-use super::{Effect, Rewrite, actions};
+use super::{Effect, Order, Rewrite, actions};
 use crate::error::{Error, Result};
 use crate::publish::path::ObjectPath;
 use crate::publish::{Store, table};
@@ -32,8 +32,6 @@ pub(super) struct Head {
     pub(super) txn: Option<i64>,
     /// The live files that the change removes.
     pub(super) files: Vec<Live>,
-    /// Whether others changed what a rewrite was read from; then `files` is not to be used.
-    pub(super) is_overtaken: bool,
 }
 
 /// A live file, as a `remove` action names it.
@@ -44,26 +42,42 @@ pub(super) struct Live {
     pub(super) partition: BTreeMap<String, Option<String>>,
 }
 
+/// What a commit can build on.
+#[derive(Debug)]
+pub(super) enum Base {
+    /// There is no table yet.
+    Nothing,
+    /// Its newest version.
+    Table(Box<Head>),
+    /// A table whose files are no longer those that were read.
+    Overtaken,
+}
+
 impl Head {
-    /// Loads the newest version; `None` when there is no table. `stream` is the one that publishes, where
-    /// one does.
+    /// Loads the newest version. `stream` is the one that publishes, where one does.
+    ///
+    /// # Errors
+    /// `Temporary` when another run of the stream has published meanwhile; those of [`table::snapshot`];
+    /// `Failed` for a table that is not ours to write.
     pub(super) async fn load(
         store: &Store,
         dataset: &DatasetName,
         stream: Option<&str>,
+        order: Order,
         effect: Effect<'_>,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Base> {
         let Some((log, snapshot)) = table::snapshot(store, dataset, None).await? else {
-            return Ok(None);
+            check_order(order, None)?;
+            return Ok(match effect {
+                Effect::Rewrite(Rewrite { read_version: Some(_), .. }) => Base::Overtaken,
+                _ => Base::Nothing,
+            });
         };
         let txn = match stream {
-            Some(stream) => snapshot
-                .transaction_version(log.as_ref(), app_id(stream))
-                .await
-                .map_err(|error| table::fault(&error, dataset))?,
+            Some(stream) => table::transaction(&log, &snapshot, dataset, stream).await?,
             None => None,
         };
-        let mut is_overtaken = false;
+        check_order(order, txn)?;
         let files = match effect {
             Effect::Append { withdrawn: [] } => Vec::new(),
             Effect::Overwrite => live_files(&snapshot, dataset)?,
@@ -74,15 +88,17 @@ impl Head {
                 files
             }
             Effect::Rewrite(rewrite) => {
-                let files = replaced(live_files(&snapshot, dataset)?, rewrite);
-                is_overtaken = files.len() != rewrite.replaced.len()
-                    || rewrite.changes_rows
-                        && added_since(store, dataset, rewrite.read_version, snapshot.version()).await?;
-                files
+                let added = match rewrite.changes_rows {
+                    true => added_since(store, dataset, rewrite.read_version, snapshot.version()).await?,
+                    false => false,
+                };
+                match replaced(live_files(&snapshot, dataset)?, rewrite, added) {
+                    Some(files) => files,
+                    None => return Ok(Base::Overtaken),
+                }
             }
         };
-        let head = Self::of(&snapshot, effect, txn, files)?;
-        Ok(Some(Self { is_overtaken, ..head }))
+        Self::of(&snapshot, effect, txn, files).map(|head| Base::Table(Box::new(head)))
     }
 
     fn of(snapshot: &EagerSnapshot, effect: Effect<'_>, txn: Option<i64>, files: Vec<Live>) -> Result<Self> {
@@ -114,14 +130,23 @@ impl Head {
             has_timestamp_ntz,
             txn,
             files,
-            is_overtaken: false,
         })
     }
 }
 
 /// The application id of our `txn` actions.
-pub(super) fn app_id(stream: &str) -> String {
+pub(in crate::publish) fn app_id(stream: &str) -> String {
     format!("sealift/{stream}")
+}
+
+fn check_order(order: Order, txn: Option<i64>) -> Result<()> {
+    match order {
+        Order::After(seen) if seen != txn => {
+            Err(Error::temporary("another run of the stream published to the dataset meanwhile")
+                .help("run it again: it then reads the source anew, and follows that run"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The files that these versions added, as the log writes their paths. A version whose commit is cleaned up
@@ -136,8 +161,8 @@ async fn added(store: &Store, dataset: &DatasetName, versions: &[u64]) -> Result
 }
 
 /// Whether any version after `read` up to `newest` adds files. One that is cleaned up is taken to.
-async fn added_since(store: &Store, dataset: &DatasetName, read: u64, newest: u64) -> Result<bool> {
-    for version in read + 1..=newest {
+async fn added_since(store: &Store, dataset: &DatasetName, read: Option<u64>, newest: u64) -> Result<bool> {
+    for version in read.map_or(0, |read| read + 1)..=newest {
         let commit = table::read_commit(store, dataset, version).await?;
         if commit.is_none_or(|commit| !actions::named(&commit, "add").is_empty()) {
             return Ok(true);
@@ -146,10 +171,11 @@ async fn added_since(store: &Store, dataset: &DatasetName, read: u64, newest: u6
     Ok(false)
 }
 
-/// The files to replace, those that are still there.
-fn replaced(live: Vec<Live>, rewrite: &Rewrite) -> Vec<Live> {
+/// The files to replace, if the table still is as it was read.
+fn replaced(live: Vec<Live>, rewrite: &Rewrite, added: bool) -> Option<Vec<Live>> {
     let wanted: BTreeSet<&str> = rewrite.replaced.iter().map(String::as_str).collect();
-    live.into_iter().filter(|file| wanted.contains(file.path.relative())).collect()
+    let found: Vec<_> = live.into_iter().filter(|file| wanted.contains(file.path.relative())).collect();
+    (!added && found.len() == wanted.len()).then_some(found)
 }
 
 fn live_files(snapshot: &EagerSnapshot, dataset: &DatasetName) -> Result<Vec<Live>> {

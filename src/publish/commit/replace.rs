@@ -5,9 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::head::Head;
-use super::{Effect, Outcome, Rewrite, Work, actions, attempts, conclude};
-use crate::error::{Error, Result};
+use super::head::{Base, Head};
+use super::{Effect, End, Order, Outcome, Rewrite, Work, actions, attempts};
+use crate::error::{At as _, Error, Result};
 use crate::publish::Store;
 use crate::publish::parquet::Written;
 use crate::spec::DatasetName;
@@ -75,8 +75,14 @@ pub async fn replace(
 ) -> Result<Option<Outcome>> {
     let dataset = replacement.dataset;
     let work = Work::Replacement(Actions { replacement, written: &written });
-    let end = attempts(store, dataset, &work).await;
-    conclude(store, dataset, written, end).await
+    let not_visible = match attempts(store, dataset, &work).await {
+        End::Visible(outcome) => return Ok(Some(outcome)),
+        End::Unknown(error) => return Err(error).at(|| format!("dataset {dataset}")),
+        End::NotVisible(error) => Err(error).at(|| format!("dataset {dataset}")),
+        End::Overtaken => Ok(None),
+    };
+    written.discard_quietly(store, dataset).await;
+    not_visible
 }
 
 /// The replacement, and the files it makes visible.
@@ -86,9 +92,14 @@ pub(super) struct Actions<'a> {
 }
 
 impl Actions<'_> {
-    pub(super) async fn head(&self, store: &Store) -> Result<Option<Head>> {
+    pub(super) async fn base(&self, store: &Store) -> Result<Base> {
         let Replacement { dataset, rewrite, .. } = self.replacement;
-        Head::load(store, dataset, None, Effect::Rewrite(rewrite)).await
+        Head::load(store, dataset, None, Order::Any, Effect::Rewrite(rewrite)).await
+    }
+
+    /// What the commit adds as `version`.
+    pub(super) fn outcome(&self, version: u64) -> Outcome {
+        Outcome { version, rows: self.written.rows, bytes: self.written.bytes }
     }
 
     /// The commit's bytes on top of `head`.

@@ -82,7 +82,8 @@ impl Upkeep<'_> {
                 let written = self.anew(&table, groups, compaction).await?;
                 let after = Files::of(written.files.iter().map(|file| file.bytes));
                 clustered.extend(written.files.iter().map(|file| file.path.clone()));
-                let rewrite = Rewrite { read_version: table.version, replaced, changes_rows: false };
+                let rewrite =
+                    Rewrite { read_version: Some(table.version), replaced, changes_rows: false, carried: 0 };
                 let replacement = Replacement { dataset: self.dataset, rewrite, deed: &deed, run_id };
                 match replace(self.store, written, &replacement).await? {
                     Some(outcome) => done.add(outcome.version, before, after),
@@ -131,7 +132,7 @@ impl Upkeep<'_> {
         let mut written = Written::default();
         for group in groups {
             match self.group(table, group, compaction).await {
-                Ok(more) => written = written.and(more),
+                Ok(more) => written.join(more),
                 Err(error) => {
                     written.discard_quietly(self.store, self.dataset).await;
                     return Err(error);
@@ -209,7 +210,13 @@ mod tests {
     use super::*;
 
     fn file(bytes: u64) -> LiveFile {
-        LiveFile { path: format!("part-{bytes}.parquet"), bytes, rows: None, partition: Vec::new() }
+        LiveFile {
+            path: format!("part-{bytes}.parquet"),
+            bytes,
+            rows: None,
+            partition: Vec::new(),
+            stats: None,
+        }
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl Upkeep<'_> {
                 reason: request.reason.clone(),
             };
             let replaced = found.files.iter().map(|(file, _)| file.path.clone()).collect();
-            let rewrite = Rewrite { read_version: found.table.version, replaced, changes_rows: true };
+            let rewrite =
+                Rewrite { read_version: Some(found.table.version), replaced, changes_rows: true, carried: 0 };
             let replacement = Replacement { dataset: self.dataset, rewrite, deed: &deed, run_id };
             if let Some(outcome) = replace(self.store, written, &replacement).await? {
                 return self.told(&found, Some(outcome.version)).await;
@@ -126,7 +127,7 @@ impl Upkeep<'_> {
         let mut written = Written::default();
         for (file, rows) in &found.files {
             match self.rewritten(found, &reading, file, *rows, doomed).await {
-                Ok(more) => written = written.and(more),
+                Ok(more) => written.join(more),
                 Err(error) => {
                     written.discard_quietly(self.store, self.dataset).await;
                     return Err(error);

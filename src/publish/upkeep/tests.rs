@@ -182,7 +182,7 @@ async fn rows_are_erased_and_all_others_stay_sealed_as_they_were() {
         assert!(stats.contains("\"id\"") && !stats.contains("ssn"), "{stats}");
     }
     // It is nobody's publication.
-    let history = Table::history(&bench.store, &bench.dataset).await.unwrap().unwrap();
+    let history = Table::recent(&bench.store, &bench.dataset).await.unwrap().unwrap();
     assert_eq!((history.publications.len(), history.publications[0].run_id.as_str()), (3, "run-2"));
 
     let again = bench.upkeep().erase(&doomed(&[5, 25]), &request(), "upkeep-2").await.unwrap();
@@ -391,7 +391,7 @@ async fn the_log_ends_before_the_last_word_of_any_stream_and_a_checkpoint_stands
     bench.upkeep().erase(&doomed(&[1]), &request(), "upkeep").await.unwrap();
     let swept = bench.sweep(&since(between().await)).await;
     assert_eq!((swept.oldest_version, swept.log_kept_from), (15, Some(13)));
-    let history = Table::history(&bench.store, &bench.dataset).await.unwrap().unwrap();
+    let history = Table::recent(&bench.store, &bench.dataset).await.unwrap().unwrap();
     assert_eq!(history.publications.iter().map(|one| one.run_id.as_str()).collect::<Vec<_>>(), ["run-13"]);
     assert_eq!(bench.people(None).await.len(), 139);
 }

@@ -140,8 +140,8 @@ async fn beside(
 /// them back by the files they came in, which must be there as they were.
 async fn settled(place: &Place, quarantine: &DatasetName) -> Result<()> {
     let Some(dataset) = quarantine.left_out_of() else { return Ok(()) };
-    let theirs = Table::history(&place.store, quarantine).await?.unwrap_or_default();
-    let own = Table::history(&place.store, &dataset)
+    let theirs = Table::recent(&place.store, quarantine).await?.unwrap_or_default();
+    let own = Table::recent(&place.store, &dataset)
         .await?
         .unwrap_or(History { is_whole: true, ..History::default() });
     match theirs.publications.iter().find(|one| !orphans(&one.stream, &own, &theirs).is_empty()) {

@@ -135,7 +135,7 @@ impl Place {
 
     /// How the stream that published last has its files written, where the configuration still knows it.
     async fn parquet(&self, engine: &Engine, dataset: &DatasetName) -> Result<Parquet> {
-        let history = Table::history(&self.store, dataset).await?.unwrap_or_default();
+        let history = Table::recent(&self.store, dataset).await?.unwrap_or_default();
         let newest = history.publications.first().and_then(|one| one.stream.split_once('/'));
         let stream = newest.and_then(|(pipeline, stream)| {
             let of = |known: &&Pipeline| known.name.as_str() == pipeline;
