@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::args::Compact;
-use super::{Context, Done, show};
+use super::{Context, Done, progress, show};
 use crate::publish::upkeep::{Compacted, Files};
 use crate::run::Engine;
 use crate::run::upkeep::{self, Wish};
@@ -15,7 +15,9 @@ pub(super) async fn run(context: &Context, args: &Compact) -> Done {
     let target_bytes = args.target_size.as_deref().map(size).transpose()?;
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
     let wish = Wish { target_bytes, cluster_by: args.cluster_by.clone() };
+    let turning = progress::turning(context.json, format!("joining files of {dataset}"));
     let compacted = upkeep::compact(&engine, &dataset, wish).await?;
+    drop(turning);
     if context.json {
         let files = |files: Files| json!({"count": files.count, "bytes": files.bytes});
         show::json(&json!({

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use serde_json::{Value, json};
 
 use super::args::Erase;
-use super::{Context, Done, show};
+use super::{Context, Done, progress, show};
 use crate::error::{Error, Kind, Result};
 use crate::publish::upkeep::Erased;
 use crate::run::Engine;
@@ -22,7 +22,9 @@ pub(super) async fn run(context: &Context, args: &Erase) -> Done {
     let condition = condition(&args.condition)?;
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
     let erasure = Erasure { condition: &condition, reason: args.reason.as_deref(), dry_run: args.dry_run };
+    let turning = progress::turning(context.json, format!("erasing rows of {dataset}"));
     let outcome = upkeep::erase(&engine, &dataset, erasure).await?;
+    drop(turning);
     if context.json {
         show::json(&summary(&dataset, &outcome));
     } else {

@@ -53,6 +53,16 @@ impl Progress for Bars {
     fn published(&self, _: &Published) {}
 }
 
+/// A line that turns while something is done of which nobody can tell how far it is; gone when dropped.
+pub(super) fn turning(json: bool, doing: String) -> impl Drop {
+    let line = ProgressBar::new_spinner().with_message(doing);
+    if json || !std::io::stderr().is_terminal() {
+        line.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    line.enable_steady_tick(Duration::from_millis(100));
+    FinishedOnDrop(line)
+}
+
 /// Whole rows per second.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people")]
 fn rate(state: &ProgressState, out: &mut dyn Write) {

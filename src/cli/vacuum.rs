@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::args::Vacuum;
-use super::{Context, Done, show};
+use super::{Context, Done, progress, show};
 use crate::error::{Error, Kind, Result};
 use crate::publish::upkeep::Swept;
 use crate::run::Engine;
@@ -21,7 +21,9 @@ pub(super) async fn run(context: &Context, args: &Vacuum) -> Done {
     let retain = retention(&args.retain, args.force)?;
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
     let now = chrono::Utc::now();
+    let turning = progress::turning(context.json, format!("looking through {dataset}"));
     let vacuumed = upkeep::vacuum(&engine, &dataset, retain, now, args.dry_run).await?;
+    drop(turning);
     if context.json {
         let Vacuumed { swept, spared_strays } = &vacuumed;
         show::json(&json!({

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::house::{House, Ran, script};
 use crate::needles::Needles;
+use crate::servers::s3;
 use crate::source_sqlite;
 
 /// Somebody who is to be forgotten: an open name, the last of all in order, and a protected number.
@@ -289,4 +290,59 @@ async fn rows_in_the_quarantine_are_erased_too() {
     house.run(&["sync", "pay"]).expect(0);
     let erased = house.json(&["erase", "pay.payments__quarantine", "--where", "id = 3"], 0);
     assert_eq!((&erased["rows"], &left("pay.payments__quarantine")), (&json!(2), &json!([{"id": 2}])));
+}
+
+#[test]
+fn files_of_a_run_that_may_be_under_way_are_spared_and_two_do_not_work_on_one_dataset() {
+    let house = house("");
+    sync(&house, &people(0));
+    let stray = house.path("out/lake/crm/people/part-01900000-0000-7000-8000-000000000000.parquet");
+    fs::write(&stray, "x").unwrap();
+    let vacuum = ["vacuum", "crm.people", "--retain", "0s", "--force"];
+    let running = File::open(house.path("out/var/locks/crm.lock")).unwrap();
+    running.lock().unwrap();
+    let summary = house.json(&vacuum, 0);
+    assert_eq!((&summary["spared_strays"], &summary["strays"]), (&json!(true), &json!([])));
+    says(house.run(&vacuum).expect(0), &["A pipeline is running"]);
+    drop(running);
+    assert!(stray.exists());
+
+    let other = File::create(house.path("out/var/locks/crm.people.lock")).unwrap();
+    other.lock().unwrap();
+    for args in [&vacuum[..], &["compact", "crm.people"], &["erase", "crm.people", "--where", "id = 1"]] {
+        says(house.run(args).expect(75), &["another upkeep of crm.people is under way"]);
+    }
+    drop(other);
+    assert_eq!(house.json(&vacuum, 0)["strays"].as_array().unwrap().len(), 1);
+    assert!(!stray.exists());
+    assert_eq!(seen(&house)["rows"], 6);
+}
+
+#[tokio::test]
+async fn a_table_in_s3_is_kept_in_order_too() {
+    let server = s3::Server::start().await;
+    server.create_bucket("lake").await;
+    let mut house = house("\n    partition_by: [country]");
+    let store = format!(
+        "lake: {{url: \"s3://lake/a\", endpoint: \"{}\", access_key_id: \"env:TEST_KEY_ID\", \
+         secret_access_key: \"env:TEST_SECRET\"}}",
+        server.endpoint()
+    );
+    house.config(&store, "");
+    house.env("TEST_KEY_ID", "test");
+    house.env("TEST_SECRET", "test");
+    for run in 0..3 {
+        sync(&house, &people(run));
+    }
+    assert_eq!(house.json(&["compact", "crm.people"], 0)["after"]["count"], 2);
+    assert_eq!(house.json(&["erase", "crm.people", "--where", "id = 3"], 0)["rows"], 1);
+    let vacuum = ["vacuum", "crm.people", "--retain", "0s", "--force"];
+    let summary = house.json(&vacuum, 0);
+    // Six that were joined, and one of the two joined ones.
+    assert_eq!(summary["files"].as_array().unwrap().len(), 7, "{summary}");
+    assert_eq!(house.json(&vacuum, 0)["files"], json!([]));
+    assert_eq!(
+        house.query("SELECT count(*) AS n, sum(id) AS ids FROM crm.people"),
+        json!([{"n": 17, "ids": 150}])
+    );
 }

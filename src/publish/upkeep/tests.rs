@@ -198,6 +198,19 @@ async fn a_file_of_which_nothing_is_left_goes_without_a_successor() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_told_stays() {
+    let bench = Bench::filled(1).await;
+    // The first row is to go; of the others it is NULL, whatever stands below it.
+    let matches = |batch: &RecordBatch| -> Result<BooleanArray> {
+        let is_known: Vec<bool> = (0..batch.num_rows()).map(|row| row == 0).collect();
+        Ok(BooleanArray::new(vec![true; batch.num_rows()].into(), Some(is_known.into())))
+    };
+    let doomed = Doomed { columns: vec!["id".to_owned()], matches: Arc::new(matches) };
+    assert_eq!(bench.upkeep().erase(&doomed, &request(), "upkeep").await.unwrap().rows, 1);
+    assert_eq!(bench.people(None).await, everyone(1..10));
+}
+
+#[tokio::test]
 async fn rows_that_others_add_meanwhile_are_erased_too() {
     let bench = Bench::filled(2).await;
     let more = bench.addition(20..30).await;
