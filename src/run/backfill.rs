@@ -81,7 +81,7 @@ pub async fn left(
     let plans = plan::every(engine, pipeline, only, &mut *snapshot).await;
     snapshot.close().await;
     let plans = plans?;
-    let standing = standing(engine, pipeline, &store, &plans, true).await?;
+    let standing = standing(engine, pipeline, &store, &plans, false).await?;
     let mut left: Option<Vec<Part>> = None;
     for (plan, standing) in plans.iter().zip(&standing) {
         let Some(kind) = plan.increment.as_ref().and_then(|increment| increment.first()) else {

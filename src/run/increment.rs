@@ -25,7 +25,7 @@ use crate::publish::{Mode, Provenance, Store};
 use crate::source::{Bound, Carried, Literal, Relation, convert};
 use crate::spec::pipeline::OnOverflow;
 use crate::spec::sync::{Cursor, Lookback};
-use crate::spec::{Action, DatasetName};
+use crate::spec::{Action, DatasetName, Pipeline};
 use crate::transform::Transform;
 use crate::{Batches, Rejects, protect};
 
@@ -98,6 +98,21 @@ impl Increment {
             Lookback::Time(time) => humantime::format_duration(time).to_string(),
             Lookback::Steps(steps) => steps.to_string(),
         })
+    }
+
+    /// Whether the next run reads on from a cursor; without one it reads all rows.
+    ///
+    /// # Errors
+    /// `Held` when the last run followed another cursor; those of the keyring.
+    pub async fn goes_on(
+        &self,
+        engine: &Engine,
+        pipeline: &Pipeline,
+        plan: &StreamPlan,
+        standing: &Standing,
+    ) -> Result<bool> {
+        let stream = application(pipeline, &plan.relation.stream);
+        Ok(self.last(engine, plan, standing, &stream).await?.is_some())
     }
 
     /// The type of the first column, by which ranges are asked for.

@@ -22,6 +22,7 @@ mod daemon;
 mod decisions;
 mod exit_codes;
 mod house;
+mod incremental;
 mod instant;
 mod interop;
 mod kill;
