@@ -8,7 +8,9 @@ pub mod material;
 pub mod purpose;
 mod records;
 pub mod root;
+pub mod signer;
 
 pub use dataset::{DatasetKey, Keyring};
 pub use material::DataKey;
 pub use purpose::{Domain, Purpose};
+pub use signer::{PublicKey, Signer};

@@ -1,8 +1,9 @@
 //! The protection plan (exactly one action for every leaf column, decided once) and [`Sealed`],
-//! the only thing that can be published. [`rejected`] is the plan of rows that go to a quarantine.
+//! the only thing that can be published; [`digest`] tells what its values were. [`rejected`] is the plan of rows that go to a quarantine.
 
 mod carried;
 mod choice;
+pub mod digest;
 mod fit;
 #[cfg(test)]
 mod fixture;
@@ -11,5 +12,6 @@ pub mod plan;
 pub mod rejected;
 pub mod sealed;
 
+pub use digest::Digests;
 pub use plan::{Decision, Plan};
 pub use sealed::Sealed;

@@ -8,8 +8,9 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, SchemaRef};
 use futures::StreamExt;
 
+use super::digest::{Digests, Tally};
 use super::kernel::{self, Kernel};
-use super::{Plan, plan};
+use super::{Plan, carried, plan};
 use crate::Batches;
 use crate::error::{Error, Result};
 use crate::keys::{DatasetKey, Keyring, Purpose};
@@ -31,6 +32,7 @@ pub struct Sealed {
     encrypted: Vec<(String, DatasetKey)>,
     footer: DatasetKey,
     open: BTreeSet<String>,
+    tally: Tally,
     batches: Batches,
 }
 
@@ -66,14 +68,16 @@ impl Sealed {
             }
         }
         let mut stage = Stage::new(plan, keyring).await?;
+        let tally = stage.tally.clone();
         let batches = batches.map(move |batch| stage.apply(&batch?)).boxed();
         let schema = plan.output().clone();
-        Ok(Self { dataset: dataset.clone(), schema, encrypted, footer, open, batches })
+        Ok(Self { dataset: dataset.clone(), schema, encrypted, footer, open, tally, batches })
     }
 
     /// Seals rows again that were published before, as [`crate::publish::Reading`] gives them: what a
     /// field-level action made of them stays, the leaf paths `encrypted` are encrypted, and `open` are
-    /// those published as they are. Nothing else may come here: no action is applied.
+    /// those published as they are. Nothing else may come here: no action is applied. Only columns that no
+    /// action made have digests.
     ///
     /// # Errors
     /// Those of the keyring.
@@ -92,8 +96,18 @@ impl Sealed {
             let purpose = Purpose::Column { dataset: dataset.clone(), column: path.clone() };
             keys.push((path.clone(), keyring.current(&purpose).await?));
         }
-        let open = open.difference(encrypted).cloned().collect();
-        Ok(Self { dataset: dataset.clone(), schema, encrypted: keys, footer, open, batches: published })
+        let open: BTreeSet<String> = open.difference(encrypted).cloned().collect();
+        let plain = plain(&schema, |path| encrypted.contains(path) || open.contains(path))?;
+        let columns = plain.iter().map(|&index| schema.field(index)).map(|f| (f.name().as_str(), f.data_type()));
+        let tally = Tally::new(Digests::prepare(keyring, dataset, columns).await?);
+        let filled = tally.clone();
+        let batches = published.map(move |batch| {
+            let batch = batch?;
+            filled.add(plain.iter().map(|&index| batch.column(index)))?;
+            Ok(batch)
+        });
+        let (dataset, batches) = (dataset.clone(), batches.boxed());
+        Ok(Self { dataset, schema, encrypted: keys, footer, open, tally, batches })
     }
 
     /// The dataset the rows are for.
@@ -127,6 +141,12 @@ impl Sealed {
         &self.open
     }
 
+    /// The digests of the values before any action, complete once the rows are read to their end.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// The rows, to be read once.
     #[must_use]
     pub fn into_batches(self) -> Batches {
@@ -134,11 +154,20 @@ impl Sealed {
     }
 }
 
+/// Indices of the columns of which every leaf has a path that `is_plain`.
+fn plain(schema: &SchemaRef, is_plain: impl Fn(&String) -> bool) -> Result<Vec<usize>> {
+    let leaves = carried::leaves(schema)?;
+    let acted: BTreeSet<usize> =
+        leaves.iter().filter(|leaf| !is_plain(&leaf.path)).map(|leaf| leaf.column).collect();
+    Ok((0..schema.fields().len()).filter(|index| !acted.contains(index)).collect())
+}
+
 /// The kernels of a plan, ready for its batches.
 struct Stage {
     input: SchemaRef,
     output: SchemaRef,
     columns: Vec<Column>,
+    tally: Tally,
 }
 
 struct Column {
@@ -158,22 +187,23 @@ impl Stage {
             let cast = (*field.data_type() != column.carried).then(|| column.carried.clone());
             columns.push(Column { index: column.index, cast, kernel });
         }
-        Ok(Self { input: plan.input().clone(), output: plan.output().clone(), columns })
+        let inputs = plan.columns().iter();
+        let inputs = inputs.map(|column| (plan.input().field(column.index).name().as_str(), &column.carried));
+        let tally = Tally::new(Digests::prepare(keyring, plan.dataset(), inputs).await?);
+        Ok(Self { input: plan.input().clone(), output: plan.output().clone(), columns, tally })
     }
 
     fn apply(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         self.check(batch)?;
-        let mut arrays = Vec::with_capacity(self.columns.len());
-        for column in &mut self.columns {
+        let carried = self.columns.iter().map(|column| {
             let input = batch.column(column.index);
-            arrays.push(match &column.cast {
-                None => column.kernel.apply(input)?,
-                Some(carried) => {
-                    let name = self.input.field(column.index).name();
-                    column.kernel.apply(&cast(input, carried, name)?)?
-                }
-            });
-        }
+            let name = self.input.field(column.index).name();
+            column.cast.as_ref().map_or_else(|| Ok(input.clone()), |carried| cast(input, carried, name))
+        });
+        let carried: Vec<ArrayRef> = carried.collect::<Result<_>>()?;
+        self.tally.add(&carried)?;
+        let columns = self.columns.iter_mut().zip(&carried);
+        let arrays = columns.map(|(column, array)| column.kernel.apply(array)).collect::<Result<Vec<_>>>()?;
         RecordBatch::try_new(self.output.clone(), arrays)
             .map_err(|_| Error::failed("sealed rows do not have the planned schema"))
     }

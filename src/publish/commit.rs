@@ -17,11 +17,13 @@ use self::head::Head;
 use self::landing::Landing;
 use super::parquet::Written;
 use super::path::ObjectPath;
-use super::{Store, table};
+use super::receipt::{self, Issued, Rows};
+use super::{Decided, Store, table};
 use crate::error::{At as _, Error, Result};
+use crate::keys::Signer;
 use crate::spec::DatasetName;
 
-pub(super) use self::actions::publication;
+pub(super) use self::actions::{commit_info, publication};
 pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.
@@ -95,9 +97,11 @@ pub struct Change<'a> {
     pub effect: Effect<'a>,
     /// Where the version comes from.
     pub provenance: &'a Provenance,
+    /// Who signs its receipt.
+    pub signer: &'a Signer,
 }
 
-/// Where a version comes from; travels in its commit.
+/// Where a version comes from; travels in its commit and its receipt.
 #[derive(Clone, Debug)]
 pub struct Provenance {
     /// The run.
@@ -110,10 +114,16 @@ pub struct Provenance {
     pub policy: String,
     /// SHA-256 of the policy document.
     pub policy_digest: String,
+    /// The connection that was read.
+    pub connection: String,
     /// The source's name for the instant that was read.
     pub snapshot: Option<String>,
-    /// What happened to each column: (leaf path, action word, tag).
-    pub columns: Vec<(String, String, Option<String>)>,
+    /// What happened to each leaf column.
+    pub columns: Vec<Decided>,
+    /// When the run began with the stream, in Unix milliseconds.
+    pub started_ms: i64,
+    /// How many rows the run brought, and what became of them.
+    pub rows: Rows,
 }
 
 /// A version that is visible.
@@ -163,21 +173,28 @@ enum End {
     Unknown(Error),
 }
 
+/// One attempt at a version.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt<'a> {
+    pub(super) version: u64,
+    /// The same for all attempts of a commit: whichever of them landed is ours.
+    pub(super) commit_id: &'a str,
+    pub(super) now_ms: i64,
+}
+
 async fn attempts(store: &Store, actions: &Actions<'_>) -> End {
-    // One id for all attempts: whichever of them landed is ours.
     let commit_id = uuid::Uuid::now_v7().to_string();
     for attempt in 0..ATTEMPTS {
-        let head = match Head::load(store, actions.change).await {
-            Ok(head) => head,
-            Err(error) => return End::NotVisible(error),
-        };
-        let version = head.as_ref().map_or(0, |head| head.version + 1);
-        let bytes = match actions.derive(head.as_ref(), &commit_id) {
-            Ok(bytes) => bytes,
+        let (version, receipt, bytes) = match prepare(store, actions, &commit_id).await {
+            Ok(prepared) => prepared,
             Err(error) => return End::NotVisible(error),
         };
         let path = ObjectPath::commit(actions.change.dataset, version);
-        match landing::land(store, &path, bytes, &commit_id).await {
+        let landing = landing::land(store, &path, bytes, &commit_id).await;
+        if matches!(landing, Landing::Taken | Landing::Refused(_)) {
+            receipt.withdraw(store).await;
+        }
+        match landing {
             Landing::Ours => return End::Visible(version),
             Landing::Taken => pause(attempt).await,
             Landing::Refused(error) => return End::NotVisible(error),
@@ -188,6 +205,21 @@ async fn attempts(store: &Store, actions: &Actions<'_>) -> End {
         Error::temporary(format!("other writers published {ATTEMPTS} versions first"))
             .help("run again when fewer writers publish to this dataset"),
     )
+}
+
+/// The next version, its receipt, which lies in the store by now, and the bytes of its commit.
+async fn prepare(store: &Store, actions: &Actions<'_>, commit_id: &str) -> Result<(u64, Issued, Vec<u8>)> {
+    let Actions { change, written } = actions;
+    let head = Head::load(store, change).await?;
+    let version = head.as_ref().map_or(0, |head| head.version + 1);
+    #[expect(clippy::disallowed_methods, reason = "a Delta commit carries the instant it is made at")]
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let attempt = Attempt { version, commit_id, now_ms };
+    let removed = head.iter().flat_map(|head| &head.files).map(|file| file.path.relative().to_owned());
+    let receipt = receipt::issue(store, change, written, &attempt, removed.collect()).await?;
+    let bytes = actions.derive(head.as_ref(), &attempt, receipt.sha256())?;
+    receipt.put(store).await?;
+    Ok((version, receipt, bytes))
 }
 
 /// Waits before the next attempt, at random so that rivals fall out of step.

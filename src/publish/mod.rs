@@ -1,13 +1,14 @@
 //! Sealed rows become Parquet objects, and one Delta commit makes them visible.
 //!
 //! [`write()`] streams sealed rows into objects no reader sees yet; [`commit()`] makes them visible,
-//! whole or not at all; [`Table`] is what readers see; [`Reading`] reads published rows back. `docs/tables.md` describes the bytes.
+//! whole or not at all; [`Table`] is what readers see; [`Reading`] reads published rows back; [`receipt`] is the evidence of a version. `docs/tables.md` describes the bytes.
 
 pub mod commit;
 pub(crate) mod fault;
 pub mod parquet;
 pub mod path;
 pub mod reading;
+pub mod receipt;
 pub mod store;
 pub mod table;
 
@@ -15,6 +16,7 @@ pub use commit::{Change, Effect, Mode, Outcome, Provenance, Rewrite, check_schem
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
 pub use reading::Reading;
+pub use receipt::{Decided, Receipt};
 pub use store::Store;
 pub use table::{History, Publication, Table};
 

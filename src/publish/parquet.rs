@@ -27,7 +27,7 @@ use self::layout::Layout;
 use super::path::ObjectPath;
 use super::{Store, commit, fault};
 use crate::error::{At as _, Error, Result};
-use crate::protect::Sealed;
+use crate::protect::{Digests, Sealed};
 use crate::spec::DatasetName;
 use crate::spec::pipeline::Parquet;
 
@@ -44,6 +44,8 @@ pub struct Written {
     pub rows: u64,
     /// Bytes in all files.
     pub bytes: u64,
+    /// The digests of the rows' values.
+    pub digests: Digests,
 }
 
 /// One written file.
@@ -55,6 +57,8 @@ pub struct File {
     pub bytes: u64,
     /// Rows.
     pub rows: u64,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
     /// Partition values, in the Delta text form; `None` is NULL.
     pub partition: BTreeMap<String, Option<String>>,
     /// Delta statistics JSON, of open columns only.
@@ -123,13 +127,14 @@ async fn run(layout: Layout, sealed: Sealed, store: &Store, memory_bytes: usize)
     let mut thread = JoinSet::new();
     thread.spawn_blocking(move || encoder.run(fed));
 
+    let tally = sealed.tally().clone();
     let fed = feed_all(sealed, feed).await;
     let encoded = match thread.join_next().await {
         Some(Ok(result)) => result,
         _ => Err(broke_off()),
     };
     // A fault of the source is the cause, whatever the encoder says to its feed breaking off.
-    fed.and(encoded)
+    fed.and(encoded).map(|written| Written { digests: tally.digests(), ..written })
 }
 
 /// The encoder itself has failed.

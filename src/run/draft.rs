@@ -5,8 +5,9 @@ use arrow::datatypes::SchemaRef;
 use super::{Engine, StreamPlan};
 use crate::Batches;
 use crate::error::Result;
+use crate::keys::Signer;
 use crate::protect::{self, Sealed};
-use crate::publish::{self, Change, Effect, Outcome, Provenance, Store, Written};
+use crate::publish::{self, Change, Decided, Effect, Outcome, Provenance, Store, Written};
 use crate::spec::DatasetName;
 
 /// The files of a version to come, and what its commit must know of them.
@@ -16,7 +17,9 @@ pub(super) struct Draft {
     schema: SchemaRef,
     open: Vec<String>,
     partition_by: Vec<String>,
+    columns: Vec<Decided>,
     written: Written,
+    signer: Signer,
 }
 
 impl Draft {
@@ -33,15 +36,23 @@ impl Draft {
         rows: Batches,
         memory_bytes: u64,
     ) -> Result<Self> {
+        let signer = engine.keyring.signer().await?;
         let sealed = Sealed::seal(protection, rows, &engine.keyring).await?;
+        let columns = columns(engine, protection).await?;
         let schema = sealed.schema().clone();
         let open = sealed.open().iter().cloned().collect();
         let written = publish::write(sealed, store, &plan.parquet, partition_by, memory_bytes).await?;
         let dataset = protection.dataset().clone();
-        Ok(Self { dataset, schema, open, partition_by: partition_by.to_vec(), written })
+        let partition_by = partition_by.to_vec();
+        Ok(Self { dataset, schema, open, partition_by, columns, written, signer })
     }
 
-    /// Makes the rows visible.
+    /// How many rows there are.
+    pub(super) const fn rows(&self) -> u64 {
+        self.written.rows
+    }
+
+    /// Makes the rows visible; what happened to each column is added to `provenance`.
     ///
     /// # Errors
     /// Those of [`publish::commit()`].
@@ -51,6 +62,7 @@ impl Draft {
         effect: Effect<'_>,
         provenance: &Provenance,
     ) -> Result<Outcome> {
+        let provenance = &Provenance { columns: self.columns, ..provenance.clone() };
         let change = Change {
             dataset: &self.dataset,
             schema: &self.schema,
@@ -58,6 +70,7 @@ impl Draft {
             partition_by: &self.partition_by,
             effect,
             provenance,
+            signer: &self.signer,
         };
         publish::commit(store, self.written, &change).await
     }
@@ -69,4 +82,17 @@ impl Draft {
             tracing::warn!(%dataset, %error, "unpublished files stay behind, unseen by readers");
         }
     }
+}
+
+/// What happened to each leaf column, with the keys that there are by now.
+async fn columns(engine: &Engine, protection: &protect::Plan) -> Result<Vec<Decided>> {
+    let mut named = protection.clone();
+    named.name_keys(&engine.keyring).await?;
+    let column = |decision: &protect::Decision| Decided {
+        column: decision.path.clone(),
+        tag: decision.tag.as_ref().map(ToString::to_string),
+        action: decision.action.word().to_owned(),
+        key: decision.key.clone(),
+    };
+    Ok(named.decisions().iter().map(column).collect())
 }

@@ -12,6 +12,8 @@ mod record;
 mod resume;
 mod standing;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -29,7 +31,9 @@ pub use standing::{Standing, standing};
 use self::draft::Draft;
 use self::resume::Earlier;
 use crate::error::{At, Error, Kind, Result};
+use crate::govern::store::now_ms;
 use crate::protect;
+use crate::publish::receipt::Rows;
 use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot, convert};
 use crate::spec::{DatasetName, Pipeline, StreamName};
@@ -140,8 +144,9 @@ async fn publish(
     standing: &Standing,
     progress: &dyn Progress,
 ) -> Result<Published> {
-    let started = Instant::now();
-    let counter = progress.started(plan);
+    let (started, started_ms) = (Instant::now(), now_ms());
+    let read = Arc::new(AtomicU64::new(0));
+    let counter = counted(progress.started(plan), &read);
     let stop = job.cancel.child_token();
     let (rejects, rejected) = quarantine::queue();
 
@@ -153,7 +158,14 @@ async fn publish(
     let rejected = write_rejected(engine, job, store, plan, rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
-    let provenance = provenance(engine, job, snapshot.id(), plan);
+    let set_aside = rejected.as_ref().map_or(0, Draft::rows);
+    let rows = Rows::of(read.load(Ordering::Relaxed), set_aside, own.rows());
+    let provenance = Provenance {
+        snapshot: snapshot.id(),
+        started_ms,
+        rows,
+        ..provenance(engine, job, plan)
+    };
     let quarantined = match commit_rejected(engine, store, plan, rejected, standing, &provenance).await {
         Ok(quarantined) => quarantined,
         Err(error) => {
@@ -214,7 +226,8 @@ async fn commit_rejected(
     provenance: &Provenance,
 ) -> Result<Option<Quarantined>> {
     let Some(quarantine) = &plan.quarantine else { return Ok(None) };
-    let provenance = Provenance { columns: columns(&quarantine.protection), ..provenance.clone() };
+    let set_aside = provenance.rows.quarantined;
+    let provenance = Provenance { rows: Rows::of(set_aside, 0, set_aside), ..provenance.clone() };
     quarantine.commit(engine, store, plan, rejected, standing, &provenance).await.map(Some)
 }
 
@@ -255,26 +268,29 @@ fn until_cancelled(rows: Batches, cancel: CancellationToken, counter: progress::
     .boxed()
 }
 
-/// What travels in the commit.
-fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &StreamPlan) -> Provenance {
+/// The rows, counted once more for the receipt.
+fn counted(counter: progress::Counter, read: &Arc<AtomicU64>) -> progress::Counter {
+    let read = read.clone();
+    Arc::new(move |rows, bytes| {
+        read.fetch_add(rows, Ordering::Relaxed);
+        counter(rows, bytes);
+    })
+}
+
+/// What travels in the commit, apart from what is known only once the rows are written.
+fn provenance(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) -> Provenance {
     Provenance {
         run_id: job.run_id.to_string(),
         stream: application(job.pipeline, &plan.relation.stream),
         spec_digest: job.pipeline.digest.clone(),
         policy: engine.policy.name.clone(),
         policy_digest: engine.policy.digest.clone(),
-        snapshot,
-        columns: columns(&plan.protection),
+        connection: job.pipeline.connection.to_string(),
+        snapshot: None,
+        columns: Vec::new(),
+        started_ms: 0,
+        rows: Rows::default(),
     }
-}
-
-/// What happened to each leaf column: path, action and tag.
-fn columns(protection: &protect::Plan) -> Vec<(String, String, Option<String>)> {
-    let tag = |decision: &protect::Decision| decision.tag.as_ref().map(ToString::to_string);
-    let column = |decision: &protect::Decision| {
-        (decision.path.clone(), decision.action.word().to_owned(), tag(decision))
-    };
-    protection.decisions().iter().map(column).collect()
 }
 
 /// The application id of a stream in the table's transaction log.

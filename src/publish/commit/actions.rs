@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::head::{self, Head};
-use super::{Change, Effect, Outcome, Rewrite, schema};
+use super::{Attempt, Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
 use crate::publish::ObjectPath;
 use crate::publish::parquet::Written;
@@ -23,15 +23,19 @@ pub(super) struct Actions<'a> {
 }
 
 impl Actions<'_> {
-    /// The commit's bytes on top of `head` (`None`: a new table).
+    /// The commit's bytes on top of `head` (`None`: a new table), which name the SHA-256 of its receipt.
     ///
     /// # Errors
     /// `Held` when rows are appended that do not fit the table.
-    pub(super) fn derive(&self, head: Option<&Head>, commit_id: &str) -> Result<Vec<u8>> {
-        #[expect(clippy::disallowed_methods, reason = "a Delta commit carries the instant it is made at")]
-        let now_ms = chrono::Utc::now().timestamp_millis();
+    pub(super) fn derive(
+        &self,
+        head: Option<&Head>,
+        attempt: &Attempt<'_>,
+        receipt_sha256: &str,
+    ) -> Result<Vec<u8>> {
+        let now_ms = attempt.now_ms;
         let rows = schema::of(self.change.schema)?;
-        let mut actions = vec![json!({"commitInfo": self.commit_info(head, commit_id, now_ms)})];
+        let mut actions = vec![json!({"commitInfo": self.commit_info(head, attempt, receipt_sha256)})];
         // Where rows are only taken back, the table stays as it is.
         if !self.only_withdraws() {
             if let Some(head) = head.filter(|_| self.change.effect.keeps()) {
@@ -94,7 +98,8 @@ impl Actions<'_> {
         Ok(())
     }
 
-    fn commit_info(&self, head: Option<&Head>, commit_id: &str, now_ms: i64) -> Value {
+    fn commit_info(&self, head: Option<&Head>, attempt: &Attempt<'_>, receipt_sha256: &str) -> Value {
+        let Attempt { commit_id, now_ms, .. } = *attempt;
         let Change { effect, provenance, partition_by, .. } = *self.change;
         let by = json!(partition_by).to_string();
         // Texts holding JSON, as Delta has it.
@@ -111,7 +116,7 @@ impl Actions<'_> {
         let columns: Vec<_> = provenance
             .columns
             .iter()
-            .map(|(column, action, tag)| json!({"column": column, "action": action, "tag": tag}))
+            .map(|one| json!({"column": one.column, "action": one.action, "tag": one.tag}))
             .collect();
         json!({
             "timestamp": now_ms,
@@ -133,6 +138,8 @@ impl Actions<'_> {
                 "withdrawn": withdrawn,
                 "rows": self.written.rows,
                 "bytes": self.written.bytes,
+                "receipt": receipt_sha256,
+                "started_ms": provenance.started_ms,
             },
         })
     }
