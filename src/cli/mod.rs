@@ -20,6 +20,7 @@ mod show;
 mod sync;
 mod token;
 mod validate;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,6 +99,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Query(args) => query::run(context, &args).await,
         Command::Runs(args) => runs::run(context, &args).await,
         Command::Datasets(args) => datasets::run(context, &args).await,
+        Command::Verify(args) => verify::run(context, &args).await,
         Command::Keys(args) => keys::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Token(args) => token::run(context, &args).await,

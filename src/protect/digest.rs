@@ -38,6 +38,7 @@ pub struct Digests {
 #[derive(Clone)]
 pub struct Digest {
     column: String,
+    kind: String,
     values: Prf,
     mask: Prf,
     nulls: u64,
@@ -67,9 +68,11 @@ impl Digests {
         columns: impl IntoIterator<Item = (&'c str, &'c DataType)>,
     ) -> Result<Self> {
         let digest = |(column, data_type): (&str, &DataType)| {
+            let kind = encoding::kind(data_type)?;
             Ok(Digest {
                 column: column.to_owned(),
-                values: Prf::derive(key, &encoding::kind(data_type)?, column)?,
+                values: Prf::derive(key, &kind, column)?,
+                kind,
                 mask: Prf::derive(key, "mask", column)?,
                 nulls: 0,
                 sum: 0,
@@ -124,6 +127,12 @@ impl Digest {
     #[must_use]
     pub fn column(&self) -> &str {
         &self.column
+    }
+
+    /// The kind of its values, as [`encoding`] names it: only digests of one kind can agree.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
     }
 
     /// Its NULLs, which the digest leaves out.

@@ -98,7 +98,8 @@ impl Sealed {
         }
         let open: BTreeSet<String> = open.difference(encrypted).cloned().collect();
         let plain = plain(&schema, |path| encrypted.contains(path) || open.contains(path))?;
-        let columns = plain.iter().map(|&index| schema.field(index)).map(|f| (f.name().as_str(), f.data_type()));
+        let columns =
+            plain.iter().map(|&index| schema.field(index)).map(|f| (f.name().as_str(), f.data_type()));
         let tally = Tally::new(Digests::prepare(keyring, dataset, columns).await?);
         let filled = tally.clone();
         let batches = published.map(move |batch| {

@@ -23,7 +23,8 @@ use crate::error::{At as _, Error, Result};
 use crate::keys::Signer;
 use crate::spec::DatasetName;
 
-pub(super) use self::actions::{commit_info, publication};
+pub use self::actions::files;
+pub(super) use self::actions::{account, commit_info, publication};
 pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.
@@ -106,6 +107,8 @@ pub struct Change<'a> {
 pub struct Provenance {
     /// The run.
     pub run_id: String,
+    /// Who asked for it: the ledger's word.
+    pub trigger: String,
     /// `pipeline/stream`: the application id of the `txn` action.
     pub stream: String,
     /// SHA-256 of the pipeline document.
@@ -135,6 +138,8 @@ pub struct Outcome {
     pub rows: u64,
     /// Bytes the run added.
     pub bytes: u64,
+    /// SHA-256 of the version's receipt.
+    pub receipt: Option<String>,
 }
 
 /// Makes written files visible, whole or not at all.
@@ -149,9 +154,9 @@ pub struct Outcome {
 pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
     let dataset = change.dataset;
     match attempts(store, &Actions { change, written: &written }).await {
-        End::Visible(version) => {
+        End::Visible(version, receipt) => {
             checkpoint(store, dataset, version).await;
-            Ok(Outcome { version, rows: written.rows, bytes: written.bytes })
+            Ok(Outcome { version, rows: written.rows, bytes: written.bytes, receipt: Some(receipt) })
         }
         End::NotVisible(error) => {
             if let Err(error) = written.discard(store, dataset).await {
@@ -165,8 +170,8 @@ pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Res
 
 /// How a commit ended.
 enum End {
-    /// The version is there.
-    Visible(u64),
+    /// The version is there, with a receipt of this SHA-256.
+    Visible(u64, String),
     /// It is certain that no version names our files.
     NotVisible(Error),
     /// The version may or may not be there.
@@ -195,7 +200,7 @@ async fn attempts(store: &Store, actions: &Actions<'_>) -> End {
             receipt.withdraw(store).await;
         }
         match landing {
-            Landing::Ours => return End::Visible(version),
+            Landing::Ours => return End::Visible(version, receipt.sha256().to_owned()),
             Landing::Taken => pause(attempt).await,
             Landing::Refused(error) => return End::NotVisible(error),
             Landing::Unknown(error) => return End::Unknown(error),

@@ -91,6 +91,7 @@ pub(super) async fn written(store: &Store, batch: RecordBatch) -> Written {
 pub(super) fn provenance(run: &str) -> Provenance {
     Provenance {
         run_id: run.into(),
+        trigger: "cli".into(),
         stream: "crm/public.people".into(),
         spec_digest: "spec".into(),
         policy: "test".into(),

@@ -18,7 +18,7 @@ pub use path::ObjectPath;
 pub use reading::Reading;
 pub use receipt::{Decided, Receipt};
 pub use store::Store;
-pub use table::{History, Publication, Table};
+pub use table::{Account, History, Publication, Table};
 
 #[cfg(test)]
 mod fixture;

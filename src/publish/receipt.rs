@@ -20,8 +20,9 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::keys::{PublicKey, Signer};
 
-pub use self::found::{Found, Place, all, read};
+pub use self::found::{Named, Place, all, named, read};
 pub(super) use self::issue::{Issued, issue};
+pub use super::commit::files as files_of;
 
 /// What the first field of every receipt says.
 pub const FORMAT: &str = "sealift-receipt/1";
@@ -40,6 +41,8 @@ pub struct Receipt {
     pub commit_id: String,
     /// The run that published it.
     pub run_id: String,
+    /// Who asked for the run: `cli`, `api` or `schedule`.
+    pub trigger: String,
     /// `pipeline/stream`.
     pub stream: String,
     /// Where the rows come from.
@@ -141,6 +144,8 @@ pub struct Values {
 pub struct Digested {
     /// The column.
     pub column: String,
+    /// The kind of its values: `integer`, `decimal.2`, `text` …
+    pub kind: String,
     /// Its NULLs.
     pub nulls: u64,
     /// The digest, hexadecimal.

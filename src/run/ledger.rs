@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, migrate::Migrator};
 
+pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::{Store, fault, now_ms};
@@ -126,8 +127,8 @@ impl Ledger {
     pub async fn stream_published(&self, run_id: &RunId, outcome: &StreamOutcome) -> Result<()> {
         sqlx::query(
             "INSERT OR REPLACE INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes,
-                                                 seconds, state)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                                 seconds, receipt, state)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(run_id.to_string())
         .bind(&outcome.stream)
@@ -137,6 +138,7 @@ impl Ledger {
         .bind(to_i64(outcome.quarantined))
         .bind(to_i64(outcome.bytes))
         .bind(outcome.seconds)
+        .bind(&outcome.receipt)
         .bind(outcome.state.word())
         .execute(&self.pool)
         .await
@@ -339,6 +341,7 @@ fn read_stream(row: &SqliteRow) -> Result<StreamOutcome> {
         quarantined: get::<i64>(row, "quarantined")?.unsigned_abs(),
         bytes: get::<i64>(row, "bytes")?.unsigned_abs(),
         seconds: get(row, "seconds")?,
+        receipt: get(row, "receipt")?,
         state: get::<String>(row, "state")?.parse()?,
     })
 }
@@ -410,6 +413,8 @@ fn migration_error(error: &sqlx::migrate::MigrateError) -> Error {
         _ => Error::failed("the metadata store cannot be brought up to date"),
     }
 }
+
+mod tables;
 
 #[cfg(test)]
 mod tests;

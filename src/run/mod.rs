@@ -8,9 +8,11 @@ mod memory;
 pub mod plan;
 pub mod progress;
 pub mod quarantine;
+pub mod rebuild;
 mod record;
 mod resume;
 mod standing;
+pub mod verify;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use engine::Engine;
-pub use ledger::{Ledger, RunId};
+pub use ledger::{Ledger, RunId, Trigger};
 pub use memory::Memory;
 pub use plan::StreamPlan;
 pub use progress::Progress;
@@ -128,6 +130,7 @@ impl From<&Published> for ledger::StreamOutcome {
             quarantined: published.quarantined.as_ref().map_or(0, |quarantined| quarantined.rows),
             bytes: published.outcome.bytes,
             seconds: published.seconds,
+            receipt: published.outcome.receipt.clone(),
             state: ledger::StreamState::Published,
         }
     }
@@ -144,7 +147,8 @@ async fn publish(
     standing: &Standing,
     progress: &dyn Progress,
 ) -> Result<Published> {
-    let (started, started_ms) = (Instant::now(), now_ms());
+    let started = Instant::now();
+    let provenance = provenance(engine, job, plan).await?;
     let read = Arc::new(AtomicU64::new(0));
     let counter = counted(progress.started(plan), &read);
     let stop = job.cancel.child_token();
@@ -160,12 +164,7 @@ async fn publish(
 
     let set_aside = rejected.as_ref().map_or(0, Draft::rows);
     let rows = Rows::of(read.load(Ordering::Relaxed), set_aside, own.rows());
-    let provenance = Provenance {
-        snapshot: snapshot.id(),
-        started_ms,
-        rows,
-        ..provenance(engine, job, plan)
-    };
+    let provenance = Provenance { snapshot: snapshot.id(), rows, ..provenance };
     let quarantined = match commit_rejected(engine, store, plan, rejected, standing, &provenance).await {
         Ok(quarantined) => quarantined,
         Err(error) => {
@@ -277,10 +276,12 @@ fn counted(counter: progress::Counter, read: &Arc<AtomicU64>) -> progress::Count
     })
 }
 
-/// What travels in the commit, apart from what is known only once the rows are written.
-fn provenance(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) -> Provenance {
-    Provenance {
+/// What travels in the commit, as far as it is known before any row is read.
+async fn provenance(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) -> Result<Provenance> {
+    let recorded = engine.ledger.run(&job.run_id).await?;
+    Ok(Provenance {
         run_id: job.run_id.to_string(),
+        trigger: recorded.map_or(Trigger::Cli, |run| run.trigger).word().to_owned(),
         stream: application(job.pipeline, &plan.relation.stream),
         spec_digest: job.pipeline.digest.clone(),
         policy: engine.policy.name.clone(),
@@ -288,9 +289,9 @@ fn provenance(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) -> Provenance {
         connection: job.pipeline.connection.to_string(),
         snapshot: None,
         columns: Vec::new(),
-        started_ms: 0,
+        started_ms: now_ms(),
         rows: Rows::default(),
-    }
+    })
 }
 
 /// The application id of a stream in the table's transaction log.

@@ -70,9 +70,7 @@ impl Prf {
         let mut rests: [&[u8]; LANES] = [&[]; LANES];
         let (mut busy, mut sum) = (0, 0_u128);
         loop {
-            for ((lane, rest), value) in
-                lanes.iter_mut().zip(&mut rests).skip(busy).zip(values.by_ref())
-            {
+            for ((lane, rest), value) in lanes.iter_mut().zip(&mut rests).skip(busy).zip(values.by_ref()) {
                 (*lane, *rest) = first(value);
                 busy += 1;
             }

@@ -109,7 +109,9 @@ fn nested_values_count_by_what_is_in_them() {
     };
     assert_eq!(list(&[&[1, 2], &[3]]), list(&[&[3], &[1, 2]]));
     assert_ne!(list(&[&[1, 2], &[3]]), list(&[&[1], &[2, 3]]));
-    let field = |name: &str, array: &ArrayRef| (Arc::new(Field::new(name, array.data_type().clone(), true)), array.clone());
+    let field = |name: &str, array: &ArrayRef| {
+        (Arc::new(Field::new(name, array.data_type().clone(), true)), array.clone())
+    };
     let city = texts(["Bern".to_owned()]);
     let none: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
     let plain = of(StructArray::from(vec![field("city", &city)]));

@@ -1,6 +1,6 @@
 //! The actions of one commit, as Delta writes them: one JSON object per line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::{Attempt, Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
 use crate::publish::ObjectPath;
 use crate::publish::parquet::Written;
-use crate::publish::table::Publication;
+use crate::publish::table::{Account, Publication};
 
 /// Columns that Delta writers may keep statistics of.
 const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
@@ -138,8 +138,10 @@ impl Actions<'_> {
                 "withdrawn": withdrawn,
                 "rows": self.written.rows,
                 "bytes": self.written.bytes,
-                "receipt": receipt_sha256,
+                "quarantined": provenance.rows.quarantined,
+                "trigger": provenance.trigger,
                 "started_ms": provenance.started_ms,
+                "receipt": receipt_sha256,
             },
         })
     }
@@ -250,6 +252,39 @@ pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Pub
     Some(Publication {
         run_id: ours["run_id"].as_str()?.to_owned(),
         stream: ours["stream"].as_str()?.to_owned(),
-        outcome: Outcome { version, rows: ours["rows"].as_u64()?, bytes: ours["bytes"].as_u64()? },
+        outcome: Outcome {
+            version,
+            rows: ours["rows"].as_u64()?,
+            bytes: ours["bytes"].as_u64()?,
+            receipt: ours["receipt"].as_str().map(str::to_owned),
+        },
     })
+}
+
+/// All that a commit of ours tells of its run; `None` when it is not one of ours.
+pub(in crate::publish) fn account(version: u64, commit: &[u8]) -> Option<Account> {
+    let publication = publication(version, commit)?;
+    let info = commit_info(commit)?;
+    let ours = &info["sealift"];
+    let committed_ms = info["timestamp"].as_i64().unwrap_or_default();
+    Some(Account {
+        publication,
+        spec_digest: ours["spec_digest"].as_str().unwrap_or_default().to_owned(),
+        trigger: ours["trigger"].as_str().unwrap_or_default().to_owned(),
+        quarantined: ours["quarantined"].as_u64().unwrap_or_default(),
+        started_ms: ours["started_ms"].as_i64().unwrap_or(committed_ms),
+        committed_ms,
+    })
+}
+
+/// The files that a commit's bytes add and remove, as the log writes their paths.
+#[must_use]
+pub fn files(commit: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
+    for line in commit.split(|&byte| byte == b'\n') {
+        let Ok(action) = serde_json::from_slice::<Value>(line) else { continue };
+        added.extend(action["add"]["path"].as_str().map(str::to_owned));
+        removed.extend(action["remove"]["path"].as_str().map(str::to_owned));
+    }
+    (added, removed)
 }

@@ -72,7 +72,7 @@ async fn rows_that_are_sealed_again_read_the_same_in_a_version_that_replaces_the
         partition_by: &[],
         effect: Effect::Rewrite(&rewrite),
         provenance: &provenance("run-2"),
-    signer: &crate::keys::Signer::for_tests(),
+        signer: &crate::keys::Signer::for_tests(),
     };
     assert_eq!(commit(&store, files.clone(), &change).await.unwrap().version, 1);
     let table = Table::load(&store, &dataset(), None).await.unwrap().unwrap();

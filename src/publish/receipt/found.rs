@@ -20,7 +20,7 @@ pub struct Place {
 
 /// What a commit of ours names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Named {
     /// Its id.
     pub commit_id: String,
     /// SHA-256 of its receipt.
@@ -36,11 +36,12 @@ impl Place {
 }
 
 /// What a commit names; `None` where another writer made it.
-pub(in crate::publish) fn named(commit: &[u8]) -> Option<Found> {
+#[must_use]
+pub fn named(commit: &[u8]) -> Option<Named> {
     let info = commit_info(commit)?;
     let ours = &info["sealift"];
     let text = |name: &str| ours[name].as_str().map(str::to_owned);
-    Some(Found { commit_id: text("commit_id")?, sha256: text("receipt") })
+    Some(Named { commit_id: text("commit_id")?, sha256: text("receipt") })
 }
 
 /// Every receipt beside a table, by version.
@@ -60,8 +61,7 @@ pub async fn all(store: &Store, dataset: &DatasetName) -> Result<Vec<Place>> {
         let (version, commit_id) = name.strip_suffix(".json")?.split_once('-')?;
         Some(Place { version: version.parse().ok()?, commit_id: commit_id.to_owned() })
     };
-    let mut places: Vec<_> =
-        objects.iter().filter_map(|object| place(object.location.filename()?)).collect();
+    let mut places: Vec<_> = objects.iter().filter_map(|object| place(object.location.filename()?)).collect();
     places.sort();
     Ok(places)
 }

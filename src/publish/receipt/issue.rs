@@ -39,11 +39,9 @@ pub(in crate::publish) async fn issue(
         version: attempt.version,
         commit_id: attempt.commit_id.to_owned(),
         run_id: provenance.run_id.clone(),
+        trigger: provenance.trigger.clone(),
         stream: provenance.stream.clone(),
-        source: Source {
-            connection: provenance.connection.clone(),
-            snapshot: provenance.snapshot.clone(),
-        },
+        source: Source { connection: provenance.connection.clone(), snapshot: provenance.snapshot.clone() },
         spec_digest: provenance.spec_digest.clone(),
         policy: Policy { name: provenance.policy.clone(), digest: provenance.policy_digest.clone() },
         columns: provenance.columns.clone(),
@@ -88,6 +86,7 @@ impl Issued {
 fn values(written: &Written, nonce: &str) -> Values {
     let digested = written.digests.columns().iter().map(|digest| Digested {
         column: digest.column().to_owned(),
+        kind: digest.kind().to_owned(),
         nulls: digest.nulls(),
         digest: digest.masked(nonce),
     });

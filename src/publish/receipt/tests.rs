@@ -37,7 +37,10 @@ async fn every_version_has_a_signed_receipt_that_its_commit_and_the_next_receipt
             let path = crate::publish::ObjectPath::existing(&dataset(), &file.path).unwrap().location();
             let read = object_store::ObjectStoreExt::get(store.objects().as_ref(), &path).await.unwrap();
             let read = read.bytes().await.unwrap();
-            assert_eq!((file.bytes, &file.sha256), (read.len() as u64, &hex::encode(sha2::Sha256::digest(read))));
+            assert_eq!(
+                (file.bytes, &file.sha256),
+                (read.len() as u64, &hex::encode(sha2::Sha256::digest(read)))
+            );
         }
         let columns: Vec<_> = receipt.values.columns.iter().map(|one| one.column.as_str()).collect();
         assert_eq!(columns, ["id", "ssn"]);
