@@ -60,7 +60,7 @@ pub(super) enum Command {
     Query(Query),
     /// List runs, or show one
     Runs(Runs),
-    /// List published datasets, or show the columns of one
+    /// List published datasets, show the columns of one, or rebuild the ledger from them
     Datasets(Datasets),
     /// Erase rows from a dataset and its quarantine
     Erase(Erase),
@@ -68,7 +68,9 @@ pub(super) enum Command {
     Compact(Compact),
     /// Remove files and log entries that no version within the retention needs
     Vacuum(Vacuum),
-    /// List the keys of datasets, or release those of one to a reader
+    /// Check a published version against its signed evidence
+    Verify(Verify),
+    /// List the keys of datasets, release those of one to a reader, or print those that check receipts
     Keys(Keys),
     /// Run the daemon: REST API and schedules
     Serve,
@@ -172,6 +174,21 @@ pub(super) struct Runs {
 pub(super) struct Datasets {
     /// Show the columns of this dataset (namespace.name)
     pub(super) dataset: Option<String>,
+    /// Record every run again that the tables tell of and the ledger does not know
+    #[arg(long, conflicts_with = "dataset")]
+    pub(super) rebuild: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    /// The dataset (namespace.name)
+    pub(super) dataset: String,
+    /// This version instead of the newest
+    #[arg(long)]
+    pub(super) version: Option<u64>,
+    /// Also read the source again and compare its rows
+    #[arg(long)]
+    pub(super) against_source: bool,
 }
 
 #[derive(clap::Args)]
@@ -244,6 +261,8 @@ pub(super) enum KeysVerb {
         #[arg(long)]
         column: Option<String>,
     },
+    /// Print the public keys that check the signatures of receipts; they are no secret
+    Public,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,4 +1,4 @@
-//! `sealift datasets`: what is published.
+//! `sealift datasets`: what is published, and a ledger rebuilt from it.
 
 use serde_json::{Value, json};
 
@@ -6,15 +6,36 @@ use super::args::Datasets;
 use super::{Context, Done, show};
 use crate::error::{At, Error, Kind, Result};
 use crate::publish::{Store, Table};
+use crate::run::Ledger;
+use crate::run::rebuild::{self, Rebuilt};
 use crate::spec::{Config, DatasetName};
 
 pub(super) async fn run(context: &Context, args: &Datasets) -> Done {
     let config = Config::load(&context.config)?;
     let stores = config.stores.values().map(Store::open).collect::<Result<Vec<_>>>()?;
+    if args.rebuild {
+        return rebuild(context, &config, &stores).await;
+    }
     match &args.dataset {
         Some(name) => one(context, &stores, &DatasetName::parse(name)?).await,
         None => all(context, &stores).await,
     }
+}
+
+async fn rebuild(context: &Context, config: &Config, stores: &[Store]) -> Done {
+    let ledger = Ledger::open(&config.metadata).await?;
+    let Rebuilt { datasets, runs, streams } = rebuild::rebuild(&ledger, stores).await?;
+    if context.json {
+        show::json(&json!({ "datasets": datasets, "runs": runs, "streams": streams }));
+    } else {
+        println!(
+            "{} runs recorded again, which published {} streams; {} datasets looked at",
+            show::count(runs),
+            show::count(streams),
+            show::count(datasets)
+        );
+    }
+    Ok(())
 }
 
 async fn all(context: &Context, stores: &[Store]) -> Done {

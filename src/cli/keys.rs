@@ -1,4 +1,4 @@
-//! `sealift keys`: key ids, and keys for a reader.
+//! `sealift keys`: key ids, keys for a reader, and what checks receipts.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -25,7 +25,27 @@ pub(super) async fn run(context: &Context, args: &Keys) -> Done {
             let ledger = Ledger::open(&config.metadata).await?;
             release(context, &keyring, &ledger, &DatasetName::parse(dataset)?, column.as_deref()).await
         }
+        KeysVerb::Public => public(context, &keyring).await,
     }
+}
+
+/// Prints every public key, oldest first: old receipts stay signed by old keys.
+async fn public(context: &Context, keyring: &Keyring) -> Done {
+    let newest = keyring.signer().await?;
+    let base = Purpose::Receipts.base_id();
+    let mut keys = Vec::new();
+    for id in keyring.list(None).await?.iter().filter(|id| id.starts_with(&format!("{base}@"))) {
+        keys.push(keyring.public_key(id).await?);
+    }
+    if context.json {
+        let keys = keys.iter().map(|key| {
+            json!({"id": key.id(), "algorithm": "ed25519", "public_key_base64": key.base64(), "pem": key.pem()})
+        });
+        show::json(&json!({ "keys": keys.collect::<Vec<_>>(), "signs": newest.id() }));
+    } else {
+        keys.iter().for_each(|key| print!("{}\n{}", key.id(), key.pem()));
+    }
+    Ok(())
 }
 
 async fn list(context: &Context, keyring: &Keyring, dataset: Option<&DatasetName>) -> Done {

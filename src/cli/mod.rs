@@ -24,6 +24,7 @@ mod sync;
 mod token;
 mod vacuum;
 mod validate;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -106,6 +107,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Erase(args) => erase::run(context, &args).await,
         Command::Compact(args) => compact::run(context, &args).await,
         Command::Vacuum(args) => vacuum::run(context, &args).await,
+        Command::Verify(args) => verify::run(context, &args).await,
         Command::Keys(args) => keys::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Token(args) => token::run(context, &args).await,

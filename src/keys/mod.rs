@@ -9,8 +9,10 @@ pub mod note;
 pub mod purpose;
 mod records;
 pub mod root;
+pub mod signer;
 
 pub use dataset::{DatasetKey, Keyring};
 pub use material::DataKey;
 pub use note::Note;
 pub use purpose::{Domain, Purpose};
+pub use signer::{PublicKey, Signer};

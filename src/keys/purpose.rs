@@ -25,6 +25,12 @@ pub enum Purpose {
     Tokenize(Domain),
     /// Makes hashes (HMAC-SHA-256, 32 bytes): `sealift:<domain>#hash@<version>`.
     Hash(Domain),
+    /// Makes the digests of a dataset's columns in its receipts (32 bytes):
+    /// `sealift:<ns>.<name>#digest@<version>`. It reads nothing, so that its id is not among those of
+    /// the dataset's reading keys.
+    Digest(DatasetName),
+    /// Signs receipts (the seed of an Ed25519 key, 32 bytes): `sealift:receipts#sign@<version>`.
+    Receipts,
 }
 
 /// Where equal values give equal tokens or hashes.
@@ -50,6 +56,8 @@ impl Purpose {
             Self::Footer(dataset) => format!("sealift:{dataset}/_footer"),
             Self::Tokenize(domain) => format!("sealift:{domain}#tokenize"),
             Self::Hash(domain) => format!("sealift:{domain}#hash"),
+            Self::Digest(dataset) => format!("sealift:{dataset}#digest"),
+            Self::Receipts => "sealift:receipts#sign".to_owned(),
         }
     }
 
@@ -58,7 +66,7 @@ impl Purpose {
         match self {
             // AES-SIV splits its key in two AES-256 keys.
             Self::Tokenize(_) => 64,
-            Self::Column { .. } | Self::Footer(_) | Self::Hash(_) => 32,
+            Self::Column { .. } | Self::Footer(_) | Self::Hash(_) | Self::Digest(_) | Self::Receipts => 32,
         }
     }
 }
@@ -134,7 +142,9 @@ mod tests {
             column("email@2"),
             column("a/b"),
             column("a%2fb"),
-            Purpose::Footer(dataset),
+            Purpose::Footer(dataset.clone()),
+            Purpose::Digest(dataset),
+            Purpose::Receipts,
             Purpose::Tokenize(own.clone()),
             Purpose::Hash(own),
         ];

@@ -1,9 +1,10 @@
 //! The protection plan (exactly one action for every leaf column, decided once) and [`Sealed`],
-//! the only thing that can be published. [`rejected`] is the plan of rows that go to a quarantine, [`lifetime`]
-//! are the columns of rows that stay as history.
+//! the only thing that can be published; [`digest`] tells what its values were. [`rejected`] is the plan of
+//! rows that go to a quarantine, [`lifetime`] are the columns of rows that stay as history.
 
 mod carried;
 mod choice;
+pub mod digest;
 mod fit;
 #[cfg(test)]
 mod fixture;
@@ -13,6 +14,7 @@ pub mod plan;
 pub mod rejected;
 pub mod sealed;
 
+pub use digest::Digests;
 pub use lifetime::Lifetime;
 pub use plan::{Decision, Plan};
 pub use sealed::Sealed;

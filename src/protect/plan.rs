@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::carried::{self, Leaf};
+use super::digest::Digests;
 use super::{choice, fit};
 use crate::error::{Error, Result};
 use crate::keys::{Domain, Keyring, Purpose};
@@ -165,6 +166,16 @@ impl Plan {
     #[must_use]
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
+    }
+
+    /// Digests of no rows yet, one for each column that is published, of its values before any action.
+    ///
+    /// # Errors
+    /// Those of [`Digests::prepare`].
+    pub async fn digests(&self, keyring: &Keyring) -> Result<Digests> {
+        let columns = self.columns.iter();
+        let columns = columns.map(|column| (self.input.field(column.index).name().as_str(), &column.carried));
+        Digests::prepare(keyring, &self.dataset, columns).await
     }
 
     /// How the published columns are made, in output order.

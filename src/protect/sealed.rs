@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::compute::{CastOptions, cast_with_options, filter, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use futures::StreamExt;
 
+use super::digest::{Digests, Tally};
 use super::kernel::{self, Kernel};
-use super::{Plan, plan};
+use super::{Plan, carried, plan};
 use crate::Batches;
 use crate::error::{Error, Result};
 use crate::keys::{DatasetKey, Keyring, Purpose};
@@ -31,6 +32,7 @@ pub struct Sealed {
     encrypted: Vec<(String, DatasetKey)>,
     footer: DatasetKey,
     open: BTreeSet<String>,
+    tally: Tally,
     batches: Batches,
 }
 
@@ -48,6 +50,19 @@ impl Sealed {
     /// Those of the keyring. A batch that does not have the planned schema arrives as a `Failed`
     /// item of the stream.
     pub async fn seal(plan: &Plan, batches: Batches, keyring: &Keyring) -> Result<Self> {
+        Self::seal_kept(plan, batches, keyring, None).await
+    }
+
+    /// As [`Sealed::seal`], of those rows alone that `keep` says, asked of each sealed batch.
+    ///
+    /// # Errors
+    /// As [`Sealed::seal`]; what `keep` answers arrives as an item of the stream.
+    pub async fn seal_kept(
+        plan: &Plan,
+        batches: Batches,
+        keyring: &Keyring,
+        keep: Option<Keep>,
+    ) -> Result<Self> {
         let dataset = plan.dataset();
         let footer = keyring.current(&Purpose::Footer(dataset.clone())).await?;
         let mut encrypted = Vec::new();
@@ -65,15 +80,17 @@ impl Sealed {
                 _ => {}
             }
         }
-        let mut stage = Stage::new(plan, keyring).await?;
+        let mut stage = Stage::new(plan, keyring, keep).await?;
+        let tally = stage.tally.clone();
         let batches = batches.map(move |batch| stage.apply(&batch?)).boxed();
         let schema = plan.output().clone();
-        Ok(Self { dataset: dataset.clone(), schema, encrypted, footer, open, batches })
+        Ok(Self { dataset: dataset.clone(), schema, encrypted, footer, open, tally, batches })
     }
 
     /// Seals rows again that were published before, as [`crate::publish::Reading`] gives them: what a
     /// field-level action made of them stays, the leaf paths `encrypted` are encrypted, and `open` are
-    /// those published as they are. Nothing else may come here: no action is applied.
+    /// those published as they are. Nothing else may come here: no action is applied. Only columns that no
+    /// action made have digests.
     ///
     /// # Errors
     /// Those of the keyring.
@@ -91,21 +108,19 @@ impl Sealed {
             let purpose = Purpose::Column { dataset: dataset.clone(), column: path.clone() };
             keys.push((path.clone(), keyring.current(&purpose).await?));
         }
-        let open = open.difference(encrypted).cloned().collect();
-        Ok(Self { dataset: dataset.clone(), schema, encrypted: keys, footer, open, batches: published })
-    }
-
-    /// Leaves rows out: those that `keep`, asked of each batch, is not true for.
-    pub fn retain<F>(self, mut keep: F) -> Self
-    where
-        F: FnMut(&RecordBatch) -> Result<BooleanArray> + Send + 'static,
-    {
-        let retained = move |batch: Result<RecordBatch>| {
+        let open: BTreeSet<String> = open.difference(encrypted).cloned().collect();
+        let plain = plain(&schema, |path| encrypted.contains(path) || open.contains(path))?;
+        let columns =
+            plain.iter().map(|&index| schema.field(index)).map(|f| (f.name().as_str(), f.data_type()));
+        let tally = Tally::new(Digests::prepare(keyring, dataset, columns).await?);
+        let filled = tally.clone();
+        let batches = published.map(move |batch| {
             let batch = batch?;
-            let kept = keep(&batch)?;
-            filter_record_batch(&batch, &kept).map_err(|_| Error::failed("rows cannot be left out"))
-        };
-        Self { batches: self.batches.map(retained).boxed(), ..self }
+            filled.add(plain.iter().map(|&index| batch.column(index)))?;
+            Ok(batch)
+        });
+        let (dataset, batches) = (dataset.clone(), batches.boxed());
+        Ok(Self { dataset, schema, encrypted: keys, footer, open, tally, batches })
     }
 
     /// The dataset the rows are for.
@@ -139,6 +154,12 @@ impl Sealed {
         &self.open
     }
 
+    /// The digests of the values before any action, complete once the rows are read to their end.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// The rows, to be read once.
     #[must_use]
     pub fn into_batches(self) -> Batches {
@@ -146,11 +167,24 @@ impl Sealed {
     }
 }
 
+/// Indices of the columns of which every leaf has a path that `is_plain`.
+fn plain(schema: &SchemaRef, is_plain: impl Fn(&String) -> bool) -> Result<Vec<usize>> {
+    let leaves = carried::leaves(schema)?;
+    let acted: BTreeSet<usize> =
+        leaves.iter().filter(|leaf| !is_plain(&leaf.path)).map(|leaf| leaf.column).collect();
+    Ok((0..schema.fields().len()).filter(|index| !acted.contains(index)).collect())
+}
+
+/// Says of a sealed batch which rows are kept.
+pub type Keep = Box<dyn FnMut(&RecordBatch) -> Result<BooleanArray> + Send>;
+
 /// The kernels of a plan, ready for its batches.
 struct Stage {
     input: SchemaRef,
     output: SchemaRef,
     columns: Vec<Column>,
+    keep: Option<Keep>,
+    tally: Tally,
 }
 
 struct Column {
@@ -161,7 +195,7 @@ struct Column {
 }
 
 impl Stage {
-    async fn new(plan: &Plan, keyring: &Keyring) -> Result<Self> {
+    async fn new(plan: &Plan, keyring: &Keyring, keep: Option<Keep>) -> Result<Self> {
         let mut columns = Vec::with_capacity(plan.columns().len());
         for column in plan.columns() {
             let field = plan.input().field(column.index);
@@ -170,24 +204,36 @@ impl Stage {
             let cast = (*field.data_type() != column.carried).then(|| column.carried.clone());
             columns.push(Column { index: column.index, cast, kernel });
         }
-        Ok(Self { input: plan.input().clone(), output: plan.output().clone(), columns })
+        let tally = Tally::new(plan.digests(keyring).await?);
+        Ok(Self { input: plan.input().clone(), output: plan.output().clone(), columns, keep, tally })
     }
 
     fn apply(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         self.check(batch)?;
-        let mut arrays = Vec::with_capacity(self.columns.len());
-        for column in &mut self.columns {
+        let carried = self.columns.iter().map(|column| {
             let input = batch.column(column.index);
-            arrays.push(match &column.cast {
-                None => column.kernel.apply(input)?,
-                Some(carried) => {
-                    let name = self.input.field(column.index).name();
-                    column.kernel.apply(&cast(input, carried, name)?)?
-                }
-            });
-        }
-        RecordBatch::try_new(self.output.clone(), arrays)
-            .map_err(|_| Error::failed("sealed rows do not have the planned schema"))
+            let name = self.input.field(column.index).name();
+            column.cast.as_ref().map_or_else(|| Ok(input.clone()), |carried| cast(input, carried, name))
+        });
+        let carried: Vec<ArrayRef> = carried.collect::<Result<_>>()?;
+        let columns = self.columns.iter_mut().zip(&carried);
+        let arrays = columns.map(|(column, array)| column.kernel.apply(array)).collect::<Result<Vec<_>>>()?;
+        let sealed = RecordBatch::try_new(self.output.clone(), arrays)
+            .map_err(|_| Error::failed("sealed rows do not have the planned schema"))?;
+        let Some(keep) = &mut self.keep else {
+            self.tally.add(&carried)?;
+            return Ok(sealed);
+        };
+        // What is left out is no value of the dataset, so it is not in its digests either.
+        let kept = keep(&sealed)?;
+        let unfit = |_| Error::failed("rows cannot be left out");
+        let carried: Vec<ArrayRef> = carried
+            .iter()
+            .map(|array| filter(array, &kept))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(unfit)?;
+        self.tally.add(&carried)?;
+        filter_record_batch(&sealed, &kept).map_err(unfit)
     }
 
     fn check(&self, batch: &RecordBatch) -> Result<()> {

@@ -18,12 +18,14 @@ use self::head::{Base, Head};
 use self::landing::Landing;
 use super::parquet::Written;
 use super::path::ObjectPath;
-use super::{Store, table};
+use super::receipt::{self, Issued, Rows};
+use super::{Decided, Store, table};
 use crate::error::{At as _, Error, Result};
-use crate::keys::Note;
+use crate::keys::{Note, Signer};
 use crate::spec::DatasetName;
 
-pub(super) use self::actions::{OPEN_COLUMNS, named, publication};
+pub use self::actions::files_of;
+pub(super) use self::actions::{OPEN_COLUMNS, account, commit_info, named, publication};
 pub(super) use self::head::app_id;
 pub use self::replace::{Deed, Replacement, replace};
 pub use self::schema::{check as check_schema, type_name};
@@ -118,13 +120,17 @@ pub struct Change<'a> {
     pub order: Order,
     /// Where the version comes from.
     pub provenance: &'a Provenance,
+    /// Who signs its receipt.
+    pub signer: &'a Signer,
 }
 
-/// Where a version comes from; travels in its commit.
+/// Where a version comes from; travels in its commit and its receipt.
 #[derive(Clone, Debug)]
 pub struct Provenance {
     /// The run.
     pub run_id: String,
+    /// Who asked for it: the ledger's word.
+    pub trigger: String,
     /// `pipeline/stream`: the application id of the `txn` action.
     pub stream: String,
     /// SHA-256 of the pipeline document.
@@ -133,14 +139,20 @@ pub struct Provenance {
     pub policy: String,
     /// SHA-256 of the policy document.
     pub policy_digest: String,
+    /// The connection that was read.
+    pub connection: String,
     /// The source's name for the instant that was read.
     pub snapshot: Option<String>,
-    /// What happened to each column: (leaf path, action word, tag).
-    pub columns: Vec<(String, String, Option<String>)>,
+    /// What happened to each leaf column.
+    pub columns: Vec<Decided>,
     /// How far the source is read, where the next run reads on from there.
     pub cursor: Option<Note>,
     /// The window of a backfill that this is.
     pub window: Option<Note>,
+    /// When the run began with the stream, in Unix milliseconds.
+    pub started_ms: i64,
+    /// How many rows the run brought, and what became of them.
+    pub rows: Rows,
 }
 
 /// A version that is visible.
@@ -152,6 +164,8 @@ pub struct Outcome {
     pub rows: u64,
     /// Bytes the run added.
     pub bytes: u64,
+    /// SHA-256 of the version's receipt.
+    pub receipt: Option<String>,
 }
 
 /// Makes written files visible, whole or not at all.
@@ -211,18 +225,28 @@ impl Work<'_> {
     }
 
     /// The commit's bytes on top of `head` (`None`: a new table).
-    fn derive(&self, head: Option<&Head>, commit_id: &str) -> Result<Vec<u8>> {
+    fn derive(&self, head: Option<&Head>, attempt: &Attempt<'_>, receipt_sha256: &str) -> Result<Vec<u8>> {
         match self {
-            Self::Publication(work) => work.derive(head, commit_id),
-            Self::Replacement(work) => work.derive(head, commit_id),
+            Self::Publication(work) => work.derive(head, attempt, receipt_sha256),
+            Self::Replacement(work) => work.derive(head, attempt, receipt_sha256),
+        }
+    }
+
+    async fn receipt(&self, store: &Store, attempt: &Attempt<'_>, removed: Vec<String>) -> Result<Issued> {
+        match self {
+            Self::Publication(Actions { change, written }) => {
+                let Change { dataset, provenance, signer, .. } = change;
+                receipt::issue(store, dataset, provenance, signer, written, attempt, removed).await
+            }
+            Self::Replacement(work) => work.receipt(store, attempt, removed).await,
         }
     }
 
     /// What the commit adds as `version`.
-    fn outcome(&self, version: u64) -> Outcome {
+    fn outcome(&self, version: u64, receipt: Option<String>) -> Outcome {
         match self {
-            Self::Publication(work) => work.outcome(version),
-            Self::Replacement(work) => work.outcome(version),
+            Self::Publication(work) => Outcome { receipt, ..work.outcome(version) },
+            Self::Replacement(work) => Outcome { receipt, ..work.outcome(version) },
         }
     }
 }
@@ -239,29 +263,32 @@ pub(super) enum End {
     Unknown(Error),
 }
 
+/// One attempt at a version.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt<'a> {
+    pub(super) version: u64,
+    /// The same for all attempts of a commit: whichever of them landed is ours.
+    pub(super) commit_id: &'a str,
+    pub(super) now_ms: i64,
+}
+
 async fn attempts(store: &Store, dataset: &DatasetName, work: &Work<'_>) -> End {
-    // One id for all attempts: whichever of them landed is ours.
     let commit_id = uuid::Uuid::now_v7().to_string();
     for attempt in 0..ATTEMPTS {
-        let base = match work.base(store).await {
-            Ok(base) => base,
-            Err(error) => return End::NotVisible(error),
-        };
-        let head = match base {
-            Base::Overtaken => return End::Overtaken,
-            Base::Nothing => None,
-            Base::Table(head) => Some(head),
-        };
-        let version = head.as_ref().map_or(0, |head| head.version + 1);
-        let bytes = match work.derive(head.as_deref(), &commit_id) {
-            Ok(bytes) => bytes,
+        let (version, receipt, bytes) = match prepare(store, work, &commit_id).await {
+            Ok(Some(prepared)) => prepared,
+            Ok(None) => return End::Overtaken,
             Err(error) => return End::NotVisible(error),
         };
         let path = ObjectPath::commit(dataset, version);
-        match landing::land(store, &path, bytes, &commit_id).await {
+        let landing = landing::land(store, &path, bytes, &commit_id).await;
+        if matches!(landing, Landing::Taken | Landing::Refused(_)) {
+            receipt.withdraw(store).await;
+        }
+        match landing {
             Landing::Ours => {
                 checkpoint(store, dataset, version).await;
-                return End::Visible(work.outcome(version));
+                return End::Visible(work.outcome(version, Some(receipt.sha256().to_owned())));
             }
             Landing::Taken => pause(attempt).await,
             Landing::Refused(error) => return End::NotVisible(error),
@@ -272,6 +299,25 @@ async fn attempts(store: &Store, dataset: &DatasetName, work: &Work<'_>) -> End 
         Error::temporary(format!("other writers published {ATTEMPTS} versions first"))
             .help("run again when fewer writers publish to this dataset"),
     )
+}
+
+/// The next version, its receipt, which lies in the store by now, and the bytes of its commit; `None` when
+/// others changed what a rewrite was read from.
+async fn prepare(store: &Store, work: &Work<'_>, commit_id: &str) -> Result<Option<(u64, Issued, Vec<u8>)>> {
+    let head = match work.base(store).await? {
+        Base::Overtaken => return Ok(None),
+        Base::Nothing => None,
+        Base::Table(head) => Some(head),
+    };
+    let version = head.as_ref().map_or(0, |head| head.version + 1);
+    #[expect(clippy::disallowed_methods, reason = "a Delta commit carries the instant it is made at")]
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let attempt = Attempt { version, commit_id, now_ms };
+    let removed = head.iter().flat_map(|head| &head.files).map(|file| file.path.relative().to_owned());
+    let receipt = work.receipt(store, &attempt, removed.collect()).await?;
+    let bytes = work.derive(head.as_deref(), &attempt, receipt.sha256())?;
+    receipt.put(store).await?;
+    Ok(Some((version, receipt, bytes)))
 }
 
 /// Waits before the next attempt, at random so that rivals fall out of step.

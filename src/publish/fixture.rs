@@ -8,10 +8,11 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 
-use super::{Change, Effect, Mode, Order, Outcome, Provenance, Store, Written, commit, write};
+use super::receipt::Rows;
+use super::{Change, Decided, Effect, Mode, Order, Outcome, Provenance, Store, Written, commit, write};
 use crate::Batches;
 use crate::error::Result;
-use crate::keys::Keyring;
+use crate::keys::{Keyring, Signer};
 use crate::protect::{Plan, Sealed};
 use crate::spec::pipeline::{Column, Parquet, Position};
 use crate::spec::policy::{Rule, TagGlob, Unmatched};
@@ -90,12 +91,21 @@ pub(super) async fn written(store: &Store, batch: RecordBatch) -> Written {
 pub(super) fn provenance(run: &str) -> Provenance {
     Provenance {
         run_id: run.into(),
+        trigger: "cli".into(),
         stream: "crm/public.people".into(),
         spec_digest: "spec".into(),
         policy: "test".into(),
         policy_digest: "digest".into(),
+        connection: "db".into(),
         snapshot: None,
-        columns: vec![("id".into(), "allow".into(), Some("open".into()))],
+        columns: vec![Decided {
+            column: "id".into(),
+            tag: Some("open".into()),
+            action: "allow".into(),
+            key: None,
+        }],
+        started_ms: 0,
+        rows: Rows::default(),
         cursor: None,
         window: None,
     }
@@ -150,6 +160,7 @@ async fn commit_instead(
         effect,
         order: Order::Any,
         provenance: &provenance(run),
+        signer: &Signer::for_tests(),
     };
     commit(store, files, &change).await
 }

@@ -1,8 +1,8 @@
 //! Sealed rows become Parquet objects, and one Delta commit makes them visible.
 //!
 //! [`write()`] streams sealed rows into objects no reader sees yet; [`commit()`] makes them visible,
-//! whole or not at all; [`Table`] is what readers see; [`Reading`] reads published rows back, and
-//! [`Upkeep`] keeps a table in order. `docs/tables.md` describes the bytes.
+//! whole or not at all; [`Table`] is what readers see; [`Reading`] reads published rows back; [`receipt`] is
+//! the evidence of a version; [`Upkeep`] keeps a table in order. `docs/tables.md` describes the bytes.
 
 pub mod commit;
 pub(crate) mod fault;
@@ -10,6 +10,7 @@ pub mod merge;
 pub mod parquet;
 pub mod path;
 pub mod reading;
+pub mod receipt;
 pub mod store;
 pub mod table;
 pub mod upkeep;
@@ -21,8 +22,9 @@ pub use merge::Merge;
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
 pub use reading::Reading;
+pub use receipt::{Decided, Receipt};
 pub use store::Store;
-pub use table::{History, Publication, Table};
+pub use table::{Account, History, Publication, Table};
 pub use upkeep::Upkeep;
 
 #[cfg(test)]

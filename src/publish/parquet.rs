@@ -21,6 +21,7 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use object_store::{Error as StoreError, ObjectStoreExt as _};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -30,7 +31,7 @@ use super::path::ObjectPath;
 use super::table::LiveFile;
 use super::{Store, Table, commit, fault};
 use crate::error::{At as _, Error, Result};
-use crate::protect::Sealed;
+use crate::protect::{Digests, Sealed};
 use crate::spec::DatasetName;
 use crate::spec::pipeline::Parquet;
 
@@ -47,6 +48,9 @@ pub struct Written {
     pub rows: u64,
     /// Bytes in all files.
     pub bytes: u64,
+    /// The digests of the rows' values: of those columns of which they are known for every file.
+    #[serde(skip)]
+    pub digests: Digests,
 }
 
 /// One written file.
@@ -58,6 +62,8 @@ pub struct File {
     pub bytes: u64,
     /// Rows.
     pub rows: u64,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
     /// Partition values, in the Delta text form; `None` is NULL.
     pub partition: BTreeMap<String, Option<String>>,
     /// Delta statistics JSON, of open columns only.
@@ -67,6 +73,11 @@ pub struct File {
 impl Written {
     /// Takes the files of another write.
     pub fn join(&mut self, other: Self) {
+        if self.files.is_empty() {
+            self.digests = other.digests;
+        } else if !other.files.is_empty() {
+            self.digests.join(&other.digests);
+        }
         self.files.extend(other.files);
         self.rows += other.rows;
         self.bytes += other.bytes;
@@ -79,10 +90,10 @@ impl Written {
     pub async fn is_there(&self, store: &Store, dataset: &DatasetName) -> Result<bool> {
         for file in &self.files {
             let path = ObjectPath::existing(dataset, &file.path)?;
-            match store.objects().head(&path.location()).await {
-                Ok(found) if found.size == file.bytes => {}
+            match sha256(store, &path, file.bytes).await {
+                Ok(Some(found)) if found == file.sha256 => {}
                 Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(false),
-                Err(error) => return Err(fault::of(&error, &format!("look at {path}"))),
+                Err(error) => return Err(fault::of(&error, &format!("read {path}"))),
             }
         }
         Ok(true)
@@ -111,26 +122,27 @@ impl Written {
     /// These files and others.
     #[must_use]
     pub fn with(&self, others: &Self) -> Self {
-        Self::of(self.files.iter().chain(&others.files))
+        let mut both = self.clone();
+        both.join(others.clone());
+        both
     }
 
     /// These files but those of some paths.
     #[must_use]
     pub fn but(&self, paths: &BTreeSet<&str>) -> Self {
-        Self::of(self.files.iter().filter(|file| !paths.contains(file.path.as_str())))
+        let files: Vec<File> =
+            self.files.iter().filter(|file| !paths.contains(file.path.as_str())).cloned().collect();
+        // What is left when files are gone, nobody has added up.
+        let digests = if files.len() == self.files.len() { self.digests.clone() } else { Digests::default() };
+        let rows = files.iter().map(|file| file.rows).sum();
+        let bytes = files.iter().map(|file| file.bytes).sum();
+        Self { files, rows, bytes, digests }
     }
 
     /// Where they are, relative to the table.
     #[must_use]
     pub fn paths(&self) -> BTreeSet<&str> {
         self.files.iter().map(|file| file.path.as_str()).collect()
-    }
-
-    fn of<'f>(files: impl Iterator<Item = &'f File>) -> Self {
-        let files: Vec<File> = files.cloned().collect();
-        let (rows, bytes) =
-            (files.iter().map(|file| file.rows).sum(), files.iter().map(|file| file.bytes).sum());
-        Self { files, rows, bytes }
     }
 
     /// Removes the objects again. What cannot be removed stays an orphan that no reader sees.
@@ -150,6 +162,20 @@ impl Written {
             tracing::warn!(%dataset, %error, "unpublished files stay behind, unseen by readers");
         }
     }
+}
+
+/// The digest of an object's bytes; `None` where there are not as many as there should be.
+async fn sha256(store: &Store, path: &ObjectPath, bytes: u64) -> object_store::Result<Option<String>> {
+    let object = store.objects().get(&path.location()).await?;
+    if object.meta.size != bytes {
+        return Ok(None);
+    }
+    let mut digest = Sha256::new();
+    let mut read = object.into_stream();
+    while let Some(more) = read.next().await {
+        digest.update(&more?);
+    }
+    Ok(Some(hex::encode(digest.finalize())))
 }
 
 /// Removes objects, all that can be; the first refusal is the error.
@@ -202,13 +228,14 @@ async fn run(layout: Layout, sealed: Sealed, store: &Store, memory_bytes: usize)
     let mut thread = JoinSet::new();
     thread.spawn_blocking(move || encoder.run(fed));
 
+    let tally = sealed.tally().clone();
     let fed = feed_all(sealed, feed).await;
     let encoded = match thread.join_next().await {
         Some(Ok(result)) => result,
         _ => Err(broke_off()),
     };
     // A fault of the source is the cause, whatever the encoder says to its feed breaking off.
-    fed.and(encoded)
+    fed.and(encoded).map(|written| Written { digests: tally.digests(), ..written })
 }
 
 /// The encoder itself has failed.

@@ -44,6 +44,14 @@ impl ObjectPath {
         Self { table: table(dataset), relative: format!("_delta_log/{version:020}.json") }
     }
 
+    /// The receipt of an attempt at a version: `_sealift/receipts/<20 digits>-<commit id>.json`. Delta
+    /// readers, and vacuum, leave folders alone whose names begin with `_`.
+    #[must_use]
+    pub fn receipt(dataset: &DatasetName, version: u64, commit_id: &str) -> Self {
+        let id = encode(commit_id, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        Self { table: table(dataset), relative: format!("_sealift/receipts/{version:020}-{id}.json") }
+    }
+
     /// An object that the table's log names, by its decoded relative path.
     ///
     /// # Errors

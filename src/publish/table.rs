@@ -1,17 +1,20 @@
 //! A published table as it stands.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use deltalake_core::kernel::EagerSnapshot;
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::{DeltaTable, DeltaTableError};
+use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
 
-use super::commit::{OPEN_COLUMNS, Outcome, app_id, publication};
+use super::commit::{OPEN_COLUMNS, Outcome, account, app_id, publication};
 use super::path::ObjectPath;
 use super::{Store, fault as store_fault};
 use crate::error::{At as _, Error, Kind, Result};
@@ -144,15 +147,10 @@ impl Table {
             return Ok(None);
         };
         let newest = snapshot.version();
-        let versions = (0..=newest).rev();
-        let mut commits = futures::stream::iter(versions)
-            .map(|version| async move { (version, read_commit(store, dataset, version).await) })
-            .buffered(REQUESTS);
         let txn = transaction(&log, &snapshot, dataset, stream).await?;
+        let mut commits = commits(store, dataset, 0..=newest);
         let mut history = History { newest: Some(newest), txn, ..History::default() };
-        while let Some((version, commit)) = commits.next().await {
-            // Log clean-up removes the oldest first: before a gap there is nothing.
-            let Some(commit) = commit? else { break };
+        while let Some((version, commit)) = commits.try_next().await? {
             history.publications.extend(publication(version, &commit));
             history.is_whole = version == 0;
             history.versions += 1;
@@ -168,6 +166,48 @@ fn open(snapshot: &EagerSnapshot, partition_by: &[String]) -> BTreeSet<String> {
     let named = snapshot.metadata().configuration().get(OPEN_COLUMNS).map_or("", String::as_str);
     let named = named.split(',').filter(|path| !path.is_empty()).map(str::to_owned);
     named.chain(partition_by.iter().cloned()).collect()
+}
+
+/// The commits of these versions, newest first, as far back as the log is kept: its clean-up removes the
+/// oldest first, so that before a gap there is nothing.
+pub fn commits<'a>(
+    store: &'a Store,
+    dataset: &'a DatasetName,
+    versions: RangeInclusive<u64>,
+) -> BoxStream<'a, Result<(u64, Bytes)>> {
+    futures::stream::iter(versions.rev())
+        .map(move |version| async move { (version, read_commit(store, dataset, version).await) })
+        .buffered(REQUESTS)
+        .map(|(version, commit)| commit.map(|commit| commit.map(|commit| (version, commit))))
+        .take_while(|commit| std::future::ready(!matches!(commit, Ok(None))))
+        .filter_map(|commit| std::future::ready(commit.transpose()))
+        .boxed()
+}
+
+/// The versions whose commits are in the log, in order.
+///
+/// # Errors
+/// As the store answers.
+pub async fn versions(store: &Store, dataset: &DatasetName) -> Result<Vec<u64>> {
+    let log = store.table_path(dataset).join("_delta_log");
+    let mut versions = Vec::new();
+    let mut listed = store.objects().list(Some(&log));
+    while let Some(object) = listed.next().await {
+        match object {
+            Ok(object) => versions.extend(version_of(object.location.filename().unwrap_or_default())),
+            Err(StoreError::NotFound { .. }) => break,
+            Err(error) => return Err(store_fault::of(&error, &format!("list the log of {dataset}"))),
+        }
+    }
+    versions.sort_unstable();
+    Ok(versions)
+}
+
+/// The version of a commit's name: 20 digits and `.json`.
+fn version_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".json")?;
+    let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
 }
 
 /// What Sealift published to a dataset, as far back as was looked.
@@ -214,6 +254,31 @@ pub struct Publication {
     pub at_ms: i64,
 }
 
+/// All that the commit of a version of ours tells of its run: enough to record it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The run and what it published.
+    pub publication: Publication,
+    /// SHA-256 of the pipeline document.
+    pub spec_digest: String,
+    /// Who asked for the run: the ledger's word.
+    pub trigger: String,
+    /// Rows that went to the quarantine.
+    pub quarantined: u64,
+    /// When the run began with the stream, in Unix milliseconds.
+    pub started_ms: i64,
+    /// When the version was committed.
+    pub committed_ms: i64,
+}
+
+impl Account {
+    /// What a commit tells; `None` when it is not one of ours.
+    #[must_use]
+    pub fn of(version: u64, commit: &[u8]) -> Option<Self> {
+        account(version, commit)
+    }
+}
+
 /// Whether the dataset's folder holds a Delta log.
 async fn exists(store: &Store, dataset: &DatasetName) -> Result<bool> {
     let log = store.table_path(dataset).join("_delta_log");
@@ -225,11 +290,7 @@ async fn exists(store: &Store, dataset: &DatasetName) -> Result<bool> {
 }
 
 /// The bytes of a version's commit; `None` where it is cleaned up.
-pub(super) async fn read_commit(
-    store: &Store,
-    dataset: &DatasetName,
-    version: u64,
-) -> Result<Option<bytes::Bytes>> {
+pub(super) async fn read_commit(store: &Store, dataset: &DatasetName, version: u64) -> Result<Option<Bytes>> {
     let path = ObjectPath::commit(dataset, version);
     let read = async { store.objects().get(&path.location()).await?.bytes().await };
     match read.await {

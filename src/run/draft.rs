@@ -10,9 +10,11 @@ use super::increment::known::Known;
 use super::{Engine, Memory, StreamPlan};
 use crate::Batches;
 use crate::error::Result;
+use crate::keys::Signer;
+use crate::protect::sealed::Keep;
 use crate::protect::{self, Sealed};
 use crate::publish::merge::{Present, Rules};
-use crate::publish::{self, Change, Effect, Merge, Order, Outcome, Provenance, Store, Written};
+use crate::publish::{self, Change, Decided, Effect, Merge, Order, Outcome, Provenance, Store, Written};
 use crate::spec::{Action, DatasetName};
 
 /// The files of a version to come, and what its commit must know of them.
@@ -23,7 +25,9 @@ pub(super) struct Draft {
     open: Vec<String>,
     encrypted: BTreeSet<String>,
     partition_by: Vec<String>,
+    columns: Vec<Decided>,
     written: Written,
+    signer: Signer,
 }
 
 /// What a merge needs beside the draft's rows.
@@ -57,26 +61,24 @@ impl Draft {
         known: Option<Known>,
         memory_bytes: u64,
     ) -> Result<Self> {
-        let sealed = Sealed::seal(protection, rows, &engine.keyring).await?;
-        let sealed = match known {
-            Some(mut known) => sealed.retain(move |batch| known.fresh(batch)),
-            None => sealed,
-        };
+        let signer = engine.keyring.signer().await?;
+        let keep = known.map(|mut known| -> Keep { Box::new(move |batch| known.fresh(batch)) });
+        let sealed = Sealed::seal_kept(protection, rows, &engine.keyring, keep).await?;
+        let columns = columns(engine, protection).await?;
         let schema = sealed.schema().clone();
         let open = sealed.open().iter().cloned().collect();
         let encrypted = sealed.encrypted().iter().map(|(path, _)| path.clone()).collect();
         let written = publish::write(sealed, store, &plan.parquet, partition_by, memory_bytes).await?;
         let dataset = protection.dataset().clone();
-        Ok(Self { dataset, schema, open, encrypted, partition_by: partition_by.to_vec(), written })
-    }
-
-    /// No rows yet, of a stream's own dataset.
-    pub(super) fn empty(plan: &StreamPlan) -> Self {
-        Self::of(plan, Written::default())
+        let partition_by = partition_by.to_vec();
+        Ok(Self { dataset, schema, open, encrypted, partition_by, columns, written, signer })
     }
 
     /// Files of a stream's own dataset that were written before.
-    pub(super) fn of(plan: &StreamPlan, written: Written) -> Self {
+    ///
+    /// # Errors
+    /// Those of the keyring.
+    pub(super) async fn of(engine: &Engine, plan: &StreamPlan, written: Written) -> Result<Self> {
         let leaves = |action: &Action| {
             let decisions = plan.protection.decisions().iter();
             decisions
@@ -84,14 +86,16 @@ impl Draft {
                 .map(|decision| decision.path.clone())
                 .collect()
         };
-        Self {
+        Ok(Self {
             dataset: plan.dataset.clone(),
             schema: plan.protection.output().clone(),
             open: leaves(&Action::Allow),
             encrypted: leaves(&Action::Encrypt).into_iter().collect(),
             partition_by: plan.partition_by.clone(),
+            columns: columns(engine, &plan.protection).await?,
             written,
-        }
+            signer: engine.keyring.signer().await?,
+        })
     }
 
     /// The files.
@@ -105,11 +109,11 @@ impl Draft {
     }
 
     /// How many rows there are.
-    pub(super) fn rows(&self) -> u64 {
+    pub(super) const fn rows(&self) -> u64 {
         self.written.rows
     }
 
-    /// Makes the rows visible.
+    /// Makes the rows visible; what happened to each column is added to `provenance`.
     ///
     /// # Errors
     /// Those of [`publish::commit()`].
@@ -120,7 +124,8 @@ impl Draft {
         order: Order,
         provenance: &Provenance,
     ) -> Result<Outcome> {
-        let change = self.change(effect, order, provenance);
+        let provenance = self.told(provenance);
+        let change = self.change(effect, order, &provenance);
         publish::commit(store, self.written.clone(), &change).await
     }
 
@@ -130,6 +135,7 @@ impl Draft {
     /// Those of [`Merge::publish`].
     pub(super) async fn merge(self, merging: &Merging<'_>) -> Result<Outcome> {
         let &Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop } = merging;
+        let provenance = self.told(provenance);
         let memory = Memory::of(engine.config.memory_limit_bytes);
         let merge = Merge {
             store,
@@ -140,7 +146,7 @@ impl Draft {
             at_us,
             keys_bytes: memory.keys_bytes(),
             encode_bytes: memory.encode_bytes,
-            change: self.change(Effect::Append { withdrawn: &[] }, order, provenance),
+            change: self.change(Effect::Append { withdrawn: &[] }, order, &provenance),
         };
         let keys = keys.map(|keys| keys.written.as_table(&keys.schema, &keys.partition_by));
         let present = match (&keys, rules.missing) {
@@ -149,6 +155,10 @@ impl Draft {
             (None, None) => Present::Unknown,
         };
         merge.publish(self.written.clone(), present, stop).await
+    }
+
+    fn told(&self, provenance: &Provenance) -> Provenance {
+        Provenance { columns: self.columns.clone(), ..provenance.clone() }
     }
 
     fn change<'a>(&'a self, effect: Effect<'a>, order: Order, provenance: &'a Provenance) -> Change<'a> {
@@ -160,6 +170,7 @@ impl Draft {
             effect,
             order,
             provenance,
+            signer: &self.signer,
         }
     }
 
@@ -167,4 +178,17 @@ impl Draft {
     pub(super) async fn discard(self, store: &Store) {
         self.written.discard_quietly(store, &self.dataset).await;
     }
+}
+
+/// What happened to each leaf column, with the keys that there are by now.
+async fn columns(engine: &Engine, protection: &protect::Plan) -> Result<Vec<Decided>> {
+    let mut named = protection.clone();
+    named.name_keys(&engine.keyring).await?;
+    let column = |decision: &protect::Decision| Decided {
+        column: decision.path.clone(),
+        tag: decision.tag.as_ref().map(ToString::to_string),
+        action: decision.action.word().to_owned(),
+        key: decision.key.clone(),
+    };
+    Ok(named.decisions().iter().map(column).collect())
 }

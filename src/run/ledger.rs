@@ -14,6 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Row, migrate::Migrator};
 
 pub use self::parts::WrittenPart;
+pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::{Store, fault, now_ms};
@@ -129,8 +130,8 @@ impl Ledger {
     pub async fn stream_published(&self, run_id: &RunId, outcome: &StreamOutcome) -> Result<()> {
         sqlx::query(
             "INSERT OR REPLACE INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes,
-                                                 seconds, state)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                                 seconds, receipt, state)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(run_id.to_string())
         .bind(&outcome.stream)
@@ -140,6 +141,7 @@ impl Ledger {
         .bind(to_i64(outcome.quarantined))
         .bind(to_i64(outcome.bytes))
         .bind(outcome.seconds)
+        .bind(&outcome.receipt)
         .bind(outcome.state.word())
         .execute(&self.pool)
         .await
@@ -355,6 +357,7 @@ fn read_stream(row: &SqliteRow) -> Result<StreamOutcome> {
         quarantined: get::<i64>(row, "quarantined")?.unsigned_abs(),
         bytes: get::<i64>(row, "bytes")?.unsigned_abs(),
         seconds: get(row, "seconds")?,
+        receipt: get(row, "receipt")?,
         state: get::<String>(row, "state")?.parse()?,
     })
 }
@@ -426,6 +429,8 @@ fn migration_error(error: &sqlx::migrate::MigrateError) -> Error {
         _ => Error::failed("the metadata store cannot be brought up to date"),
     }
 }
+
+mod tables;
 
 #[cfg(test)]
 mod tests;

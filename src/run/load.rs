@@ -11,8 +11,8 @@ use super::parts::Parts;
 use super::progress::Counter;
 use super::{Engine, Job, Memory, StreamPlan, cancelled, unless_cancelled};
 use crate::error::Result;
-use crate::publish::Store;
 use crate::publish::merge::Rules;
+use crate::publish::{Store, Written};
 use crate::source::{Relation, Snapshot};
 use crate::{Batches, Rejects};
 
@@ -48,12 +48,12 @@ impl Load<'_> {
             let rows = self.read(snapshot, &self.asked.relation).await?;
             return self.seal(rows, known, rejects).await;
         };
-        let mut whole = Draft::empty(self.plan);
+        let mut whole = Draft::of(self.engine, self.plan, Written::default()).await?;
         while let Some(part) = parts.next() {
             let draft = match part.kept {
                 Some(kept) => {
                     (self.counter)(kept.rows, kept.bytes);
-                    Draft::of(self.plan, kept)
+                    Draft::of(self.engine, self.plan, kept).await?
                 }
                 None => {
                     let rows = self.read(snapshot, &part.relation).await?;

@@ -14,10 +14,15 @@ pub mod plan;
 mod present;
 pub mod progress;
 pub mod quarantine;
+pub mod rebuild;
 mod record;
 mod resume;
 mod standing;
 pub mod upkeep;
+pub mod verify;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -25,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use engine::Engine;
 pub use increment::{Increment, Part};
-pub use ledger::{Ledger, RunId};
+pub use ledger::{Ledger, RunId, Trigger};
 pub use memory::Memory;
 pub use plan::StreamPlan;
 pub use present::Keys;
@@ -39,7 +44,9 @@ use self::load::Load;
 use self::resume::Earlier;
 use crate::Rejected;
 use crate::error::{At, Error, Kind, Result};
+use crate::govern::store::now_ms;
 use crate::protect;
+use crate::publish::receipt::Rows;
 use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
 use crate::spec::{DatasetName, Pipeline, StreamName};
@@ -166,6 +173,7 @@ impl From<&Published> for ledger::StreamOutcome {
             quarantined: published.quarantined.as_ref().map_or(0, |quarantined| quarantined.rows),
             bytes: published.outcome.bytes,
             seconds: published.seconds,
+            receipt: published.outcome.receipt.clone(),
             state: ledger::StreamState::Published,
         }
     }
@@ -183,7 +191,9 @@ async fn publish(
     progress: &dyn Progress,
 ) -> Result<Published> {
     let started = std::time::Instant::now();
-    let counter = progress.started(plan);
+    let told = provenance(engine, job, plan).await?;
+    let read = Arc::new(AtomicU64::new(0));
+    let counter = counted(progress.started(plan), &read);
     let stop = job.cancel.child_token();
     let (rejects, rejected) = quarantine::queue();
 
@@ -199,7 +209,9 @@ async fn publish(
         own.discard(store).await;
         return Ok(Published::unchanged(plan, standing, started.elapsed().as_secs_f64()));
     }
-    let provenance = provenance(engine, job, source.snapshot.id(), plan);
+    let set_aside = rejected.as_ref().map_or(0, Draft::rows);
+    let rows = Rows::of(read.load(Ordering::Relaxed), set_aside, own.rows());
+    let provenance = Provenance { snapshot: source.snapshot.id(), rows, ..told };
     let keys = match present(engine, job, source, store, plan).await {
         Ok(keys) => keys,
         Err(error) => {
@@ -258,11 +270,12 @@ fn both<A, B>(one: Result<A>, other: Result<B>) -> Result<(A, B)> {
 impl Published {
     /// The version that stands, where nothing is new.
     fn unchanged(plan: &StreamPlan, standing: &Standing, seconds: f64) -> Self {
+        let version = standing.dataset.newest.unwrap_or_default();
         let nothing = |quarantine: &Quarantine| Quarantined { dataset: quarantine.dataset.clone(), rows: 0 };
         Self {
             stream: plan.relation.stream.clone(),
             dataset: plan.dataset.clone(),
-            outcome: Outcome { version: standing.dataset.newest.unwrap_or_default(), rows: 0, bytes: 0 },
+            outcome: Outcome { version, rows: 0, bytes: 0, receipt: None },
             quarantined: plan.quarantine.as_ref().map(nothing),
             decisions: plan.protection.decisions().to_vec(),
             seconds,
@@ -310,7 +323,8 @@ async fn commit_rejected(
     provenance: &Provenance,
 ) -> Result<Option<Quarantined>> {
     let Some(quarantine) = &plan.quarantine else { return Ok(None) };
-    let provenance = Provenance { columns: columns(&quarantine.protection), ..provenance.clone() };
+    let set_aside = provenance.rows.quarantined;
+    let provenance = Provenance { rows: Rows::of(set_aside, 0, set_aside), ..provenance.clone() };
     quarantine.commit(engine, store, plan, mode, rejected, standing, &provenance).await.map(Some)
 }
 
@@ -327,28 +341,33 @@ fn cancelled() -> Error {
     Error::new(Kind::Cancelled(15), "the run was cancelled")
 }
 
-/// What travels in the commit.
-fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &StreamPlan) -> Provenance {
-    Provenance {
+/// The rows, counted once more for the receipt.
+fn counted(counter: progress::Counter, read: &Arc<AtomicU64>) -> progress::Counter {
+    let read = read.clone();
+    Arc::new(move |rows, bytes| {
+        read.fetch_add(rows, Ordering::Relaxed);
+        counter(rows, bytes);
+    })
+}
+
+/// What travels in the commit, as far as it is known before any row is read.
+async fn provenance(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) -> Result<Provenance> {
+    let recorded = engine.ledger.run(&job.run_id).await?;
+    Ok(Provenance {
         run_id: job.run_id.to_string(),
+        trigger: recorded.map_or(Trigger::Cli, |run| run.trigger).word().to_owned(),
         stream: application(job.pipeline, &plan.relation.stream),
         spec_digest: job.pipeline.digest.clone(),
         policy: engine.policy.name.clone(),
         policy_digest: engine.policy.digest.clone(),
-        snapshot,
-        columns: columns(&plan.protection),
+        connection: job.pipeline.connection.to_string(),
+        snapshot: None,
+        columns: Vec::new(),
         cursor: None,
         window: None,
-    }
-}
-
-/// What happened to each leaf column: path, action and tag.
-fn columns(protection: &protect::Plan) -> Vec<(String, String, Option<String>)> {
-    let tag = |decision: &protect::Decision| decision.tag.as_ref().map(ToString::to_string);
-    let column = |decision: &protect::Decision| {
-        (decision.path.clone(), decision.action.word().to_owned(), tag(decision))
-    };
-    protection.decisions().iter().map(column).collect()
+        started_ms: now_ms(),
+        rows: Rows::default(),
+    })
 }
 
 /// The application id of a stream in the table's transaction log.

@@ -15,6 +15,7 @@ use super::load::Load;
 use crate::Batches;
 use crate::error::{Error, Result};
 use crate::keys::note::Note;
+use crate::protect::digest::SoFar;
 use crate::publish::{Mode, Written};
 use crate::source::{Literal, Relation, Snapshot};
 use crate::spec::sync::Resume;
@@ -44,6 +45,8 @@ pub(super) struct Part {
 struct Manifest {
     files: Written,
     ranges: Option<ranges::Ranges>,
+    /// The digests of the values in it.
+    digests: Vec<SoFar>,
     /// The greatest cursor in this part and those before it.
     reached: Option<Vec<Literal>>,
 }
@@ -141,8 +144,12 @@ impl Parts {
     /// # Errors
     /// Those of the ledger and the keyring.
     pub(super) async fn written(&self, load: &Load<'_>, index: u32, files: &Written) -> Result<()> {
-        let manifest =
-            Manifest { files: files.clone(), ranges: self.ranges.clone(), reached: load.asked.reached() };
+        let manifest = Manifest {
+            files: files.clone(),
+            ranges: self.ranges.clone(),
+            digests: files.digests.so_far(),
+            reached: load.asked.reached(),
+        };
         let manifest =
             serde_json::to_vec(&manifest).map_err(|_| Error::failed("a part's files cannot be listed"))?;
         let note = Note::seal(&load.engine.keyring, &load.plan.dataset, &about(load), &manifest).await?;
@@ -221,7 +228,9 @@ async fn still_there(load: &Load<'_>, part: &WrittenPart) -> Result<Option<Writt
         return Ok(None);
     }
     load.asked.reaches(manifest.reached);
-    Ok(Some(manifest.files))
+    let mut digests = load.plan.protection.digests(&load.engine.keyring).await?;
+    digests.resume(&manifest.digests);
+    Ok(Some(Written { digests, ..manifest.files }))
 }
 
 /// Removes what was kept, and says why.

@@ -179,6 +179,8 @@ pub struct StreamOutcome {
     pub bytes: u64,
     /// How long it took.
     pub seconds: f64,
+    /// SHA-256 of the version's receipt.
+    pub receipt: Option<String>,
     /// What became of it.
     pub state: StreamState,
 }

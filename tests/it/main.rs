@@ -20,6 +20,7 @@ mod canary;
 mod conformance;
 mod daemon;
 mod decisions;
+mod evidence;
 mod exit_codes;
 mod house;
 mod incremental;

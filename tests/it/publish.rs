@@ -12,6 +12,7 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
+use sealift::publish::receipt::Rows;
 use sealift::publish::{Change, Effect, Mode, Outcome, Provenance, Store, Table, commit, write};
 use sealift::spec::pipeline::{Column, Parquet, Position};
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
@@ -74,10 +75,14 @@ impl Desk {
             spec_digest: "0".repeat(64),
             policy: "test".to_owned(),
             policy_digest: "0".repeat(64),
+            trigger: "cli".into(),
+            connection: "db".into(),
             snapshot: None,
             columns: Vec::new(),
             cursor: None,
             window: None,
+            started_ms: 0,
+            rows: Rows::default(),
         };
         let change = Change {
             dataset: &self.dataset,
@@ -90,6 +95,7 @@ impl Desk {
                 Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
             },
             provenance: &provenance,
+            signer: &self.keyring.signer().await?,
         };
         commit(store, written, &change).await
     }

@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
+use sealift::publish::receipt::Rows;
 use sealift::publish::{self, Change, Effect, Mode, Provenance, Store};
 use sealift::query::Session;
 use sealift::spec::pipeline::{Column, Parquet, Position};
@@ -77,10 +78,14 @@ impl World {
             spec_digest: "d".into(),
             policy: "p".into(),
             policy_digest: "d".into(),
+            trigger: "cli".into(),
+            connection: "db".into(),
             snapshot: None,
             columns: Vec::new(),
             cursor: None,
             window: None,
+            started_ms: 0,
+            rows: Rows::default(),
         };
         let change = Change {
             dataset: &dataset,
@@ -93,6 +98,7 @@ impl World {
                 Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
             },
             provenance: &provenance,
+            signer: &self.keyring.signer().await.unwrap(),
         };
         publish::commit(&self.store, written, &change).await.unwrap();
     }

@@ -1,16 +1,16 @@
 //! The actions of one commit, as Delta writes them: one JSON object per line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::head::{self, Head, Live};
-use super::{Change, Effect, Outcome, Rewrite, schema};
+use super::{Attempt, Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
 use crate::keys::Note;
 use crate::publish::ObjectPath;
 use crate::publish::parquet::{File, Written};
-use crate::publish::table::Publication;
+use crate::publish::table::{Account, Publication};
 use crate::spec::DatasetName;
 
 /// The setting that names the columns which Delta writers may keep statistics of: the open ones.
@@ -25,15 +25,19 @@ pub(super) struct Actions<'a> {
 }
 
 impl Actions<'_> {
-    /// The commit's bytes on top of `head` (`None`: a new table).
+    /// The commit's bytes on top of `head` (`None`: a new table), which name the SHA-256 of its receipt.
     ///
     /// # Errors
     /// `Held` when rows are appended that do not fit the table.
-    pub(super) fn derive(&self, head: Option<&Head>, commit_id: &str) -> Result<Vec<u8>> {
-        #[expect(clippy::disallowed_methods, reason = "a Delta commit carries the instant it is made at")]
-        let now_ms = chrono::Utc::now().timestamp_millis();
+    pub(super) fn derive(
+        &self,
+        head: Option<&Head>,
+        attempt: &Attempt<'_>,
+        receipt_sha256: &str,
+    ) -> Result<Vec<u8>> {
+        let now_ms = attempt.now_ms;
         let rows = schema::of(self.change.schema)?;
-        let mut actions = vec![json!({"commitInfo": self.commit_info(head, commit_id, now_ms)})];
+        let mut actions = vec![json!({"commitInfo": self.commit_info(head, attempt, receipt_sha256)})];
         // Where rows are only taken back, the table stays as it is.
         if !self.only_withdraws() {
             if let Some(head) = head.filter(|_| self.change.effect.keeps()) {
@@ -59,7 +63,8 @@ impl Actions<'_> {
             Effect::Rewrite(rewrite) => rewrite.carried,
             _ => 0,
         };
-        Outcome { version, rows: self.written.rows.saturating_sub(carried), bytes: self.written.bytes }
+        let rows = self.written.rows.saturating_sub(carried);
+        Outcome { version, rows, bytes: self.written.bytes, receipt: None }
     }
 
     fn only_withdraws(&self) -> bool {
@@ -82,7 +87,8 @@ impl Actions<'_> {
         Ok(())
     }
 
-    fn commit_info(&self, head: Option<&Head>, commit_id: &str, now_ms: i64) -> Value {
+    fn commit_info(&self, head: Option<&Head>, attempt: &Attempt<'_>, receipt_sha256: &str) -> Value {
+        let Attempt { commit_id, now_ms, .. } = *attempt;
         let Change { effect, provenance, partition_by, .. } = *self.change;
         let by = json!(partition_by).to_string();
         // Texts holding JSON, as Delta has it.
@@ -99,7 +105,7 @@ impl Actions<'_> {
         let columns: Vec<_> = provenance
             .columns
             .iter()
-            .map(|(column, action, tag)| json!({"column": column, "action": action, "tag": tag}))
+            .map(|one| json!({"column": one.column, "action": one.action, "tag": one.tag}))
             .collect();
         json!({
             "timestamp": now_ms,
@@ -123,6 +129,10 @@ impl Actions<'_> {
                 "withdrawn": withdrawn,
                 "rows": self.outcome(0).rows,
                 "bytes": self.written.bytes,
+                "quarantined": provenance.rows.quarantined,
+                "trigger": provenance.trigger,
+                "started_ms": provenance.started_ms,
+                "receipt": receipt_sha256,
             },
         })
     }
@@ -285,10 +295,43 @@ pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Pub
     Some(Publication {
         run_id: ours["run_id"].as_str()?.to_owned(),
         stream: ours["stream"].as_str()?.to_owned(),
-        outcome: Outcome { version, rows: ours["rows"].as_u64()?, bytes: ours["bytes"].as_u64()? },
+        outcome: Outcome {
+            version,
+            rows: ours["rows"].as_u64()?,
+            bytes: ours["bytes"].as_u64()?,
+            receipt: ours["receipt"].as_str().map(str::to_owned),
+        },
         cursor: note_of(&ours["cursor"]),
         window: note_of(&ours["window"]),
         columns: ours["columns"].as_array()?.iter().filter_map(column).collect(),
         at_ms: info["timestamp"].as_i64()?,
     })
+}
+
+/// All that a commit of ours tells of its run; `None` when it is not one of ours.
+pub(in crate::publish) fn account(version: u64, commit: &[u8]) -> Option<Account> {
+    let publication = publication(version, commit)?;
+    let info = commit_info(commit)?;
+    let ours = &info["sealift"];
+    let committed_ms = info["timestamp"].as_i64().unwrap_or_default();
+    Some(Account {
+        publication,
+        spec_digest: ours["spec_digest"].as_str().unwrap_or_default().to_owned(),
+        trigger: ours["trigger"].as_str().unwrap_or_default().to_owned(),
+        quarantined: ours["quarantined"].as_u64().unwrap_or_default(),
+        started_ms: ours["started_ms"].as_i64().unwrap_or(committed_ms),
+        committed_ms,
+    })
+}
+
+/// The files that a commit's bytes add and remove, as the log writes their paths.
+#[must_use]
+pub fn files_of(commit: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
+    for line in commit.split(|&byte| byte == b'\n') {
+        let Ok(action) = serde_json::from_slice::<Value>(line) else { continue };
+        added.extend(action["add"]["path"].as_str().map(str::to_owned));
+        removed.extend(action["remove"]["path"].as_str().map(str::to_owned));
+    }
+    (added, removed)
 }

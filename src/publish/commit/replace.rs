@@ -6,10 +6,12 @@
 use serde_json::{Value, json};
 
 use super::head::{Base, Head};
-use super::{Effect, End, Order, Outcome, Rewrite, Work, actions, attempts};
+use super::{Attempt, Effect, End, Order, Outcome, Provenance, Rewrite, Work, actions, attempts};
 use crate::error::{At as _, Error, Result};
+use crate::keys::Signer;
 use crate::publish::Store;
 use crate::publish::parquet::Written;
+use crate::publish::receipt::{self, Issued, Rows};
 use crate::spec::DatasetName;
 
 /// Files that are to be replaced by others.
@@ -23,6 +25,8 @@ pub struct Replacement<'a> {
     pub deed: &'a Deed,
     /// Names the work: a UUID.
     pub run_id: &'a str,
+    /// Who signs its receipt.
+    pub signer: &'a Signer,
 }
 
 /// What upkeep does, as its commit tells it.
@@ -49,6 +53,14 @@ impl Deed {
         match self {
             Self::Compact { .. } => "OPTIMIZE",
             Self::Erase { .. } => "DELETE",
+        }
+    }
+
+    /// How many rows are gone.
+    const fn erased(&self) -> u64 {
+        match self {
+            Self::Compact { .. } => 0,
+            Self::Erase { rows, .. } => *rows,
         }
     }
 
@@ -97,17 +109,48 @@ impl Actions<'_> {
         Head::load(store, dataset, None, Order::Any, Effect::Rewrite(rewrite)).await
     }
 
+    /// The evidence of the work, which reads no source and follows no stream.
+    pub(super) async fn receipt(
+        &self,
+        store: &Store,
+        attempt: &Attempt<'_>,
+        removed: Vec<String>,
+    ) -> Result<Issued> {
+        let Replacement { dataset, deed, run_id, signer, .. } = self.replacement;
+        let rows = Rows::of(self.written.rows + deed.erased(), 0, self.written.rows);
+        let provenance = Provenance {
+            run_id: (*run_id).to_owned(),
+            trigger: "cli".to_owned(),
+            stream: format!("upkeep/{}", deed.operation().to_lowercase()),
+            spec_digest: String::new(),
+            policy: String::new(),
+            policy_digest: String::new(),
+            connection: String::new(),
+            snapshot: None,
+            columns: Vec::new(),
+            cursor: None,
+            window: None,
+            started_ms: attempt.now_ms,
+            rows,
+        };
+        receipt::issue(store, dataset, &provenance, signer, self.written, attempt, removed).await
+    }
+
     /// What the commit adds as `version`.
     pub(super) fn outcome(&self, version: u64) -> Outcome {
-        Outcome { version, rows: self.written.rows, bytes: self.written.bytes }
+        Outcome { version, rows: self.written.rows, bytes: self.written.bytes, receipt: None }
     }
 
     /// The commit's bytes on top of `head`.
-    pub(super) fn derive(&self, head: Option<&Head>, commit_id: &str) -> Result<Vec<u8>> {
+    pub(super) fn derive(
+        &self,
+        head: Option<&Head>,
+        attempt: &Attempt<'_>,
+        receipt_sha256: &str,
+    ) -> Result<Vec<u8>> {
         let head = head.ok_or_else(|| Error::failed("the table is gone"))?;
-        #[expect(clippy::disallowed_methods, reason = "a Delta commit carries the instant it is made at")]
-        let now_ms = chrono::Utc::now().timestamp_millis();
-        let Replacement { dataset, rewrite, deed, run_id } = self.replacement;
+        let Attempt { commit_id, now_ms, .. } = *attempt;
+        let Replacement { dataset, rewrite, deed, run_id, .. } = self.replacement;
         let mut all = vec![json!({"commitInfo": {
             "timestamp": now_ms,
             "operation": deed.operation(),
@@ -122,6 +165,7 @@ impl Actions<'_> {
                 "upkeep": deed.told(),
                 "rows": self.written.rows,
                 "bytes": self.written.bytes,
+                "receipt": receipt_sha256,
             },
         }})];
         all.extend(actions::files(&head.files, self.written, dataset, rewrite.changes_rows, now_ms)?);

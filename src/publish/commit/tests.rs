@@ -92,7 +92,7 @@ async fn silence_keeps_the_files_and_a_definite_refusal_removes_them() {
     let store = Scripted::new([Act::NothingAnswerLost; 16]).store();
     let error = publish(&store, people(0..7), Mode::Append, "run-1").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Temporary);
-    assert_eq!(objects(&store).await.len(), 1, "the version may yet land: its file must stay");
+    assert_eq!(objects(&store).await.len(), 2, "the version may yet land: its file and receipt must stay");
 
     for (act, kind) in [(Act::Denied, Kind::Denied), (Act::DiskFull, Kind::Temporary)] {
         let store = Scripted::new([act]).store();
@@ -259,6 +259,7 @@ async fn partition_columns_must_agree_on_append() {
         order: Order::Any,
         effect: Effect::Append { withdrawn: &[] },
         provenance: &provenance("r"),
+        signer: &Signer::for_tests(),
     };
     let error = commit(&store, files, &change).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Held);

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::flat::{self, Crew};
 use super::layout::Layout;
 use super::partition::{self, Values};
-use super::upload::Upload;
+use super::upload::{Stored, Upload};
 use super::writer::Writer;
 use super::{Feed, File, Written, remove, statistics};
 use crate::error::{Error, Result};
@@ -189,7 +189,7 @@ impl Encoder {
     /// Ends a file and notes what Delta wants to know of it.
     fn close(&mut self, values: &Values) -> Result<()> {
         let Some(mut file) = self.open.remove(values) else { return Ok(()) };
-        let (bytes, metadata) = match file.writer.finish(&mut self.crew) {
+        let (Stored { bytes, sha256 }, metadata) = match file.writer.finish(&mut self.crew) {
             Ok(closed) => closed,
             Err(error) => {
                 file.writer.upload_mut().abort();
@@ -203,6 +203,7 @@ impl Encoder {
             path: file.path.relative().to_owned(),
             bytes,
             rows,
+            sha256,
             partition: self.layout.partition_by.iter().cloned().zip(values.iter().cloned()).collect(),
             stats: statistics::of(&metadata, &self.layout.leaves),
         });

@@ -214,7 +214,7 @@ fn wide(ids: std::ops::Range<i64>) -> RecordBatch {
     let text = |id: i64| {
         let digests = (0..128).map(|part: i64| {
             use sha2::Digest as _;
-            hex::encode(sha2::Sha256::digest([id.to_le_bytes(), part.to_le_bytes()].concat()))
+            hex::encode(Sha256::digest([id.to_le_bytes(), part.to_le_bytes()].concat()))
         });
         digests.collect::<String>()
     };

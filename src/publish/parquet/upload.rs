@@ -1,12 +1,14 @@
-//! One object on its way to the store, in parts, while its rest is still being encoded.
+//! One object on its way to the store, in parts, while its rest is still being encoded. Its SHA-256 is taken
+//! on the way, by the tasks that send the parts: each waits for the one before it, and the encoder for none.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::{MultipartUpload, ObjectStore as _, PutPayload};
+use ring::digest::{Context, SHA256};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
@@ -24,8 +26,18 @@ pub(super) struct Upload {
     sent_bytes: u64,
     multipart: Option<Box<dyn MultipartUpload>>,
     parts: JoinSet<object_store::Result<()>>,
+    /// What the parts handed over so far hash to, once their tasks come to it; `None` before the first.
+    hashed: Option<oneshot::Receiver<Context>>,
     /// What went wrong, kept because `io::Error` cannot carry it through the Parquet writer.
     fault: Option<Error>,
+}
+
+/// An object that is whole.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) bytes: u64,
+    /// Hexadecimal.
+    pub(super) sha256: String,
 }
 
 impl Upload {
@@ -46,6 +58,7 @@ impl Upload {
             sent_bytes: 0,
             multipart: None,
             parts: JoinSet::new(),
+            hashed: None,
             fault: None,
         }
     }
@@ -60,23 +73,25 @@ impl Upload {
         self.fault.take()
     }
 
-    /// Sends what is left and makes the object whole; answers its size.
+    /// Sends what is left and makes the object whole.
     ///
     /// # Errors
     /// As the store answers.
-    pub(super) fn complete(&mut self) -> Result<u64> {
+    pub(super) fn complete(&mut self) -> Result<Stored> {
         let handle = self.handle.clone();
-        let result = handle.block_on(self.complete_async());
-        result.map_err(|error| fault::of(&error, &format!("write {}", self.path)))?;
-        Ok(self.sent_bytes)
+        let hash = handle.block_on(self.complete_async());
+        let hash = hash.map_err(|error| fault::of(&error, &format!("write {}", self.path)))?;
+        Ok(Stored { bytes: self.sent_bytes, sha256: hex::encode(hash.finish()) })
     }
 
-    async fn complete_async(&mut self) -> object_store::Result<()> {
+    async fn complete_async(&mut self) -> object_store::Result<Context> {
         if self.multipart.is_none() {
             let bytes = Bytes::from(std::mem::take(&mut self.filling));
             self.sent_bytes += bytes.len() as u64;
+            let mut hash = Context::new(&SHA256);
+            hash.update(&bytes);
             self.store.objects().put_opts(&self.path.location(), bytes.into(), Default::default()).await?;
-            return Ok(());
+            return Ok(hash);
         }
         if !self.filling.is_empty() {
             self.send_part().await?;
@@ -87,7 +102,7 @@ impl Upload {
         if let Some(multipart) = &mut self.multipart {
             multipart.complete().await?;
         }
-        Ok(())
+        hash_of(self.hashed.take()).await
     }
 
     /// Gives up: parts in flight are stopped, and the store is told to forget the sent ones.
@@ -123,13 +138,31 @@ impl Upload {
         };
         let bytes = Bytes::from(std::mem::take(&mut self.filling));
         self.sent_bytes += bytes.len() as u64;
-        let part = multipart.put_part(PutPayload::from_bytes(bytes));
+        let part = multipart.put_part(PutPayload::from_bytes(bytes.clone()));
+        let (done, hashed) = oneshot::channel();
+        let before = self.hashed.replace(hashed);
+        let hash = async move {
+            let mut hash = hash_of(before).await?;
+            hash.update(&bytes);
+            // Nobody waits for it where the upload is given up.
+            let _ = done.send(hash);
+            Ok(())
+        };
         self.parts.spawn(async move {
-            let result = part.await;
+            let result = futures::future::try_join(part, hash).await;
             drop(slot);
-            result
+            result.map(|((), ())| ())
         });
         Ok(())
+    }
+}
+
+/// The hash of all parts so far; it ends with the task of a part that failed.
+async fn hash_of(parts: Option<oneshot::Receiver<Context>>) -> object_store::Result<Context> {
+    let broken = |source| object_store::Error::Generic { store: "upload", source: Box::new(source) };
+    match parts {
+        None => Ok(Context::new(&SHA256)),
+        Some(parts) => parts.await.map_err(broken),
     }
 }
 

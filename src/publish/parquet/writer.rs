@@ -5,7 +5,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::flat::{self, Crew};
-use super::upload::Upload;
+use super::upload::{Stored, Upload};
 use crate::error::{Error, Result};
 
 /// Which of the two was decided once, for all files of a write. Holds keys: no `Debug`.
@@ -32,8 +32,8 @@ impl Writer {
         result.map_err(|fault| self.fault(fault))
     }
 
-    /// Ends the file and its upload; answers its size and what its metadata say in the clear.
-    pub(super) fn finish(&mut self, crew: &mut Crew) -> Result<(u64, ParquetMetaData)> {
+    /// Ends the file and its upload; answers what is stored and what its metadata say in the clear.
+    pub(super) fn finish(&mut self, crew: &mut Crew) -> Result<(Stored, ParquetMetaData)> {
         let result = match self {
             Self::Flat(writer) => writer.finish(crew).map_err(Some).and_then(|footer| {
                 // Read back by other hands: metadata that nobody can read end here.

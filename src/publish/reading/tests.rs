@@ -78,6 +78,7 @@ async fn rows_that_are_sealed_again_read_the_same_in_a_version_that_replaces_the
         order: crate::publish::Order::Any,
         effect: Effect::Rewrite(&rewrite),
         provenance: &provenance("run-2"),
+        signer: &crate::keys::Signer::for_tests(),
     };
     let outcome = commit(&store, files.clone(), &change).await.unwrap();
     assert_eq!((outcome.version, outcome.rows), (1, 0), "no row is new");

@@ -67,6 +67,7 @@ impl Upkeep<'_> {
     /// files that are damaged; `Temporary` when other writers kept removing files; else as the store
     /// answers. What was joined before an error stays joined.
     pub async fn compact(&self, compaction: &Compaction, run_id: &str) -> Result<Compacted> {
+        let signer = self.keyring.signer().await?;
         let mut done = Compacted::default();
         let deed = Deed::Compact { cluster_by: compaction.cluster_by.clone() };
         // A group that was clustered is not to be clustered again because another was overtaken.
@@ -84,7 +85,8 @@ impl Upkeep<'_> {
                 clustered.extend(written.files.iter().map(|file| file.path.clone()));
                 let rewrite =
                     Rewrite { read_version: Some(table.version), replaced, changes_rows: false, carried: 0 };
-                let replacement = Replacement { dataset: self.dataset, rewrite, deed: &deed, run_id };
+                let replacement =
+                    Replacement { dataset: self.dataset, rewrite, deed: &deed, run_id, signer: &signer };
                 match replace(self.store, written, &replacement).await? {
                     Some(outcome) => done.add(outcome.version, before, after),
                     None => continue 'table,

@@ -78,6 +78,7 @@ impl Upkeep<'_> {
     /// As [`Upkeep::count`], for the keys of all columns; `Temporary` when other writers kept changing the
     /// table, or when it is not known whether the version landed.
     pub async fn erase(&self, doomed: &Doomed, request: &Request, run_id: &str) -> Result<Erased> {
+        let signer = self.keyring.signer().await?;
         for _ in 0..ATTEMPTS {
             let found = self.find(doomed).await?;
             if found.files.is_empty() {
@@ -92,7 +93,8 @@ impl Upkeep<'_> {
             let replaced = found.files.iter().map(|(file, _)| file.path.clone()).collect();
             let rewrite =
                 Rewrite { read_version: Some(found.table.version), replaced, changes_rows: true, carried: 0 };
-            let replacement = Replacement { dataset: self.dataset, rewrite, deed: &deed, run_id };
+            let replacement =
+                Replacement { dataset: self.dataset, rewrite, deed: &deed, run_id, signer: &signer };
             if let Some(outcome) = replace(self.store, written, &replacement).await? {
                 return self.told(&found, Some(outcome.version)).await;
             }

@@ -19,6 +19,7 @@ async fn a_run_is_told_from_queue_to_finish() {
     assert_eq!(ledger.run(&run_id).await.unwrap().unwrap().state, State::Queued);
     ledger.start(&run_id).await.unwrap();
     let stream = StreamOutcome {
+        receipt: None,
         stream: "public.orders".into(),
         dataset: "crm.orders".into(),
         version: Some(3),

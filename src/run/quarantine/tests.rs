@@ -6,7 +6,7 @@ fn history(runs: &[(&str, u64)], is_whole: bool) -> History {
     let version = |index: usize| (runs.len() - 1 - index) as u64;
     let publication = |(index, (run, rows)): (usize, &(&str, u64))| {
         let (run_id, stream) = run.split_once('/').map_or((*run, "p/s"), |(run, other)| (run, other));
-        let outcome = Outcome { version: version(index), rows: *rows, bytes: 1 };
+        let outcome = Outcome { version: version(index), rows: *rows, bytes: 1, receipt: None };
         Publication {
             run_id: run_id.to_owned(),
             stream: stream.to_owned(),

@@ -43,6 +43,7 @@ impl Runner for Fake {
         match self.acts[pipeline.name.as_str()] {
             Act::Publish => {
                 let outcome = StreamOutcome {
+                    receipt: None,
                     stream: "people".into(),
                     dataset: "crm.people".into(),
                     version: Some(0),

@@ -1,0 +1,138 @@
+//! The key that signs receipts: Ed25519 (RFC 8032), its seed wrapped by the root like every dataset key.
+//!
+//! Whoever checks a receipt needs the public key only, which is no secret.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+
+use super::{DatasetKey, Keyring, Purpose};
+use crate::error::{Error, Result};
+
+/// What comes before the 32 bytes of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410).
+const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// Signs receipts.
+#[derive(Clone)]
+pub struct Signer {
+    id: String,
+    pair: Arc<Ed25519KeyPair>,
+}
+
+/// Checks what a [`Signer`] signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    id: String,
+    bytes: Vec<u8>,
+}
+
+impl Keyring {
+    /// The signer of receipts, its key made on first use.
+    ///
+    /// # Errors
+    /// As [`Keyring::current`].
+    pub async fn signer(&self) -> Result<Signer> {
+        Signer::of(&self.current(&Purpose::Receipts).await?)
+    }
+
+    /// The public key of this id, which a receipt names as its signer.
+    ///
+    /// # Errors
+    /// `Denied` when it is no key of ours, or none that signs receipts; else as [`Keyring::by_id`].
+    pub async fn public_key(&self, id: &str) -> Result<PublicKey> {
+        let signs = id.rsplit_once('@').is_some_and(|(base, _)| base == Purpose::Receipts.base_id());
+        if !signs {
+            return Err(Error::denied("this is not the id of a key that signs receipts"));
+        }
+        Ok(Signer::of(&self.by_id(id).await?)?.public())
+    }
+}
+
+impl Signer {
+    fn of(key: &DatasetKey) -> Result<Self> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(key.secret().expose())
+            .map_err(|_| Error::failed(format!("the key {} cannot sign", key.id())))?;
+        Ok(Self { id: key.id().to_owned(), pair: Arc::new(pair) })
+    }
+
+    /// The key's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The signature of these bytes: 64 bytes.
+    #[must_use]
+    pub fn sign(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pair.sign(bytes).as_ref().to_vec()
+    }
+
+    /// What checks its signatures.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        PublicKey { id: self.id.clone(), bytes: self.pair.public_key().as_ref().to_vec() }
+    }
+
+    /// A signer of which everybody knows the seed.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self::of(&DatasetKey::for_tests("sealift:receipts#sign@1", &[7; 32])).unwrap()
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl PublicKey {
+    /// The key's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether this key's signer signed these bytes.
+    #[must_use]
+    pub fn verifies(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, &self.bytes).verify(bytes, signature).is_ok()
+    }
+
+    /// The 32 bytes of the key in base64.
+    #[must_use]
+    pub fn base64(&self) -> String {
+        STANDARD.encode(&self.bytes)
+    }
+
+    /// The key as OpenSSL and others read it.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        let der = STANDARD.encode([&SPKI[..], &self.bytes].concat());
+        format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_that_of_rfc_8032() {
+        // Section 7.1, test 2.
+        let seed = hex::decode("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb").unwrap();
+        let signer = Signer::of(&DatasetKey::for_tests("sealift:receipts#sign@1", &seed)).unwrap();
+        let public = signer.public();
+        assert_eq!(
+            hex::encode(&public.bytes),
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+        );
+        let signature = signer.sign(&[0x72]);
+        assert!(hex::encode(&signature).starts_with("92a009a9f0d4cab8720e820b5f642540"));
+        assert!(public.verifies(&[0x72], &signature));
+        assert!(!public.verifies(&[0x73], &signature) && !public.verifies(&[0x72], &signature[1..]));
+    }
+}

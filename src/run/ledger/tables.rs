@@ -1,0 +1,108 @@
+//! What the ledger remembers of tables, and what it learns from them again.
+
+use chrono::DateTime;
+
+use super::{Ledger, MAX_LISTED, Run, RunId, State, StreamOutcome, get, to_i64};
+use crate::error::Result;
+use crate::govern::store::fault;
+use crate::spec::DatasetName;
+
+/// A version that a run recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// The version.
+    pub version: u64,
+    /// The run.
+    pub run_id: RunId,
+    /// SHA-256 of its receipt, if it was recorded.
+    pub receipt: Option<String>,
+}
+
+impl Ledger {
+    /// The versions of a dataset that runs recorded, newest first; at most [`MAX_LISTED`].
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn remembered(&self, dataset: &DatasetName) -> Result<Vec<Remembered>> {
+        let rows = sqlx::query(
+            "SELECT version, run_id, receipt FROM run_streams
+             WHERE dataset = ? AND version IS NOT NULL AND state = 'published'
+             ORDER BY version DESC, run_id DESC LIMIT ?",
+        )
+        .bind(dataset.to_string())
+        .bind(i64::from(MAX_LISTED))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        let read = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(Remembered {
+                version: get::<i64>(row, "version")?.unsigned_abs(),
+                run_id: RunId::parse(&get::<String>(row, "run_id")?)?,
+                receipt: get(row, "receipt")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Records a run that succeeded with what one of its streams published, as far as the ledger does not
+    /// know them; what it knows stays. Tells whether run and stream were new.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn restore(&self, run: &Run, stream: &StreamOutcome) -> Result<(bool, bool)> {
+        let ms = |at: Option<DateTime<chrono::Utc>>| at.map(|at| at.timestamp_millis());
+        let new_run = sqlx::query(
+            r#"INSERT OR IGNORE INTO runs (run_id, pipeline, spec_digest, "trigger", state, outcome, created_ms,
+                                           started_ms, finished_ms)
+               VALUES (?, ?, ?, ?, ?, 'done', ?, ?, ?)"#,
+        )
+        .bind(run.run_id.to_string())
+        .bind(&run.pipeline)
+        .bind(&run.spec_digest)
+        .bind(run.trigger.word())
+        .bind(State::Succeeded.word())
+        .bind(run.created_at.timestamp_millis())
+        .bind(ms(run.started_at))
+        .bind(ms(run.finished_at))
+        .execute(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        let new_stream = sqlx::query(
+            "INSERT OR IGNORE INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes,
+                                                seconds, receipt, state)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(run.run_id.to_string())
+        .bind(&stream.stream)
+        .bind(&stream.dataset)
+        .bind(stream.version.map(to_i64))
+        .bind(to_i64(stream.rows))
+        .bind(to_i64(stream.quarantined))
+        .bind(to_i64(stream.bytes))
+        .bind(stream.seconds)
+        .bind(&stream.receipt)
+        .bind(stream.state.word())
+        .execute(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        Ok((new_run.rows_affected() == 1, new_stream.rows_affected() == 1))
+    }
+
+    /// Widens the time of a restored run by that of another of its streams.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn widen(&self, run: &Run) -> Result<()> {
+        sqlx::query(
+            "UPDATE runs SET started_ms = min(started_ms, ?2), finished_ms = max(finished_ms, ?3)
+             WHERE run_id = ?1",
+        )
+        .bind(run.run_id.to_string())
+        .bind(run.started_at.map(|at| at.timestamp_millis()))
+        .bind(run.finished_at.map(|at| at.timestamp_millis()))
+        .execute(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Whether the evidence of a published version holds: its receipts, its files, its values.
+//!
+//! Three things must agree that lie in three places: what the table's log says, what the signed receipts
+//! beside it say, and what the data files are. A fourth, the ledger, knows of versions that a log which was
+//! rolled back does not.
+
+mod chain;
+mod content;
+mod fault;
+mod files;
+mod source;
+
+use std::collections::BTreeMap;
+
+pub use fault::{Fault, What};
+pub use source::against;
+
+use self::chain::Chain;
+use super::Ledger;
+use crate::error::{At as _, Error, Kind, Result};
+use crate::keys::Keyring;
+use crate::publish::receipt::{self, Receipt};
+use crate::publish::{Store, Table, table};
+use crate::spec::DatasetName;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The dataset.
+    pub dataset: &'a DatasetName,
+    /// The version; the newest without.
+    pub version: Option<u64>,
+    /// Where its table is.
+    pub store: &'a Store,
+    /// What runs recorded.
+    pub ledger: &'a Ledger,
+    /// Whose signature counts, and what reads encrypted columns.
+    pub keyring: &'a Keyring,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// The version that was looked at.
+    pub version: u64,
+    /// Its receipt; `None` where it has none that can be read.
+    pub receipt: Option<Receipt>,
+    /// Receipts that were read, from that version back.
+    pub receipts: u64,
+    /// Live files of which every byte was compared.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// By column, how its values were compared.
+    pub columns: BTreeMap<String, Compared>,
+    /// What does not hold.
+    pub faults: Vec<Fault>,
+    /// What is worth knowing and breaks nothing.
+    pub notes: Vec<String>,
+}
+
+/// How the values of a column were compared with their digests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// Those of the published rows were digested again.
+    Rows,
+    /// Those of the source were.
+    Source,
+    /// They were not, for this reason.
+    Not(String),
+}
+
+/// Told of bytes as they are compared.
+pub type Counter<'a> = &'a (dyn Fn(u64) + Sync);
+
+/// Looks at everything that a version rests on.
+///
+/// Memory grows with the receipts, which together are about as long as the table's log.
+///
+/// # Errors
+/// `Usage` when there is no such dataset; `Failed` when its log cannot be read at all; else as store, ledger
+/// and keyring answer. Evidence that does not hold is no error here, but a [`Fault`].
+pub async fn verify(question: &Question<'_>, counter: Counter<'_>) -> Result<Findings> {
+    let Question { dataset, store, .. } = *question;
+    let newest = table::versions(store, dataset).await?.last().copied();
+    let table = match newest {
+        Some(_) => Table::load(store, dataset, question.version).await?,
+        None => None,
+    };
+    let (Some(newest), Some(table)) = (newest, table) else { return without_log(question).await };
+    let mut faults = Vec::new();
+    let mut notes = Vec::new();
+    let places = receipt::all(store, dataset).await?;
+    let chain = Chain::read(question, table.version, &places, &mut faults, &mut notes).await?;
+    chain.rolled_back(question, newest, &places, &mut faults, &mut notes).await?;
+    chain.accounts_for(&table, &mut faults);
+    let read = files::compare(question, &table, &chain, counter, &mut faults).await?;
+    let columns = content::compare(question, &table, &chain, &mut faults, &mut notes)
+        .await
+        .at(|| format!("dataset {dataset}"))?;
+    Ok(Findings {
+        version: table.version,
+        receipt: chain.receipts.get(&table.version).cloned(),
+        receipts: chain.receipts.len() as u64,
+        files: read.files,
+        bytes: read.bytes,
+        columns,
+        faults,
+        notes,
+    })
+}
+
+/// A dataset whose log is gone, or that never was.
+async fn without_log(question: &Question<'_>) -> Result<Findings> {
+    let Question { dataset, store, ledger, .. } = *question;
+    let receipts = receipt::all(store, dataset).await?;
+    let remembered = ledger.remembered(dataset).await?;
+    let last =
+        receipts.iter().map(|place| place.version).chain(remembered.iter().map(|one| one.version)).max();
+    let Some(version) = last else {
+        return Err(Error::new(Kind::Usage, format!("there is no dataset {dataset}"))
+            .help("`sealift datasets` lists them"));
+    };
+    let message =
+        format!("the log of {dataset} is gone: its receipts or the ledger know of version {version}");
+    Ok(Findings {
+        version,
+        receipt: None,
+        receipts: 0,
+        files: 0,
+        bytes: 0,
+        columns: BTreeMap::new(),
+        faults: vec![Fault { what: What::RolledBack, version: Some(version), path: None, message }],
+        notes: Vec::new(),
+    })
+}
