@@ -10,6 +10,7 @@ use proptest::prelude::any;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::keys::Signer;
 use crate::publish::fixture::{dataset, keyring, objects, provenance, seal_batches};
 use crate::publish::scripted::{Act, Scripted, Seen};
 use crate::publish::{Order, Reading, write};
