@@ -1,6 +1,7 @@
 //! One Delta commit, exactly once.
 
 mod actions;
+mod evolution;
 mod head;
 mod landing;
 mod schema;
@@ -17,11 +18,13 @@ use self::head::Head;
 use self::landing::Landing;
 use super::parquet::Written;
 use super::path::ObjectPath;
+use super::recorded::Facts;
 use super::{Store, table};
 use crate::error::{At as _, Error, Result};
 use crate::spec::DatasetName;
 
-pub(super) use self::actions::publication;
+pub(super) use self::actions::{commit_info, publication};
+pub use self::evolution::{Evolution, Shift, shift};
 pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.
@@ -93,6 +96,8 @@ pub struct Change<'a> {
     pub partition_by: &'a [String],
     /// What becomes of the rows already there.
     pub effect: Effect<'a>,
+    /// How the rows may differ from the table, where its rows stay.
+    pub evolution: &'a Evolution,
     /// Where the version comes from.
     pub provenance: &'a Provenance,
 }
@@ -112,8 +117,10 @@ pub struct Provenance {
     pub policy_digest: String,
     /// The source's name for the instant that was read.
     pub snapshot: Option<String>,
-    /// What happened to each column: (leaf path, action word, tag).
+    /// What happened to each column of the table: (leaf path, action word, tag).
     pub columns: Vec<(String, String, Option<String>)>,
+    /// What the run brought, for the next one to compare itself with.
+    pub facts: Option<Facts>,
 }
 
 /// A version that is visible.
@@ -133,8 +140,8 @@ pub struct Outcome {
 /// version landed; then they stay, and [`super::Table::history`] tells at the next run.
 ///
 /// # Errors
-/// `Held` when the table's schema differs and the mode is append (what differs, and the remedy);
-/// `Temporary` when others kept winning, or
+/// `Held` when the rows differ from the table that they are added to, other than `evolution` allows (what
+/// differs, and the remedy); `Temporary` when others kept winning, or
 /// changed files that were to be rewritten; `Failed` when the table is damaged or not ours to write.
 pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
     let dataset = change.dataset;

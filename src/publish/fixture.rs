@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 
-use super::{Change, Effect, Mode, Outcome, Provenance, Store, Written, commit, write};
+use super::{Change, Effect, Evolution, Mode, Outcome, Provenance, Store, Written, commit, write};
 use crate::Batches;
 use crate::error::Result;
 use crate::keys::Keyring;
@@ -96,6 +96,7 @@ pub(super) fn provenance(run: &str) -> Provenance {
         policy_digest: "digest".into(),
         snapshot: None,
         columns: vec![("id".into(), "allow".into(), Some("open".into()))],
+        facts: None,
     }
 }
 
@@ -146,6 +147,7 @@ async fn commit_instead(
         open: &["id".into()],
         partition_by: &[],
         effect,
+        evolution: &Evolution::default(),
         provenance: &provenance(run),
     };
     commit(store, files, &change).await

@@ -8,13 +8,17 @@ pub(crate) mod fault;
 pub mod parquet;
 pub mod path;
 pub mod reading;
+pub mod recorded;
 pub mod store;
 pub mod table;
 
-pub use commit::{Change, Effect, Mode, Outcome, Provenance, Rewrite, check_schema, commit, type_name};
+pub use commit::{
+    Change, Effect, Evolution, Mode, Outcome, Provenance, Rewrite, Shift, check_schema, commit, shift, type_name,
+};
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
 pub use reading::Reading;
+pub use recorded::{Facts, Recorded};
 pub use store::Store;
 pub use table::{History, Publication, Table};
 

@@ -6,7 +6,7 @@ use super::{Engine, StreamPlan};
 use crate::Batches;
 use crate::error::Result;
 use crate::protect::{self, Sealed};
-use crate::publish::{self, Change, Effect, Outcome, Provenance, Store, Written};
+use crate::publish::{self, Change, Effect, Evolution, Outcome, Provenance, Store, Written};
 use crate::spec::DatasetName;
 
 /// The files of a version to come, and what its commit must know of them.
@@ -41,7 +41,7 @@ impl Draft {
         Ok(Self { dataset, schema, open, partition_by: partition_by.to_vec(), written })
     }
 
-    /// Makes the rows visible.
+    /// Makes the rows visible, which may differ from the table by `evolution`.
     ///
     /// # Errors
     /// Those of [`publish::commit()`].
@@ -49,6 +49,7 @@ impl Draft {
         self,
         store: &Store,
         effect: Effect<'_>,
+        evolution: &Evolution,
         provenance: &Provenance,
     ) -> Result<Outcome> {
         let change = Change {
@@ -57,6 +58,7 @@ impl Draft {
             open: &self.open,
             partition_by: &self.partition_by,
             effect,
+            evolution,
             provenance,
         };
         publish::commit(store, self.written, &change).await

@@ -1,5 +1,6 @@
 //! One run of a pipeline: the whole story on one page.
 
+pub mod contract;
 mod draft;
 pub mod engine;
 pub mod fidelity;
@@ -7,11 +8,14 @@ pub mod ledger;
 mod memory;
 pub mod plan;
 pub mod progress;
+pub mod quality;
 pub mod quarantine;
 mod record;
 mod resume;
 mod standing;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -26,14 +30,16 @@ pub use progress::Progress;
 pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
 
+use self::contract::Comparison;
 use self::draft::Draft;
 use self::resume::Earlier;
 use crate::error::{At, Error, Kind, Result};
 use crate::protect;
-use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
+use crate::govern::store::now_ms;
+use crate::publish::{Effect, Facts, Mode, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot, convert};
 use crate::spec::{DatasetName, Pipeline, StreamName};
-use crate::{Batches, Rejected};
+use crate::{Batches, Rejected, Rejects};
 
 /// What is asked of one run.
 #[derive(Debug)]
@@ -59,6 +65,8 @@ pub struct Published {
     pub outcome: Outcome,
     /// The rows that are in its quarantine instead; `None` where it has none.
     pub quarantined: Option<Quarantined>,
+    /// What was found wrong with the rows, and is only told.
+    pub warnings: Vec<String>,
     /// What happened to each leaf column.
     pub decisions: Vec<protect::Decision>,
     /// Seconds from the first row asked for to the commit.
@@ -93,7 +101,7 @@ async fn streams(
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<Vec<Published>> {
-    let plans = plan::every(engine, job.pipeline, job.only, snapshot);
+    let plans = plan::every(engine, store, job.pipeline, job.only, snapshot);
     let plans = unless_cancelled(job.cancel, plans).await?;
     let standing = standing(engine, job.pipeline, store, &plans).await?;
     let earlier = Earlier::find(engine, job, &plans, &standing).await?;
@@ -147,13 +155,17 @@ async fn publish(
 
     let rows = unless_cancelled(job.cancel, snapshot.read(&plan.relation, &plan.reads)).await?;
     let rows = until_cancelled(rows, stop.clone(), counter);
+    // Rows are rejected as they are read, or as they are to be published: never both.
     let rejects = plan.quarantine.is_some().then_some(rejects);
-    let rows = convert::convert(rows, &plan.decisions, &plan.converted, rejects);
-    let own = write(engine, store, plan, rows);
+    let (unread, unpublished) = if plan.quality.quarantines() { (None, rejects) } else { (rejects, None) };
+    let rows = convert::convert(rows, &plan.decisions, &plan.converted, unread);
+    let found = Found::default();
+    let own = write(engine, store, plan, rows, &found, unpublished);
     let rejected = write_rejected(engine, job, store, plan, rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
-    let provenance = provenance(engine, job, snapshot.id(), plan);
+    let (facts, warnings) = found.told(plan);
+    let provenance = Provenance { facts: Some(facts), ..provenance(engine, job, snapshot.id(), plan) };
     let quarantined = match commit_rejected(engine, store, plan, rejected, standing, &provenance).await {
         Ok(quarantined) => quarantined,
         Err(error) => {
@@ -165,7 +177,11 @@ async fn publish(
         Mode::Overwrite => Effect::Overwrite,
         Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
     };
-    let outcome = own.commit(store, effect, &provenance).await?;
+    if let Err(error) = plan.comparison.reshape(engine, store, plan, &plan.dataset, &provenance).await {
+        own.discard(store).await;
+        return Err(error);
+    }
+    let outcome = own.commit(store, effect, plan.comparison.evolution(), &provenance).await?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {
@@ -173,15 +189,58 @@ async fn publish(
         dataset: plan.dataset.clone(),
         outcome,
         quarantined,
+        warnings,
         decisions: plan.protection.decisions().to_vec(),
         seconds,
         earlier: false,
     })
 }
 
+/// What is found of the rows while they are written.
+#[derive(Default)]
+struct Found {
+    report: quality::Shared,
+    unfit: Arc<AtomicU64>,
+}
+
+impl Found {
+    /// What was found, when all rows have passed.
+    fn told(&self, plan: &StreamPlan) -> (Facts, Vec<String>) {
+        let quality::Report { facts, mut warnings } =
+            self.report.lock().map(|report| report.clone()).unwrap_or_default();
+        let unfit = self.unfit.load(Ordering::Relaxed);
+        if let Some(fit) = plan.fit.as_ref().filter(|_| unfit > 0) {
+            let columns = fit.columns().join("`, `");
+            let text = format!("{unfit} rows were left out: a value does not fit the published type of `{columns}`");
+            tracing::warn!(dataset = %plan.dataset, "{text}");
+            warnings.push(text);
+        }
+        (facts, warnings)
+    }
+}
+
 /// The rows as the dataset is to have them.
-async fn write(engine: &Engine, store: &Store, plan: &StreamPlan, rows: Batches) -> Result<Draft> {
+async fn write(
+    engine: &Engine,
+    store: &Store,
+    plan: &StreamPlan,
+    rows: Batches,
+    found: &Found,
+    rejects: Option<Rejects>,
+) -> Result<Draft> {
     let rows = plan.transform.apply(rows).await?;
+    let rows = match &plan.fit {
+        Some(fit) => fit.apply(rows, Arc::clone(&found.unfit)),
+        None => rows,
+    };
+    let against = quality::Against {
+        keyring: &engine.keyring,
+        store,
+        memory_limit_bytes: engine.config.memory_limit_bytes,
+        last: plan.last.as_ref(),
+        now_micros: now_ms().saturating_mul(1000),
+    };
+    let rows = plan.quality.judge(rows, &against, &found.report, rejects).await?;
     let memory = Memory::of(engine.config.memory_limit_bytes);
     let memory_bytes = match plan.quarantine {
         Some(_) => memory.beside_quarantine().0,
@@ -214,7 +273,8 @@ async fn commit_rejected(
     provenance: &Provenance,
 ) -> Result<Option<Quarantined>> {
     let Some(quarantine) = &plan.quarantine else { return Ok(None) };
-    let provenance = Provenance { columns: columns(&quarantine.protection), ..provenance.clone() };
+    let columns = columns(&quarantine.protection, &quarantine.comparison);
+    let provenance = Provenance { columns, facts: None, ..provenance.clone() };
     quarantine.commit(engine, store, plan, rejected, standing, &provenance).await.map(Some)
 }
 
@@ -264,17 +324,21 @@ fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &S
         policy: engine.policy.name.clone(),
         policy_digest: engine.policy.digest.clone(),
         snapshot,
-        columns: columns(&plan.protection),
+        columns: columns(&plan.protection, &plan.comparison),
+        facts: None,
     }
 }
 
-/// What happened to each leaf column: path, action and tag.
-fn columns(protection: &protect::Plan) -> Vec<(String, String, Option<String>)> {
+/// What happened to each leaf column: path, action and tag; those too that stay in the table from before.
+fn columns(protection: &protect::Plan, comparison: &Comparison) -> Vec<(String, String, Option<String>)> {
     let tag = |decision: &protect::Decision| decision.tag.as_ref().map(ToString::to_string);
     let column = |decision: &protect::Decision| {
         (decision.path.clone(), decision.action.word().to_owned(), tag(decision))
     };
-    protection.decisions().iter().map(column).collect()
+    let stays = comparison.stays().iter().filter(|(path, ..)| {
+        protection.decisions().iter().all(|decision| decision.path != *path)
+    });
+    protection.decisions().iter().map(column).chain(stays.cloned()).collect()
 }
 
 /// The application id of a stream in the table's transaction log.

@@ -18,7 +18,7 @@ pub struct Standing {
 /// What Sealift published to each plan's datasets, in the order of `plans`.
 ///
 /// # Errors
-/// `Held` when another pipeline's stream publishes what an overwriting one would replace, and when
+/// Those of [`super::contract::Comparison::check`]; `Held` when another pipeline's stream publishes what an overwriting one would replace, and when
 /// the keys of a published dataset are missing: new keys under the old names would leave two kinds
 /// of ciphertext in one table. Else those of the store.
 pub async fn standing(
@@ -34,6 +34,12 @@ pub async fn standing(
             Some(quarantine) => history(engine, pipeline, store, plan, &quarantine.dataset).await?,
             None => None,
         };
+        plan.comparison.check().at(|| format!("stream {}", plan.relation.stream))?;
+        if let Some(quarantine) = &plan.quarantine {
+            let checked = quarantine.comparison.check();
+            let checked = checked.at(|| format!("its quarantine {}", quarantine.dataset));
+            checked.at(|| format!("stream {}", plan.relation.stream))?;
+        }
         let nothing = || History { publications: Vec::new(), is_whole: true };
         standing.push(Standing { dataset: dataset.unwrap_or_else(nothing), quarantine });
     }

@@ -12,7 +12,7 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
-use sealift::publish::{Change, Effect, Mode, Outcome, Provenance, Store, Table, commit, write};
+use sealift::publish::{Change, Effect, Evolution, Mode, Outcome, Provenance, Store, Table, commit, write};
 use sealift::spec::pipeline::{Column, Parquet, Position};
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
 use sealift::spec::{DatasetName, Policy, Tag, config};
@@ -76,6 +76,7 @@ impl Desk {
             policy_digest: "0".repeat(64),
             snapshot: None,
             columns: Vec::new(),
+            facts: None,
         };
         let change = Change {
             dataset: &self.dataset,
@@ -86,6 +87,7 @@ impl Desk {
                 Mode::Overwrite => Effect::Overwrite,
                 Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
             },
+            evolution: &Evolution::default(),
             provenance: &provenance,
         };
         commit(store, written, &change).await

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
-use sealift::publish::{self, Change, Effect, Mode, Provenance, Store};
+use sealift::publish::{self, Change, Effect, Evolution, Mode, Provenance, Store};
 use sealift::query::Session;
 use sealift::spec::pipeline::{Column, Parquet, Position};
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
@@ -79,6 +79,7 @@ impl World {
             policy_digest: "d".into(),
             snapshot: None,
             columns: Vec::new(),
+            facts: None,
         };
         let change = Change {
             dataset: &dataset,
@@ -89,6 +90,7 @@ impl World {
                 Mode::Overwrite => Effect::Overwrite,
                 Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
             },
+            evolution: &Evolution::default(),
             provenance: &provenance,
         };
         publish::commit(&self.store, written, &change).await.unwrap();

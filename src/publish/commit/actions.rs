@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::head::{self, Head};
 use super::{Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
-use crate::publish::ObjectPath;
+use crate::publish::{Facts, ObjectPath};
 use crate::publish::parquet::Written;
 use crate::publish::table::Publication;
 
@@ -75,11 +75,16 @@ impl Actions<'_> {
     }
 
     fn only_withdraws(&self) -> bool {
-        self.change.effect.keeps() && self.change.effect.removes() && self.written.files.is_empty()
+        let Change { effect, evolution, .. } = self.change;
+        effect.keeps() && effect.removes() && !evolution.reshapes && self.written.files.is_empty()
     }
 
     fn check_append(&self, head: &Head, rows: &Value) -> Result<()> {
-        let mut differences = schema::differences(&head.schema, rows);
+        let evolution = self.change.evolution;
+        let mut differences = match evolution.reshapes {
+            true => Vec::new(),
+            false => schema::differences(&head.schema, rows, evolution),
+        };
         if head.partition_by != self.change.partition_by {
             differences.push(format!(
                 "the table is partitioned by [{}] and the rows by [{}]",
@@ -113,6 +118,8 @@ impl Actions<'_> {
             .iter()
             .map(|(column, action, tag)| json!({"column": column, "action": action, "tag": tag}))
             .collect();
+        // A run is known by the commit that holds its rows, and what was there before is not its own.
+        let run_id = if self.change.evolution.reshapes { "reshaped_by" } else { "run_id" };
         json!({
             "timestamp": now_ms,
             "operation": operation,
@@ -123,7 +130,7 @@ impl Actions<'_> {
             "txnId": commit_id,
             "sealift": {
                 "commit_id": commit_id,
-                "run_id": provenance.run_id,
+                run_id: provenance.run_id,
                 "stream": provenance.stream,
                 "spec_digest": provenance.spec_digest,
                 "policy": provenance.policy,
@@ -133,6 +140,7 @@ impl Actions<'_> {
                 "withdrawn": withdrawn,
                 "rows": self.written.rows,
                 "bytes": self.written.bytes,
+                "facts": provenance.facts.as_ref().map(Facts::to_json),
             },
         })
     }
@@ -141,9 +149,11 @@ impl Actions<'_> {
     fn metadata(&self, head: Option<&Head>, rows: &Value, now_ms: i64) -> Result<Option<Value>> {
         let mut configuration = head.map(|head| head.configuration.clone()).unwrap_or_default();
         self.statistics(&mut configuration);
-        // An append keeps the table's own schema, order and all.
+        // An append keeps the table's own columns, order and all; new ones come behind them.
         let schema = match head {
-            Some(head) if self.change.effect.keeps() => &head.schema,
+            Some(head) if self.change.effect.keeps() && !self.change.evolution.reshapes => {
+                &schema::union(&head.schema, rows)
+            }
             _ => rows,
         };
         if let Some(head) = head

@@ -256,6 +256,7 @@ async fn partition_columns_must_agree_on_append() {
         open: &["id".into()],
         partition_by: &by,
         effect: Effect::Append { withdrawn: &[] },
+        evolution: &Evolution::default(),
         provenance: &provenance("r"),
     };
     let error = commit(&store, files, &change).await.unwrap_err();

@@ -4,10 +4,9 @@ use super::columns::columns;
 use super::file_set::file_set;
 use super::parquet::parquet;
 use super::pipeline::{is_single, template};
-use super::quarantine;
+use super::{contract, quality, quarantine};
 use super::{ConnectionKind, Context, not_yet, refuse_later};
 use crate::error::{Error, Result};
-use crate::spec::contract::SchemaContract;
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePattern};
 use crate::spec::raw::pipeline::Defaults;
@@ -38,11 +37,11 @@ pub(crate) fn check_defaults(defaults: Option<&Defaults>, faults: &Faults<'_>) {
     refuse_later(
         &[
             ("lookback", &defaults.lookback, "remove it; every sync reads all rows"),
-            ("schema_contract", &defaults.schema_contract, "remove it"),
-            ("quality", &defaults.quality, "remove it, or filter rows in `transform`"),
         ],
         faults,
     );
+    contract::check_default(defaults.schema_contract.as_ref(), faults);
+    let _ = defaults.quality.as_ref().and_then(|list| quality::listed_checks(list, faults));
 }
 
 pub(crate) fn stream(
@@ -66,8 +65,6 @@ pub(crate) fn stream(
             ("cursor_field", &raw.cursor_field, "remove it; every sync reads all rows"),
             ("lookback", &raw.lookback, "remove it; every sync reads all rows"),
             ("primary_key", &raw.primary_key, "remove it; `overwrite` needs no key"),
-            ("schema_contract", &raw.schema_contract, "remove it"),
-            ("quality", &raw.quality, "remove it, or filter rows in `transform`"),
         ],
         faults,
     );
@@ -78,6 +75,8 @@ pub(crate) fn stream(
     let columns = columns(raw.columns.as_ref(), shared.context, faults);
     check_decisions(raw, faults);
     let partition_by = partition_by(raw, faults);
+    let schema_contract = contract::contract(raw.schema_contract.as_ref(), defaults, faults);
+    let quality = quality::checks(raw.quality.as_ref(), defaults, faults);
     let max_quarantine_rows = quarantine::max_rows(raw, defaults, faults);
     let parquet = parquet(
         raw.parquet.as_ref(),
@@ -86,8 +85,9 @@ pub(crate) fn stream(
     );
     let columns = columns?;
     check_partitions(raw, &columns, faults);
-    quarantine::check(raw, &columns, faults);
-    if let (Some(selector), Some(dataset), true) = (&selector, dataset, columns.quarantine()) {
+    let quality = quality?;
+    let quarantines = quarantine::check(key.span, raw, &columns, &quality, faults);
+    if let (Some(selector), Some(dataset), true) = (&selector, dataset, quarantines) {
         quarantine::check_name(named(selector, dataset), key.span, faults);
     }
     let (line, column) = faults.text.position(key.span.start);
@@ -97,8 +97,8 @@ pub(crate) fn stream(
         sync_mode: SyncMode::FullRefresh,
         write_mode: write_mode?,
         primary_key: Vec::new(),
-        schema_contract: SchemaContract::default(),
-        quality: Vec::new(),
+        schema_contract: schema_contract?,
+        quality,
         split_by: split_by?,
         transform: transform?,
         columns,
@@ -201,7 +201,7 @@ fn table(text: &str) -> Result<TablePattern> {
 }
 
 /// SQL that holds something.
-fn sql(text: &str) -> Result<String> {
+pub(crate) fn sql(text: &str) -> Result<String> {
     let says_nothing =
         text.lines().all(|line| matches!(line.trim(), "" | ";") || line.trim_start().starts_with("--"));
     if says_nothing {
