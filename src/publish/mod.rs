@@ -13,7 +13,8 @@ pub mod store;
 pub mod table;
 
 pub use commit::{
-    Change, Effect, Evolution, Mode, Outcome, Provenance, Rewrite, Shift, check_schema, commit, shift, type_name,
+    Change, Effect, Evolution, Mode, Outcome, Provenance, Rewrite, Shift, check_schema, commit, shift,
+    type_name,
 };
 pub use parquet::{Written, write};
 pub use path::ObjectPath;

@@ -60,7 +60,8 @@ impl Recorded {
 
 fn columns(recorded: &Value) -> BTreeMap<String, (String, Option<String>)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let column = |column: &Value| Some((text(&column["column"])?, (text(&column["action"])?, text(&column["tag"]))));
+    let column =
+        |column: &Value| Some((text(&column["column"])?, (text(&column["action"])?, text(&column["tag"]))));
     recorded.as_array().into_iter().flatten().filter_map(column).collect()
 }
 
@@ -71,7 +72,8 @@ impl Facts {
 
     fn of(recorded: &Value) -> Option<Self> {
         let nulls = recorded["nulls"].as_object()?.iter();
-        let nulls = nulls.map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect::<Option<_>>()?;
+        let nulls =
+            nulls.map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect::<Option<_>>()?;
         Some(Self { rows: recorded["rows"].as_u64()?, nulls })
     }
 }

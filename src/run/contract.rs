@@ -46,7 +46,8 @@ impl Predecessor {
         if contract.columns != contract::Change::Discard {
             return BTreeSet::new();
         }
-        let is_there = |name: &String| self.has(name) || self.recorded.columns.keys().any(|path| top(path) == name);
+        let is_there =
+            |name: &String| self.has(name) || self.recorded.columns.keys().any(|path| top(path) == name);
         let is_known = |name: &String| is_there(name) || contract.renamed.get(name).is_some_and(is_there);
         let names = output.fields().iter().map(|field| field.name());
         names.filter(|name| !is_known(name)).cloned().collect()
@@ -54,7 +55,12 @@ impl Predecessor {
 
     /// How an output is made to fit the published types, where the contract says so and a cast exists. The
     /// types of `planned` are those after protection.
-    pub(super) fn fit(&self, contract: &SchemaContract, output: &SchemaRef, planned: &protect::Plan) -> Option<Fit> {
+    pub(super) fn fit(
+        &self,
+        contract: &SchemaContract,
+        output: &SchemaRef,
+        planned: &protect::Plan,
+    ) -> Option<Fit> {
         if contract.types != contract::Change::Discard {
             return None;
         }
@@ -62,7 +68,8 @@ impl Predecessor {
             let published = self.table.schema.field_with_name(name).ok()?.data_type();
             let planned = planned.output().field_with_name(name).ok()?.data_type();
             let own = output.field_with_name(name).ok()?.data_type();
-            let is_kept = planned == own && crate::publish::shift(published, planned) != crate::publish::Shift::None;
+            let is_kept =
+                planned == own && crate::publish::shift(published, planned) != crate::publish::Shift::None;
             is_kept.then(|| published.clone())
         };
         let targets = output.fields().iter().map(|field| target(field.name())).collect();
@@ -79,6 +86,8 @@ pub(super) struct Planned<'a> {
     pub(super) protection: &'a protect::Plan,
     pub(super) partition_by: &'a [String],
     pub(super) mode: Mode,
+    /// Columns that the spec drops before they are read.
+    pub(super) dropped: &'a [String],
     /// New columns that are left out.
     pub(super) left_out: &'a BTreeSet<String>,
     pub(super) fit: Option<&'a Fit>,

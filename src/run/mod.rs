@@ -34,8 +34,8 @@ use self::contract::Comparison;
 use self::draft::Draft;
 use self::resume::Earlier;
 use crate::error::{At, Error, Kind, Result};
-use crate::protect;
 use crate::govern::store::now_ms;
+use crate::protect;
 use crate::publish::{Effect, Facts, Mode, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot, convert};
 use crate::spec::{DatasetName, Pipeline, StreamName};
@@ -211,7 +211,8 @@ impl Found {
         let unfit = self.unfit.load(Ordering::Relaxed);
         if let Some(fit) = plan.fit.as_ref().filter(|_| unfit > 0) {
             let columns = fit.columns().join("`, `");
-            let text = format!("{unfit} rows were left out: a value does not fit the published type of `{columns}`");
+            let text =
+                format!("{unfit} rows were left out: a value does not fit the published type of `{columns}`");
             tracing::warn!(dataset = %plan.dataset, "{text}");
             warnings.push(text);
         }
@@ -335,9 +336,10 @@ fn columns(protection: &protect::Plan, comparison: &Comparison) -> Vec<(String, 
     let column = |decision: &protect::Decision| {
         (decision.path.clone(), decision.action.word().to_owned(), tag(decision))
     };
-    let stays = comparison.stays().iter().filter(|(path, ..)| {
-        protection.decisions().iter().all(|decision| decision.path != *path)
-    });
+    let stays = comparison
+        .stays()
+        .iter()
+        .filter(|(path, ..)| protection.decisions().iter().all(|decision| decision.path != *path));
     protection.decisions().iter().map(column).chain(stays.cloned()).collect()
 }
 

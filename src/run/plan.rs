@@ -187,6 +187,7 @@ async fn stream(
         protection: &protection,
         partition_by: &stream.partition_by,
         mode: mode(&stream.write_mode),
+        dropped: &reading.unread,
         left_out: &reading.left_out,
         fit: fit.as_ref(),
     };
@@ -366,8 +367,10 @@ pub async fn every(
     only: Option<&StreamName>,
     snapshot: &mut dyn Snapshot,
 ) -> Result<Vec<StreamPlan>> {
-    all(streams(engine, store, pipeline, only, snapshot).await.at(|| format!("pipeline {}", pipeline.name))?)
-        .at(|| format!("pipeline {}", pipeline.name))
+    all(streams(engine, store, pipeline, only, snapshot)
+        .await
+        .at(|| format!("pipeline {}", pipeline.name))?)
+    .at(|| format!("pipeline {}", pipeline.name))
 }
 
 #[cfg(test)]

@@ -80,11 +80,7 @@ impl Quality {
     /// `Invalid` for a name that is no column (with the nearest), for SQL that is no condition, and for a
     /// type that a demand cannot be made of, each with its line; `Held` for a foreign key into columns whose
     /// values are not there any more.
-    pub(super) async fn plan(
-        store: &Store,
-        checks: &[Check],
-        protection: &protect::Plan,
-    ) -> Result<Self> {
+    pub(super) async fn plan(store: &Store, checks: &[Check], protection: &protect::Plan) -> Result<Self> {
         let rows = protection.input();
         let mut planned = Vec::with_capacity(checks.len());
         for check in checks {
@@ -176,8 +172,10 @@ async fn referenced(
         let index = index(name, &table.schema).map_err(|error| error.at(format!("dataset {dataset}")))?;
         let action = recorded.columns.get(name).map_or("allow", |(action, _)| action.as_str());
         if !matches!(action, "allow" | "encrypt") {
-            return Err(Error::held(format!("column `{name}` of {dataset} holds no values to compare with: {action}"))
-                .help("point at a column that is published as it is or encrypted, or remove the check"));
+            return Err(Error::held(format!(
+                "column `{name}` of {dataset} holds no values to compare with: {action}"
+            ))
+            .help("point at a column that is published as it is or encrypted, or remove the check"));
         }
         Ok(table.schema.field(index).data_type().clone())
     };
@@ -194,8 +192,10 @@ async fn present(
 ) -> Result<(Key, keys::Seen)> {
     use futures::TryStreamExt as _;
     let Some(table) = Table::load(against.store, dataset, None).await? else {
-        return Err(Error::data(format!("dataset {dataset} is not published, so no row has a counterpart in it"))
-            .help("publish it first"));
+        return Err(Error::data(format!(
+            "dataset {dataset} is not published, so no row has a counterpart in it"
+        ))
+        .help("publish it first"));
     };
     let types = referenced(against.store, dataset, &table, references).await?;
     let reading =

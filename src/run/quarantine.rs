@@ -104,15 +104,16 @@ impl Quarantine {
         columns: &Columns<'_>,
     ) -> Result<Self> {
         let rows = match columns {
-            Columns::Source(asked) => Schema::new(asked.iter().filter_map(Column::field).collect::<Vec<Field>>()),
+            Columns::Source(asked) => {
+                Schema::new(asked.iter().filter_map(Column::field).collect::<Vec<Field>>())
+            }
             Columns::Output(output, _) => Schema::clone(output),
         };
         let rejected = protect::rejected::schema(&rows)?;
         // Without SQL it needs no memory of its own.
         let shape = Transform::plan(None, rejected.clone(), 0).await?;
         let own = shape.output();
-        let mut verdicts =
-            classify::declared(&stream.columns, &rows, own, shape.origins(), shape.copies());
+        let mut verdicts = classify::declared(&stream.columns, &rows, own, shape.origins(), shape.copies());
         if let Columns::Output(output, known) = columns {
             // What is known of an output column is known of it here too.
             verdicts.truncate(own.fields().len() - output.fields().len());
@@ -206,6 +207,7 @@ async fn compare(
         protection,
         partition_by: &[],
         mode: mode(&stream.write_mode),
+        dropped: &[],
         left_out: &BTreeSet::new(),
         fit: None,
     };

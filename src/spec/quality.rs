@@ -116,7 +116,7 @@ impl fmt::Display for Demand {
             Self::Sql(sql) => {
                 let sql: Vec<&str> = sql.split_whitespace().collect();
                 write!(f, "check {}", quoted(&sql.join(" ")))
-            },
+            }
             Self::NotNull(columns) => write!(f, "not_null [{}]", columns.join(", ")),
             Self::Unique(columns) => write!(f, "unique [{}]", columns.join(", ")),
             Self::Accepted { column, .. } => write!(f, "accepted values of {column}"),

@@ -32,9 +32,7 @@ impl Condition {
         let context = SessionContext::new_with_config(SessionConfig::new().with_information_schema(false));
         let schema = DFSchema::try_from(rows.as_ref().clone()).map_err(|e| fault::condition(&e))?;
         let expr = match demand {
-            Demand::Sql(sql) => {
-                context.parse_sql_expr(sql, &schema).map_err(|e| fault::condition(&e))?
-            }
+            Demand::Sql(sql) => context.parse_sql_expr(sql, &schema).map_err(|e| fault::condition(&e))?,
             Demand::NotNull(columns) => {
                 let all = columns.iter().map(|name| column(name).is_not_null());
                 all.reduce(Expr::and).unwrap_or_else(|| lit(true))
@@ -44,9 +42,8 @@ impl Condition {
                 column(name).in_list(literals, false)
             }
             Demand::Range { column: name, min, max } => {
-                let bound = |text: &Option<String>| {
-                    text.as_ref().map(|text| literal(text, name, &rows)).transpose()
-                };
+                let bound =
+                    |text: &Option<String>| text.as_ref().map(|text| literal(text, name, &rows)).transpose();
                 let at_least = bound(min)?.map(|least| column(name).gt_eq(least));
                 let at_most = bound(max)?.map(|most| column(name).lt_eq(most));
                 at_least.into_iter().chain(at_most).reduce(Expr::and).unwrap_or_else(|| lit(true))
@@ -72,8 +69,9 @@ impl Condition {
     /// `Data` when it cannot be computed of a row; which row, and of what, is not told.
     pub fn violated(&self, rows: &RecordBatch) -> Result<BooleanArray> {
         let cannot = |_| {
-            Error::data("a condition cannot be computed of a row")
-                .help("guard the expression, for example with try_cast or nullif; the value itself is never shown")
+            Error::data("a condition cannot be computed of a row").help(
+                "guard the expression, for example with try_cast or nullif; the value itself is never shown",
+            )
         };
         let holds = self.holds.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()));
         let holds: ArrayRef = holds.map_err(cannot)?;
@@ -142,7 +140,10 @@ mod tests {
             (Demand::NotNull(vec![text("n")]), [false, true, false]),
             (Demand::NotNull(vec![text("Word"), text("n")]), [false, true, true]),
             (Demand::Accepted { column: text("Word"), values: vec![text("a")] }, [false, true, false]),
-            (Demand::Accepted { column: text("n"), values: vec![text("1"), text("2")] }, [false, false, true]),
+            (
+                Demand::Accepted { column: text("n"), values: vec![text("1"), text("2")] },
+                [false, false, true],
+            ),
             (range("n", Some("0"), None), [false, false, true]),
             (range("day", Some("1970-01-05"), Some("1970-01-12")), [true, false, true]),
         ] {

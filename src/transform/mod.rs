@@ -81,7 +81,16 @@ impl Transform {
         };
         let output = normal::schema(&planned)?;
         distinct_names(&output)?;
-        Ok(Self { sql: sql.map(str::to_owned), kept, source, output, origins, copies, reads, memory_limit_bytes })
+        Ok(Self {
+            sql: sql.map(str::to_owned),
+            kept,
+            source,
+            output,
+            origins,
+            copies,
+            reads,
+            memory_limit_bytes,
+        })
     }
 
     /// Schema of the output: column order as the SQL gives it, types that a Delta table can hold.

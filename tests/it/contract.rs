@@ -93,12 +93,12 @@ async fn columns_that_come_and_go_are_followed() {
     assert_eq!(shop.changes(0), json!([]));
     shop.sync(0);
     shop.source(CHANGED).await;
-    assert_eq!(
-        shop.changes(0),
-        json!([["country", "added", "follows"], ["name", "removed", "follows"]])
-    );
+    assert_eq!(shop.changes(0), json!([["country", "added", "follows"], ["name", "removed", "follows"]]));
     let plan = shop.house.run(&["plan", "shop"]);
-    says(plan.expect(0), &["differs from the published version 0", "added", "it is NULL in the rows", "removed"]);
+    says(
+        plan.expect(0),
+        &["differs from the published version 0", "added", "it is NULL in the rows", "removed"],
+    );
     shop.sync(0);
     assert_eq!(
         shop.rows("id, name, country"),
@@ -133,7 +133,13 @@ async fn a_frozen_schema_ends_the_run_with_what_differs() {
         let ran = shop.sync(65);
         says(
             &ran,
-            &["differs from the published version 1", "country  added", "leave it out in `transform`", "name     removed", "stream main.people"],
+            &[
+                "differs from the published version 1",
+                "country  added",
+                "leave it out in `transform`",
+                "name     removed",
+                "stream main.people",
+            ],
         );
         assert_eq!(
             shop.changes(65),
@@ -202,10 +208,12 @@ async fn rows_that_do_not_fit_the_published_types_are_left_out_and_counted() {
     for write_mode in ["overwrite", "append"] {
         let shop = Shop::open().await;
         shop.source("ALTER TABLE people ADD COLUMN n; UPDATE people SET n = id").await;
-        let columns = |to: &str| format!("{{name: {{tag: pii.name}}, n: {{as: {to}}}, \"*\": {{tag: public}}}}");
+        let columns =
+            |to: &str| format!("{{name: {{tag: pii.name}}, n: {{as: {to}}}, \"*\": {{tag: public}}}}");
         shop.spec(write_mode, &columns("int32"), &[]);
         shop.sync(0);
-        shop.source("UPDATE people SET n = 5000000000 WHERE id = 1; INSERT INTO people VALUES (3, 'Eve', 3)").await;
+        shop.source("UPDATE people SET n = 5000000000 WHERE id = 1; INSERT INTO people VALUES (3, 'Eve', 3)")
+            .await;
         shop.spec(write_mode, &columns("int64"), &["schema_contract: {types: discard}"]);
         assert_eq!(shop.changes(0), json!([["n", "widened", "follows"]]));
         let summary = shop.house.json(&["sync", "shop"], 0);
@@ -230,7 +238,10 @@ async fn a_type_that_breaks_is_taken_by_an_overwrite_alone() {
     shop.sync(0);
     for narrower in ["int32", "text"] {
         shop.spec("append", &columns(narrower), &[]);
-        says(&shop.sync(65), &["n       breaking  long", "cast it to long in `transform`", "write_mode: overwrite"]);
+        says(
+            &shop.sync(65),
+            &["n       breaking  long", "cast it to long in `transform`", "write_mode: overwrite"],
+        );
         assert_eq!(shop.changes(65), json!([["n", "breaking", "fails"]]));
         shop.spec("overwrite", &columns(narrower), &["schema_contract: {types: freeze}"]);
         shop.sync(65);
@@ -258,7 +269,11 @@ async fn trap_a_new_column_is_covered_before_a_value_leaves() {
         let mut needles = crate::needles::Needles::default();
         needles.text("ssn", "123-45-6789");
         let decoded = shop.house.path("out/decoded");
-        script("open_pages.py", &[shop.house.path("out/lake").to_str().unwrap(), decoded.to_str().unwrap()], &[]);
+        script(
+            "open_pages.py",
+            &[shop.house.path("out/lake").to_str().unwrap(), decoded.to_str().unwrap()],
+            &[],
+        );
         let found: Vec<_> = needles.find_below(&shop.house.path("out"));
         assert!(found.is_empty(), "{write_mode}: {found:#?}");
     }
@@ -271,7 +286,11 @@ async fn trap_rows_that_stay_are_not_protected_otherwise_than_new_ones() {
     shop.spec("append", open, &[]);
     shop.sync(0);
     // Stricter or weaker, by the spec or by the policy: never beside what is there.
-    for columns in [COLUMNS, "{name: {action: tokenize}, \"*\": {tag: public}}", "{name: {action: drop}, \"*\": {tag: public}}"] {
+    for columns in [
+        COLUMNS,
+        "{name: {action: tokenize}, \"*\": {tag: public}}",
+        "{name: {action: drop}, \"*\": {tag: public}}",
+    ] {
         shop.spec("append", columns, &[]);
         says(&shop.sync(76), &["name", "publish once with `write_mode: overwrite`"]);
         assert_eq!(shop.versions(), 1);
@@ -335,7 +354,8 @@ async fn a_name_that_differs_in_case_alone_is_no_new_column_beside_the_old() {
 async fn the_quarantine_follows_too() {
     let shop = Shop::open().await;
     shop.source("ALTER TABLE people ADD COLUMN n; UPDATE people SET n = 'much'").await;
-    let columns = "{name: {tag: pii.name}, n: {tag: public, as: int32, on_overflow: quarantine}, \"*\": {tag: public}}";
+    let columns =
+        "{name: {tag: pii.name}, n: {tag: public, as: int32, on_overflow: quarantine}, \"*\": {tag: public}}";
     shop.spec("append", columns, &[]);
     shop.sync(0);
     shop.source("ALTER TABLE people ADD COLUMN country TEXT").await;

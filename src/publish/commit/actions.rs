@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::head::{self, Head};
 use super::{Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
-use crate::publish::{Facts, ObjectPath};
 use crate::publish::parquet::Written;
 use crate::publish::table::Publication;
+use crate::publish::{Facts, ObjectPath};
 
 /// Columns that Delta writers may keep statistics of.
 const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";

@@ -67,7 +67,8 @@ impl Number {
             "float" => Self::Float,
             "double" => Self::Double,
             other => {
-                let (precision, scale) = other.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
+                let (precision, scale) =
+                    other.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
                 Self::Decimal(precision.parse().ok()?, scale.parse().ok()?)
             }
         })
@@ -79,7 +80,9 @@ impl Number {
             (Self::Whole(digits), Self::Whole(more)) => digits < more,
             // A double holds whole numbers of 53 bits.
             (Self::Whole(digits), Self::Double) => digits <= 10,
-            (Self::Whole(digits), Self::Decimal(precision, scale)) => precision.saturating_sub(scale) >= digits,
+            (Self::Whole(digits), Self::Decimal(precision, scale)) => {
+                precision.saturating_sub(scale) >= digits
+            }
             (Self::Float, Self::Double) => true,
             (Self::Decimal(precision, scale), Self::Decimal(more, finer)) => {
                 finer >= scale && more.saturating_sub(finer) >= precision.saturating_sub(scale)
@@ -125,7 +128,8 @@ mod tests {
         for (old, new) in breaking {
             assert_eq!(shift(&old, &new), Shift::Breaking, "{old} to {new}");
         }
-        for (old, new) in [(T::Utf8, T::LargeUtf8), (T::Int64, T::Int64), (T::Binary, T::FixedSizeBinary(4))] {
+        for (old, new) in [(T::Utf8, T::LargeUtf8), (T::Int64, T::Int64), (T::Binary, T::FixedSizeBinary(4))]
+        {
             assert_eq!(shift(&old, &new), Shift::None, "{old} to {new}");
         }
     }

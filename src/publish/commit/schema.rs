@@ -279,10 +279,7 @@ mod tests {
         };
         let (table, rows) = (of_names(&["b", "a"]), of_names(&["c", "b"]));
         let strict = differences(&table, &rows, &Evolution::default());
-        assert_eq!(
-            strict,
-            ["column `a` of the table is not among the rows", "column `c` is new"]
-        );
+        assert_eq!(strict, ["column `a` of the table is not among the rows", "column `c` is new"]);
         let names = |name: &str| [name.to_owned()].into();
         let allowed = Evolution { added: names("c"), absent: names("a"), reshapes: false };
         assert!(differences(&table, &rows, &allowed).is_empty());

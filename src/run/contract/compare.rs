@@ -115,13 +115,19 @@ impl Rules<'_> {
             _ => Then::Follows("is added"),
         };
         let planned = type_name(field.data_type());
-        Change { column: field.name().clone(), kind: ChangeKind::Added, published: String::new(), planned, then }
+        Change {
+            column: field.name().clone(),
+            kind: ChangeKind::Added,
+            published: String::new(),
+            planned,
+            then,
+        }
     }
 
     fn renaming(&self, field: &Field, old: &Field) -> Change {
-        let is_pseudonym = self.decisions(field.name()).any(|decision| {
-            matches!(decision.action, Action::Tokenize { .. } | Action::Hash { .. })
-        });
+        let is_pseudonym = self
+            .decisions(field.name())
+            .any(|decision| matches!(decision.action, Action::Tokenize { .. } | Action::Hash { .. }));
         let then = if !self.keeps() {
             Then::Follows("takes the new name")
         } else if self.is_folder(field.name()) || self.is_folder(old.name()) {
@@ -137,7 +143,8 @@ impl Rules<'_> {
 
     fn retyped(&self, field: &Field, old: &Field) -> Option<Change> {
         // Where the action of rows that stay changes too, that alone is told.
-        if self.keeps() && self.decisions(field.name()).any(|decision| self.is_protected_otherwise(decision)) {
+        if self.keeps() && self.decisions(field.name()).any(|decision| self.is_protected_otherwise(decision))
+        {
             return None;
         }
         let (published, planned) = (type_name(old.data_type()), type_name(field.data_type()));
@@ -159,7 +166,9 @@ impl Rules<'_> {
     fn widening(&self, field: &Field) -> Then {
         match self.keeps() {
             false => Then::Follows("takes the wider type"),
-            true if self.is_folder(field.name()) => Then::Fails(format!("it names folders: {OVERWRITE_ONCE}")),
+            true if self.is_folder(field.name()) => {
+                Then::Fails(format!("it names folders: {OVERWRITE_ONCE}"))
+            }
             true => Then::Follows("takes the wider type; the files that are there are written again"),
         }
     }
@@ -171,23 +180,26 @@ impl Rules<'_> {
             Shift::Widened => ChangeKind::Widened,
             _ => ChangeKind::Breaking,
         };
-        let then = Then::Follows("keeps the published type; rows with a value that does not fit it are left out");
+        let then =
+            Then::Follows("keeps the published type; rows with a value that does not fit it are left out");
         let (published, planned) = (type_name(old.data_type()), type_name(planned));
         Some(Change { column: field.name().clone(), kind, published, planned, then })
     }
 
     fn removed(&self) -> Vec<Change> {
         let change = |old: &Field| {
-            let is_dropped = self.decisions(old.name()).any(|decision| decision.action == Action::Drop);
+            let is_dropped = self.planned.dropped.contains(old.name())
+                || self.decisions(old.name()).any(|decision| decision.action == Action::Drop);
             let then = match self.contract.columns {
-                _ if self.keeps() && is_dropped => {
-                    Then::Held(format!("it is to be dropped, and the rows that are there hold it: {OVERWRITE_ONCE}"))
-                }
+                _ if self.keeps() && is_dropped => Then::Held(format!(
+                    "it is to be dropped, and the rows that are there hold it: {OVERWRITE_ONCE}"
+                )),
                 May::Freeze => Then::Fails("bring it back, or give it a value in `transform`".to_owned()),
                 _ if self.keeps() => Then::Follows("stays; it is NULL in the new rows"),
                 May::Evolve => Then::Follows("is gone from the new version"),
                 May::Discard => Then::Fails(
-                    "the dataset cannot stay as it is: bring it back, or give it a value in `transform`".to_owned(),
+                    "the dataset cannot stay as it is: bring it back, or give it a value in `transform`"
+                        .to_owned(),
                 ),
             };
             let published = type_name(old.data_type());
@@ -221,7 +233,9 @@ impl Rules<'_> {
             let (kind, then) = if self.is_protected_otherwise(decision) {
                 let then = match self.keeps() {
                     true => Then::Held(format!("the rows that are there stay as they are: {OVERWRITE_ONCE}")),
-                    false => Then::Follows("the new version is protected so; older versions stay as they are"),
+                    false => {
+                        Then::Follows("the new version is protected so; older versions stay as they are")
+                    }
                 };
                 (ChangeKind::Action, then)
             } else if action == decision.action.word() && *tag != planned_tag {
@@ -245,7 +259,9 @@ impl Rules<'_> {
     fn is_protected_otherwise(&self, decision: &Decision) -> bool {
         let is_published = self.old(top(&decision.path)).is_some();
         let recorded = self.recorded(decision).map(|(action, _)| action.as_str());
-        is_published && decision.action != Action::Drop && recorded.is_some_and(|word| word != decision.action.word())
+        is_published
+            && decision.action != Action::Drop
+            && recorded.is_some_and(|word| word != decision.action.word())
     }
 
     fn recorded(&self, decision: &Decision) -> Option<&(String, Option<String>)> {
@@ -266,7 +282,10 @@ impl Rules<'_> {
     fn partitioning(&self) -> Option<Change> {
         let (published, planned) = (&self.before.table.partition_by, self.planned.partition_by);
         let is_same = published.len() == planned.len()
-            && published.iter().zip(planned).all(|(old, new)| self.renamed.get(new.as_str()).is_some_and(|o| o == old) || old == new);
+            && published
+                .iter()
+                .zip(planned)
+                .all(|(old, new)| self.renamed.get(new.as_str()).is_some_and(|o| o == old) || old == new);
         if is_same {
             return None;
         }
@@ -309,14 +328,15 @@ impl Rules<'_> {
     /// How the files that are there are written again, where a change asks for it.
     fn reshape(&self, changes: &[Change]) -> Option<Reshape> {
         let is_due = |kind: ChangeKind| {
-            let of_kind = move |change: &&Change| change.kind == kind && matches!(change.then, Then::Follows(_));
+            let of_kind =
+                move |change: &&Change| change.kind == kind && matches!(change.then, Then::Follows(_));
             changes.iter().filter(of_kind)
         };
-        let new_name = |old: &str| self.renamed.iter().find(|(_, o)| **o == old).map(|(new, _)| (*new).to_owned());
+        let new_name =
+            |old: &str| self.renamed.iter().find(|(_, o)| **o == old).map(|(new, _)| (*new).to_owned());
         let renames = is_due(ChangeKind::Renamed).next().is_some();
-        let widens = is_due(ChangeKind::Widened).any(|change| {
-            self.planned.fit.and_then(|fit| fit.planned(&change.column)).is_none()
-        });
+        let widens = is_due(ChangeKind::Widened)
+            .any(|change| self.planned.fit.and_then(|fit| fit.planned(&change.column)).is_none());
         if !renames && !widens {
             return None;
         }

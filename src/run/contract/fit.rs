@@ -25,7 +25,8 @@ impl Fit {
     pub(super) fn plan(planned: &SchemaRef, targets: Vec<Option<DataType>>) -> Option<Self> {
         let field = |(field, target): (&Arc<Field>, Option<DataType>)| match target {
             Some(target)
-                if can_cast_types(field.data_type(), &target) && can_cast_types(&target, field.data_type()) =>
+                if can_cast_types(field.data_type(), &target)
+                    && can_cast_types(&target, field.data_type()) =>
             {
                 Field::new(field.name(), target, true)
             }
@@ -45,7 +46,8 @@ impl Fit {
     /// The type of a column before it is made to fit; `None` for one that stays.
     #[must_use]
     pub fn planned(&self, column: &str) -> Option<&DataType> {
-        let (planned, output) = (self.planned.field_with_name(column).ok()?, self.output.field_with_name(column).ok()?);
+        let (planned, output) =
+            (self.planned.field_with_name(column).ok()?, self.output.field_with_name(column).ok()?);
         (planned.data_type() != output.data_type()).then(|| planned.data_type())
     }
 
@@ -94,9 +96,12 @@ impl Fit {
             columns.push(cast);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let fitted = RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options).map_err(failed)?;
+        let fitted =
+            RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options).map_err(failed)?;
         match fits {
-            Some(fits) if fits.true_count() < fits.len() => filter_record_batch(&fitted, &fits).map_err(failed),
+            Some(fits) if fits.true_count() < fits.len() => {
+                filter_record_batch(&fitted, &fits).map_err(failed)
+            }
             _ => Ok(fitted),
         }
     }

@@ -13,9 +13,7 @@ use super::{Predecessor, Protections, top};
 use crate::Batches;
 use crate::error::{At as _, Error, Result};
 use crate::protect::Sealed;
-use crate::publish::{
-    self, Change, Effect, Evolution, Provenance, Reading, Rewrite, Store, Table,
-};
+use crate::publish::{self, Change, Effect, Evolution, Provenance, Reading, Rewrite, Store, Table};
 use crate::run::{Engine, Memory, StreamPlan};
 use crate::spec::DatasetName;
 
@@ -65,8 +63,7 @@ impl Reshape {
                 .help("run it again"));
         };
         let names: Vec<String> = self.columns.iter().map(|(old, _)| old.clone()).collect();
-        let reading =
-            Reading::prepare(store, &engine.keyring, dataset, &table, &names, &table.files).await?;
+        let reading = Reading::prepare(store, &engine.keyring, dataset, &table, &names, &table.files).await?;
         let mut encrypted = BTreeSet::new();
         for file in &table.files {
             encrypted.extend(reading.encrypted(file).await?.iter().map(|path| self.new_path(path)));
@@ -83,11 +80,11 @@ impl Reshape {
             Sealed::again(dataset, Arc::clone(&schema), &encrypted, open, rows, &engine.keyring).await?;
         let open: Vec<String> = sealed.open().iter().cloned().collect();
         let memory_bytes = Memory::of(engine.config.memory_limit_bytes).encode_bytes;
-        let written =
-            publish::write(sealed, store, &plan.parquet, &table.partition_by, memory_bytes).await?;
+        let written = publish::write(sealed, store, &plan.parquet, &table.partition_by, memory_bytes).await?;
         let recorded = self.recorded.iter();
-        let columns =
-            recorded.map(|(path, (action, tag))| (self.new_path(path), action.clone(), tag.clone())).collect();
+        let columns = recorded
+            .map(|(path, (action, tag))| (self.new_path(path), action.clone(), tag.clone()))
+            .collect();
         let rewrite = Rewrite {
             read_version: table.version,
             replaced: table.files.iter().map(|file| file.path.clone()).collect(),

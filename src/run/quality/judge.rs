@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, AsArray as _};
+use arrow::array::{
+    Array as _, AsArray as _, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::compute::{cast, filter, filter_record_batch, max, not, or};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use futures::StreamExt as _;
@@ -140,14 +142,15 @@ impl Judge {
         }
         let Some((_, first)) = found.first() else { return Ok((batch, None)) };
         let failed = |_| Error::failed("rejected rows cannot be parted from the others");
-        let any = found.iter().skip(1).try_fold(first.clone(), |any, (_, more)| or(&any, more)).map_err(failed)?;
+        let any =
+            found.iter().skip(1).try_fold(first.clone(), |any, (_, more)| or(&any, more)).map_err(failed)?;
         let reason = |row: usize| {
-            let reasons = found.iter().filter(|(_, violated)| violated.value(row)).map(|(name, _)| name.as_str());
+            let reasons =
+                found.iter().filter(|(_, violated)| violated.value(row)).map(|(name, _)| name.as_str());
             reasons.collect::<Vec<_>>().join("; ")
         };
-        let reasons: StringArray = (0..batch.num_rows())
-            .map(|row| any.value(row).then(|| reason(row)))
-            .collect();
+        let reasons: StringArray =
+            (0..batch.num_rows()).map(|row| any.value(row).then(|| reason(row))).collect();
         let reasons = filter(&reasons, &any).map_err(failed)?.as_string::<i32>().clone();
         let rejected = Rejected { rows: filter_record_batch(&batch, &any).map_err(failed)?, reasons };
         let kept = filter_record_batch(&batch, &not(&any).map_err(failed)?).map_err(failed)?;
@@ -188,9 +191,9 @@ impl Watch {
     /// Which rows violate a demand on single rows.
     fn violated(&self, batch: &RecordBatch) -> Result<BooleanArray> {
         match &self.sight {
-            Sight::Row(condition) => condition
-                .violated(batch)
-                .map_err(|error| error.at(format!("{}, line {} of the pipeline", self.check.demand, self.check.position.line))),
+            Sight::Row(condition) => condition.violated(batch).map_err(|error| {
+                error.at(format!("{}, line {} of the pipeline", self.check.demand, self.check.position.line))
+            }),
             Sight::ForeignKey(hashing, present) => {
                 let hashes = hashing.hashes(batch)?.into_iter();
                 Ok(hashes.map(|hash| Some(hash.is_some_and(|hash| !present.contains(hash)))).collect())
@@ -206,7 +209,8 @@ impl Watch {
             }
             Sight::Unique(hashing, seen) => {
                 for hash in hashing.hashes(batch)?.into_iter().flatten() {
-                    let is_new = seen.insert(hash).map_err(|error| error.at(self.check.demand.to_string()))?;
+                    let is_new =
+                        seen.insert(hash).map_err(|error| error.at(self.check.demand.to_string()))?;
                     self.violations += u64::from(!is_new);
                 }
             }

@@ -84,8 +84,11 @@ impl Key {
     fn converter(&self) -> Result<RowConverter> {
         let fields = self.types.iter().cloned().map(SortField::new).collect();
         RowConverter::new(fields).map_err(|_| {
-            Error::invalid(format!("column `{}` is of a type that cannot be compared", self.names.join("`, `")))
-                .help("name plain columns, or cast them in `transform`")
+            Error::invalid(format!(
+                "column `{}` is of a type that cannot be compared",
+                self.names.join("`, `")
+            ))
+            .help("name plain columns, or cast them in `transform`")
         })
     }
 }

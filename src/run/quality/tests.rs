@@ -89,7 +89,8 @@ fn what_is_remembered_of_keys_is_bounded() {
 
 #[test]
 fn keys_of_different_types_agree_where_their_values_do() {
-    let own = RecordBatch::try_from_iter([("n", Arc::new(Int32Array::from(vec![7, 8])) as ArrayRef)]).unwrap();
+    let own =
+        RecordBatch::try_from_iter([("n", Arc::new(Int32Array::from(vec![7, 8])) as ArrayRef)]).unwrap();
     let other = RecordBatch::try_from_iter([("m", Arc::new(Int64Array::from(vec![8, 1 << 40])) as ArrayRef)]);
     let key = Key::new(&own.schema(), &[0], Some(&[DataType::Int64])).unwrap();
     let own = key.hashing().unwrap().hashes(&own).unwrap();

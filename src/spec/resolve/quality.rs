@@ -1,8 +1,8 @@
 //! What must hold of a stream's rows.
 
 use super::quantity::duration_within;
-use super::stream::sql;
 use super::{not_empty, within};
+use crate::error::Result;
 use crate::spec::DatasetName;
 use crate::spec::faults::{Fault, Faults, listed, quoted};
 use crate::spec::pipeline::Position;
@@ -14,17 +14,8 @@ use crate::spec::raw::quality as raw;
 type List<T> = Placed<Vec<Placed<T>>>;
 
 /// The keys of which an entry has one.
-const DEMANDS: [&str; 9] = [
-    "check",
-    "not_null",
-    "unique",
-    "accepted",
-    "range",
-    "foreign_key",
-    "row_count",
-    "freshness",
-    "drift",
-];
+const DEMANDS: [&str; 9] =
+    ["check", "not_null", "unique", "accepted", "range", "foreign_key", "row_count", "freshness", "drift"];
 
 /// The stream's checks, else the pipeline's, which are checked where they stand.
 pub(crate) fn checks(
@@ -58,7 +49,8 @@ fn check(placed: &Placed<raw::Check>, faults: &Faults<'_>) -> Option<Check> {
         on_fail: on_fail_word?,
         position: Position { line: line as u64, column: column as u64 },
     };
-    if let Some(on_fail) = on_fail.filter(|_| check.on_fail == OnFail::Quarantine && !check.demand.is_of_rows())
+    if let Some(on_fail) =
+        on_fail.filter(|_| check.on_fail == OnFail::Quarantine && !check.demand.is_of_rows())
     {
         faults.push(
             Fault::new(on_fail.span, "no single row is to blame where this demand is not met")
@@ -100,7 +92,7 @@ fn demand(placed: &Placed<raw::Check>, raw: &raw::Check, faults: &Faults<'_>) ->
         }
     }
     if let Some(check) = &raw.check {
-        return faults.parse(check, sql).map(|text| Demand::Sql(text.trim().to_owned()));
+        return faults.parse(check, condition).map(Demand::Sql);
     }
     if let Some(columns) = &raw.not_null {
         return names(columns, faults).map(Demand::NotNull);
@@ -123,11 +115,15 @@ fn demand(placed: &Placed<raw::Check>, raw: &raw::Check, faults: &Faults<'_>) ->
     if let Some(freshness) = raw.freshness.as_ref() {
         let freshness = freshness.get()?;
         let column = faults.parse(&freshness.column, not_empty);
-        let max_age =
-            faults.take(&freshness.max_age, |Words(text)| duration_within("1s", "3650days", text));
+        let max_age = faults.take(&freshness.max_age, |Words(text)| duration_within("1s", "3650days", text));
         return Some(Demand::Freshness { column: column?, max_age: max_age? });
     }
     drift(raw.drift.as_ref()?, faults)
+}
+
+/// SQL that holds something.
+fn condition(text: &str) -> Result<String> {
+    not_empty(text).map_err(|error| error.help("write what is true of every row, such as `balance >= 0`"))
 }
 
 fn accepted(placed: &Placed<raw::Accepted>, faults: &Faults<'_>) -> Option<Demand> {

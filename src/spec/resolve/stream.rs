@@ -4,8 +4,8 @@ use super::columns::columns;
 use super::file_set::file_set;
 use super::parquet::parquet;
 use super::pipeline::{is_single, template};
-use super::{contract, quality, quarantine};
 use super::{ConnectionKind, Context, not_yet, refuse_later};
+use super::{contract, quality, quarantine};
 use crate::error::{Error, Result};
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePattern};
@@ -34,12 +34,7 @@ pub(crate) fn check_defaults(defaults: Option<&Defaults>, faults: &Faults<'_>) {
     let _ = write_mode(defaults.write_mode.as_ref(), faults);
     let _ = quarantine::bound(defaults.max_quarantine_rows.as_ref(), faults);
     let _ = parquet(defaults.parquet.as_ref(), None, faults);
-    refuse_later(
-        &[
-            ("lookback", &defaults.lookback, "remove it; every sync reads all rows"),
-        ],
-        faults,
-    );
+    refuse_later(&[("lookback", &defaults.lookback, "remove it; every sync reads all rows")], faults);
     contract::check_default(defaults.schema_contract.as_ref(), faults);
     let _ = defaults.quality.as_ref().and_then(|list| quality::listed_checks(list, faults));
 }
@@ -201,7 +196,7 @@ fn table(text: &str) -> Result<TablePattern> {
 }
 
 /// SQL that holds something.
-pub(crate) fn sql(text: &str) -> Result<String> {
+fn sql(text: &str) -> Result<String> {
     let says_nothing =
         text.lines().all(|line| matches!(line.trim(), "" | ";") || line.trim_start().starts_with("--"));
     if says_nothing {

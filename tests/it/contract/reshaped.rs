@@ -21,7 +21,8 @@ async fn a_wider_type_is_taken_by_the_rows_that_are_there() {
     let folders = "partition_by: [id]";
     shop.spec("append", &columns("int32"), &[folders]);
     shop.sync(0);
-    shop.source("DELETE FROM people; INSERT INTO people VALUES (3, 'Eve', 5000000000), (4, 'Dan', NULL)").await;
+    shop.source("DELETE FROM people; INSERT INTO people VALUES (3, 'Eve', 5000000000), (4, 'Dan', NULL)")
+        .await;
     shop.spec("append", &columns("int64"), &[folders, "schema_contract: {types: freeze}"]);
     says(&shop.sync(65), &["widened", "cast it to integer in `transform`"]);
     shop.spec("append", &columns("int64"), &[folders]);
@@ -41,7 +42,8 @@ async fn a_wider_type_is_taken_by_the_rows_that_are_there() {
     let typed = shop.house.query("SELECT DISTINCT arrow_typeof(n) AS t FROM shop.people");
     assert_eq!(typed, json!([{"t": "Int64"}]));
     // An older version is as it was.
-    let old = shop.house.run(&["query", "SELECT max(n) AS n FROM shop.people", "--as-of", "0", "--format", "json"]);
+    let old =
+        shop.house.run(&["query", "SELECT max(n) AS n FROM shop.people", "--as-of", "0", "--format", "json"]);
     assert_eq!(old.expect(0).stdout.trim(), "[{\"n\":20}]");
     // The files written again are encrypted as before: without the key every one refuses.
     let table = shop.house.path("out/lake/shop/people");
