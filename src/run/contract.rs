@@ -53,6 +53,26 @@ impl Predecessor {
         names.filter(|name| !is_known(name)).cloned().collect()
     }
 
+    /// Checks that a column which is declared to be renamed comes under its new name.
+    ///
+    /// # Errors
+    /// `Invalid`, with the nearest name, where neither name is among those of the output.
+    pub(super) fn check_renamed(&self, contract: &SchemaContract, output: &Schema) -> Result<()> {
+        let is_there = |name: &String| output.field_with_name(name).is_ok();
+        let is_stray = |(new, old): &(&String, &String)| !is_there(new) && !is_there(old) && self.has(old);
+        let Some((new, old)) = contract.renamed.iter().find(is_stray) else { return Ok(()) };
+        let distance = |name: &str| strsim::damerau_levenshtein(&new.to_lowercase(), &name.to_lowercase());
+        let names = output.fields().iter().map(|field| (distance(field.name()), field.name()));
+        let near = names.min().filter(|(distance, _)| *distance <= 2.max(new.len() / 3));
+        let error = Error::invalid(format!(
+            "`renamed` says that `{old}` is `{new}` now, and the output has no such column"
+        ));
+        Err(match near {
+            Some((_, near)) => error.help(format!("did you mean `{near}`?")),
+            None => error.help("name the column as the output does, or remove it from `renamed`"),
+        })
+    }
+
     /// How an output is made to fit the published types, where the contract says so and a cast exists. The
     /// types of `planned` are those after protection.
     pub(super) fn fit(

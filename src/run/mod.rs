@@ -211,8 +211,8 @@ impl Found {
         let unfit = self.unfit.load(Ordering::Relaxed);
         if let Some(fit) = plan.fit.as_ref().filter(|_| unfit > 0) {
             let columns = fit.columns().join("`, `");
-            let text =
-                format!("{unfit} rows were left out: a value does not fit the published type of `{columns}`");
+            let rows = if unfit == 1 { "1 row was".to_owned() } else { format!("{unfit} rows were") };
+            let text = format!("{rows} left out: a value does not fit the published type of `{columns}`");
             tracing::warn!(dataset = %plan.dataset, "{text}");
             warnings.push(text);
         }

@@ -183,6 +183,9 @@ async fn stream(
     }
     protection.name_keys(&engine.keyring).await?;
     publish::check_schema(protection.output())?;
+    if let Some(before) = &before {
+        before.check_renamed(&stream.schema_contract, protection.input())?;
+    }
     let planned = contract::Planned {
         protection: &protection,
         partition_by: &stream.partition_by,

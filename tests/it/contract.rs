@@ -221,11 +221,11 @@ async fn rows_that_do_not_fit_the_published_types_are_left_out_and_counted() {
         assert_eq!(stream["rows"], 2);
         assert_eq!(
             stream["warnings"],
-            json!(["1 rows were left out: a value does not fit the published type of `n`"])
+            json!(["1 row was left out: a value does not fit the published type of `n`"])
         );
         let all = shop.house.query("SELECT arrow_typeof(n) AS t, count(*) AS c FROM shop.people GROUP BY 1");
         assert_eq!(all[0]["t"], "Int32", "{write_mode}");
-        says(&shop.house.run(&["sync", "shop"]), &["warning: main.people: 1 rows were left out"]);
+        says(&shop.house.run(&["sync", "shop"]), &["warning: main.people: 1 row was left out"]);
     }
 }
 

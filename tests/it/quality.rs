@@ -102,7 +102,7 @@ async fn a_demand_that_is_not_met_publishes_nothing() {
         let ran = shop.sync(65);
         says(
             &ran,
-            &[name, "1 row violates it", "line 9 of the pipeline", "nothing of the stream was published"],
+            &[name, "1 row violates it", "line 10 of the pipeline", "nothing of the stream was published"],
         );
         assert_eq!(objects(&shop.house.path("out/lake")), 0, "{demand}");
         for value in [NAME, STATUS, "-7"] {
@@ -322,7 +322,7 @@ async fn a_check_that_is_wrong_is_told_when_it_is_planned() {
     let shop = Shop::open().await;
     for (quality, words) in [
         ("[{not_null: [idd]}]", ["`idd` is no column of the output", "did you mean `id`?"]),
-        ("[{check: \"balance >\"}]", ["the condition cannot be planned", "line 9 of the pipeline"]),
+        ("[{check: \"balance >\"}]", ["the condition cannot be planned", "line 10 of the pipeline"]),
         ("[{check: \"balnce > 0\"}]", ["names a column `balnce`", "did you mean `balance`?"]),
         ("[{check: \"balance + 1\"}]", ["this is no condition", "Int64"]),
         (

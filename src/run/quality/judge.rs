@@ -38,8 +38,10 @@ enum Sight {
 pub(in crate::run) struct Judge {
     watches: Vec<Watch>,
     rows: SchemaRef,
-    open: Vec<usize>,
-    report: Report,
+    /// Rows that were passed on.
+    passed: u64,
+    /// The open columns, and how many NULLs each has.
+    nulls: Vec<(usize, u64)>,
     shared: Shared,
     rejects: Option<Rejects>,
 }
@@ -68,8 +70,8 @@ impl Quality {
         let judge = Judge {
             watches,
             rows: Arc::clone(&self.rows),
-            open: self.open.clone(),
-            report: Report::default(),
+            passed: 0,
+            nulls: self.open.iter().map(|index| (*index, 0)).collect(),
             shared: Arc::clone(report),
             rejects,
         };
@@ -123,10 +125,9 @@ impl Judge {
         for watch in self.watches.iter_mut().filter(|watch| !watch.check.quarantines()) {
             watch.look(&kept)?;
         }
-        self.report.facts.rows += kept.num_rows() as u64;
-        for index in &self.open {
-            let nulls = kept.column(*index).logical_null_count() as u64;
-            *self.report.facts.nulls.entry(self.rows.field(*index).name().clone()).or_default() += nulls;
+        self.passed += kept.num_rows() as u64;
+        for (index, nulls) in &mut self.nulls {
+            *nulls += kept.column(*index).logical_null_count() as u64;
         }
         Ok(kept)
     }
@@ -159,15 +160,17 @@ impl Judge {
 
     /// Completes the report.
     fn conclude(self) -> Result<()> {
-        let Self { watches, mut report, shared, .. } = self;
-        let mut broken = Vec::new();
+        let Self { watches, rows, passed, nulls, shared, .. } = self;
+        let nulls = nulls.into_iter().map(|(index, nulls)| (rows.field(index).name().clone(), nulls));
+        let facts = Facts { rows: passed, nulls: nulls.collect() };
+        let (mut broken, mut warnings) = (Vec::new(), Vec::new());
         for watch in &watches {
-            let Some(finding) = watch.conclude(&report.facts) else { continue };
+            let Some(finding) = watch.conclude(&facts) else { continue };
             let text = format!("{}: {finding}", watch.check.demand);
             match watch.check.on_fail {
                 OnFail::Warn => {
                     tracing::warn!(line = watch.check.position.line, "{text}");
-                    report.warnings.push(text);
+                    warnings.push(text);
                 }
                 OnFail::Fail | OnFail::Quarantine => {
                     broken.push(format!("{text} (line {} of the pipeline)", watch.check.position.line));
@@ -175,7 +178,7 @@ impl Judge {
             }
         }
         if let Ok(mut shared) = shared.lock() {
-            *shared = report;
+            *shared = Report { facts, warnings };
         }
         match broken.as_slice() {
             [] => Ok(()),

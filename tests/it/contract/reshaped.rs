@@ -64,6 +64,8 @@ async fn a_new_name_is_taken_by_the_rows_that_are_there() {
     // Without the word for it, it is one column that goes and another that comes.
     shop.spec("append", &columns, &[]);
     assert_eq!(shop.changes(0), json!([["full_name", "added", "follows"], ["name", "removed", "follows"]]));
+    shop.spec("append", &columns, &["schema_contract: {renamed: {fullname: name}}"]);
+    says(&shop.sync(78), &["`renamed` says that `name` is `fullname` now", "did you mean `full_name`?"]);
     let contract = "schema_contract: {columns: freeze, renamed: {full_name: name}}";
     shop.spec("append", &columns, &[contract]);
     assert_eq!(shop.changes(0), json!([["full_name", "renamed", "follows"]]));
