@@ -28,9 +28,9 @@ use crate::spec::DatasetName;
 
 pub use self::actions::files_of;
 pub(super) use self::actions::{OPEN_COLUMNS, account, commit_info, named, publication};
+pub use self::evolution::{Evolution, Shift, shift};
 pub(super) use self::head::app_id;
 pub use self::replace::{Deed, Replacement, replace};
-pub use self::evolution::{Evolution, Shift, shift};
 pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.

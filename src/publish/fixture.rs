@@ -9,7 +9,9 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 
 use super::receipt::Rows;
-use super::{Change, Decided, Effect, Evolution, Mode, Order, Outcome, Provenance, Store, Written, commit, write};
+use super::{
+    Change, Decided, Effect, Evolution, Mode, Order, Outcome, Provenance, Store, Written, commit, write,
+};
 use crate::Batches;
 use crate::error::Result;
 use crate::keys::{Keyring, Signer};

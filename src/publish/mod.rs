@@ -17,8 +17,8 @@ pub mod table;
 pub mod upkeep;
 
 pub use commit::{
-    Change, Effect, Evolution, Mode, Order, Outcome, Provenance, Rewrite, Shift, check_schema, commit,
-    shift, type_name,
+    Change, Effect, Evolution, Mode, Order, Outcome, Provenance, Rewrite, Shift, check_schema, commit, shift,
+    type_name,
 };
 pub use merge::Merge;
 pub use parquet::{Written, write};

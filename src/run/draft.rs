@@ -14,7 +14,9 @@ use crate::keys::Signer;
 use crate::protect::sealed::Keep;
 use crate::protect::{self, Sealed};
 use crate::publish::merge::{Present, Rules};
-use crate::publish::{self, Change, Decided, Effect, Evolution, Merge, Order, Outcome, Provenance, Store, Written};
+use crate::publish::{
+    self, Change, Decided, Effect, Evolution, Merge, Order, Outcome, Provenance, Store, Written,
+};
 use crate::spec::{Action, DatasetName};
 
 /// The files of a version to come, and what its commit must know of them.

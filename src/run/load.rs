@@ -81,7 +81,8 @@ impl Load<'_> {
     async fn seal(&self, rows: Batches, known: Option<Known>, rejects: Option<Rejects>) -> Result<Draft> {
         let Self { engine, store, plan, asked, found, .. } = *self;
         // Rows are rejected as they are read, or as they are to be published: never both.
-        let (unread, unpublished) = if plan.quality.quarantines() { (None, rejects) } else { (rejects, None) };
+        let (unread, unpublished) =
+            if plan.quality.quarantines() { (None, rejects) } else { (rejects, None) };
         let rows = asked.narrow(plan, rows, unread);
         let rows = plan.transform.apply(rows).await?;
         let rows = match &plan.fit {

@@ -206,8 +206,17 @@ async fn publish(
     let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
     let rejects = plan.quarantine.is_some().then_some(rejects);
     let found = Found::default();
-    let load =
-        Load { engine, job, store, plan, asked: &asked, found: &found, taken_at, stop: stop.clone(), counter };
+    let load = Load {
+        engine,
+        job,
+        store,
+        plan,
+        asked: &asked,
+        found: &found,
+        taken_at,
+        stop: stop.clone(),
+        counter,
+    };
     let own = load.write(&mut *source.snapshot, known, rejects);
     let rejected = write_rejected(engine, job, store, plan, rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
@@ -259,7 +268,7 @@ async fn publish(
         (None, Mode::Overwrite) => own.commit(store, Effect::Overwrite, order, evolution, &provenance).await,
         (None, _) => {
             own.commit(store, Effect::Append { withdrawn: &[] }, order, evolution, &provenance).await
-        },
+        }
     };
     if let Some(keys) = keys {
         keys.discard(store).await;

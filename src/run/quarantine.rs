@@ -191,7 +191,9 @@ impl Quarantine {
             draft.discard(store).await;
             return Err(error);
         }
-        let outcome = draft.commit(store, effect, standing.quarantine_order(), self.comparison.evolution(), provenance).await?;
+        let outcome = draft
+            .commit(store, effect, standing.quarantine_order(), self.comparison.evolution(), provenance)
+            .await?;
         Ok(Quarantined { dataset: self.dataset.clone(), rows: outcome.rows })
     }
 }

@@ -8,9 +8,9 @@ use super::head::{self, Head, Live};
 use super::{Attempt, Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
 use crate::keys::Note;
-use crate::publish::{Facts, ObjectPath};
 use crate::publish::parquet::{File, Written};
 use crate::publish::table::{Account, Publication};
+use crate::publish::{Facts, ObjectPath};
 use crate::spec::DatasetName;
 
 /// The setting that names the columns which Delta writers may keep statistics of: the open ones.

@@ -13,7 +13,9 @@ use super::{Predecessor, Protections, top};
 use crate::Batches;
 use crate::error::{At as _, Error, Result};
 use crate::protect::Sealed;
-use crate::publish::{self, Change, Effect, Evolution, Provenance, Reading, Rewrite, Store, Table};
+use crate::publish::{
+    self, Change, Decided, Effect, Evolution, Order, Provenance, Reading, Rewrite, Store, Table,
+};
 use crate::run::{Engine, Memory, StreamPlan};
 use crate::spec::DatasetName;
 
@@ -83,12 +85,18 @@ impl Reshape {
         let written = publish::write(sealed, store, &plan.parquet, &table.partition_by, memory_bytes).await?;
         let recorded = self.recorded.iter();
         let columns = recorded
-            .map(|(path, (action, tag))| (self.new_path(path), action.clone(), tag.clone()))
+            .map(|(path, (action, tag))| Decided {
+                column: self.new_path(path),
+                tag: tag.clone(),
+                action: action.clone(),
+                key: None,
+            })
             .collect();
         let rewrite = Rewrite {
-            read_version: table.version,
+            read_version: Some(table.version),
             replaced: table.files.iter().map(|file| file.path.clone()).collect(),
             changes_rows: true,
+            carried: 0,
         };
         let change = Change {
             dataset,
@@ -96,8 +104,16 @@ impl Reshape {
             open: &open,
             partition_by: &table.partition_by,
             effect: Effect::Rewrite(&rewrite),
+            order: Order::Any,
             evolution: &Evolution { reshapes: true, ..Evolution::default() },
-            provenance: &Provenance { columns, facts: None, ..provenance.clone() },
+            provenance: &Provenance {
+                columns,
+                cursor: None,
+                window: None,
+                facts: None,
+                ..provenance.clone()
+            },
+            signer: &engine.keyring.signer().await?,
         };
         let outcome = publish::commit(store, written, &change).await?;
         tracing::info!(%dataset, outcome.version, "the files that were there are written again");
