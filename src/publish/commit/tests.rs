@@ -312,8 +312,10 @@ async fn commit_named(
         open: &open,
         partition_by: &[],
         effect,
+        order: Order::Any,
         evolution,
         provenance: &provenance,
+        signer: &Signer::for_tests(),
     };
     commit(store, files, &change).await
 }
