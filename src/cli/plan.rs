@@ -8,6 +8,7 @@ use super::{Context, Done, Failure, show};
 use crate::error::{At, Result};
 use crate::protect::Decision;
 use crate::publish::Store;
+use crate::run::contract::{Change, Comparison};
 use crate::run::fidelity::SourceColumn;
 use crate::run::plan::{self, Planned};
 use crate::run::{Engine, Increment, Quarantine, StreamPlan, standing};
@@ -20,7 +21,7 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
     let only = args.stream.as_deref().map(StreamName::parse).transpose()?;
     let (store, connection) = engine.places(pipeline)?;
     let mut snapshot = crate::source::open(connection, engine.gate(pipeline))?.snapshot().await?;
-    let planned = plan::streams(&engine, pipeline, only.as_ref(), &mut *snapshot).await?;
+    let planned = plan::streams(&engine, &store, pipeline, only.as_ref(), &mut *snapshot).await?;
 
     let mut described = Vec::new();
     for plan in &planned {
@@ -42,6 +43,8 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
             "bytes": bytes,
             "incremental": plan.as_ref().ok().and_then(|plan| incremental(plan)),
             "columns": columns.iter().map(Column::json).collect::<Vec<_>>(),
+            "published_version": plan.as_ref().ok().and_then(|plan| plan.comparison.version),
+            "changes": plan.as_ref().ok().map(|plan| changes(context, &plan.comparison)),
             "quarantine": plan.as_ref().ok().and_then(|plan| rejected(context, plan)),
         }));
     }
@@ -57,6 +60,27 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
     Ok(())
 }
 
+/// What differs from what is published, and what comes of it: printed, or for programs.
+fn changes(context: &Context, comparison: &Comparison) -> Vec<Value> {
+    if let (Some(version), false) = (comparison.version, context.json || comparison.changes.is_empty()) {
+        println!("differs from the published version {version}:");
+        let mut table = show::table(&["column", "change", "published", "planned", "the run", "this"], &[]);
+        for change in &comparison.changes {
+            let Change { column, kind, published, planned, then } = change;
+            let (word, text) = (then.word().to_owned(), then.text().to_owned());
+            table.add_row([column.clone(), kind.to_string(), published.clone(), planned.clone(), word, text]);
+        }
+        println!("{table}\n");
+    }
+    let change = |change: &Change| {
+        json!({
+            "column": change.column, "change": change.kind.to_string(), "published": change.published,
+            "planned": change.planned, "run": change.then.word(), "what": change.then.text(),
+        })
+    };
+    comparison.changes.iter().map(change).collect()
+}
+
 /// What becomes of the rows that a stream rejects: printed, or for programs.
 fn rejected(context: &Context, plan: &StreamPlan) -> Option<Value> {
     let quarantine = plan.quarantine.as_ref()?;
@@ -69,6 +93,7 @@ fn rejected(context: &Context, plan: &StreamPlan) -> Option<Value> {
         "dataset": quarantine.dataset.to_string(),
         "max_rows": quarantine.max_rows,
         "columns": columns.iter().map(Column::json).collect::<Vec<_>>(),
+        "changes": changes(context, &quarantine.comparison),
     }))
 }
 

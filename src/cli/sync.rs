@@ -55,13 +55,20 @@ impl Sync {
 
 fn finish(context: &Context, pipeline: &Pipeline, job: &Job<'_>, published: &[Published]) {
     if context.json {
-        let streams: Vec<Value> = published.iter().map(|done| StreamOutcome::from(done).to_json()).collect();
+        let streams: Vec<Value> = published.iter().map(stream).collect();
         show::json(&json!({
             "run_id": job.run_id.to_string(), "pipeline": pipeline.name.as_str(), "outcome": "done", "streams": streams,
         }));
     } else {
         print(published);
     }
+}
+
+/// What became of a stream, and what was found wrong with its rows.
+fn stream(done: &Published) -> Value {
+    let mut stream = StreamOutcome::from(done).to_json();
+    stream["warnings"] = json!(done.warnings);
+    stream
 }
 
 /// What a failed run had published all the same.
@@ -110,6 +117,9 @@ fn print(published: &[Published]) {
     println!("{table}");
     for done in published {
         print_quarantined(done);
+        for warning in &done.warnings {
+            println!("\nwarning: {}: {warning}", done.stream);
+        }
     }
     if let Some(first) = published.first() {
         println!("\nNext: {} query 'SELECT * FROM {} LIMIT 5'", show::command(), first.dataset);

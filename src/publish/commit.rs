@@ -1,6 +1,7 @@
 //! One Delta commit, exactly once.
 
 mod actions;
+mod evolution;
 mod head;
 mod landing;
 mod replace;
@@ -19,6 +20,7 @@ use self::landing::Landing;
 use super::parquet::Written;
 use super::path::ObjectPath;
 use super::receipt::{self, Issued, Rows};
+use super::recorded::Facts;
 use super::{Decided, Store, table};
 use crate::error::{At as _, Error, Result};
 use crate::keys::{Note, Signer};
@@ -26,6 +28,7 @@ use crate::spec::DatasetName;
 
 pub use self::actions::files_of;
 pub(super) use self::actions::{OPEN_COLUMNS, account, commit_info, named, publication};
+pub use self::evolution::{Evolution, Shift, shift};
 pub(super) use self::head::app_id;
 pub use self::replace::{Deed, Replacement, replace};
 pub use self::schema::{check as check_schema, type_name};
@@ -118,6 +121,8 @@ pub struct Change<'a> {
     pub effect: Effect<'a>,
     /// What it comes after.
     pub order: Order,
+    /// How the rows may differ from the table, where its rows stay.
+    pub evolution: &'a Evolution,
     /// Where the version comes from.
     pub provenance: &'a Provenance,
     /// Who signs its receipt.
@@ -153,6 +158,8 @@ pub struct Provenance {
     pub started_ms: i64,
     /// How many rows the run brought, and what became of them.
     pub rows: Rows,
+    /// What the run brought, for the next one to compare itself with.
+    pub facts: Option<Facts>,
 }
 
 /// A version that is visible.
@@ -174,9 +181,10 @@ pub struct Outcome {
 /// version landed; then they stay, and [`super::Table::history`] tells at the next run.
 ///
 /// # Errors
-/// `Held` when the table's schema differs and the mode is append (what differs, and the remedy);
-/// `Temporary` when others kept winning, another run of the stream published first, or
-/// files were changed that were to be rewritten; `Failed` when the table is damaged or not ours to write.
+/// `Held` when the rows differ from the table that they are added to, other than `evolution` allows (what
+/// differs, and the remedy); `Temporary` when others kept winning, another run of the stream published
+/// first, or files were changed that were to be rewritten; `Failed` when the table is damaged or not ours
+/// to write.
 pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
     let dataset = change.dataset;
     let error = match attempt(store, &written, change).await {

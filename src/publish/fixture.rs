@@ -9,7 +9,9 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 
 use super::receipt::Rows;
-use super::{Change, Decided, Effect, Mode, Order, Outcome, Provenance, Store, Written, commit, write};
+use super::{
+    Change, Decided, Effect, Evolution, Mode, Order, Outcome, Provenance, Store, Written, commit, write,
+};
 use crate::Batches;
 use crate::error::Result;
 use crate::keys::{Keyring, Signer};
@@ -108,6 +110,7 @@ pub(super) fn provenance(run: &str) -> Provenance {
         rows: Rows::default(),
         cursor: None,
         window: None,
+        facts: None,
     }
 }
 
@@ -159,6 +162,7 @@ async fn commit_instead(
         partition_by: &[],
         effect,
         order: Order::Any,
+        evolution: &Evolution::default(),
         provenance: &provenance(run),
         signer: &Signer::for_tests(),
     };

@@ -11,18 +11,21 @@ pub mod parquet;
 pub mod path;
 pub mod reading;
 pub mod receipt;
+pub mod recorded;
 pub mod store;
 pub mod table;
 pub mod upkeep;
 
 pub use commit::{
-    Change, Effect, Mode, Order, Outcome, Provenance, Rewrite, check_schema, commit, type_name,
+    Change, Effect, Evolution, Mode, Order, Outcome, Provenance, Rewrite, Shift, check_schema, commit, shift,
+    type_name,
 };
 pub use merge::Merge;
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
 pub use reading::Reading;
 pub use receipt::{Decided, Receipt};
+pub use recorded::{Facts, Recorded};
 pub use store::Store;
 pub use table::{Account, History, Publication, Table};
 pub use upkeep::Upkeep;

@@ -14,7 +14,9 @@ use crate::keys::Signer;
 use crate::protect::sealed::Keep;
 use crate::protect::{self, Sealed};
 use crate::publish::merge::{Present, Rules};
-use crate::publish::{self, Change, Decided, Effect, Merge, Order, Outcome, Provenance, Store, Written};
+use crate::publish::{
+    self, Change, Decided, Effect, Evolution, Merge, Order, Outcome, Provenance, Store, Written,
+};
 use crate::spec::{Action, DatasetName};
 
 /// The files of a version to come, and what its commit must know of them.
@@ -113,7 +115,8 @@ impl Draft {
         self.written.rows
     }
 
-    /// Makes the rows visible; what happened to each column is added to `provenance`.
+    /// Makes the rows visible, which may differ from the table by `evolution`; what happened to each column is
+    /// added to `provenance`.
     ///
     /// # Errors
     /// Those of [`publish::commit()`].
@@ -122,10 +125,11 @@ impl Draft {
         store: &Store,
         effect: Effect<'_>,
         order: Order,
+        evolution: &Evolution,
         provenance: &Provenance,
     ) -> Result<Outcome> {
         let provenance = self.told(provenance);
-        let change = self.change(effect, order, &provenance);
+        let change = self.change(effect, order, evolution, &provenance);
         publish::commit(store, self.written.clone(), &change).await
     }
 
@@ -135,6 +139,7 @@ impl Draft {
     /// Those of [`Merge::publish`].
     pub(super) async fn merge(self, merging: &Merging<'_>) -> Result<Outcome> {
         let &Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop } = merging;
+        let evolution = plan.comparison.evolution();
         let provenance = self.told(provenance);
         let memory = Memory::of(engine.config.memory_limit_bytes);
         let merge = Merge {
@@ -146,7 +151,7 @@ impl Draft {
             at_us,
             keys_bytes: memory.keys_bytes(),
             encode_bytes: memory.encode_bytes,
-            change: self.change(Effect::Append { withdrawn: &[] }, order, &provenance),
+            change: self.change(Effect::Append { withdrawn: &[] }, order, evolution, &provenance),
         };
         let keys = keys.map(|keys| keys.written.as_table(&keys.schema, &keys.partition_by));
         let present = match (&keys, rules.missing) {
@@ -158,10 +163,19 @@ impl Draft {
     }
 
     fn told(&self, provenance: &Provenance) -> Provenance {
-        Provenance { columns: self.columns.clone(), ..provenance.clone() }
+        // What stays in the table from before is told too.
+        let is_own = |one: &Decided| self.columns.iter().any(|own| own.column == one.column);
+        let stays = provenance.columns.iter().filter(|one| !is_own(one)).cloned();
+        Provenance { columns: self.columns.iter().cloned().chain(stays).collect(), ..provenance.clone() }
     }
 
-    fn change<'a>(&'a self, effect: Effect<'a>, order: Order, provenance: &'a Provenance) -> Change<'a> {
+    fn change<'a>(
+        &'a self,
+        effect: Effect<'a>,
+        order: Order,
+        evolution: &'a Evolution,
+        provenance: &'a Provenance,
+    ) -> Change<'a> {
         Change {
             dataset: &self.dataset,
             schema: &self.schema,
@@ -169,6 +183,7 @@ impl Draft {
             partition_by: &self.partition_by,
             effect,
             order,
+            evolution,
             provenance,
             signer: &self.signer,
         }

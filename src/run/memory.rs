@@ -44,6 +44,13 @@ impl Memory {
     pub const fn beside_quarantine(&self) -> (u64, u64) {
         (self.encode_bytes.saturating_sub(QUARANTINE_BYTES), QUARANTINE_BYTES)
     }
+
+    /// `transform_bytes` as the spec's SQL and checks that hold the keys of all rows share it.
+    #[must_use]
+    pub const fn beside_keys(&self) -> (u64, u64) {
+        let keys_bytes = self.transform_bytes / 2;
+        (self.transform_bytes - keys_bytes, keys_bytes)
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +64,8 @@ mod tests {
             let Memory { source_bytes, transform_bytes, encode_bytes } = memory;
             let (own, quarantine) = memory.beside_quarantine();
             assert!(own + quarantine == encode_bytes && own >= quarantine);
+            let (sql, keys) = memory.beside_keys();
+            assert!(sql + keys == transform_bytes && keys > 0);
             assert_eq!(FIXED_BYTES + source_bytes + transform_bytes + encode_bytes, limit);
             assert!(
                 source_bytes >= 16_000_000 && transform_bytes >= 24_000_000 && encode_bytes >= 24_000_000

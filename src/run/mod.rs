@@ -1,6 +1,7 @@
 //! One run of a pipeline: the whole story on one page.
 
 pub mod backfill;
+pub mod contract;
 mod draft;
 pub mod engine;
 pub mod fidelity;
@@ -13,6 +14,7 @@ mod parts;
 pub mod plan;
 mod present;
 pub mod progress;
+pub mod quality;
 pub mod quarantine;
 pub mod rebuild;
 mod record;
@@ -38,16 +40,17 @@ pub use progress::Progress;
 pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
 
+use self::contract::Comparison;
 use self::draft::{Draft, Merging};
 use self::increment::Asked;
-use self::load::Load;
+use self::load::{Found, Load};
 use self::resume::Earlier;
 use crate::Rejected;
 use crate::error::{At, Error, Kind, Result};
 use crate::govern::store::now_ms;
 use crate::protect;
 use crate::publish::receipt::Rows;
-use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
+use crate::publish::{Decided, Effect, Mode, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
 use crate::spec::{DatasetName, Pipeline, StreamName};
 
@@ -89,6 +92,8 @@ pub struct Published {
     pub outcome: Outcome,
     /// The rows that are in its quarantine instead; `None` where it has none.
     pub quarantined: Option<Quarantined>,
+    /// What was found wrong with the rows, and is only told.
+    pub warnings: Vec<String>,
     /// What happened to each leaf column.
     pub decisions: Vec<protect::Decision>,
     /// Seconds from the first row asked for to the commit.
@@ -136,7 +141,7 @@ async fn streams(
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<Vec<Published>> {
-    let plans = plan::every(engine, job.pipeline, job.only, &mut *source.snapshot);
+    let plans = plan::every(engine, store, job.pipeline, job.only, &mut *source.snapshot);
     let plans = unless_cancelled(job.cancel, plans).await?;
     let runs = resume::runs(engine, job).await?;
     let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
@@ -200,7 +205,18 @@ async fn publish(
     let (asked, taken_at) = (Asked::of(engine, job, plan, standing).await?, source.taken_at);
     let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
     let rejects = plan.quarantine.is_some().then_some(rejects);
-    let load = Load { engine, job, store, plan, asked: &asked, taken_at, stop: stop.clone(), counter };
+    let found = Found::default();
+    let load = Load {
+        engine,
+        job,
+        store,
+        plan,
+        asked: &asked,
+        found: &found,
+        taken_at,
+        stop: stop.clone(),
+        counter,
+    };
     let own = load.write(&mut *source.snapshot, known, rejects);
     let rejected = write_rejected(engine, job, store, plan, rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
@@ -211,7 +227,9 @@ async fn publish(
     }
     let set_aside = rejected.as_ref().map_or(0, Draft::rows);
     let rows = Rows::of(read.load(Ordering::Relaxed), set_aside, own.rows());
-    let provenance = Provenance { snapshot: source.snapshot.id(), rows, ..told };
+    let (facts, warnings) = found.told(plan);
+    let provenance =
+        Provenance { snapshot: source.snapshot.id(), rows, facts, columns: stays(&plan.comparison), ..told };
     let keys = match present(engine, job, source, store, plan).await {
         Ok(keys) => keys,
         Err(error) => {
@@ -233,15 +251,24 @@ async fn publish(
             return Err(error);
         }
     };
-    let order = standing.order();
+    if let Err(error) = plan.comparison.reshape(engine, store, plan, &plan.dataset, &provenance).await {
+        own.discard(store).await;
+        if let Some(keys) = keys {
+            keys.discard(store).await;
+        }
+        return Err(error);
+    }
+    let (order, evolution) = (standing.order(), plan.comparison.evolution());
     let outcome = match (&plan.rules, asked.mode) {
         (Some(rules), _) => {
             let (at_us, stop) = (taken_at.timestamp_micros(), job.cancel);
             let (keys, provenance) = (keys.as_ref(), &provenance);
             own.merge(&Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop }).await
         }
-        (None, Mode::Overwrite) => own.commit(store, Effect::Overwrite, order, &provenance).await,
-        (None, _) => own.commit(store, Effect::Append { withdrawn: &[] }, order, &provenance).await,
+        (None, Mode::Overwrite) => own.commit(store, Effect::Overwrite, order, evolution, &provenance).await,
+        (None, _) => {
+            own.commit(store, Effect::Append { withdrawn: &[] }, order, evolution, &provenance).await
+        }
     };
     if let Some(keys) = keys {
         keys.discard(store).await;
@@ -255,6 +282,7 @@ async fn publish(
         dataset: plan.dataset.clone(),
         outcome,
         quarantined,
+        warnings,
         decisions: plan.protection.decisions().to_vec(),
         seconds,
         unchanged: false,
@@ -277,6 +305,7 @@ impl Published {
             dataset: plan.dataset.clone(),
             outcome: Outcome { version, rows: 0, bytes: 0, receipt: None },
             quarantined: plan.quarantine.as_ref().map(nothing),
+            warnings: Vec::new(),
             decisions: plan.protection.decisions().to_vec(),
             seconds,
             unchanged: true,
@@ -324,7 +353,9 @@ async fn commit_rejected(
 ) -> Result<Option<Quarantined>> {
     let Some(quarantine) = &plan.quarantine else { return Ok(None) };
     let set_aside = provenance.rows.quarantined;
-    let provenance = Provenance { rows: Rows::of(set_aside, 0, set_aside), ..provenance.clone() };
+    let rows = Rows::of(set_aside, 0, set_aside);
+    let columns = stays(&quarantine.comparison);
+    let provenance = Provenance { rows, columns, facts: None, ..provenance.clone() };
     quarantine.commit(engine, store, plan, mode, rejected, standing, &provenance).await.map(Some)
 }
 
@@ -367,7 +398,19 @@ async fn provenance(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) -> Result
         window: None,
         started_ms: now_ms(),
         rows: Rows::default(),
+        facts: None,
     })
+}
+
+/// What happened to the columns that stay in the table from before.
+fn stays(comparison: &Comparison) -> Vec<Decided> {
+    let told = |(column, action, tag): &(String, String, Option<String>)| Decided {
+        column: column.clone(),
+        tag: tag.clone(),
+        action: action.clone(),
+        key: None,
+    };
+    comparison.stays().iter().map(told).collect()
 }
 
 /// The application id of a stream in the table's transaction log.

@@ -175,6 +175,8 @@ fn is_resumable(load: &Load<'_>) -> bool {
     // The cursor of rows of several instants would pass by rows that came in between.
     let has_cursor = plan.increment.is_some() && plan.resume == Resume::MixedInstants;
     plan.quarantine.is_none()
+        && plan.quality.is_of_rows()
+        && plan.fit.is_none()
         && load.asked.relation.bound.is_none()
         && plan.transform.is_row_by_row()
         && matches!(load.asked.mode, Mode::Overwrite | Mode::Append)

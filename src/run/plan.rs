@@ -1,19 +1,22 @@
 //! What a run will do, decided stream by stream before any row moves.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::contract::{self, Comparison, Fit, Predecessor};
 use super::fidelity::{self, SourceColumn};
 use super::increment::{Increment, known};
 use super::present::Keys;
-use super::quarantine::Quarantine;
-use super::{Engine, Memory, merging};
+use super::quality::{self, Quality};
+use super::quarantine::{self, Quarantine};
+use super::{Engine, Memory, application, merging};
 use crate::classify;
 use crate::error::{At, Error, Result};
 use crate::protect;
 use crate::publish::merge::Rules;
-use crate::publish::{self, Mode};
+use crate::publish::{self, Facts, Mode, Store};
 use crate::source::convert::Decision;
 use crate::source::{Carried, Column, Relation, Shape, Snapshot};
 use crate::spec::pipeline::{Columns, Parquet, Selector};
@@ -47,6 +50,14 @@ pub struct StreamPlan {
     pub verdicts: Vec<Verdict>,
     /// What happens to each leaf column.
     pub protection: protect::Plan,
+    /// What differs from what is published, and what comes of it.
+    pub comparison: Comparison,
+    /// How rows are made to fit the published types, where the contract asks for it.
+    pub fit: Option<Fit>,
+    /// What must hold of the rows.
+    pub quality: Quality,
+    /// What the last run brought, where that is recorded.
+    pub last: Option<Facts>,
     /// Where the rows go that are rejected; `None` where none can be.
     pub quarantine: Option<Quarantine>,
     /// How the rows are read from run to run; `None` where all of them are, every time.
@@ -93,6 +104,7 @@ pub struct Unplanned {
 /// streams would publish the same dataset.
 pub async fn streams(
     engine: &Engine,
+    store: &Store,
     pipeline: &Pipeline,
     only: Option<&StreamName>,
     snapshot: &mut dyn Snapshot,
@@ -106,7 +118,9 @@ pub async fn streams(
             }
             let name = relation.stream.clone();
             let mut described = Vec::new();
-            let plan = self::stream(engine, stream, relation, snapshot, &mut described).await;
+            let application = application(pipeline, &name);
+            let plan =
+                self::stream(engine, store, (stream, &application), relation, snapshot, &mut described).await;
             planned.push(plan.map(Box::new).map_err(|error| {
                 let error = error.at(format!("stream {name}"));
                 Box::new(Unplanned { stream: name, source_columns: described, error })
@@ -145,7 +159,8 @@ pub fn all(planned: Vec<Planned>) -> Result<Vec<StreamPlan>> {
 /// `described` is left with the columns of the source even where there is no plan.
 async fn stream(
     engine: &Engine,
-    stream: &Stream,
+    store: &Store,
+    (stream, application): (&Stream, &str),
     relation: Relation,
     snapshot: &mut dyn Snapshot,
     described: &mut Vec<SourceColumn>,
@@ -155,12 +170,11 @@ async fn stream(
     *described = fidelity::decide(columns, &stream.columns);
     fidelity::check_names(&stream.columns, described)?;
     fidelity::check_types(described)?;
+    let before = Predecessor::load(store, &dataset, application).await?;
     let memory = Memory::of(engine.config.memory_limit_bytes);
-    let transform_bytes = match stream.primary_key.is_empty() {
-        true => memory.transform_bytes,
-        false => memory.beside_keys().0,
-    };
-    let reading = reading(stream, described, transform_bytes).await?;
+    let holds_keys = !stream.primary_key.is_empty() || quality::holds_keys(&stream.quality);
+    let transform_bytes = if holds_keys { memory.beside_keys().0 } else { memory.transform_bytes };
+    let reading = reading(stream, described, before.as_ref(), transform_bytes).await?;
     let source_columns = described.clone();
     let source = schema(&source_columns);
     let verdicts = classify::declared(
@@ -170,10 +184,19 @@ async fn stream(
         reading.transform.origins(),
         reading.transform.copies(),
     );
-    let output = reading.transform.output().clone();
-    let mut protection =
-        protect::Plan::decide(&dataset, &engine.policy, output, &verdicts, &stream.partition_by)?;
+    let decide = |output: &SchemaRef| {
+        protect::Plan::decide(&dataset, &engine.policy, output.clone(), &verdicts, &stream.partition_by)
+    };
+    let mut protection = decide(reading.transform.output())?;
+    let fit = before
+        .as_ref()
+        .and_then(|before| before.fit(&stream.schema_contract, reading.transform.output(), &protection));
+    if let Some(fit) = &fit {
+        protection = decide(fit.output())?;
+    }
     protection.name_keys(&engine.keyring).await?;
+    let quality = Quality::plan(store, &stream.quality, &protection).await?;
+    let checked = Arc::clone(protection.input());
     let rules = merging::rules(stream, reading.transform.output(), &protection)?;
     let keys = Keys::plan(engine, stream, rules.as_ref(), &dataset, described).await?;
     if let Some(lifetime) = rules.as_ref().and_then(Rules::lifetime) {
@@ -189,9 +212,26 @@ async fn stream(
     if rules.is_none() {
         known::check(&stream.primary_key, &protection)?;
     }
-    let quarantine = match reading.quarantines {
-        true => Some(Quarantine::plan(engine, stream, &dataset, &reading.asked).await?),
-        false => None,
+    if let Some(before) = &before {
+        before.check_renamed(&stream.schema_contract, protection.input())?;
+    }
+    let planned = contract::Planned {
+        protection: &protection,
+        partition_by: &stream.partition_by,
+        mode: mode(&stream.write_mode),
+        dropped: &reading.unread,
+        left_out: &reading.left_out,
+        fit: fit.as_ref(),
+    };
+    let comparison = contract::compare(before.as_ref(), &planned, &stream.schema_contract);
+    let rejected = if quality.quarantines() {
+        Some(quarantine::Columns::Output(&checked, &verdicts))
+    } else {
+        reading.quarantines.then_some(quarantine::Columns::Source(&reading.asked))
+    };
+    let quarantine = match rejected {
+        Some(columns) => Some(Quarantine::plan(engine, store, stream, &dataset, columns).await?),
+        None => None,
     };
     Ok(StreamPlan {
         relation,
@@ -205,14 +245,14 @@ async fn stream(
         transform: reading.transform,
         verdicts,
         protection,
+        comparison,
+        fit,
+        quality,
+        last: before.and_then(|before| before.recorded.facts),
         quarantine,
         increment,
         primary_key: stream.primary_key.clone(),
-        mode: match stream.write_mode {
-            WriteMode::Overwrite => Mode::Overwrite,
-            WriteMode::Append => Mode::Append,
-            WriteMode::Merge(_) | WriteMode::Scd2(_) => Mode::Merge,
-        },
+        mode: mode(&stream.write_mode),
         resume: stream.resume,
         rules,
         keys,
@@ -221,6 +261,15 @@ async fn stream(
         rows,
         bytes,
     })
+}
+
+/// What the commit does to the rows already there.
+pub(super) const fn mode(write_mode: &WriteMode) -> Mode {
+    match write_mode {
+        WriteMode::Overwrite => Mode::Overwrite,
+        WriteMode::Append => Mode::Append,
+        WriteMode::Merge(_) | WriteMode::Scd2(_) => Mode::Merge,
+    }
 }
 
 /// Which columns are read, and the transform over them.
@@ -234,6 +283,8 @@ pub(super) struct Reading {
     /// The places of the columns that the transform sees, where more are read.
     shown: Option<Vec<usize>>,
     unread: Vec<String>,
+    /// New output columns that the contract leaves out.
+    left_out: BTreeSet<String>,
     pub(super) transform: Transform,
 }
 
@@ -242,13 +293,24 @@ pub(super) struct Reading {
 pub(super) async fn reading(
     stream: &Stream,
     all: &[SourceColumn],
+    before: Option<&Predecessor>,
     memory_limit_bytes: u64,
 ) -> Result<Reading> {
     let sql = stream.transform.as_deref();
     let is_offered = |column: &&SourceColumn| sql.is_some() || !is_dropped(&stream.columns, column.name());
     let (offered, unread): (Vec<&SourceColumn>, Vec<&SourceColumn>) = all.iter().partition(is_offered);
-    let offered: Vec<SourceColumn> = offered.into_iter().cloned().collect();
-    let transform = Transform::plan(sql, schema(&offered), memory_limit_bytes).await?;
+    let mut offered: Vec<SourceColumn> = offered.into_iter().cloned().collect();
+    let mut transform = Transform::plan(sql, schema(&offered), memory_limit_bytes).await?;
+    let left_out = before.map(|before| before.left_out(&stream.schema_contract, transform.output()));
+    let left_out = left_out.unwrap_or_default();
+    match sql {
+        _ if left_out.is_empty() => {}
+        Some(_) => transform = transform.without(&left_out).await?,
+        None => {
+            offered.retain(|column| !left_out.contains(column.name()));
+            transform = Transform::plan(None, schema(&offered), memory_limit_bytes).await?;
+        }
+    }
     let seen: Vec<&str> =
         transform.reads().iter().filter_map(|&index| Some(offered.get(index)?.name())).collect();
     let cursor = match &stream.sync_mode {
@@ -270,6 +332,7 @@ pub(super) async fn reading(
         quarantines: read.iter().any(SourceColumn::quarantines),
         shown: (shown.len() < read.len()).then_some(shown),
         unread: unread.into_iter().map(|column| column.name().to_owned()).collect(),
+        left_out,
         transform,
         read,
     })
@@ -351,12 +414,15 @@ fn nothing(pipeline: &Pipeline, only: Option<&StreamName>) -> Error {
 /// As [`streams`] and [`all`].
 pub async fn every(
     engine: &Engine,
+    store: &Store,
     pipeline: &Pipeline,
     only: Option<&StreamName>,
     snapshot: &mut dyn Snapshot,
 ) -> Result<Vec<StreamPlan>> {
-    all(streams(engine, pipeline, only, snapshot).await.at(|| format!("pipeline {}", pipeline.name))?)
-        .at(|| format!("pipeline {}", pipeline.name))
+    all(streams(engine, store, pipeline, only, snapshot)
+        .await
+        .at(|| format!("pipeline {}", pipeline.name))?)
+    .at(|| format!("pipeline {}", pipeline.name))
 }
 
 #[cfg(test)]

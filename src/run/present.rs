@@ -46,7 +46,7 @@ impl Keys {
         let sql = Some(sql(stream.transform.as_deref(), rules));
         let keyed = Stream { transform: sql, sync_mode: SyncMode::FullRefresh, ..stream.clone() };
         let memory = Memory::of(engine.config.memory_limit_bytes);
-        let reading = reading(&keyed, described, memory.transform_bytes).await?;
+        let reading = reading(&keyed, described, None, memory.transform_bytes).await?;
         let (transform, source) = (reading.transform, schema(described));
         let output = transform.output().clone();
         let verdicts =

@@ -6,6 +6,7 @@
 //! between leaves rows that the next one brings again; [`orphans`] finds them, and the next run's commit
 //! takes them back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -15,12 +16,16 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::contract::{self, Comparison, Predecessor};
 use super::draft::Draft;
+use super::plan::mode;
 use super::standing::Standing;
 use super::{Engine, Memory, StreamPlan};
 use crate::error::{Error, Kind, Result};
 use crate::publish::{self, Effect, History, Mode, Provenance, Publication, Store};
 use crate::source::Column;
+use crate::spec::contract::SchemaContract;
+use crate::spec::verdict::Verdict;
 use crate::spec::{DatasetName, Stream};
 use crate::transform::Transform;
 use crate::{Batches, Rejected, Rejects, classify, protect};
@@ -41,6 +46,16 @@ pub struct Quarantine {
     rejected: SchemaRef,
     /// The rows as they are sealed.
     shape: Transform,
+    /// What differs from what is published.
+    pub comparison: Comparison,
+}
+
+/// What rejected rows look like.
+pub(super) enum Columns<'a> {
+    /// As they are read of the source.
+    Source(&'a [Column]),
+    /// As the transform gives them, with what is known of each column.
+    Output(&'a Schema, &'a [Verdict]),
 }
 
 /// Rows that went to a quarantine.
@@ -53,20 +68,22 @@ pub struct Quarantined {
 }
 
 impl Quarantine {
-    /// Decides what becomes of rejected rows, which have the columns `asked` of the source.
+    /// Decides what becomes of rejected rows.
     ///
     /// # Errors
     /// Those of [`protect::Plan::decide_rejected`] (`Held` for a column that nothing covers); `Invalid` for
     /// a name that the dataset or one of its columns cannot have.
     pub(super) async fn plan(
         engine: &Engine,
+        store: &Store,
         stream: &Stream,
         dataset: &DatasetName,
-        asked: &[Column],
+        columns: Columns<'_>,
     ) -> Result<Self> {
         let dataset = dataset.quarantine()?;
-        let planned = Self::decide(engine, stream, &dataset, asked).await;
+        let planned = Self::decide(engine, store, stream, &dataset, &columns).await;
         planned.map_err(|error| {
+            let Columns::Source(_) = columns else { return error.at("its quarantine") };
             let error = error.at("its quarantine, which holds the source's columns as they are read");
             match error.kind() {
                 Kind::Held => error.help(
@@ -81,21 +98,33 @@ impl Quarantine {
 
     async fn decide(
         engine: &Engine,
+        store: &Store,
         stream: &Stream,
         dataset: &DatasetName,
-        asked: &[Column],
+        columns: &Columns<'_>,
     ) -> Result<Self> {
-        let source = Schema::new(asked.iter().filter_map(Column::field).collect::<Vec<Field>>());
-        let rejected = protect::rejected::schema(&source)?;
+        let rows = match columns {
+            Columns::Source(asked) => {
+                Schema::new(asked.iter().filter_map(Column::field).collect::<Vec<Field>>())
+            }
+            Columns::Output(output, _) => Schema::clone(output),
+        };
+        let rejected = protect::rejected::schema(&rows)?;
         // Without SQL it needs no memory of its own.
         let shape = Transform::plan(None, rejected.clone(), 0).await?;
-        let columns = shape.output();
-        let verdicts = classify::declared(&stream.columns, &source, columns, shape.origins(), shape.copies());
-        let mut protection = protect::Plan::decide_rejected(dataset, &engine.policy, columns, &verdicts)?;
+        let own = shape.output();
+        let mut verdicts = classify::declared(&stream.columns, &rows, own, shape.origins(), shape.copies());
+        if let Columns::Output(output, known) = columns {
+            // What is known of an output column is known of it here too.
+            verdicts.truncate(own.fields().len() - output.fields().len());
+            verdicts.extend_from_slice(known);
+        }
+        let mut protection = protect::Plan::decide_rejected(dataset, &engine.policy, own, &verdicts)?;
         protection.name_keys(&engine.keyring).await?;
         publish::check_schema(protection.output())?;
+        let comparison = compare(store, stream, dataset, &protection).await?;
         let max_rows = stream.max_quarantine_rows;
-        Ok(Self { dataset: dataset.clone(), max_rows, protection, rejected, shape })
+        Ok(Self { dataset: dataset.clone(), max_rows, protection, rejected, shape, comparison })
     }
 
     /// Takes rejected rows until nobody gives any more, and writes them; `None` where there were none.
@@ -158,9 +187,34 @@ impl Quarantine {
             Mode::Overwrite => Effect::Overwrite,
             Mode::Append | Mode::Merge => Effect::Append { withdrawn: &withdrawn },
         };
-        let outcome = draft.commit(store, effect, standing.quarantine_order(), provenance).await?;
+        if let Err(error) = self.comparison.reshape(engine, store, plan, &self.dataset, provenance).await {
+            draft.discard(store).await;
+            return Err(error);
+        }
+        let outcome = draft
+            .commit(store, effect, standing.quarantine_order(), self.comparison.evolution(), provenance)
+            .await?;
         Ok(Quarantined { dataset: self.dataset.clone(), rows: outcome.rows })
     }
+}
+
+/// A quarantine follows its stream, as far as rows that are there allow it.
+async fn compare(
+    store: &Store,
+    stream: &Stream,
+    dataset: &DatasetName,
+    protection: &protect::Plan,
+) -> Result<Comparison> {
+    let before = Predecessor::load(store, dataset, "").await?;
+    let planned = contract::Planned {
+        protection,
+        partition_by: &[],
+        mode: mode(&stream.write_mode),
+        dropped: &[],
+        left_out: &BTreeSet::new(),
+        fit: None,
+    };
+    Ok(contract::compare(before.as_ref(), &planned, &SchemaContract::default()))
 }
 
 /// The rows behind our own columns, as many as there may be; `schema` is that of all columns.

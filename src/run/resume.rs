@@ -93,6 +93,7 @@ fn by(run: &Run, job: &Job<'_>, plan: &StreamPlan, standing: &Standing) -> Optio
         dataset: plan.dataset.clone(),
         outcome: outcome.clone(),
         quarantined,
+        warnings: Vec::new(),
         decisions: Vec::new(),
         seconds: 0.0,
         unchanged: false,

@@ -74,8 +74,8 @@ impl Reach {
 /// pipeline's last run came to its end, so that nothing of one that did not has to be looked for.
 ///
 /// # Errors
-/// `Held` when another pipeline's stream publishes what an overwriting one would replace, or one that looks
-/// for missing rows would take out, and when
+/// Those of [`super::contract::Comparison::check`]; `Held` when another pipeline's stream publishes what an
+/// overwriting one would replace, or one that looks for missing rows would take out, and when
 /// the keys of a published dataset are missing: new keys under the old names would leave two kinds
 /// of ciphertext in one table. Else those of the store.
 pub async fn standing(
@@ -100,6 +100,12 @@ pub async fn standing(
             }
             None => None,
         };
+        plan.comparison.check().at(|| format!("stream {}", plan.relation.stream))?;
+        if let Some(quarantine) = &plan.quarantine {
+            let checked = quarantine.comparison.check();
+            let checked = checked.at(|| format!("its quarantine {}", quarantine.dataset));
+            checked.at(|| format!("stream {}", plan.relation.stream))?;
+        }
         let nothing = || History { is_whole: true, ..History::default() };
         standing.push(Standing { dataset: dataset.unwrap_or_else(nothing), quarantine });
     }

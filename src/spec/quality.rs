@@ -1,11 +1,13 @@
 //! What must hold of a stream's rows before they are published.
 
+use std::fmt;
 use std::time::Duration;
 
+use super::faults::quoted;
 use super::{DatasetName, pipeline::Position};
 
 /// One demand.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// What must hold.
     pub demand: Demand,
@@ -15,32 +17,40 @@ pub struct Check {
     pub position: Position,
 }
 
+impl Check {
+    /// Whether it sends rows to the quarantine.
+    #[must_use]
+    pub fn quarantines(&self) -> bool {
+        self.on_fail == OnFail::Quarantine
+    }
+}
+
 /// What must hold. Columns are those of the output.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// A condition in SQL, true of every row; NULL is no violation (as in SQL's own CHECK).
     Sql(String),
     /// None of the columns is NULL.
     NotNull(Vec<String>),
-    /// No two rows agree in all of these columns.
+    /// No two rows agree in all of these columns. A row with a NULL in one of them agrees with none.
     Unique(Vec<String>),
-    /// Every value that is not NULL is one of these texts, as SQL casts the column to text.
+    /// Every value that is not NULL is one of these.
     Accepted {
         /// The column.
         column: String,
-        /// The values.
+        /// The values, as texts that can be read as the column's type.
         values: Vec<String>,
     },
     /// Every value that is not NULL lies between these literals, both included.
     Range {
         /// The column.
         column: String,
-        /// Least, as SQL writes it.
+        /// Least, as a text that can be read as the column's type.
         min: Option<String>,
         /// Greatest.
         max: Option<String>,
     },
-    /// Every value that is not NULL is among the other column's.
+    /// Every row without a NULL in these columns has a counterpart in the newest version of a dataset.
     ForeignKey {
         /// The columns.
         columns: Vec<String>,
@@ -66,10 +76,59 @@ pub enum Demand {
     /// How far the row count, and each column's share of NULL, may be from the last version's.
     Drift {
         /// In percent of the row count.
-        rows_percent: Option<f64>,
+        rows_percent: Option<u64>,
         /// In percentage points of NULL.
-        nulls_points: Option<f64>,
+        nulls_points: Option<u64>,
     },
+}
+
+impl Demand {
+    /// Whether single rows meet it or do not.
+    #[must_use]
+    pub const fn is_of_rows(&self) -> bool {
+        matches!(
+            self,
+            Self::Sql(_)
+                | Self::NotNull(_)
+                | Self::Accepted { .. }
+                | Self::Range { .. }
+                | Self::ForeignKey { .. }
+        )
+    }
+
+    /// The columns that it names; those of SQL are found by planning it.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        match self {
+            Self::NotNull(columns) | Self::Unique(columns) | Self::ForeignKey { columns, .. } => columns,
+            Self::Accepted { column, .. } | Self::Range { column, .. } | Self::Freshness { column, .. } => {
+                std::slice::from_ref(column)
+            }
+            Self::Sql(_) | Self::RowCount { .. } | Self::Drift { .. } => &[],
+        }
+    }
+}
+
+/// As messages name it: SQL is on one line, and cut where it is long.
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sql(sql) => {
+                let sql: Vec<&str> = sql.split_whitespace().collect();
+                write!(f, "check {}", quoted(&sql.join(" ")))
+            }
+            Self::NotNull(columns) => write!(f, "not_null [{}]", columns.join(", ")),
+            Self::Unique(columns) => write!(f, "unique [{}]", columns.join(", ")),
+            Self::Accepted { column, .. } => write!(f, "accepted values of {column}"),
+            Self::Range { column, .. } => write!(f, "range of {column}"),
+            Self::ForeignKey { columns, dataset, .. } => {
+                write!(f, "foreign_key [{}] into {dataset}", columns.join(", "))
+            }
+            Self::RowCount { .. } => f.write_str("row_count"),
+            Self::Freshness { column, .. } => write!(f, "freshness of {column}"),
+            Self::Drift { .. } => f.write_str("drift"),
+        }
+    }
 }
 
 /// What happens where a demand is not met.

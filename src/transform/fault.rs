@@ -11,25 +11,34 @@ use crate::error::{Error, Result};
 
 /// An error of planning the spec's SQL.
 pub(super) fn planning(error: &DataFusionError) -> Error {
-    let root = error.find_root();
     let help = "the SQL reads one table, `source`, with the columns `sealift plan` lists; \
                 names with upper case need double quotes";
+    of_planning(error, "the transform", help)
+}
+
+/// An error of planning a condition on output rows.
+pub(super) fn condition(error: &DataFusionError) -> Error {
+    let help = "write one condition over the output columns that `sealift plan` lists, without other tables \
+                and aggregates; names with upper case need double quotes";
+    of_planning(error, "the condition", help)
+}
+
+fn of_planning(error: &DataFusionError, what: &str, help: &str) -> Error {
+    let root = error.find_root();
     match root {
         DataFusionError::SchemaError(inner, _) => match inner.as_ref() {
             SchemaError::FieldNotFound { field, valid_fields } => {
                 let names: Vec<&str> = valid_fields.iter().map(|field| field.name.as_str()).collect();
-                let error = Error::invalid(format!(
-                    "the transform names a column `{}` that is not there",
-                    field.name
-                ));
+                let error =
+                    Error::invalid(format!("{what} names a column `{}` that is not there", field.name));
                 match nearest(&field.name, &names) {
                     Some(name) => error.help(format!("did you mean `{name}`?")),
                     None => error.help(help),
                 }
             }
-            other => Error::invalid(format!("the transform cannot be planned: {other}")).help(help),
+            other => Error::invalid(format!("{what} cannot be planned: {other}")).help(help),
         },
-        other => Error::invalid(format!("the transform cannot be planned: {}", first_line(other))).help(help),
+        other => Error::invalid(format!("{what} cannot be planned: {}", first_line(other))).help(help),
     }
 }
 

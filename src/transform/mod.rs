@@ -5,12 +5,15 @@
 //! that change anything. Nothing is spilled to disk, where it would lie unsealed; a query that
 //! needs more memory than allowed fails instead.
 
+pub mod check;
 mod condition;
 mod fault;
 mod lineage;
 mod normal;
 mod session;
 mod wide;
+
+use std::collections::BTreeSet;
 
 use arrow::datatypes::SchemaRef;
 
@@ -24,6 +27,8 @@ pub use self::condition::Condition;
 #[derive(Clone, Debug)]
 pub struct Transform {
     sql: Option<String>,
+    /// What of the SQL's columns is published; all of them without.
+    kept: Option<Vec<String>>,
     source: SchemaRef,
     output: SchemaRef,
     origins: Vec<Origin>,
@@ -41,12 +46,33 @@ impl Transform {
     /// than once (rows are streamed, so they pass only once); `Held` when an output column has a
     /// type that a published table cannot hold exactly, naming the cast to write.
     pub async fn plan(sql: Option<&str>, source: SchemaRef, memory_limit_bytes: u64) -> Result<Self> {
+        Self::plan_kept(sql, None, source, memory_limit_bytes).await
+    }
+
+    /// The same query without these output columns: what only they look at is not read. A transform without
+    /// SQL is planned over a narrower source instead.
+    ///
+    /// # Errors
+    /// Those of [`Transform::plan`].
+    pub async fn without(&self, left_out: &BTreeSet<String>) -> Result<Self> {
+        let names = self.output.fields().iter().map(|field| field.name());
+        let kept: Vec<String> = names.filter(|name| !left_out.contains(*name)).cloned().collect();
+        let memory_limit_bytes = self.memory_limit_bytes as u64;
+        Self::plan_kept(self.sql.as_deref(), Some(kept), self.source.clone(), memory_limit_bytes).await
+    }
+
+    async fn plan_kept(
+        sql: Option<&str>,
+        kept: Option<Vec<String>>,
+        source: SchemaRef,
+        memory_limit_bytes: u64,
+    ) -> Result<Self> {
         let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
         let (planned, origins, copies, reads, source, is_row_by_row) = match sql {
             Some(sql) => {
                 // What an optimiser derives from NOT NULL must not decide which columns exist.
                 let source = wide::nullable(&source);
-                let plan = session::plan(sql, &source, memory_limit_bytes).await?;
+                let plan = session::plan(sql, kept.as_deref(), &source, memory_limit_bytes).await?;
                 let logical = &plan.logical;
                 let schema = logical.schema().inner().clone();
                 let is_row_by_row = lineage::is_row_by_row(logical);
@@ -68,7 +94,7 @@ impl Transform {
         let output = normal::schema(&planned)?;
         distinct_names(&output)?;
         let sql = sql.map(str::to_owned);
-        Ok(Self { sql, source, output, origins, copies, reads, is_row_by_row, memory_limit_bytes })
+        Ok(Self { sql, kept, source, output, origins, copies, reads, is_row_by_row, memory_limit_bytes })
     }
 
     /// Schema of the output: column order as the SQL gives it, types that a Delta table can hold.
@@ -115,7 +141,7 @@ impl Transform {
         let rows = match &self.sql {
             Some(sql) => {
                 let wide = wide::batches(batches, self.source.clone(), &self.reads);
-                session::run(sql, &self.source, wide, self.memory_limit_bytes).await?
+                session::run(sql, self.kept.as_deref(), &self.source, wide, self.memory_limit_bytes).await?
             }
             None => batches,
         };

@@ -11,7 +11,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -35,10 +35,16 @@ pub(super) struct Planned {
     pub(super) reads: Vec<usize>,
 }
 
-/// Plans `sql` over an empty `source`.
-pub(super) async fn plan(sql: &str, source: &SchemaRef, memory_limit_bytes: usize) -> Result<Planned> {
+/// Plans `sql` over an empty `source`; of its columns those that are `kept`, where that is said.
+pub(super) async fn plan(
+    sql: &str,
+    kept: Option<&[String]>,
+    source: &SchemaRef,
+    memory_limit_bytes: usize,
+) -> Result<Planned> {
     let context = context(source, None, memory_limit_bytes)?;
     let plan = context.state().create_logical_plan(sql).await.map_err(|e| fault::planning(&e))?;
+    let plan = only(plan, kept)?;
     SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
@@ -57,6 +63,20 @@ pub(super) async fn plan(sql: &str, source: &SchemaRef, memory_limit_bytes: usiz
     let physical = context.state().create_physical_plan(&plan).await.map_err(|e| fault::planning(&e))?;
     refuse_unbounded(&physical)?;
     Ok(Planned { logical: plan, reads: reads(&optimized, source) })
+}
+
+/// A plan's rows with no other columns than those that are kept.
+fn only(plan: LogicalPlan, kept: Option<&[String]>) -> Result<LogicalPlan> {
+    let Some(kept) = kept else { return Ok(plan) };
+    let columns: Vec<Expr> = plan
+        .schema()
+        .columns()
+        .into_iter()
+        .filter(|column| kept.contains(&column.name))
+        .map(Expr::Column)
+        .collect();
+    let narrow = LogicalPlanBuilder::from(plan).project(columns).and_then(LogicalPlanBuilder::build);
+    narrow.map_err(|e| fault::planning(&e))
 }
 
 /// A window over its whole partition holds every row of it, outside the memory limit.
@@ -97,12 +117,14 @@ fn reads(optimized: &LogicalPlan, source: &SchemaRef) -> Vec<usize> {
 /// Runs `sql` with `batches` as the rows of `source`, whose schema they have.
 pub(super) async fn run(
     sql: &str,
+    kept: Option<&[String]>,
     source: &SchemaRef,
     batches: Batches,
     memory_limit_bytes: usize,
 ) -> Result<Batches> {
     let context = context(source, Some(batches), memory_limit_bytes)?;
-    let frame = context.sql(sql).await.map_err(|e| fault::planning(&e))?;
+    let plan = context.state().create_logical_plan(sql).await.map_err(|e| fault::planning(&e))?;
+    let frame = context.execute_logical_plan(only(plan, kept)?).await.map_err(|e| fault::planning(&e))?;
     let rows = frame.execute_stream().await.map_err(|e| fault::planning(&e))?;
     Ok(rows.map(|batch| batch.map_err(|e| fault::execution(&e))).boxed())
 }

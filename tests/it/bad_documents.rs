@@ -1,14 +1,17 @@
 //! What people read when a document is wrong: every file of `tests/fixtures/bad`, as it is shown.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealift::error::{Error, Kind};
 use sealift::spec::config::{Connection, Keys, Limits};
+use sealift::spec::contract::{Change, SchemaContract};
 use sealift::spec::pipeline::{
     ColumnType, Compression, Conversion, Csv, Format, OnOverflow, Parquet, Selector,
 };
+use sealift::spec::quality::Demand;
 use sealift::spec::sync::WriteMode;
 use sealift::spec::{Action, ConnectionName, check_files, load_all};
 use sha2::{Digest, Sha256};
@@ -143,6 +146,45 @@ fn limits_and_decisions_arrive() {
     assert_eq!(bounds, [20, 20, 20, 20, 500]);
     assert_eq!(pipelines[1].streams[0].max_quarantine_rows, 10_000);
     assert!(payments.columns.named["amount"].declares() && !payments.columns.named["fee"].declares());
+}
+
+#[test]
+fn contracts_and_checks_arrive() {
+    let (_, _, pipelines) = load_all(&fixtures("good/sealift.yaml")).unwrap();
+    let streams = &pipelines[0].streams;
+    let contract = |columns, types| SchemaContract { columns, types, renamed: BTreeMap::new() };
+    let customers = &streams[0].schema_contract;
+    assert_eq!((customers.columns, customers.types), (Change::Evolve, Change::Freeze));
+    assert_eq!(customers.renamed["email"], "mail");
+    assert_eq!(streams[1].schema_contract, contract(Change::Freeze, Change::Freeze));
+    assert_eq!(pipelines[1].streams[0].schema_contract, SchemaContract::default());
+
+    let checks = &streams[0].quality;
+    let shown: Vec<String> =
+        checks.iter().map(|check| format!("{}: {:?}", check.demand, check.on_fail)).collect();
+    assert_eq!(
+        shown,
+        [
+            "check `id > 0`: Quarantine",
+            "not_null [id, email]: Fail",
+            "unique [id]: Fail",
+            "accepted values of country: Fail",
+            "range of id: Warn",
+            "range of since: Fail",
+            "foreign_key [country] into ref.countries: Fail",
+            "row_count: Fail",
+            "freshness of since: Fail",
+            "drift: Fail",
+        ]
+    );
+    let values = ["CH", "NO", "7"].map(str::to_owned).to_vec();
+    assert_eq!(checks[3].demand, Demand::Accepted { column: "country".to_owned(), values });
+    let (min, max) = (Some("0".to_owned()), Some("1e9".to_owned()));
+    assert_eq!(checks[4].demand, Demand::Range { column: "id".to_owned(), min, max });
+    assert_eq!((checks[0].position.line, checks[1].position.line), (22, 23));
+    // The list of the defaults is for streams that have none.
+    assert_eq!(streams[1].quality[0].demand, Demand::RowCount { min: Some(1), max: None });
+    assert_eq!(streams[1].quality.len(), 1);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
 use sealift::publish::receipt::Rows;
-use sealift::publish::{Change, Effect, Mode, Outcome, Provenance, Store, Table, commit, write};
+use sealift::publish::{Change, Effect, Evolution, Mode, Outcome, Provenance, Store, Table, commit, write};
 use sealift::spec::pipeline::{Column, Parquet, Position};
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
 use sealift::spec::{DatasetName, Policy, Tag, config};
@@ -83,6 +83,7 @@ impl Desk {
             window: None,
             started_ms: 0,
             rows: Rows::default(),
+            facts: None,
         };
         let change = Change {
             dataset: &self.dataset,
@@ -94,6 +95,7 @@ impl Desk {
                 Mode::Overwrite => Effect::Overwrite,
                 Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
             },
+            evolution: &Evolution::default(),
             provenance: &provenance,
             signer: &self.keyring.signer().await?,
         };

@@ -11,7 +11,7 @@ use sealift::error::{Error, Kind, Result};
 use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
 use sealift::publish::receipt::Rows;
-use sealift::publish::{self, Change, Effect, Mode, Provenance, Store};
+use sealift::publish::{self, Change, Effect, Evolution, Mode, Provenance, Store};
 use sealift::query::Session;
 use sealift::spec::pipeline::{Column, Parquet, Position};
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
@@ -86,6 +86,7 @@ impl World {
             window: None,
             started_ms: 0,
             rows: Rows::default(),
+            facts: None,
         };
         let change = Change {
             dataset: &dataset,
@@ -97,6 +98,7 @@ impl World {
                 Mode::Overwrite => Effect::Overwrite,
                 Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
             },
+            evolution: &Evolution::default(),
             provenance: &provenance,
             signer: &self.keyring.signer().await.unwrap(),
         };

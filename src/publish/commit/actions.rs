@@ -8,9 +8,9 @@ use super::head::{self, Head, Live};
 use super::{Attempt, Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
 use crate::keys::Note;
-use crate::publish::ObjectPath;
 use crate::publish::parquet::{File, Written};
 use crate::publish::table::{Account, Publication};
+use crate::publish::{Facts, ObjectPath};
 use crate::spec::DatasetName;
 
 /// The setting that names the columns which Delta writers may keep statistics of: the open ones.
@@ -46,11 +46,14 @@ impl Actions<'_> {
             actions.extend(protocol(head, schema::needs_timestamp_ntz(&rows)));
             actions.extend(self.metadata(head, &rows, now_ms)?);
         }
-        actions.push(json!({"txn": {
-            "appId": head::app_id(&self.change.provenance.stream),
-            "version": head.and_then(|head| head.txn).map_or(0, |version| version + 1),
-            "lastUpdated": now_ms,
-        }}));
+        // What was there before is no publication of the stream.
+        if !self.change.evolution.reshapes {
+            actions.push(json!({"txn": {
+                "appId": head::app_id(&self.change.provenance.stream),
+                "version": head.and_then(|head| head.txn).map_or(0, |version| version + 1),
+                "lastUpdated": now_ms,
+            }}));
+        }
         let data_change = !matches!(self.change.effect, Effect::Rewrite(Rewrite { changes_rows: false, .. }));
         let gone = head.map_or(&[][..], |head| &head.files);
         actions.extend(files(gone, self.written, self.change.dataset, data_change, now_ms)?);
@@ -68,11 +71,17 @@ impl Actions<'_> {
     }
 
     fn only_withdraws(&self) -> bool {
-        matches!(self.change.effect, Effect::Append { withdrawn: [_, ..] }) && self.written.files.is_empty()
+        let Change { effect, evolution, .. } = self.change;
+        let withdraws = matches!(effect, Effect::Append { withdrawn: [_, ..] });
+        withdraws && !evolution.reshapes && self.written.files.is_empty()
     }
 
     fn check_append(&self, head: &Head, rows: &Value) -> Result<()> {
-        let mut differences = schema::differences(&head.schema, rows);
+        let evolution = self.change.evolution;
+        let mut differences = match evolution.reshapes {
+            true => Vec::new(),
+            false => schema::differences(&head.schema, rows, evolution),
+        };
         if head.partition_by != self.change.partition_by {
             differences.push(format!(
                 "the table is partitioned by [{}] and the rows by [{}]",
@@ -107,6 +116,8 @@ impl Actions<'_> {
             .iter()
             .map(|one| json!({"column": one.column, "action": one.action, "tag": one.tag}))
             .collect();
+        // A run is known by the commit that holds its rows, and what was there before is not its own.
+        let run_id = if self.change.evolution.reshapes { "reshaped_by" } else { "run_id" };
         json!({
             "timestamp": now_ms,
             "operation": operation,
@@ -117,7 +128,7 @@ impl Actions<'_> {
             "txnId": commit_id,
             "sealift": {
                 "commit_id": commit_id,
-                "run_id": provenance.run_id,
+                run_id: provenance.run_id,
                 "stream": provenance.stream,
                 "spec_digest": provenance.spec_digest,
                 "policy": provenance.policy,
@@ -133,6 +144,7 @@ impl Actions<'_> {
                 "trigger": provenance.trigger,
                 "started_ms": provenance.started_ms,
                 "receipt": receipt_sha256,
+                "facts": provenance.facts.as_ref().map(Facts::to_json),
             },
         })
     }
@@ -141,9 +153,11 @@ impl Actions<'_> {
     fn metadata(&self, head: Option<&Head>, rows: &Value, now_ms: i64) -> Result<Option<Value>> {
         let mut configuration = head.map(|head| head.configuration.clone()).unwrap_or_default();
         self.statistics(&mut configuration);
-        // An append keeps the table's own schema, order and all.
+        // An append keeps the table's own columns, order and all; new ones come behind them.
         let schema = match head {
-            Some(head) if self.change.effect.keeps() => &head.schema,
+            Some(head) if self.change.effect.keeps() && !self.change.evolution.reshapes => {
+                &schema::union(&head.schema, rows)
+            }
             _ => rows,
         };
         if let Some(head) = head

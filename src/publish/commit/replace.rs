@@ -130,6 +130,7 @@ impl Actions<'_> {
             columns: Vec::new(),
             cursor: None,
             window: None,
+            facts: None,
             started_ms: attempt.now_ms,
             rows,
         };

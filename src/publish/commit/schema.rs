@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use serde_json::{Map, Value, json};
 
+use super::Evolution;
 use crate::error::{Error, Result};
 
 /// Characters that Delta takes in no column name (without column mapping).
@@ -45,8 +46,18 @@ pub(super) fn needs_timestamp_ntz(schema: &Value) -> bool {
     }
 }
 
-/// What an append would change, one line per column; empty when it fits.
-pub(super) fn differences(table: &Value, rows: &Value) -> Vec<String> {
+/// The columns of the table, and behind them those that only the rows have.
+pub(super) fn union(table: &Value, rows: &Value) -> Value {
+    let fields = |schema: &Value| schema["fields"].as_array().cloned().unwrap_or_default();
+    let mut union = fields(table);
+    let is_new = |field: &Value| !union.iter().any(|known| known["name"] == field["name"]);
+    let new: Vec<Value> = fields(rows).into_iter().filter(is_new).collect();
+    union.extend(new);
+    json!({"type": "struct", "fields": union})
+}
+
+/// What an append would change that it may not, one line per column; empty when it fits.
+pub(super) fn differences(table: &Value, rows: &Value, evolution: &Evolution) -> Vec<String> {
     let columns = |schema: &Value| -> Map<String, Value> {
         let fields = schema["fields"].as_array().cloned().unwrap_or_default();
         let column = |field: &Value| Some((field["name"].as_str()?.to_owned(), bare(&field["type"])));
@@ -56,6 +67,7 @@ pub(super) fn differences(table: &Value, rows: &Value) -> Vec<String> {
     let mut out = Vec::new();
     for (name, theirs) in &table {
         match rows.get(name) {
+            None if evolution.absent.contains(name) => {}
             None => out.push(format!("column `{name}` of the table is not among the rows")),
             Some(ours) if ours != theirs => {
                 out.push(format!(
@@ -68,13 +80,15 @@ pub(super) fn differences(table: &Value, rows: &Value) -> Vec<String> {
         }
     }
     out.extend(
-        rows.keys().filter(|name| !table.contains_key(*name)).map(|name| format!("column `{name}` is new")),
+        rows.keys()
+            .filter(|name| !table.contains_key(*name) && !evolution.added.contains(*name))
+            .map(|name| format!("column `{name}` is new")),
     );
     out
 }
 
 /// A type without what may differ between equal types.
-fn bare(data_type: &Value) -> Value {
+pub(super) fn bare(data_type: &Value) -> Value {
     match data_type {
         Value::Object(map) => {
             let ignored = ["nullable", "metadata", "containsNull", "valueContainsNull"];
@@ -145,7 +159,7 @@ fn fields(fields: &Fields, above: &str) -> Result<Vec<Value>> {
 }
 
 /// A type's exact Delta counterpart.
-fn data_type(arrow: &DataType, path: &str) -> Result<Value> {
+pub(super) fn data_type(arrow: &DataType, path: &str) -> Result<Value> {
     Ok(match arrow {
         DataType::Boolean => "boolean".into(),
         DataType::Int8 => "byte".into(),
@@ -251,8 +265,26 @@ mod tests {
     #[test]
     fn a_difference_names_the_column_and_both_types() {
         let of_type = |data_type| of(&schema(vec![Field::new("a", data_type, true)])).unwrap();
-        assert!(differences(&of_type(DataType::Utf8), &of_type(DataType::LargeUtf8)).is_empty());
-        let lines = differences(&of_type(DataType::Utf8), &of_type(DataType::Int64));
+        let strict = Evolution::default();
+        assert!(differences(&of_type(DataType::Utf8), &of_type(DataType::LargeUtf8), &strict).is_empty());
+        let lines = differences(&of_type(DataType::Utf8), &of_type(DataType::Int64), &strict);
         assert_eq!(lines, ["column `a` is string in the table and long in the rows"]);
+    }
+
+    #[test]
+    fn what_is_allowed_to_differ_makes_a_table_of_both() {
+        let of_names = |names: &[&str]| {
+            let fields = names.iter().map(|name| Field::new(*name, DataType::Int64, true)).collect();
+            of(&schema(fields)).unwrap()
+        };
+        let (table, rows) = (of_names(&["b", "a"]), of_names(&["c", "b"]));
+        let strict = differences(&table, &rows, &Evolution::default());
+        assert_eq!(strict, ["column `a` of the table is not among the rows", "column `c` is new"]);
+        let names = |name: &str| [name.to_owned()].into();
+        let allowed = Evolution { added: names("c"), absent: names("a"), reshapes: false };
+        assert!(differences(&table, &rows, &allowed).is_empty());
+        let other = Evolution { added: names("a"), absent: names("c"), reshapes: false };
+        assert_eq!(differences(&table, &rows, &other), strict);
+        assert_eq!(union(&table, &rows), of_names(&["b", "a", "c"]));
     }
 }

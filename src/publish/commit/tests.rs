@@ -258,6 +258,7 @@ async fn partition_columns_must_agree_on_append() {
         partition_by: &by,
         order: Order::Any,
         effect: Effect::Append { withdrawn: &[] },
+        evolution: &Evolution::default(),
         provenance: &provenance("r"),
         signer: &Signer::for_tests(),
     };
@@ -287,4 +288,71 @@ async fn an_append_takes_back_the_rows_of_other_versions_in_the_same_commit() {
     let commit = actions(&store, 4).await;
     assert_eq!(of_kind(&commit, "remove").len(), 1);
     assert!(of_kind(&commit, "metaData").is_empty());
+}
+
+/// Commits one more batch of people, some of whose columns have other names.
+async fn commit_named(
+    store: &Store,
+    names: [&str; 2],
+    effect: Effect<'_>,
+    evolution: &Evolution,
+) -> Result<Outcome> {
+    let columns = people(20..22).columns().to_vec();
+    let batch = RecordBatch::try_from_iter_with_nullable(
+        names.into_iter().zip(columns).map(|(name, column)| (name, column, true)),
+    );
+    let batch = batch.unwrap();
+    let schema = batch.schema();
+    let sealed = seal(vec![batch], &["ssn"]).await;
+    let files = write(sealed, store, &Parquet::default(), &[], 1 << 30).await.unwrap();
+    let (dataset, open, provenance) = (dataset(), ["id".to_owned()], provenance("run-2"));
+    let change = Change {
+        dataset: &dataset,
+        schema: &schema,
+        open: &open,
+        partition_by: &[],
+        effect,
+        order: Order::Any,
+        evolution,
+        provenance: &provenance,
+        signer: &Signer::for_tests(),
+    };
+    commit(store, files, &change).await
+}
+
+fn column_names(table: &Table) -> Vec<&str> {
+    table.schema.fields().iter().map(|field| field.name().as_str()).collect()
+}
+
+#[tokio::test]
+async fn an_append_differs_as_far_as_it_is_allowed() {
+    let store = Scripted::new([]).store();
+    publish(&store, people(0..10), Mode::Append, "run-1").await.unwrap();
+    let append = Effect::Append { withdrawn: &[] };
+    let names = |name: &str| [name.to_owned()].into();
+    let (added, absent) = (Evolution { added: names("phone"), ..Evolution::default() }, names("ssn"));
+    let error = commit_named(&store, ["id", "phone"], append, &added).await.unwrap_err();
+    assert!(error.kind() == Kind::Held && error.message().contains("`ssn` of the table"), "{error}");
+    let both = Evolution { absent, ..added };
+    commit_named(&store, ["id", "phone"], append, &both).await.unwrap();
+    let table = Table::load(&store, &dataset(), None).await.unwrap().unwrap();
+    assert_eq!((column_names(&table), rows(&store).await), (vec!["id", "ssn", "phone"], 12));
+}
+
+#[tokio::test]
+async fn files_that_are_written_again_are_no_publication_of_their_run() {
+    let store = Scripted::new([]).store();
+    publish(&store, people(0..10), Mode::Append, "run-1").await.unwrap();
+    let table = Table::load(&store, &dataset(), None).await.unwrap().unwrap();
+    let replaced = vec![table.files[0].path.clone()];
+    let rewrite = Rewrite { read_version: 0, replaced, changes_rows: true };
+    let reshapes = Evolution { reshapes: true, ..Evolution::default() };
+    commit_named(&store, ["id", "number"], Effect::Rewrite(&rewrite), &reshapes).await.unwrap();
+    let table = Table::load(&store, &dataset(), None).await.unwrap().unwrap();
+    assert_eq!((column_names(&table), rows(&store).await), (vec!["id", "number"], 2));
+    // A run that ends here has appended nothing yet.
+    let history = Table::history(&store, &dataset()).await.unwrap().unwrap();
+    let known: Vec<_> = history.publications.iter().map(|one| one.run_id.as_str()).collect();
+    assert_eq!((known, history.is_whole), (vec!["run-1"], true));
+    assert_eq!(of_kind(&actions(&store, 1).await, "commitInfo")[0]["sealift"]["reshaped_by"], "run-2");
 }

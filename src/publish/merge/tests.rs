@@ -13,7 +13,7 @@ use super::*;
 use crate::keys::Signer;
 use crate::publish::fixture::{dataset, keyring, objects, provenance, seal_batches};
 use crate::publish::scripted::{Act, Scripted, Seen};
-use crate::publish::{Order, Reading, write};
+use crate::publish::{Evolution, Order, Reading, write};
 
 /// A row: key, name (protected), land, whether it is deleted.
 type Row = (i64, &'static str, &'static str, bool);
@@ -73,6 +73,7 @@ impl World {
                 open: &self.open(&schema),
                 partition_by: &self.partition_by,
                 effect: Effect::Append { withdrawn: &[] },
+                evolution: &Evolution::default(),
                 signer: &Signer::for_tests(),
                 order,
                 provenance: &provenance("run"),
@@ -274,6 +275,7 @@ async fn rows_of_one_key_or_of_none_are_refused_and_nothing_is_left() {
             open: &[],
             partition_by: &[],
             effect: Effect::Append { withdrawn: &[] },
+            evolution: &Evolution::default(),
             signer: &Signer::for_tests(),
             order: Order::Any,
             provenance: &provenance,

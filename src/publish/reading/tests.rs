@@ -8,7 +8,7 @@ use crate::error::Kind;
 use crate::protect::Sealed;
 use crate::publish::fixture::{commit_sealed, dataset, keyring, people, provenance, seal_stream};
 use crate::publish::scripted::Scripted;
-use crate::publish::{Change, Effect, Mode, Rewrite, commit, write};
+use crate::publish::{Change, Effect, Evolution, Mode, Rewrite, commit, write};
 use crate::spec::pipeline::Parquet;
 
 async fn published(store: &Store, keyring: &Keyring) -> Table {
@@ -77,6 +77,7 @@ async fn rows_that_are_sealed_again_read_the_same_in_a_version_that_replaces_the
         partition_by: &[],
         order: crate::publish::Order::Any,
         effect: Effect::Rewrite(&rewrite),
+        evolution: &Evolution::default(),
         provenance: &provenance("run-2"),
         signer: &crate::keys::Signer::for_tests(),
     };

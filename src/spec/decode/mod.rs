@@ -13,7 +13,7 @@ use serde::forward_to_deserialize_any;
 
 use super::faults::{Fault, Faults, listed, nearest, offered, quoted, suggestion};
 use super::hidden::{Hidden, is_reference};
-use super::raw::placed::{MANY, PLACED, Placed};
+use super::raw::placed::{EITHER, MANY, PLACED, Placed};
 use super::text::Span;
 use super::tree::{Node, Value};
 
@@ -345,7 +345,10 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         if name == MANY {
             return self.deserialize_seq(visitor);
         }
-        visitor.visit_newtype_struct(self)
+        match &self.node.value {
+            Value::Scalar { .. } if name == EITHER => visitor.visit_some(self),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {

@@ -7,9 +7,11 @@
 
 pub(crate) mod action;
 pub(crate) mod config;
+pub(crate) mod contract;
 pub(crate) mod pipeline;
 pub(crate) mod placed;
 pub(crate) mod policy;
+pub(crate) mod quality;
 pub(crate) mod stream;
 
 use schemars::JsonSchema;

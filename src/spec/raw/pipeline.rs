@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ApiVersion;
-use super::placed::{Later, Many, Map, Placed, Words};
+use super::contract::SchemaContract;
+use super::placed::{Many, Map, Placed, Words};
+use super::quality::Check;
 use super::stream::{Parquet, Stream, SyncMode, WriteMode};
 
 /// One connection, many streams.
@@ -61,10 +63,10 @@ pub(crate) struct Defaults {
     pub(crate) cursor_field: Option<Placed<Many<Placed<String>>>>,
     /// How far behind the last cursor incremental streams read again.
     pub(crate) lookback: Option<Placed<Words>>,
-    #[schemars(skip)]
-    pub(crate) schema_contract: Option<Placed<Later>>,
-    #[schemars(skip)]
-    pub(crate) quality: Option<Placed<Later>>,
+    /// What may change about published schemas; each key is overridden by the stream's.
+    pub(crate) schema_contract: Option<Placed<SchemaContract>>,
+    /// What must hold of the rows of every stream that has no `quality` of its own.
+    pub(crate) quality: Option<Placed<Vec<Placed<Check>>>>,
 }
 
 /// When the daemon runs the pipeline.

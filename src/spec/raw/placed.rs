@@ -14,6 +14,9 @@ pub(crate) const PLACED: &str = "sealift::Placed";
 /// The newtype name by which [`Many`] asks the decoder for a list, or for one value as one.
 pub(crate) const MANY: &str = "sealift::Many";
 
+/// The newtype name by which [`Either`] asks the decoder which of the two stands there.
+pub(crate) const EITHER: &str = "sealift::Either";
+
 /// A value of a document with its place. Reading one never fails: what is wrong with it is told
 /// to the faults, and the value is missing.
 #[derive(Debug)]
@@ -118,6 +121,49 @@ impl<T: JsonSchema> JsonSchema for Map<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "object", "additionalProperties": generator.subschema_for::<T>()})
+    }
+}
+
+/// One word, or the mapping that it stands for.
+#[derive(Debug)]
+pub(crate) enum Either<W, M> {
+    Word(W),
+    Mapping(M),
+}
+
+impl<'de, W: Deserialize<'de>, M: Deserialize<'de>> Deserialize<'de> for Either<W, M> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Found<W, M>(PhantomData<(W, M)>);
+        impl<'de, W: Deserialize<'de>, M: Deserialize<'de>> Visitor<'de> for Found<W, M> {
+            type Value = Either<W, M>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("one word or a mapping")
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, word: D) -> Result<Self::Value, D::Error> {
+                W::deserialize(word).map(Either::Word)
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, whole: D) -> Result<Self::Value, D::Error> {
+                M::deserialize(whole).map(Either::Mapping)
+            }
+        }
+        deserializer.deserialize_newtype_struct(EITHER, Found(PhantomData))
+    }
+}
+
+impl<W: JsonSchema, M: JsonSchema> JsonSchema for Either<W, M> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}_or_{}", W::schema_name(), M::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [generator.subschema_for::<W>(), generator.subschema_for::<M>()]})
     }
 }
 

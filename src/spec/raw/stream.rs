@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::action::Action;
-use super::placed::{Later, Many, Map, Placed, Words};
+use super::contract::SchemaContract;
+use super::placed::{Many, Map, Placed, Words};
+use super::quality::Check;
 use crate::spec::schema::allow_words;
 
 /// One stream: tables (the key is `schema.table`, `*` and `?` are wildcards), a query, or files.
@@ -56,10 +58,10 @@ pub(crate) struct Stream {
     /// How far behind the last cursor rows are read again, for commits that come late: a duration such as
     /// `1h`, or a whole number for a cursor of whole numbers. Of the first column of `cursor_field`.
     pub(crate) lookback: Option<Placed<Words>>,
-    #[schemars(skip)]
-    pub(crate) schema_contract: Option<Placed<Later>>,
-    #[schemars(skip)]
-    pub(crate) quality: Option<Placed<Later>>,
+    /// What may change about the published schema; default `evolve`.
+    pub(crate) schema_contract: Option<Placed<SchemaContract>>,
+    /// What must hold of the output rows before they are published; replaces the list in `defaults`.
+    pub(crate) quality: Option<Placed<Vec<Placed<Check>>>>,
 }
 
 /// How the source is read.

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::spec::DatasetName;
 use crate::spec::faults::{Fault, Faults};
 use crate::spec::pipeline::Columns;
+use crate::spec::quality::Check;
 use crate::spec::raw::pipeline::Defaults;
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::stream as raw;
@@ -27,13 +28,32 @@ pub(crate) fn max_rows(raw: &raw::Stream, defaults: Option<&Defaults>, faults: &
     bound(raw.max_quarantine_rows.as_ref(), faults).map(|own| own.or(default).unwrap_or(MAX_ROWS))
 }
 
-/// Tells a bound on what cannot be: whoever wrote it expects rows to be caught.
-pub(crate) fn check(raw: &raw::Stream, columns: &Columns, faults: &Faults<'_>) {
-    if let Some(placed) = raw.max_quarantine_rows.as_ref().filter(|_| !columns.quarantine()) {
+/// Whether rows of the stream may go to its quarantine. Tells a bound on what cannot be (whoever wrote it
+/// expects rows to be caught), and rows of two shapes in one quarantine.
+pub(crate) fn check(
+    stream: Span,
+    raw: &raw::Stream,
+    columns: &Columns,
+    quality: &[Check],
+    faults: &Faults<'_>,
+) -> bool {
+    let (of_source, of_output) = (columns.quarantine(), quality.iter().any(Check::quarantines));
+    if of_source && of_output {
+        faults.push(
+            Fault::new(stream, "`on_overflow: quarantine` and `on_fail: quarantine` cannot both be here")
+                .help(
+                    "the quarantine holds rows as they are read or as they are published: write `on_fail: fail`, \
+                     or let what overflows become NULL and catch it by a check",
+                ),
+        );
+    }
+    if let Some(placed) = raw.max_quarantine_rows.as_ref().filter(|_| !of_source && !of_output) {
         faults.push(Fault::new(placed.key, "nothing of this stream goes to a quarantine").help(
-            "write `on_overflow: quarantine` beside the `as` of a column, or remove `max_quarantine_rows`",
+            "write `on_overflow: quarantine` beside the `as` of a column, `on_fail: quarantine` in an entry of \
+             `quality`, or remove `max_quarantine_rows`",
         ));
     }
+    of_source || of_output
 }
 
 /// Tells a dataset whose quarantine cannot be named. Any other fault of its name is told elsewhere.

@@ -3,9 +3,8 @@
 use super::file_set::file_set;
 use super::parquet::parquet;
 use super::pipeline::{is_single, template};
-use super::{ConnectionKind, Context, columns, increment, merging, quarantine, refuse_later};
+use super::{ConnectionKind, Context, columns, contract, increment, merging, quality, quarantine};
 use crate::error::{Error, Result};
-use crate::spec::contract::SchemaContract;
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePattern};
 use crate::spec::raw::pipeline::Defaults;
@@ -32,13 +31,8 @@ pub(crate) fn check_defaults(defaults: Option<&Defaults>, faults: &Faults<'_>) {
     increment::check_defaults(defaults, faults);
     let _ = quarantine::bound(defaults.max_quarantine_rows.as_ref(), faults);
     let _ = parquet(defaults.parquet.as_ref(), None, faults);
-    refuse_later(
-        &[
-            ("schema_contract", &defaults.schema_contract, "remove it"),
-            ("quality", &defaults.quality, "remove it, or filter rows in `transform`"),
-        ],
-        faults,
-    );
+    contract::check_default(defaults.schema_contract.as_ref(), faults);
+    let _ = defaults.quality.as_ref().and_then(|list| quality::listed_checks(list, faults));
 }
 
 pub(crate) fn stream(
@@ -55,13 +49,6 @@ pub(crate) fn stream(
         let span = raw.dataset.as_ref().map_or(key.span, |dataset| dataset.span);
         check_dataset(selector, dataset, span, shared, faults);
     }
-    refuse_later(
-        &[
-            ("schema_contract", &raw.schema_contract, "remove it"),
-            ("quality", &raw.quality, "remove it, or filter rows in `transform`"),
-        ],
-        faults,
-    );
     let defaults = shared.defaults;
     let primary_key = columns::names(raw.primary_key.as_ref(), faults);
     let write_mode = merging::write_mode(raw, defaults, key.span, faults);
@@ -72,6 +59,8 @@ pub(crate) fn stream(
     let columns = columns::columns(raw.columns.as_ref(), shared.context, faults);
     check_decisions(raw, faults);
     let partition_by = columns::names(raw.partition_by.as_ref(), faults);
+    let schema_contract = contract::contract(raw.schema_contract.as_ref(), defaults, faults);
+    let quality = quality::checks(raw.quality.as_ref(), defaults, faults);
     let max_quarantine_rows = quarantine::max_rows(raw, defaults, faults);
     let parquet = parquet(
         raw.parquet.as_ref(),
@@ -80,8 +69,9 @@ pub(crate) fn stream(
     );
     let columns = columns?;
     check_partitions(raw, &columns, faults);
-    quarantine::check(raw, &columns, faults);
-    if let (Some(selector), Some(dataset), true) = (&selector, dataset, columns.quarantine()) {
+    let quality = quality?;
+    let quarantines = quarantine::check(key.span, raw, &columns, &quality, faults);
+    if let (Some(selector), Some(dataset), true) = (&selector, dataset, quarantines) {
         quarantine::check_name(named(selector, dataset), key.span, faults);
     }
     let (line, column) = faults.text.position(key.span.start);
@@ -91,8 +81,8 @@ pub(crate) fn stream(
         sync_mode: sync_mode?,
         write_mode: write_mode?,
         primary_key: primary_key?,
-        schema_contract: SchemaContract::default(),
-        quality: Vec::new(),
+        schema_contract: schema_contract?,
+        quality,
         split_by: split_by?,
         resume: resume?,
         transform: transform?,

@@ -1,0 +1,99 @@
+//! What Sealift wrote down with the versions that it published: how each column is protected, and what the
+//! run brought.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::commit::commit_info;
+use super::{Store, table};
+use crate::error::Result;
+use crate::spec::DatasetName;
+
+/// Commits looked back over.
+const COMMITS_BACK: u64 = 100;
+
+/// What the newest commits of Sealift say, as far as they say something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// What happened to each leaf column: action word and tag, by path. Empty where nothing is known.
+    pub columns: BTreeMap<String, (String, Option<String>)>,
+    /// What the last run of the stream brought.
+    pub facts: Option<Facts>,
+}
+
+/// What a run brought to a dataset. It stands in the commit in the clear, so it counts open columns only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Its rows.
+    pub rows: u64,
+    /// How many of them are NULL, by open column.
+    pub nulls: BTreeMap<String, u64>,
+}
+
+impl Recorded {
+    /// What is recorded in a dataset up to its version `newest`: of the columns by anybody, of what was
+    /// brought by the `stream` (`pipeline/stream`).
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn load(store: &Store, dataset: &DatasetName, newest: u64, stream: &str) -> Result<Self> {
+        let mut recorded = Self::default();
+        for version in (newest.saturating_sub(COMMITS_BACK)..=newest).rev() {
+            // Log clean-up removes the oldest first: before a gap there is nothing.
+            let Some(commit) = table::read_commit(store, dataset, version).await? else { break };
+            let Some(info) = commit_info(&commit) else { continue };
+            let ours = &info["sealift"];
+            if recorded.columns.is_empty() {
+                recorded.columns = columns(&ours["columns"]);
+            }
+            if recorded.facts.is_none() && ours["stream"] == stream {
+                recorded.facts = Facts::of(&ours["facts"]);
+            }
+            if !recorded.columns.is_empty() && recorded.facts.is_some() {
+                break;
+            }
+        }
+        Ok(recorded)
+    }
+}
+
+fn columns(recorded: &Value) -> BTreeMap<String, (String, Option<String>)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let column =
+        |column: &Value| Some((text(&column["column"])?, (text(&column["action"])?, text(&column["tag"]))));
+    recorded.as_array().into_iter().flatten().filter_map(column).collect()
+}
+
+impl Facts {
+    pub(super) fn to_json(&self) -> Value {
+        json!({"rows": self.rows, "nulls": self.nulls})
+    }
+
+    fn of(recorded: &Value) -> Option<Self> {
+        let nulls = recorded["nulls"].as_object()?.iter();
+        let nulls =
+            nulls.map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect::<Option<_>>()?;
+        Some(Self { rows: recorded["rows"].as_u64()?, nulls })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::Mode;
+    use crate::publish::fixture::{dataset, people, publish};
+    use crate::publish::scripted::Scripted;
+
+    #[tokio::test]
+    async fn what_a_run_brought_is_there_for_the_next_one() {
+        let store = Scripted::new([]).store();
+        publish(&store, people(0..5), Mode::Append, "run-1").await.unwrap();
+        let recorded = Recorded::load(&store, &dataset(), 0, "crm/public.people").await.unwrap();
+        assert_eq!(recorded.columns["id"], ("allow".to_owned(), Some("open".to_owned())));
+        assert_eq!(recorded.facts, None);
+        let facts = Facts { rows: 5, nulls: BTreeMap::from([("id".to_owned(), 2)]) };
+        assert_eq!(Facts::of(&facts.to_json()), Some(facts));
+        assert_eq!(Facts::of(&Value::Null), None);
+    }
+}
