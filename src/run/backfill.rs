@@ -78,7 +78,7 @@ pub async fn left(
 ) -> Result<Vec<Part>> {
     let (store, connection) = engine.places(pipeline)?;
     let mut snapshot = source::open(connection, engine.gate(pipeline))?.snapshot().await?;
-    let plans = plan::every(engine, pipeline, only, &mut *snapshot).await;
+    let plans = plan::every(engine, &store, pipeline, only, &mut *snapshot).await;
     snapshot.close().await;
     let plans = plans?;
     let standing = standing(engine, pipeline, &store, &plans, false).await?;

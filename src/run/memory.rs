@@ -27,12 +27,6 @@ impl Memory {
         Self { source_bytes, transform_bytes, encode_bytes: free - source_bytes - transform_bytes }
     }
 
-    /// `transform_bytes` as the spec's SQL and the keys of published rows share it.
-    #[must_use]
-    pub const fn beside_keys(&self) -> (u64, u64) {
-        (self.transform_bytes / 2, self.transform_bytes / 2)
-    }
-
     /// What the keys of a merge may take, which are compared when nothing is read from the source any more.
     #[must_use]
     pub const fn keys_bytes(&self) -> u64 {
@@ -45,7 +39,8 @@ impl Memory {
         (self.encode_bytes.saturating_sub(QUARANTINE_BYTES), QUARANTINE_BYTES)
     }
 
-    /// `transform_bytes` as the spec's SQL and checks that hold the keys of all rows share it.
+    /// `transform_bytes` as the spec's SQL and what holds keys of rows share it: those of published rows, and
+    /// those of checks.
     #[must_use]
     pub const fn beside_keys(&self) -> (u64, u64) {
         let keys_bytes = self.transform_bytes / 2;

@@ -345,13 +345,13 @@ async fn files_that_are_written_again_are_no_publication_of_their_run() {
     publish(&store, people(0..10), Mode::Append, "run-1").await.unwrap();
     let table = Table::load(&store, &dataset(), None).await.unwrap().unwrap();
     let replaced = vec![table.files[0].path.clone()];
-    let rewrite = Rewrite { read_version: 0, replaced, changes_rows: true };
+    let rewrite = Rewrite { read_version: Some(0), replaced, changes_rows: true, carried: 0 };
     let reshapes = Evolution { reshapes: true, ..Evolution::default() };
     commit_named(&store, ["id", "number"], Effect::Rewrite(&rewrite), &reshapes).await.unwrap();
     let table = Table::load(&store, &dataset(), None).await.unwrap().unwrap();
     assert_eq!((column_names(&table), rows(&store).await), (vec!["id", "number"], 2));
     // A run that ends here has appended nothing yet.
-    let history = Table::history(&store, &dataset()).await.unwrap().unwrap();
+    let history = Table::recent(&store, &dataset()).await.unwrap().unwrap();
     let known: Vec<_> = history.publications.iter().map(|one| one.run_id.as_str()).collect();
     assert_eq!((known, history.is_whole), (vec!["run-1"], true));
     assert_eq!(of_kind(&actions(&store, 1).await, "commitInfo")[0]["sealift"]["reshaped_by"], "run-2");

@@ -6,8 +6,8 @@ use super::content::differing;
 use super::{Compared, Fault, Findings, What};
 use crate::error::{At as _, Error, Kind, Result};
 use crate::protect::{Digests, Sealed};
-use crate::publish::Mode;
 use crate::publish::receipt::Receipt;
+use crate::publish::{Mode, Store};
 use crate::run::{Engine, StreamPlan, plan, quarantine};
 use crate::source::{self, Snapshot, convert};
 use crate::spec::{Pipeline, StreamName};
@@ -86,27 +86,28 @@ fn explanation(receipt: &Receipt, again: &Again) -> String {
 }
 
 async fn read(engine: &Engine, pipeline: &Pipeline, stream: &StreamName, receipt: &Receipt) -> Result<Again> {
-    let (_, connection) = engine.places(pipeline)?;
+    let (store, connection) = engine.places(pipeline)?;
     let source = source::open(connection, engine.gate(pipeline))?;
     let mut snapshot = source.snapshot().await?;
-    let again = rows(engine, pipeline, stream, receipt, &mut *snapshot).await;
+    let again = rows(engine, &store, pipeline, stream, receipt, &mut *snapshot).await;
     snapshot.close().await;
     again
 }
 
 async fn rows(
     engine: &Engine,
+    store: &Store,
     pipeline: &Pipeline,
     stream: &StreamName,
     receipt: &Receipt,
     snapshot: &mut dyn Snapshot,
 ) -> Result<Again> {
-    let plans = plan::every(engine, pipeline, Some(stream), snapshot).await?;
+    let plans = plan::every(engine, store, pipeline, Some(stream), snapshot).await?;
     let plan = plans.first().ok_or_else(|| Error::failed("the stream has no plan"))?;
-    if plan.mode == Mode::Merge {
+    if plan.mode == Mode::Merge || plan.increment.is_some() {
         return Err(Error::new(
             Kind::Usage,
-            "a version of a merged stream does not hold all rows of its source",
+            "a version of a stream that is merged or incremental does not hold all rows of its source",
         )
         .help("compare it without --against-source"));
     }
