@@ -95,7 +95,7 @@ fn print_one(dataset: &DatasetName, erased: &Erased) {
     let (rows, files) = (show::count(erased.rows), erased.files.len());
     match erased.version {
         Some(version) => {
-            println!("{rows} rows of {files} files are erased from {dataset}: version {version}")
+            println!("{rows} rows of {files} files are erased from {dataset}: version {version}");
         }
         None => println!("{rows} rows of {files} files of {dataset} meet the condition; nothing was changed"),
     }
