@@ -85,8 +85,9 @@ fn print(dataset: &DatasetName, outcome: &Outcome) {
     }
     if outcome.erased.version.is_some() {
         println!(
-            "\nWhere the source still has the rows, a stream that reads them again brings them back: erase them \
-             there first."
+            "\nThe log keeps the least and the greatest value of open columns until the stream has published again \
+             and the dataset is vacuumed.\nWhere the source still has the rows, a stream that reads them again \
+             brings them back: erase them there first."
         );
     }
 }
