@@ -85,8 +85,9 @@ fn print(dataset: &DatasetName, outcome: &Outcome) {
     }
     if outcome.erased.version.is_some() {
         println!(
-            "\nWhere the source still has the rows, a stream that reads them again brings them back: erase them \
-             there first."
+            "\nThe log keeps the least and the greatest value of open columns until the stream has published again \
+             and the dataset is vacuumed.\nWhere the source still has the rows, a stream that reads them again \
+             brings them back: erase them there first."
         );
     }
 }
@@ -95,7 +96,7 @@ fn print_one(dataset: &DatasetName, erased: &Erased) {
     let (rows, files) = (show::count(erased.rows), erased.files.len());
     match erased.version {
         Some(version) => {
-            println!("{rows} rows of {files} files are erased from {dataset}: version {version}")
+            println!("{rows} rows of {files} files are erased from {dataset}: version {version}");
         }
         None => println!("{rows} rows of {files} files of {dataset} meet the condition; nothing was changed"),
     }

@@ -3,6 +3,7 @@
   deltalake|polars|duckdb URL    rows, and sums of the open columns `id` and `country`, without keys
   pyarrow URL KEYS COLUMN        the encrypted column, sorted, read with released keys
   refused URL COLUMN             how many files refuse the encrypted column without a key
+  versions URL FROM              rows of each version from FROM to the newest, as deltalake and polars read them
   stats URL                      what other Delta readers see of minimum and maximum
 
 URL is a folder or s3://bucket/prefix; AWS_ENDPOINT_URL and credentials say how to reach it.
@@ -116,6 +117,20 @@ def refused(url, column):
     return outcome
 
 
+def versions(url, first):
+    import polars as pl
+    from deltalake import DeltaTable, QueryBuilder
+
+    found = {"deltalake": [], "polars": []}
+    for version in range(int(first), DeltaTable(url, storage_options=options()).version() + 1):
+        table = DeltaTable(url, version=version, storage_options=options())
+        read = QueryBuilder().register("t", table).execute("SELECT id FROM t").read_all()
+        found["deltalake"].append(len(read.column("id").to_pylist()))
+        frame = pl.scan_delta(url, version=version, storage_options=options()).select("id").collect()
+        found["polars"].append(frame.height)
+    return found
+
+
 def stats(url):
     from deltalake import DeltaTable
 
@@ -130,6 +145,7 @@ COMMANDS = {
     "pyarrow": read_pyarrow,
     "refused": refused,
     "stats": stats,
+    "versions": versions,
 }
 if __name__ == "__main__":
     print(json.dumps(COMMANDS[sys.argv[1]](*sys.argv[2:])), flush=True)

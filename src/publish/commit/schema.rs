@@ -63,11 +63,16 @@ pub(super) fn differences(table: &Value, rows: &Value, evolution: &Evolution) ->
         let column = |field: &Value| Some((field["name"].as_str()?.to_owned(), bare(&field["type"])));
         fields.iter().filter_map(column).collect()
     };
+    let fields = table["fields"].as_array().into_iter().flatten();
+    let required: BTreeSet<&str> = fields
+        .filter(|field| field["nullable"] == false)
+        .filter_map(|field| field["name"].as_str())
+        .collect();
     let (table, rows) = (columns(table), columns(rows));
     let mut out = Vec::new();
     for (name, theirs) in &table {
         match rows.get(name) {
-            None if evolution.absent.contains(name) => {}
+            None if evolution.absent.contains(name) && !required.contains(name.as_str()) => {}
             None => out.push(format!("column `{name}` of the table is not among the rows")),
             Some(ours) if ours != theirs => {
                 out.push(format!(
@@ -283,6 +288,9 @@ mod tests {
         let names = |name: &str| [name.to_owned()].into();
         let allowed = Evolution { added: names("c"), absent: names("a"), reshapes: false };
         assert!(differences(&table, &rows, &allowed).is_empty());
+        let mut not_null = table.clone();
+        not_null["fields"][1]["nullable"] = false.into();
+        assert_eq!(differences(&not_null, &rows, &allowed), strict[..1], "NULL may not stand there");
         let other = Evolution { added: names("a"), absent: names("c"), reshapes: false };
         assert_eq!(differences(&table, &rows, &other), strict);
         assert_eq!(union(&table, &rows), of_names(&["b", "a", "c"]));

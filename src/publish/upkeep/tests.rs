@@ -372,7 +372,7 @@ async fn strays_go_when_they_are_old_and_nothing_else_in_the_folder_does() {
     let instant = between().await;
     let young = bench.written(60..70, &["ssn"]).await.files[0].path.clone();
     let swept = bench.sweep(&since(instant)).await;
-    assert_eq!(swept.strays.into_keys().collect::<Vec<_>>(), [stray.clone()]);
+    assert_eq!(swept.strays.into_keys().collect::<Vec<_>>(), std::slice::from_ref(&stray));
     let left = objects(&bench.store).await;
     for path in kept.into_iter().chain([young.as_str()]) {
         assert!(left.iter().any(|object| object.ends_with(path)), "{path} in {left:?}");
