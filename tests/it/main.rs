@@ -49,3 +49,4 @@ mod standing;
 mod tidy;
 mod two_writers;
 mod upkeep;
+mod trial;
