@@ -43,6 +43,7 @@ pub use standing::{Standing, standing};
 use self::contract::Comparison;
 use self::draft::{Draft, Merging};
 use self::increment::Asked;
+use self::increment::known::Known;
 use self::load::{Found, Load};
 use self::resume::Earlier;
 use crate::Rejected;
@@ -204,6 +205,7 @@ async fn publish(
 
     let (asked, taken_at) = (Asked::of(engine, job, plan, standing).await?, source.taken_at);
     let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
+    let known_rejected = unless_cancelled(job.cancel, asked.rejected(engine, store, plan)).await?;
     let rejects = plan.quarantine.is_some().then_some(rejects);
     let found = Found::default();
     let load = Load {
@@ -218,10 +220,10 @@ async fn publish(
         counter,
     };
     let own = load.write(&mut *source.snapshot, known, rejects);
-    let rejected = write_rejected(engine, job, store, plan, rejected);
+    let rejected = write_rejected(engine, job, store, plan, rejected, known_rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
-    if own.rows() == 0 && rejected.is_none() && plan.keys.is_none() && asked.is_nothing(plan, standing) {
+    if own.rows() == 0 && rejected.is_none() && asked.is_nothing(plan, standing) {
         own.discard(store).await;
         return Ok(Published::unchanged(plan, standing, started.elapsed().as_secs_f64()));
     }
@@ -321,9 +323,12 @@ async fn write_rejected(
     store: &Store,
     plan: &StreamPlan,
     rejected: mpsc::Receiver<Rejected>,
+    known: Option<Known>,
 ) -> Result<Option<Draft>> {
     match &plan.quarantine {
-        Some(quarantine) => quarantine.take(engine, store, plan, job.run_id.to_string(), rejected).await,
+        Some(quarantine) => {
+            quarantine.take(engine, store, plan, job.run_id.to_string(), rejected, known).await
+        }
         None => Ok(None),
     }
 }

@@ -172,7 +172,9 @@ async fn stream(
     fidelity::check_types(described)?;
     let before = Predecessor::load(store, &dataset, application).await?;
     let memory = Memory::of(engine.config.memory_limit_bytes);
-    let holds_keys = !stream.primary_key.is_empty() || quality::holds_keys(&stream.quality);
+    let holds_keys = stream.sync_mode != SyncMode::FullRefresh
+        || !stream.primary_key.is_empty()
+        || quality::holds_keys(&stream.quality);
     let transform_bytes = if holds_keys { memory.beside_keys().0 } else { memory.transform_bytes };
     let reading = reading(stream, described, before.as_ref(), transform_bytes).await?;
     let source_columns = described.clone();

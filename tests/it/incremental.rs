@@ -221,6 +221,77 @@ async fn a_decided_type_is_compared_as_what_it_becomes() {
 }
 
 #[tokio::test]
+async fn a_merge_reads_what_changed_and_finds_what_is_gone() {
+    let merge = OPEN.replace("append", "merge");
+    let (house, database) =
+        shop(STAMPED, &format!("{merge}, cursor_field: at, lookback: 1h, delete_missing: hard")).await;
+    assert_eq!(sync(&house, &[]), 3);
+    database
+        .run(
+            "UPDATE orders SET at = '2024-01-03Z', note = 'changed' WHERE id = 1;
+             UPDATE orders SET note = 'unseen' WHERE id = 2; INSERT INTO orders VALUES (4, '2024-01-02Z', 'd')",
+        )
+        .await;
+    sync(&house, &[]);
+    let notes = || house.query("SELECT id, note FROM shop.orders ORDER BY id");
+    let expected = [(1, "changed"), (2, "unseen"), (3, "c"), (4, "d")];
+    assert_eq!(notes(), json!(expected.map(|(id, note)| json!({"id": id, "note": note}))));
+    database
+        .run("UPDATE orders SET note = 'below the cursor' WHERE id = 2; DELETE FROM orders WHERE id = 4")
+        .await;
+    sync(&house, &[]);
+    let expected = [(1, "changed"), (2, "unseen"), (3, "c")];
+    assert_eq!(notes(), json!(expected.map(|(id, note)| json!({"id": id, "note": note}))));
+    sync(&house, &["--from", "2024-01-01", "--to", "2024-01-02"]);
+    assert_eq!(
+        house.query("SELECT note FROM shop.orders WHERE id = 2"),
+        json!([{"note": "below the cursor"}])
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_is_rejected_again_is_set_aside_once() {
+    let sql = "CREATE TABLE orders (id int NOT NULL, at timestamptz NOT NULL, amount numeric, note text);
+        INSERT INTO orders VALUES (1, '2024-01-01Z', 1, 'fits'), (2, '2024-01-02Z', 'NaN', NULL)";
+    let decided = "{amount: {tag: pii.amount, as: \"decimal(10,2)\", on_overflow: quarantine}, \"*\"";
+    for mode in ["append", "merge"] {
+        let stream = OPEN.replace("{\"*\"", decided).replace("append", mode);
+        let (house, database) = shop(sql, &format!("{stream}, cursor_field: at, lookback: 1day")).await;
+        let rejected = || house.query("SELECT id FROM shop.orders__quarantine ORDER BY id");
+        sync(&house, &[]);
+        sync(&house, &[]);
+        assert_eq!(rejected(), json!([{"id": 2}]), "{mode}");
+        assert_eq!(house.versions("shop.orders__quarantine"), 1);
+        // The same key, and another row.
+        database
+            .run("INSERT INTO orders VALUES (2, '2024-01-02Z', 'NaN', ''), (3, '2024-01-03Z', 3, 'fits')")
+            .await;
+        sync(&house, &[]);
+        assert_eq!((rejected(), ids(&house)), (json!([{"id": 2}, {"id": 2}]), vec![1, 3]), "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn a_merge_of_nothing_new_is_no_version() {
+    let merge = OPEN.replace("append", "merge");
+    let (house, database) = shop(
+        "CREATE TABLE orders (id int NOT NULL, n int NOT NULL); INSERT INTO orders VALUES (1, 1), (2, 2)",
+        &format!("{merge}, cursor_field: n"),
+    )
+    .await;
+    sync(&house, &[]);
+    sync(&house, &[]);
+    database.run("INSERT INTO orders VALUES (3, 1)").await;
+    sync(&house, &["--full-refresh"]);
+    assert_eq!(ids(&house), [1, 2, 3]);
+    database.run("DELETE FROM orders").await;
+    let versions = house.versions("shop.orders");
+    assert_eq!(sync(&house, &[]), 0);
+    assert_eq!(house.versions("shop.orders"), versions);
+    assert_eq!(ids(&house), [1, 2, 3]);
+}
+
+#[tokio::test]
 async fn an_index_on_the_cursor_is_used() {
     let sql = "CREATE TABLE orders (id int NOT NULL, at timestamptz, note text);
         INSERT INTO orders SELECT i, '2024-01-01Z'::timestamptz + i * interval '1 s', repeat('x', 200)

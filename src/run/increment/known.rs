@@ -15,13 +15,13 @@ use arrow::row::{RowConverter, SortField};
 use futures::TryStreamExt as _;
 use serde_json::Value;
 
-use super::super::{Engine, Memory, StreamPlan};
+use super::super::Engine;
 use super::rows::Range;
 use crate::error::{Error, Result};
 use crate::protect;
 use crate::publish::{Reading, Store, Table};
-use crate::source::{Bound, Literal};
-use crate::spec::Action;
+use crate::source::Literal;
+use crate::spec::{Action, DatasetName};
 
 /// What a key takes, at the moment when its set grows to twice its size.
 const KEY_BYTES: u64 = 64;
@@ -64,40 +64,40 @@ pub(in crate::run) fn check(primary_key: &[String], protection: &protect::Plan) 
 }
 
 impl Known {
-    /// The keys of the stream's dataset, of the rows that `bound` may give again: by `cursor`, the output
-    /// columns that hold it, or else of all rows. `None` where there are none.
+    /// The keys of a dataset's published rows: their values of `columns`. With a `range`, whose places count
+    /// in `columns`, only of its rows. `None` where there are none, or the columns are of types that cannot be
+    /// compared.
     ///
     /// # Errors
-    /// `Failed` for more keys than memory may hold; those of [`Reading`].
+    /// `Failed` for more keys than `most_bytes` hold; those of [`Reading`].
     pub(super) async fn load(
         engine: &Engine,
         store: &Store,
-        plan: &StreamPlan,
-        cursor: Option<Vec<String>>,
-        bound: Option<&Bound>,
+        dataset: &DatasetName,
+        columns: Vec<String>,
+        range: Option<Range>,
+        most_bytes: u64,
     ) -> Result<Option<Self>> {
-        let Some(table) = Table::load(store, &plan.dataset, None).await? else { return Ok(None) };
-        let mut columns = plan.primary_key.clone();
-        for name in cursor.iter().flatten() {
-            if !columns.contains(name) {
-                columns.push(name.clone());
-            }
-        }
+        let Some(table) = Table::load(store, dataset, None).await? else { return Ok(None) };
         // The commit tells what differs.
         if columns.iter().any(|name| table.schema.field_with_name(name).is_err()) {
             return Ok(None);
         }
-        let place = |name: &String| columns.iter().position(|column| column == name);
-        let places: Option<Vec<usize>> =
-            cursor.as_ref().map(|cursor| cursor.iter().filter_map(place).collect());
-        let range = places.filter(|_| bound.is_some()).map(|places| Range::of(places, bound));
-        let mut files = table.files.clone();
-        if let (Some(cursor), Some(bound)) = (&cursor, bound) {
-            files.retain(|file| may_hold(file.stats.as_deref(), cursor, bound));
-        }
-        let reading = Reading::prepare(store, &engine.keyring, &plan.dataset, &table, &columns, &files).await?;
-        let most = Memory::of(engine.config.memory_limit_bytes).beside_keys().1 / KEY_BYTES;
-        let mut known = Self::new(columns, reading.schema())?;
+        let files: Vec<_> = match &range {
+            Some(range) => {
+                let names = range.places.iter().filter_map(|&place| columns.get(place)).collect::<Vec<_>>();
+                table
+                    .files
+                    .iter()
+                    .filter(|file| may_hold(file.stats.as_deref(), &names, range))
+                    .cloned()
+                    .collect()
+            }
+            None => table.files.clone(),
+        };
+        let reading = Reading::prepare(store, &engine.keyring, dataset, &table, &columns, &files).await?;
+        let Some(mut known) = Self::new(columns, reading.schema())? else { return Ok(None) };
+        let most = most_bytes / KEY_BYTES;
         for file in &files {
             let mut rows = reading.rows(file).await?;
             while let Some(mut batch) = rows.try_next().await? {
@@ -115,11 +115,16 @@ impl Known {
         Ok((!known.keys.is_empty()).then_some(known))
     }
 
-    fn new(columns: Vec<String>, schema: &SchemaRef) -> Result<Self> {
-        let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+    fn new(columns: Vec<String>, schema: &SchemaRef) -> Result<Option<Self>> {
+        let fields: Vec<SortField> =
+            schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+        if !RowConverter::supports_fields(&fields) {
+            return Ok(None);
+        }
         let converter = RowConverter::new(fields).map_err(|_| unfit())?;
         let hashers = [RandomState::new(), RandomState::new()];
-        Ok(Self { columns, schema: Arc::clone(schema), converter, hashers, keys: HashSet::new() })
+        let schema = Arc::clone(schema);
+        Ok(Some(Self { columns, schema, converter, hashers, keys: HashSet::new() }))
     }
 
     /// Which rows of a sealed batch are not known.
@@ -148,13 +153,13 @@ impl Known {
 }
 
 /// Whether a file may hold rows of the range, by the statistics that the log has of the published `cursor`.
-fn may_hold(stats: Option<&str>, cursor: &[String], bound: &Bound) -> bool {
+fn may_hold(stats: Option<&str>, cursor: &[&String], range: &Range) -> bool {
     let stats: Value = stats.and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or_default();
     let may_be_null = |name: &String| stats["nullCount"][name.as_str()].as_u64() != Some(0);
-    if bound.or_null && cursor.iter().any(may_be_null) {
+    if range.or_null && cursor.iter().any(|name| may_be_null(name)) {
         return true;
     }
-    let (Some(name), Some(from)) = (cursor.first(), bound.from.as_ref().and_then(|from| from.first())) else {
+    let (Some(name), Some(from)) = (cursor.first(), range.from.as_ref().and_then(|from| from.first())) else {
         return true;
     };
     greatest(&stats["maxValues"][name.as_str()], from).is_none_or(|greatest| greatest >= *from)
@@ -207,24 +212,24 @@ mod tests {
 
     #[test]
     fn a_file_that_ends_before_the_range_holds_none_of_it() {
-        let bound = |from, or_null| {
-            let (columns, from) = (vec!["at".to_owned()], Some(vec![from]));
-            Bound { columns, from, before: None, or_null }
-        };
-        let holds = |stats: &str, bound: &Bound| may_hold(Some(stats), &["at".to_owned()], bound);
+        let bound = |from, or_null| Range { places: vec![0], from: Some(vec![from]), before: None, or_null };
+        let name = "at".to_owned();
+        let holds = |stats: &str, range: &Range| may_hold(Some(stats), &[&name], range);
         let integers = r#"{"maxValues": {"at": 7}, "nullCount": {"at": 0}}"#;
         assert!(holds(integers, &bound(Literal::Integer(7), false)));
         assert!(!holds(integers, &bound(Literal::Integer(8), true)));
         let nulls = integers.replace("\"at\": 0", "\"at\": 1");
         assert!(holds(&nulls, &bound(Literal::Integer(8), true)));
-        for (text, micros) in [("1970-01-01T00:00:01.500Z", 1_500_999), ("1970-01-01T00:00:01.500000", 1_500_000)] {
+        for (text, micros) in
+            [("1970-01-01T00:00:01.500Z", 1_500_999), ("1970-01-01T00:00:01.500000", 1_500_000)]
+        {
             let stats = format!(r#"{{"maxValues": {{"at": "{text}"}}}}"#);
             assert!(holds(&stats, &bound(Literal::Instant(micros), false)), "{text}");
             assert!(!holds(&stats, &bound(Literal::Timestamp(1_501_000), false)), "{text}");
         }
         let unknown = [r#"{"maxValues": {"at": "soon"}}"#, "{}", ""];
         assert!(unknown.iter().all(|stats| holds(stats, &bound(Literal::Instant(1), false))));
-        assert!(may_hold(None, &["at".to_owned()], &bound(Literal::Integer(1), false)));
+        assert!(may_hold(None, &[&name], &bound(Literal::Integer(1), false)));
     }
 
     #[test]
@@ -233,7 +238,7 @@ mod tests {
             Field::new("id", DataType::Int64, true),
             Field::new("part", DataType::Utf8, true),
         ]));
-        let mut known = Known::new(vec!["id".to_owned(), "part".to_owned()], &schema).unwrap();
+        let mut known = Known::new(vec!["id".to_owned(), "part".to_owned()], &schema).unwrap().unwrap();
         let there: [ArrayRef; 2] = [
             Arc::new(Int64Array::from(vec![Some(1), Some(2), None])),
             Arc::new(StringArray::from(vec![Some("a"), None, Some("")])),
