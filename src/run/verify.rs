@@ -82,17 +82,17 @@ pub type Counter<'a> = &'a (dyn Fn(u64) + Sync);
 /// and keyring answer. Evidence that does not hold is no error here, but a [`Fault`].
 pub async fn verify(question: &Question<'_>, counter: Counter<'_>) -> Result<Findings> {
     let Question { dataset, store, .. } = *question;
-    let newest = table::versions(store, dataset).await?.last().copied();
-    let table = match newest {
-        Some(_) => Table::load(store, dataset, question.version).await?,
-        None => None,
+    if table::versions(store, dataset).await?.is_empty() {
+        return without_log(question).await;
+    }
+    let Some(table) = Table::load(store, dataset, question.version).await? else {
+        return without_log(question).await;
     };
-    let (Some(newest), Some(table)) = (newest, table) else { return without_log(question).await };
     let mut faults = Vec::new();
     let mut notes = Vec::new();
     let places = receipt::all(store, dataset).await?;
     let chain = Chain::read(question, table.version, &places, &mut faults, &mut notes).await?;
-    chain.rolled_back(question, newest, &places, &mut faults, &mut notes).await?;
+    chain.rolled_back(question, &places, &mut faults, &mut notes).await?;
     chain.accounts_for(&table, &mut faults);
     let read = files::compare(question, &table, &chain, counter, &mut faults).await?;
     let columns = content::compare(question, &table, &chain, &mut faults, &mut notes)

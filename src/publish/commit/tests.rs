@@ -257,7 +257,7 @@ async fn partition_columns_must_agree_on_append() {
         partition_by: &by,
         effect: Effect::Append { withdrawn: &[] },
         provenance: &provenance("r"),
-        signer: &crate::keys::Signer::for_tests(),
+        signer: &Signer::for_tests(),
     };
     let error = commit(&store, files, &change).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Held);

@@ -28,7 +28,7 @@ async fn every_version_has_a_signed_receipt_that_its_commit_and_the_next_receipt
         assert_eq!((receipt.version, &receipt.commit_id), (version, &place.commit_id));
         assert_eq!(receipt.previous, previous);
         let commit = table::read_commit(&store, &dataset(), version).await.unwrap().unwrap();
-        let named = found::named(&commit).unwrap();
+        let named = named(&commit).unwrap();
         assert_eq!(named.commit_id, place.commit_id);
         let sha256 = named.sha256.unwrap();
         use sha2::Digest as _;

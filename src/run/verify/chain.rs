@@ -118,14 +118,16 @@ impl Chain {
     pub(super) async fn rolled_back(
         &self,
         question: &Question<'_>,
-        newest: u64,
         places: &[Place],
         faults: &mut Vec<Fault>,
         notes: &mut Vec<String>,
     ) -> Result<()> {
-        let Question { dataset, ledger, .. } = *question;
+        let Question { dataset, store, ledger, .. } = *question;
+        let remembered = ledger.remembered(dataset).await?;
+        // Asked last: what is published meanwhile was not rolled back.
+        let newest = table::versions(store, dataset).await?.last().copied().unwrap_or_default();
         let mut gone = BTreeMap::new();
-        for one in ledger.remembered(dataset).await? {
+        for one in remembered {
             let run = one.run_id;
             if one.version > newest {
                 gone.insert(one.version, format!("the ledger knows that run {run} published it"));
@@ -142,7 +144,7 @@ impl Chain {
         for place in places.iter().filter(|place| place.version > newest) {
             match self.broke_off(question, newest, place).await? {
                 true => notes.push(format!(
-                    "{} is of an attempt that ended before its commit",
+                    "{} is of an attempt that ended before its commit, or is under way",
                     place.path(dataset).relative()
                 )),
                 false => {
