@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::args::Verify;
 use super::{Context, Done, Failure, show};
-use crate::error::{At as _, Error, Result};
+use crate::error::{Error, Result};
 use crate::keys::Keyring;
-use crate::publish::{Store, Table, receipt};
+use crate::publish::{Store, receipt, table};
 use crate::run::verify::{self, Compared, Fault, Findings, Question};
 use crate::run::{Engine, Ledger};
 use crate::spec::{Config, DatasetName};
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, args: &Verify) -> Done {
 /// The store that holds the dataset, or what is left of it; the first where none does.
 async fn home<'s>(stores: &'s [Store], dataset: &DatasetName) -> Result<&'s Store> {
     for store in stores {
-        let there = Table::list(store).await.at(|| format!("store {}", store.url()))?.contains(dataset)
+        let there = !table::versions(store, dataset).await?.is_empty()
             || !receipt::all(store, dataset).await?.is_empty();
         if there {
             return Ok(store);

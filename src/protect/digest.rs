@@ -182,7 +182,7 @@ impl Digest {
     /// The digest under a version's nonce, in hexadecimal.
     #[must_use]
     pub fn masked(&self, nonce: &str) -> String {
-        let mask = self.mask.of_bytes(std::iter::once(nonce.as_bytes()));
+        let mask = self.mask.of_bytes(nonce.as_bytes(), std::iter::once(0..nonce.len()));
         hex::encode(self.sum.wrapping_add(mask).to_be_bytes())
     }
 }

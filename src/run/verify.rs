@@ -82,17 +82,17 @@ pub type Counter<'a> = &'a (dyn Fn(u64) + Sync);
 /// and keyring answer. Evidence that does not hold is no error here, but a [`Fault`].
 pub async fn verify(question: &Question<'_>, counter: Counter<'_>) -> Result<Findings> {
     let Question { dataset, store, .. } = *question;
-    let newest = table::versions(store, dataset).await?.last().copied();
-    let table = match newest {
-        Some(_) => Table::load(store, dataset, question.version).await?,
-        None => None,
+    if table::versions(store, dataset).await?.is_empty() {
+        return without_log(question).await;
+    }
+    let Some(table) = Table::load(store, dataset, question.version).await? else {
+        return without_log(question).await;
     };
-    let (Some(newest), Some(table)) = (newest, table) else { return without_log(question).await };
     let mut faults = Vec::new();
     let mut notes = Vec::new();
     let places = receipt::all(store, dataset).await?;
     let chain = Chain::read(question, table.version, &places, &mut faults, &mut notes).await?;
-    chain.rolled_back(question, newest, &places, &mut faults, &mut notes).await?;
+    chain.rolled_back(question, &places, &mut faults, &mut notes).await?;
     chain.accounts_for(&table, &mut faults);
     let read = files::compare(question, &table, &chain, counter, &mut faults).await?;
     let columns = content::compare(question, &table, &chain, &mut faults, &mut notes)
@@ -112,25 +112,14 @@ pub async fn verify(question: &Question<'_>, counter: Counter<'_>) -> Result<Fin
 
 /// A dataset whose log is gone, or that never was.
 async fn without_log(question: &Question<'_>) -> Result<Findings> {
-    let Question { dataset, store, ledger, .. } = *question;
-    let receipts = receipt::all(store, dataset).await?;
-    let remembered = ledger.remembered(dataset).await?;
-    let last =
-        receipts.iter().map(|place| place.version).chain(remembered.iter().map(|one| one.version)).max();
-    let Some(version) = last else {
+    let Question { dataset, store, .. } = *question;
+    let (mut faults, mut notes) = (Vec::new(), Vec::new());
+    let places = receipt::all(store, dataset).await?;
+    Chain::default().rolled_back(question, &places, &mut faults, &mut notes).await?;
+    let Some(version) = faults.iter().filter_map(|fault| fault.version).max() else {
         return Err(Error::new(Kind::Usage, format!("there is no dataset {dataset}"))
             .help("`sealift datasets` lists them"));
     };
-    let message =
-        format!("the log of {dataset} is gone: its receipts or the ledger know of version {version}");
-    Ok(Findings {
-        version,
-        receipt: None,
-        receipts: 0,
-        files: 0,
-        bytes: 0,
-        columns: BTreeMap::new(),
-        faults: vec![Fault { what: What::RolledBack, version: Some(version), path: None, message }],
-        notes: Vec::new(),
-    })
+    let columns = BTreeMap::new();
+    Ok(Findings { version, receipt: None, receipts: 0, files: 0, bytes: 0, columns, faults, notes })
 }

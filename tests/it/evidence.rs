@@ -207,6 +207,20 @@ fn an_auditor_checks_signatures_and_files_without_a_secret() {
     assert_eq!(failed[path.file_name().unwrap().to_str().unwrap()], "not signed by these keys");
 }
 
+#[test]
+fn a_vacuum_by_another_tool_leaves_receipts_alone() {
+    let house = house("overwrite");
+    publish(&house, 1..101);
+    publish(&house, 1..101);
+    let vacuum = "import sys, deltalake; print(deltalake.DeltaTable(sys.argv[1]).vacuum(\
+                  retention_hours=0, dry_run=False, enforce_retention_duration=False))";
+    let output = crate::house::python().arg("-c").arg(vacuum).arg(table(&house)).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!((data_files(&house).len(), receipts(&house).len()), (1, 2));
+    let found = house.json(&["verify", DATASET], 0);
+    assert!(found["notes"].to_string().contains("made by another writer"), "{found}");
+}
+
 #[tokio::test]
 async fn a_quarantine_has_evidence_of_its_own() {
     let database = Database::create().await;

@@ -125,8 +125,10 @@ fn killed_while_overwriting_the_dataset_is_the_old_or_the_new_and_then_the_new()
         let seen = published(&house);
         assert!(seen == rows[old] || seen == rows[new], "half a version after {delay:?}: {seen:?}");
 
+        house.run(&["verify", "kill.rows"]).expect(0);
         house.run(&["sync", "kill"]).expect(0);
         assert_eq!(published(&house), rows[new], "killed after {delay:?} and run again");
+        house.run(&["verify", "kill.rows"]).expect(0);
         one_version_each(&house, delay);
     }
 }
@@ -149,8 +151,11 @@ fn killed_while_appending_and_run_again_no_row_is_lost_or_doubled() {
         let seen = published(&house);
         assert!(seen == Rows::NONE || seen == rows, "half a version after {delay:?}: {seen:?}");
 
+        let verified = house.run(&["verify", "kill.rows"]);
+        verified.expect(if seen == Rows::NONE { 2 } else { 0 });
         house.run(&["sync", "kill"]).expect(0);
         assert_eq!(published(&house), rows.times(copies + 1), "killed after {delay:?} and run again");
+        house.run(&["verify", "kill.rows"]).expect(0);
         one_version_each(&house, delay);
         assert_eq!(house.versions("kill.rows"), completed(&house).len(), "killed after {delay:?}");
     }

@@ -12,10 +12,10 @@
 //! | text, binary | `text`, `binary` | the bytes |
 //! | struct, list, map | `nested` | the bytes of [`write()`] |
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, GenericByteArray, PrimitiveArray};
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimeUnit, TimestampMicrosecondType,
+    ByteArrayType, DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 
 use super::prf::Prf;
@@ -63,8 +63,8 @@ pub(super) fn sum(prf: &Prf, array: &ArrayRef) -> Result<u128> {
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             numbers(prf, array.as_primitive::<TimestampMicrosecondType>(), wide)
         }
-        DataType::Utf8 => prf.of_bytes(array.as_string::<i32>().iter().flatten().map(str::as_bytes)),
-        DataType::Binary => prf.of_bytes(array.as_binary::<i32>().iter().flatten()),
+        DataType::Utf8 => texts(prf, array.as_string::<i32>()),
+        DataType::Binary => texts(prf, array.as_binary::<i32>()),
         DataType::Struct(_) | DataType::List(_) | DataType::Map(..) => nested(prf, array)?,
         other => return Err(unknown(other)),
     })
@@ -91,6 +91,19 @@ fn numbers<T: ArrowPrimitiveType>(
     }
 }
 
+fn texts<T: ByteArrayType<Offset = i32>>(prf: &Prf, array: &GenericByteArray<T>) -> u128 {
+    // Offsets are positive.
+    let place = |offset: i32| usize::try_from(offset).unwrap_or_default();
+    let ranges = array.value_offsets().windows(2).map(|ends| place(ends[0])..place(ends[1]));
+    match array.nulls() {
+        None => prf.of_bytes(array.value_data(), ranges),
+        Some(nulls) => {
+            let valid = ranges.zip(nulls).filter_map(|(range, is_valid)| is_valid.then_some(range));
+            prf.of_bytes(array.value_data(), valid)
+        }
+    }
+}
+
 /// There are only two values, so that counting them is enough.
 fn booleans(prf: &Prf, array: &ArrayRef) -> u128 {
     let array = array.as_boolean();
@@ -105,7 +118,7 @@ fn nested(prf: &Prf, array: &ArrayRef) -> Result<u128> {
     for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
         bytes.clear();
         write(array, row, &mut bytes)?;
-        sum = sum.wrapping_add(prf.of_bytes(std::iter::once(bytes.as_slice())));
+        sum = sum.wrapping_add(prf.of_bytes(&bytes, std::iter::once(0..bytes.len())));
     }
     Ok(sum)
 }

@@ -10,6 +10,8 @@
 //! One key sees one of the two forms only. Values go through the cipher in lanes side by side, which is what
 //! the instructions of today's machines are fast at: a few nanoseconds for a value.
 
+use std::ops::Range;
+
 use aes::Aes128Enc;
 use aes::cipher::{Array, BlockCipherEncrypt as _, KeyInit as _, consts::U16};
 use hmac::{Hmac, Mac as _};
@@ -52,7 +54,7 @@ impl Prf {
         loop {
             let mut filled = 0;
             for (lane, number) in lanes.iter_mut().zip(numbers.by_ref()) {
-                *lane = number.to_le_bytes().into();
+                *lane = block(number);
                 filled += 1;
             }
             let lanes = &mut lanes[..filled];
@@ -64,14 +66,15 @@ impl Prf {
         }
     }
 
-    /// The sum over byte strings. A lane whose value has ended takes the next one.
-    pub(super) fn of_bytes<'v>(&self, mut values: impl Iterator<Item = &'v [u8]>) -> u128 {
+    /// The sum over parts of `bytes`. A lane whose value has ended takes the next one.
+    pub(super) fn of_bytes(&self, bytes: &[u8], mut values: impl Iterator<Item = Range<usize>>) -> u128 {
         let mut lanes = [Block::default(); LANES];
-        let mut rests: [&[u8]; LANES] = [&[]; LANES];
+        let mut rests = [const { 0..0 }; LANES];
         let (mut busy, mut sum) = (0, 0_u128);
         loop {
-            for ((lane, rest), value) in lanes.iter_mut().zip(&mut rests).skip(busy).zip(values.by_ref()) {
-                (*lane, *rest) = first(value);
+            let free = lanes.iter_mut().zip(&mut rests).skip(busy);
+            for ((lane, rest), value) in free.zip(values.by_ref()) {
+                (*lane, *rest) = first(bytes, &value);
                 busy += 1;
             }
             if busy == 0 {
@@ -80,10 +83,11 @@ impl Prf {
             self.0.encrypt_blocks(&mut lanes[..busy]);
             let mut going_on = 0;
             for at in 0..busy {
-                if rests[at].is_empty() {
-                    sum = sum.wrapping_add(number(&lanes[at]));
+                let (lane, rest) = (lanes[at], rests[at].clone());
+                if rest.is_empty() {
+                    sum = sum.wrapping_add(number(&lane));
                 } else {
-                    (lanes[going_on], rests[going_on]) = next(lanes[at], rests[at]);
+                    (lanes[going_on], rests[going_on]) = next(&lane, bytes, rest);
                     going_on += 1;
                 }
             }
@@ -96,20 +100,40 @@ fn number(block: &Block) -> u128 {
     u128::from_le_bytes((*block).into())
 }
 
-/// A value's first block, and its bytes beyond.
-fn first(value: &[u8]) -> (Block, &[u8]) {
-    // Arrow counts the bytes of an array in 31 bits.
-    let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
-    let (head, rest) = value.split_at(value.len().min(FIRST_BYTES));
-    let mut block = [0; BLOCK_BYTES];
-    block[..4].copy_from_slice(&length.to_le_bytes());
-    block[4..][..head.len()].copy_from_slice(head);
-    (block.into(), rest)
+fn block(number: u128) -> Block {
+    number.to_le_bytes().into()
 }
 
-/// The lane with the value's next block, and its bytes beyond.
-fn next(mut lane: Block, rest: &[u8]) -> (Block, &[u8]) {
-    let (head, rest) = rest.split_at(rest.len().min(BLOCK_BYTES));
-    lane.iter_mut().zip(head).for_each(|(lane, byte)| *lane ^= byte);
-    (lane, rest)
+/// A value's first block, and where its bytes go on.
+fn first(bytes: &[u8], value: &Range<usize>) -> (Block, Range<usize>) {
+    let (head, rest) = split(value, FIRST_BYTES);
+    // Arrow counts the bytes of an array in 31 bits.
+    let length = value.len() as u128;
+    (block(window(bytes, head) << 32 | length), rest)
+}
+
+/// The lane with the value's next block, and where its bytes go on.
+fn next(lane: &Block, bytes: &[u8], rest: Range<usize>) -> (Block, Range<usize>) {
+    let (head, rest) = split(&rest, BLOCK_BYTES);
+    (block(number(lane) ^ window(bytes, head)), rest)
+}
+
+fn split(range: &Range<usize>, most: usize) -> (Range<usize>, Range<usize>) {
+    let middle = range.end.min(range.start + most);
+    (range.start..middle, middle..range.end)
+}
+
+/// At most 16 bytes, followed by zeros. Bytes beyond are read and cut off again where there are any: that is
+/// one instruction, and copying a few bytes is many.
+fn window(bytes: &[u8], part: Range<usize>) -> u128 {
+    let wanted = part.len();
+    let wide = bytes.get(part.start..).and_then(<[u8]>::first_chunk::<BLOCK_BYTES>);
+    if let Some(wide) = wide {
+        let cut = u32::try_from(8 * (BLOCK_BYTES - wanted)).unwrap_or(u32::MAX);
+        return u128::from_le_bytes(*wide) & u128::MAX.checked_shr(cut).unwrap_or_default();
+    }
+    let mut padded = [0; BLOCK_BYTES];
+    let part = bytes.get(part).unwrap_or_default();
+    padded.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+    u128::from_le_bytes(padded)
 }

@@ -263,7 +263,10 @@ async fn bytes_leave_in_parts_of_which_few_are_in_flight() {
     assert!(parts > 20, "{parts} parts of {} bytes", written.bytes);
     assert!(seen.most_in_flight.load(Ordering::SeqCst) <= PARTS_IN_FLIGHT);
     assert_eq!(seen.largest_part.load(Ordering::SeqCst), 64 << 10);
-    assert_eq!(bytes(&store, &written.files[0]).await.len() as u64, written.bytes);
+    let stored = bytes(&store, &written.files[0]).await;
+    assert_eq!(stored.len() as u64, written.bytes);
+    use sha2::Digest as _;
+    assert_eq!(hex::encode(sha2::Sha256::digest(&stored)), written.files[0].sha256);
 }
 
 #[tokio::test]

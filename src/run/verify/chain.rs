@@ -9,6 +9,7 @@ use super::{Fault, Question, What};
 use crate::error::{Kind, Result};
 use crate::publish::receipt::{self, Link, Place, Receipt, Signed};
 use crate::publish::{ObjectPath, Table, table};
+use crate::run::RunId;
 use crate::spec::DatasetName;
 
 /// What was read of a table's receipts.
@@ -118,16 +119,19 @@ impl Chain {
     pub(super) async fn rolled_back(
         &self,
         question: &Question<'_>,
-        newest: u64,
         places: &[Place],
         faults: &mut Vec<Fault>,
         notes: &mut Vec<String>,
     ) -> Result<()> {
-        let Question { dataset, ledger, .. } = *question;
+        let Question { dataset, store, ledger, .. } = *question;
+        let remembered = ledger.remembered(dataset).await?;
+        // Asked last: what is published meanwhile was not rolled back.
+        let newest = table::versions(store, dataset).await?.last().copied();
+        let next = newest.map_or(0, |newest| newest + 1);
         let mut gone = BTreeMap::new();
-        for one in ledger.remembered(dataset).await? {
+        for one in remembered {
             let run = one.run_id;
-            if one.version > newest {
+            if one.version >= next {
                 gone.insert(one.version, format!("the ledger knows that run {run} published it"));
             } else if let (Some(recorded), Some(named)) = (one.receipt, self.named.get(&one.version))
                 && recorded != *named
@@ -139,10 +143,10 @@ impl Chain {
                 faults.push(Fault::of(What::RolledBack, one.version, message));
             }
         }
-        for place in places.iter().filter(|place| place.version > newest) {
-            match self.broke_off(question, newest, place).await? {
+        for place in places.iter().filter(|place| place.version >= next) {
+            match broke_off(question, next, place).await? {
                 true => notes.push(format!(
-                    "{} is of an attempt that ended before its commit",
+                    "{} is of an attempt that ended before its commit, or is under way",
                     place.path(dataset).relative()
                 )),
                 false => {
@@ -151,28 +155,28 @@ impl Chain {
                 }
             }
         }
+        let end = newest.map_or_else(|| "is gone".to_owned(), |newest| format!("ends at version {newest}"));
         faults.extend(gone.into_iter().map(|(version, why)| {
-            let message =
-                format!("the log ends at version {newest}, and version {version} was published: {why}");
+            let message = format!("the log {end}, and version {version} was published: {why}");
             Fault::of(What::RolledBack, version, message)
         }));
         Ok(())
     }
+}
 
-    /// Whether a receipt beyond the newest version is of an attempt that ended before its commit: it would
-    /// have been the next version, and the ledger knows its run as one that published nothing there.
-    async fn broke_off(&self, question: &Question<'_>, newest: u64, place: &Place) -> Result<bool> {
-        let Question { dataset, store, ledger, .. } = *question;
-        if place.version != newest + 1 {
-            return Ok(false);
-        }
-        let Some(bytes) = receipt::read(store, dataset, place).await? else { return Ok(true) };
-        let Ok(Signed { receipt, .. }) = Receipt::parse(&bytes) else { return Ok(false) };
-        let Ok(run_id) = super::super::RunId::parse(&receipt.run_id) else { return Ok(false) };
-        let Some(run) = ledger.run(&run_id).await? else { return Ok(false) };
-        let published = run.streams.iter().any(|stream| stream.receipt.as_deref() == Some(&sha256(&bytes)));
-        Ok(!published)
+/// Whether a receipt beyond the newest version is of an attempt that ended before its commit: it would have
+/// been the next version, and the ledger knows its run as one that published nothing there.
+async fn broke_off(question: &Question<'_>, next: u64, place: &Place) -> Result<bool> {
+    let Question { dataset, store, ledger, .. } = *question;
+    if place.version != next {
+        return Ok(false);
     }
+    let Some(bytes) = receipt::read(store, dataset, place).await? else { return Ok(true) };
+    let Ok(Signed { receipt, .. }) = Receipt::parse(&bytes) else { return Ok(false) };
+    let Ok(run_id) = RunId::parse(&receipt.run_id) else { return Ok(false) };
+    let Some(run) = ledger.run(&run_id).await? else { return Ok(false) };
+    let sha256 = sha256(&bytes);
+    Ok(!run.streams.iter().any(|stream| stream.receipt.as_ref() == Some(&sha256)))
 }
 
 impl Walk<'_> {

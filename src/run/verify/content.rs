@@ -111,7 +111,10 @@ async fn version(
         );
         faults.push(Fault::of(What::OtherRows, receipt.version, message));
     }
-    columns.extend(comparable.into_iter().map(|column| (column, Compared::Rows)));
+    // The newest version comes first, and its word stands.
+    for column in comparable {
+        columns.entry(column).or_insert(Compared::Rows);
+    }
     Ok(())
 }
 
