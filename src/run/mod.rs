@@ -6,6 +6,7 @@ mod draft;
 pub mod engine;
 pub mod fidelity;
 pub mod increment;
+mod landing;
 pub mod ledger;
 mod load;
 mod memory;
@@ -41,9 +42,10 @@ pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
 
 use self::contract::Comparison;
-use self::draft::{Draft, Merging};
+use self::draft::Draft;
 use self::increment::Asked;
 use self::increment::known::Known;
+use self::landing::{Drafts, Landing};
 use self::load::{Found, Load};
 use self::resume::Earlier;
 use crate::Rejected;
@@ -51,7 +53,7 @@ use crate::error::{At, Error, Kind, Result};
 use crate::govern::store::now_ms;
 use crate::protect;
 use crate::publish::receipt::Rows;
-use crate::publish::{Decided, Effect, Mode, Outcome, Provenance, Store};
+use crate::publish::{Decided, Mode, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
 use crate::spec::{DatasetName, Pipeline, StreamName};
 
@@ -203,79 +205,36 @@ async fn publish(
     let stop = job.cancel.child_token();
     let (rejects, rejected) = quarantine::queue();
 
-    let (asked, taken_at) = (Asked::of(engine, job, plan, standing).await?, source.taken_at);
+    let asked = Asked::of(engine, job, plan, standing).await?;
     let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
     let known_rejected = unless_cancelled(job.cancel, asked.rejected(engine, store, plan)).await?;
-    let rejects = plan.quarantine.is_some().then_some(rejects);
-    let found = Found::default();
-    let load = Load {
-        engine,
-        job,
-        store,
-        plan,
-        asked: &asked,
-        found: &found,
-        taken_at,
-        stop: stop.clone(),
-        counter,
-    };
-    let own = load.write(&mut *source.snapshot, known, rejects);
+    let (found, taken_at) = (Found::default(), source.taken_at);
+    let (ask, see) = (&asked, &found);
+    let load =
+        Load { engine, job, store, plan, asked: ask, found: see, taken_at, stop: stop.clone(), counter };
+    let own = load.write(&mut *source.snapshot, known, plan.quarantine.is_some().then_some(rejects));
     let rejected = write_rejected(engine, job, store, plan, rejected, known_rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
+    let mut drafts = Drafts { own: Some(own), rejected, keys: None };
 
-    if own.rows() == 0 && rejected.is_none() && asked.is_nothing(plan, standing) {
-        own.discard(store).await;
+    let (written, set_aside) = drafts.rows();
+    if written == 0 && set_aside == 0 && asked.is_nothing(plan, standing) {
+        drafts.discard(store).await;
         return Ok(Published::unchanged(plan, standing, started.elapsed().as_secs_f64()));
     }
-    let set_aside = rejected.as_ref().map_or(0, Draft::rows);
-    let rows = Rows::of(read.load(Ordering::Relaxed), set_aside, own.rows());
-    let (facts, warnings) = found.told(plan);
-    let provenance =
-        Provenance { snapshot: source.snapshot.id(), rows, facts, columns: stays(&plan.comparison), ..told };
-    let keys = match present(engine, job, source, store, plan).await {
+    drafts.keys = match present(engine, job, source, store, plan).await {
         Ok(keys) => keys,
         Err(error) => {
-            own.discard(store).await;
-            if let Some(rejected) = rejected {
-                rejected.discard(store).await;
-            }
+            drafts.discard(store).await;
             return Err(error);
         }
     };
-    let quarantined = commit_rejected(engine, store, plan, asked.mode, rejected, standing, &provenance).await;
-    let (quarantined, provenance) = match both(quarantined, asked.mark(engine, plan, provenance).await) {
-        Ok(done) => done,
-        Err(error) => {
-            own.discard(store).await;
-            if let Some(keys) = keys {
-                keys.discard(store).await;
-            }
-            return Err(error);
-        }
-    };
-    if let Err(error) = plan.comparison.reshape(engine, store, plan, &plan.dataset, &provenance).await {
-        own.discard(store).await;
-        if let Some(keys) = keys {
-            keys.discard(store).await;
-        }
-        return Err(error);
-    }
-    let (order, evolution) = (standing.order(), plan.comparison.evolution());
-    let outcome = match (&plan.rules, asked.mode) {
-        (Some(rules), _) => {
-            let (at_us, stop) = (taken_at.timestamp_micros(), job.cancel);
-            let (keys, provenance) = (keys.as_ref(), &provenance);
-            own.merge(&Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop }).await
-        }
-        (None, Mode::Overwrite) => own.commit(store, Effect::Overwrite, order, evolution, &provenance).await,
-        (None, _) => {
-            own.commit(store, Effect::Append { withdrawn: &[] }, order, evolution, &provenance).await
-        }
-    };
-    if let Some(keys) = keys {
-        keys.discard(store).await;
-    }
-    let outcome = outcome?;
+    let rows = Rows::of(read.load(Ordering::Relaxed), set_aside, written);
+    let (facts, warnings) = found.told(plan);
+    let columns = stays(&plan.comparison);
+    let provenance = Provenance { snapshot: source.snapshot.id(), rows, facts, columns, ..told };
+    let landing = Landing { engine, job, store, plan, standing, asked: &asked, taken_at };
+    let (outcome, quarantined) = landing.land(drafts, provenance).await?;
     engine.ledger.forget_parts(&job.pipeline.name, &plan.relation.stream).await?;
 
     let seconds = started.elapsed().as_secs_f64();
@@ -290,11 +249,6 @@ async fn publish(
         unchanged: false,
         earlier: false,
     })
-}
-
-/// Both, or the first error.
-fn both<A, B>(one: Result<A>, other: Result<B>) -> Result<(A, B)> {
-    Ok((one?, other?))
 }
 
 impl Published {
@@ -344,24 +298,6 @@ async fn present(
     let Some(keys) = &plan.keys else { return Ok(None) };
     let keys = keys.read(engine, &mut *source.snapshot, store, plan);
     unless_cancelled(job.cancel, keys).await.map(Some)
-}
-
-/// Makes rejected rows visible, where the stream has a quarantine.
-async fn commit_rejected(
-    engine: &Engine,
-    store: &Store,
-    plan: &StreamPlan,
-    mode: Mode,
-    rejected: Option<Draft>,
-    standing: &Standing,
-    provenance: &Provenance,
-) -> Result<Option<Quarantined>> {
-    let Some(quarantine) = &plan.quarantine else { return Ok(None) };
-    let set_aside = provenance.rows.quarantined;
-    let rows = Rows::of(set_aside, 0, set_aside);
-    let columns = stays(&quarantine.comparison);
-    let provenance = Provenance { rows, columns, facts: None, ..provenance.clone() };
-    quarantine.commit(engine, store, plan, mode, rejected, standing, &provenance).await.map(Some)
 }
 
 /// What the step answers, or that the run was cancelled meanwhile.

@@ -1,0 +1,111 @@
+//! What a stream has written, made visible in its order: rejected rows first, then the files that were there in
+//! a new shape, then the stream's own rows.
+
+use chrono::{DateTime, Utc};
+
+use super::draft::{Draft, Merging};
+use super::increment::Asked;
+use super::quarantine::Quarantined;
+use super::standing::Standing;
+use super::{Engine, Job, StreamPlan, stays};
+use crate::error::{Error, Result};
+use crate::publish::receipt::Rows;
+use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
+
+/// The drafts of one stream. One that has landed is gone from here.
+#[derive(Default)]
+pub(super) struct Drafts {
+    /// Its own rows.
+    pub(super) own: Option<Draft>,
+    /// Rows that were rejected.
+    pub(super) rejected: Option<Draft>,
+    /// The source's keys, which are never published.
+    pub(super) keys: Option<Draft>,
+}
+
+impl Drafts {
+    /// How many rows are the stream's own, and how many were rejected.
+    pub(super) fn rows(&self) -> (u64, u64) {
+        let rows = |draft: &Option<Draft>| draft.as_ref().map_or(0, Draft::rows);
+        (rows(&self.own), rows(&self.rejected))
+    }
+
+    /// Removes what is left.
+    pub(super) async fn discard(self, store: &Store) {
+        for draft in [self.own, self.rejected, self.keys].into_iter().flatten() {
+            draft.discard(store).await;
+        }
+    }
+}
+
+/// Where the drafts of a stream go.
+pub(super) struct Landing<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) job: &'a Job<'a>,
+    pub(super) store: &'a Store,
+    pub(super) plan: &'a StreamPlan,
+    pub(super) standing: &'a Standing,
+    pub(super) asked: &'a Asked,
+    /// When the source was read.
+    pub(super) taken_at: DateTime<Utc>,
+}
+
+impl Landing<'_> {
+    /// Makes all visible that is to be; whatever the end, nothing is left of the drafts but what is visible,
+    /// or may be.
+    ///
+    /// # Errors
+    /// Those of the commits; what was visible before the one that failed stays.
+    pub(super) async fn land(
+        &self,
+        mut drafts: Drafts,
+        provenance: Provenance,
+    ) -> Result<(Outcome, Option<Quarantined>)> {
+        let landed = self.each(&mut drafts, provenance).await;
+        drafts.discard(self.store).await;
+        landed
+    }
+
+    async fn each(
+        &self,
+        drafts: &mut Drafts,
+        provenance: Provenance,
+    ) -> Result<(Outcome, Option<Quarantined>)> {
+        let Self { engine, store, plan, asked, .. } = *self;
+        let quarantined = self.rejected(drafts.rejected.take(), &provenance).await?;
+        let provenance = asked.mark(engine, plan, provenance).await?;
+        plan.comparison.reshape(engine, store, plan, &plan.dataset, &provenance).await?;
+        let own = drafts.own.take().ok_or_else(|| Error::failed("there is nothing to publish"))?;
+        let outcome = self.own(own, drafts.keys.as_ref(), &provenance).await?;
+        Ok((outcome, quarantined))
+    }
+
+    async fn own(&self, own: Draft, keys: Option<&Draft>, provenance: &Provenance) -> Result<Outcome> {
+        let Self { engine, store, plan, .. } = *self;
+        let (order, evolution) = (self.standing.order(), plan.comparison.evolution());
+        if let Some(rules) = &plan.rules {
+            let (at_us, stop) = (self.taken_at.timestamp_micros(), self.job.cancel);
+            let merging = Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop };
+            return own.merge(&merging).await;
+        }
+        let effect = match self.asked.mode {
+            Mode::Overwrite => Effect::Overwrite,
+            Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
+        };
+        own.commit(store, effect, order, evolution, provenance).await
+    }
+
+    /// Rejected rows, where the stream has a quarantine.
+    async fn rejected(&self, draft: Option<Draft>, told: &Provenance) -> Result<Option<Quarantined>> {
+        let Self { engine, store, plan, standing, asked, .. } = *self;
+        let Some(quarantine) = &plan.quarantine else { return Ok(None) };
+        let set_aside = told.rows.quarantined;
+        let provenance = Provenance {
+            rows: Rows::of(set_aside, 0, set_aside),
+            columns: stays(&quarantine.comparison),
+            facts: None,
+            ..told.clone()
+        };
+        quarantine.commit(engine, store, plan, asked.mode, draft, standing, &provenance).await.map(Some)
+    }
+}
