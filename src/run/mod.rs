@@ -53,7 +53,7 @@ use crate::error::{At, Error, Kind, Result};
 use crate::govern::store::now_ms;
 use crate::protect;
 use crate::publish::receipt::Rows;
-use crate::publish::{Decided, Mode, Outcome, Provenance, Store};
+use crate::publish::{Decided, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
 use crate::spec::{DatasetName, Pipeline, StreamName};
 

@@ -266,7 +266,7 @@ async fn bytes_leave_in_parts_of_which_few_are_in_flight() {
     let stored = bytes(&store, &written.files[0]).await;
     assert_eq!(stored.len() as u64, written.bytes);
     use sha2::Digest as _;
-    assert_eq!(hex::encode(sha2::Sha256::digest(&stored)), written.files[0].sha256);
+    assert_eq!(hex::encode(Sha256::digest(&stored)), written.files[0].sha256);
 }
 
 #[tokio::test]
