@@ -243,6 +243,13 @@ async fn a_quarantine_has_evidence_of_its_own() {
         let receipt: Value = serde_json::from_slice(&fs::read(&named(&folder, ".json")[0]).unwrap()).unwrap();
         assert_eq!(receipt["rows"]["written"], written);
     }
+    let log = house.path("out/lake/pay/payments__quarantine/_delta_log");
+    let commit = named(&log, ".json").remove(0);
+    let kept = fs::read(&commit).unwrap();
+    fs::remove_file(&commit).unwrap();
+    let ran = house.run(&["verify", "pay.payments__quarantine"]);
+    assert!(ran.expect(1).stdout.contains("the log is gone"), "{}", ran.stdout);
+    fs::write(&commit, kept).unwrap();
     house.run(&["verify", "pay.payments", "--against-source"]).expect(0);
     database.run("UPDATE payments SET amount = amount + 1 WHERE id = 7").await;
     let ran = house.run(&["verify", "pay.payments", "--against-source"]);

@@ -10,6 +10,7 @@ use crate::error::{Kind, Result};
 use crate::publish::receipt::{self, Link, Place, Receipt, Signed};
 use crate::publish::{ObjectPath, Table, table};
 use crate::run::RunId;
+use crate::run::ledger::State;
 use crate::spec::DatasetName;
 
 /// What was read of a table's receipts.
@@ -165,7 +166,7 @@ impl Chain {
 }
 
 /// Whether a receipt beyond the newest version is of an attempt that ended before its commit: it would have
-/// been the next version, and the ledger knows its run as one that published nothing there.
+/// been the next version, and the ledger knows its run as one that did not succeed and published nothing there.
 async fn broke_off(question: &Question<'_>, next: u64, place: &Place) -> Result<bool> {
     let Question { dataset, store, ledger, .. } = *question;
     if place.version != next {
@@ -176,7 +177,9 @@ async fn broke_off(question: &Question<'_>, next: u64, place: &Place) -> Result<
     let Ok(run_id) = RunId::parse(&receipt.run_id) else { return Ok(false) };
     let Some(run) = ledger.run(&run_id).await? else { return Ok(false) };
     let sha256 = sha256(&bytes);
-    Ok(!run.streams.iter().any(|stream| stream.receipt.as_ref() == Some(&sha256)))
+    // Of a quarantine the ledger knows no version: a run that succeeded had published that, too.
+    Ok(run.state != State::Succeeded
+        && !run.streams.iter().any(|stream| stream.receipt.as_ref() == Some(&sha256)))
 }
 
 impl Walk<'_> {
