@@ -336,6 +336,8 @@ impl Asked {
         plan.increment.is_some()
             && self.mode != Mode::Overwrite
             && self.window.is_none()
+            // Rows may be gone, which only their keys tell.
+            && plan.keys.is_none()
             && standing.dataset.newest.is_some()
             && is_still
     }

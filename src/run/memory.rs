@@ -27,10 +27,17 @@ impl Memory {
         Self { source_bytes, transform_bytes, encode_bytes: free - source_bytes - transform_bytes }
     }
 
-    /// `transform_bytes` as the spec's SQL and the keys of published rows share it.
+    /// `transform_bytes` as the spec's SQL and the keys of published rows share it, by which rows that are read
+    /// are known.
     #[must_use]
-    pub const fn beside_keys(&self) -> (u64, u64) {
+    pub const fn beside_known(&self) -> (u64, u64) {
         (self.transform_bytes / 2, self.transform_bytes / 2)
+    }
+
+    /// What the keys of a merge may take, which are compared when nothing is read from the source any more.
+    #[must_use]
+    pub const fn keys_bytes(&self) -> u64 {
+        self.source_bytes
     }
 
     /// `encode_bytes` as two writes share it that run side by side: a stream's own and its quarantine's.

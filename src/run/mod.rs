@@ -7,15 +7,16 @@ pub mod fidelity;
 pub mod increment;
 pub mod ledger;
 mod memory;
+mod merging;
 pub mod plan;
+mod present;
 pub mod progress;
 pub mod quarantine;
 mod record;
 mod resume;
 mod standing;
 
-use std::time::Instant;
-
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,16 +26,18 @@ pub use increment::{Increment, Part};
 pub use ledger::{Ledger, RunId};
 pub use memory::Memory;
 pub use plan::StreamPlan;
+pub use present::Keys;
 pub use progress::Progress;
 pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
 
-use self::draft::Draft;
+use self::draft::{Draft, Merging};
 use self::increment::Asked;
 use self::increment::known::Known;
 use self::resume::Earlier;
 use crate::error::{At, Error, Kind, Result};
 use crate::protect;
+use crate::publish::merge::Rules;
 use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
 use crate::spec::{DatasetName, Pipeline, StreamName};
@@ -99,33 +102,48 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
     let (store, connection) = engine.places(job.pipeline)?;
     engine.check_store(job.pipeline, &store).await?;
     let source = source::open(connection, engine.gate(job.pipeline))?;
-    let mut snapshot = unless_cancelled(job.cancel, source.snapshot()).await?;
-    let published = streams(engine, job, &mut *snapshot, &store, progress).await;
+    // Before the snapshot is taken: what others publish from here on may be of a later instant.
+    #[expect(clippy::disallowed_methods, reason = "a run owns the instant that its rows are of")]
+    let taken_at = Utc::now();
+    let snapshot = unless_cancelled(job.cancel, source.snapshot()).await?;
+    let mut source = Instant { snapshot, taken_at };
+    let published = streams(engine, job, &mut source, &store, progress).await;
     // However it ended, nothing of it is left running at the source.
-    snapshot.close().await;
+    source.snapshot.close().await;
     published
+}
+
+/// The source as it was at one instant.
+struct Instant {
+    snapshot: Box<dyn Snapshot>,
+    /// Not later than the snapshot is.
+    taken_at: DateTime<Utc>,
 }
 
 /// Every stream, one after the other.
 async fn streams(
     engine: &Engine,
     job: &Job<'_>,
-    snapshot: &mut dyn Snapshot,
+    source: &mut Instant,
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<Vec<Published>> {
-    let plans = plan::every(engine, job.pipeline, job.only, snapshot);
+    let plans = plan::every(engine, job.pipeline, job.only, &mut *source.snapshot);
     let plans = unless_cancelled(job.cancel, plans).await?;
     let runs = resume::runs(engine, job).await?;
     let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
     let standing = standing(engine, job.pipeline, store, &plans, is_settled).await?;
+    for (plan, standing) in plans.iter().zip(&standing) {
+        let stream = application(job.pipeline, &plan.relation.stream);
+        standing.check_instant(&stream, source.taken_at).at(|| format!("dataset {}", plan.dataset))?;
+    }
     let earlier = Earlier::find(engine, job, &runs, &plans, &standing).await?;
 
     let mut published = Vec::with_capacity(plans.len());
     for (index, (plan, standing)) in plans.iter().zip(&standing).enumerate() {
         let done = match earlier.appended(index) {
             Some(done) => done,
-            None => publish(engine, job, snapshot, store, plan, standing, progress)
+            None => publish(engine, job, source, store, plan, standing, progress)
                 .await
                 .at(|| format!("stream {}", plan.relation.stream))
                 .at(|| format!("pipeline {}", job.pipeline.name))?,
@@ -157,23 +175,24 @@ impl From<&Published> for ledger::StreamOutcome {
 async fn publish(
     engine: &Engine,
     job: &Job<'_>,
-    snapshot: &mut dyn Snapshot,
+    source: &mut Instant,
     store: &Store,
     plan: &StreamPlan,
     standing: &Standing,
     progress: &dyn Progress,
 ) -> Result<Published> {
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     let counter = progress.started(plan);
     let stop = job.cancel.child_token();
     let (rejects, rejected) = quarantine::queue();
 
+    let taken_at = source.taken_at;
     let asked = Asked::of(engine, job, plan, standing).await?;
     let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
-    let rows = unless_cancelled(job.cancel, snapshot.read(&asked.relation, &plan.reads)).await?;
+    let rows = unless_cancelled(job.cancel, source.snapshot.read(&asked.relation, &plan.reads)).await?;
     let rows = until_cancelled(rows, stop.clone(), counter);
     let rows = asked.narrow(plan, rows, plan.quarantine.is_some().then_some(rejects));
-    let own = write(engine, store, plan, rows, known);
+    let own = write(engine, store, plan, taken_at, rows, known);
     let rejected = write_rejected(engine, job, store, plan, rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
@@ -181,20 +200,42 @@ async fn publish(
         own.discard(store).await;
         return Ok(Published::unchanged(plan, standing, started.elapsed().as_secs_f64()));
     }
-    let provenance = provenance(engine, job, snapshot.id(), plan);
+    let provenance = provenance(engine, job, source.snapshot.id(), plan);
+    let keys = match present(engine, job, source, store, plan).await {
+        Ok(keys) => keys,
+        Err(error) => {
+            own.discard(store).await;
+            if let Some(rejected) = rejected {
+                rejected.discard(store).await;
+            }
+            return Err(error);
+        }
+    };
     let quarantined = commit_rejected(engine, store, plan, asked.mode, rejected, standing, &provenance).await;
     let (quarantined, provenance) = match both(quarantined, asked.mark(engine, plan, provenance).await) {
         Ok(done) => done,
         Err(error) => {
             own.discard(store).await;
+            if let Some(keys) = keys {
+                keys.discard(store).await;
+            }
             return Err(error);
         }
     };
-    let effect = match asked.mode {
-        Mode::Overwrite => Effect::Overwrite,
-        Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
+    let order = standing.order();
+    let outcome = match (&plan.rules, asked.mode) {
+        (Some(rules), _) => {
+            let (at_us, stop) = (taken_at.timestamp_micros(), job.cancel);
+            let (keys, provenance) = (keys.as_ref(), &provenance);
+            own.merge(&Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop }).await
+        }
+        (None, Mode::Overwrite) => own.commit(store, Effect::Overwrite, order, &provenance).await,
+        (None, _) => own.commit(store, Effect::Append { withdrawn: &[] }, order, &provenance).await,
     };
-    let outcome = own.commit(store, effect, &provenance).await?;
+    if let Some(keys) = keys {
+        keys.discard(store).await;
+    }
+    let outcome = outcome?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {
@@ -236,10 +277,15 @@ async fn write(
     engine: &Engine,
     store: &Store,
     plan: &StreamPlan,
+    taken_at: DateTime<Utc>,
     rows: Batches,
     known: Option<Known>,
 ) -> Result<Draft> {
     let rows = plan.transform.apply(rows).await?;
+    let rows = match plan.rules.as_ref().and_then(Rules::lifetime) {
+        Some(own) => own.begin(rows, plan.protection.input().clone(), taken_at.timestamp_micros()),
+        None => rows,
+    };
     let memory = Memory::of(engine.config.memory_limit_bytes);
     let memory_bytes = match plan.quarantine {
         Some(_) => memory.beside_quarantine().0,
@@ -260,6 +306,19 @@ async fn write_rejected(
         Some(quarantine) => quarantine.take(engine, store, plan, job.run_id.to_string(), rejected).await,
         None => Ok(None),
     }
+}
+
+/// The source's keys, where they are to be read beside the rows.
+async fn present(
+    engine: &Engine,
+    job: &Job<'_>,
+    source: &mut Instant,
+    store: &Store,
+    plan: &StreamPlan,
+) -> Result<Option<Draft>> {
+    let Some(keys) = &plan.keys else { return Ok(None) };
+    let keys = keys.read(engine, &mut *source.snapshot, store, plan);
+    unless_cancelled(job.cancel, keys).await.map(Some)
 }
 
 /// Makes rejected rows visible, where the stream has a quarantine.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::fidelity::{self, SourceColumn};
-use super::increment::{Increment, known};
+use super::increment::Increment;
+use super::present::Keys;
 use super::quarantine::Quarantine;
-use super::{Engine, Memory};
+use super::{Engine, Memory, merging};
 use crate::classify;
 use crate::error::{At, Error, Result};
 use crate::protect;
+use crate::publish::merge::Rules;
 use crate::publish::{self, Mode};
 use crate::source::convert::Decision;
 use crate::source::{Carried, Column, Relation, Shape, Snapshot};
@@ -53,6 +55,10 @@ pub struct StreamPlan {
     pub primary_key: Vec<String>,
     /// What the commit does to the rows already there.
     pub mode: Mode,
+    /// How its rows meet those already there; `None` where they are not told apart by a key.
+    pub rules: Option<Rules>,
+    /// How the source's keys are read beside its rows, to find what is missing.
+    pub keys: Option<Keys>,
     /// How Parquet is written.
     pub parquet: Parquet,
     /// Columns that become folders.
@@ -148,9 +154,9 @@ async fn stream(
     fidelity::check_names(&stream.columns, described)?;
     fidelity::check_types(described)?;
     let memory = Memory::of(engine.config.memory_limit_bytes);
-    let transform_bytes = match stream.primary_key.is_empty() {
-        true => memory.transform_bytes,
-        false => memory.beside_keys().0,
+    let transform_bytes = match (&stream.write_mode, stream.primary_key.as_slice()) {
+        (WriteMode::Append, [_, ..]) => memory.beside_known().0,
+        _ => memory.transform_bytes,
     };
     let reading = reading(stream, described, transform_bytes).await?;
     let source_columns = described.clone();
@@ -166,6 +172,11 @@ async fn stream(
     let mut protection =
         protect::Plan::decide(&dataset, &engine.policy, output, &verdicts, &stream.partition_by)?;
     protection.name_keys(&engine.keyring).await?;
+    let rules = merging::rules(stream, reading.transform.output(), &protection)?;
+    let keys = Keys::plan(engine, stream, rules.as_ref(), &dataset, described).await?;
+    if let Some(lifetime) = rules.as_ref().and_then(Rules::lifetime) {
+        protection = protection.with_lifetime(lifetime)?;
+    }
     publish::check_schema(protection.output())?;
     let increment = match &stream.sync_mode {
         SyncMode::Incremental(cursor) => {
@@ -173,7 +184,6 @@ async fn stream(
         }
         SyncMode::FullRefresh => None,
     };
-    known::check(&stream.primary_key, &protection)?;
     let quarantine = match reading.quarantines {
         true => Some(Quarantine::plan(engine, stream, &dataset, &reading.asked).await?),
         false => None,
@@ -198,6 +208,8 @@ async fn stream(
             WriteMode::Append => Mode::Append,
             WriteMode::Merge(_) | WriteMode::Scd2(_) => Mode::Merge,
         },
+        rules,
+        keys,
         parquet: stream.parquet,
         partition_by: stream.partition_by.clone(),
         rows,
@@ -206,22 +218,26 @@ async fn stream(
 }
 
 /// Which columns are read, and the transform over them.
-struct Reading {
-    read: Vec<SourceColumn>,
-    asked: Vec<Column>,
-    decisions: Vec<Decision>,
-    converted: SchemaRef,
+pub(super) struct Reading {
+    pub(super) read: Vec<SourceColumn>,
+    pub(super) asked: Vec<Column>,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) converted: SchemaRef,
     /// Whether a decision rejects rows.
     quarantines: bool,
     /// The places of the columns that the transform sees, where more are read.
     shown: Option<Vec<usize>>,
     unread: Vec<String>,
-    transform: Transform,
+    pub(super) transform: Transform,
 }
 
 /// Plans the transform over all columns, to see which it looks at. A column that cannot be carried
 /// is no obstacle unless something does. A cursor is read whether or not the transform sees it.
-async fn reading(stream: &Stream, all: &[SourceColumn], memory_limit_bytes: u64) -> Result<Reading> {
+pub(super) async fn reading(
+    stream: &Stream,
+    all: &[SourceColumn],
+    memory_limit_bytes: u64,
+) -> Result<Reading> {
     let sql = stream.transform.as_deref();
     let is_offered = |column: &&SourceColumn| sql.is_some() || !is_dropped(&stream.columns, column.name());
     let (offered, unread): (Vec<&SourceColumn>, Vec<&SourceColumn>) = all.iter().partition(is_offered);
@@ -259,7 +275,7 @@ fn is_dropped(columns: &Columns, name: &str) -> bool {
 
 /// The Arrow schema of source columns after the decisions on them; one that cannot be carried is held a
 /// text until it is known whether anything looks at it.
-fn schema(columns: &[SourceColumn]) -> SchemaRef {
+pub(super) fn schema(columns: &[SourceColumn]) -> SchemaRef {
     let field = |column: &SourceColumn| {
         column.carried().field().unwrap_or_else(|| Field::new(column.name(), DataType::Utf8, true))
     };

@@ -206,7 +206,7 @@ async fn what_is_no_cursor_is_told_before_a_row_moves() {
     }
     let masked = OPEN.replace("{\"*\"", "{id: {action: nullify}, \"*\"");
     orders(&house, &format!("{masked}, cursor_field: at"));
-    says(house.run(&["plan", "shop"]).expect(76), &["`id` of the primary key", "keys alike"]);
+    says(house.run(&["plan", "shop"]).expect(76), &["column `id` of `primary_key`", "look alike"]);
 }
 
 #[tokio::test]
@@ -218,6 +218,55 @@ async fn a_decided_type_is_compared_as_what_it_becomes() {
     database.run("INSERT INTO orders VALUES (3, 10), (4, 8.5), (5, 8.49)").await;
     assert_eq!(sync(&house, &[]), 2, "10 is more than 9.5, and 8.5 is one less");
     assert_eq!(ids(&house), [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_merge_reads_what_changed_and_finds_what_is_gone() {
+    let merge = OPEN.replace("append", "merge");
+    let (house, database) =
+        shop(STAMPED, &format!("{merge}, cursor_field: at, lookback: 1h, delete_missing: hard")).await;
+    assert_eq!(sync(&house, &[]), 3);
+    database
+        .run(
+            "UPDATE orders SET at = '2024-01-03Z', note = 'changed' WHERE id = 1;
+             UPDATE orders SET note = 'unseen' WHERE id = 2; INSERT INTO orders VALUES (4, '2024-01-02Z', 'd')",
+        )
+        .await;
+    sync(&house, &[]);
+    let notes = || house.query("SELECT id, note FROM shop.orders ORDER BY id");
+    let expected = [(1, "changed"), (2, "unseen"), (3, "c"), (4, "d")];
+    assert_eq!(notes(), json!(expected.map(|(id, note)| json!({"id": id, "note": note}))));
+    database
+        .run("UPDATE orders SET note = 'below the cursor' WHERE id = 2; DELETE FROM orders WHERE id = 4")
+        .await;
+    sync(&house, &[]);
+    let expected = [(1, "changed"), (2, "unseen"), (3, "c")];
+    assert_eq!(notes(), json!(expected.map(|(id, note)| json!({"id": id, "note": note}))));
+    sync(&house, &["--from", "2024-01-01", "--to", "2024-01-02"]);
+    assert_eq!(
+        house.query("SELECT note FROM shop.orders WHERE id = 2"),
+        json!([{"note": "below the cursor"}])
+    );
+}
+
+#[tokio::test]
+async fn a_merge_of_nothing_new_is_no_version() {
+    let merge = OPEN.replace("append", "merge");
+    let (house, database) = shop(
+        "CREATE TABLE orders (id int NOT NULL, n int NOT NULL); INSERT INTO orders VALUES (1, 1), (2, 2)",
+        &format!("{merge}, cursor_field: n"),
+    )
+    .await;
+    sync(&house, &[]);
+    sync(&house, &[]);
+    database.run("INSERT INTO orders VALUES (3, 1)").await;
+    sync(&house, &["--full-refresh"]);
+    assert_eq!(ids(&house), [1, 2, 3]);
+    database.run("DELETE FROM orders").await;
+    let versions = house.versions("shop.orders");
+    assert_eq!(sync(&house, &[]), 0);
+    assert_eq!(house.versions("shop.orders"), versions);
+    assert_eq!(ids(&house), [1, 2, 3]);
 }
 
 #[tokio::test]

@@ -17,10 +17,8 @@ use futures::TryStreamExt as _;
 use super::super::{Engine, Memory, StreamPlan};
 use super::rows::Range;
 use crate::error::{Error, Result};
-use crate::protect;
 use crate::publish::{Reading, Store, Table};
 use crate::source::Bound;
-use crate::spec::Action;
 
 /// What a key takes, at the moment when its set grows to twice its size.
 const KEY_BYTES: u64 = 64;
@@ -32,34 +30,6 @@ pub(in crate::run) struct Known {
     converter: RowConverter,
     hashers: [RandomState; 2],
     keys: HashSet<u128>,
-}
-
-/// Checks that the columns of a primary key still tell rows apart after what the policy does to them.
-///
-/// # Errors
-/// `Invalid` for a column that is not published; `Held` for one whose values become alike.
-pub(in crate::run) fn check(primary_key: &[String], protection: &protect::Plan) -> Result<()> {
-    for name in primary_key {
-        let decision = protection.decisions().iter().find(|decision| decision.path == *name);
-        let Some(decision) = decision.filter(|decision| decision.action != Action::Drop) else {
-            return Err(Error::invalid(format!(
-                "`primary_key` names `{name}`, which is no published column"
-            ))
-            .help("name output columns of the stream that hold one value each"));
-        };
-        let keeps_apart = matches!(
-            decision.action,
-            Action::Allow | Action::Encrypt | Action::Tokenize { .. } | Action::Hash { .. }
-        );
-        if !keeps_apart {
-            let action = &decision.action;
-            return Err(Error::held(format!(
-                "`{name}` of the primary key is published by {action}, which makes keys alike"
-            ))
-            .help("encrypt, tokenize or hash it, or name another key"));
-        }
-    }
-    Ok(())
 }
 
 impl Known {
@@ -91,7 +61,7 @@ impl Known {
         let range = places.filter(|_| bound.is_some()).map(|places| Range::of(places, bound));
         let reading =
             Reading::prepare(store, &engine.keyring, &plan.dataset, &table, &columns, &table.files).await?;
-        let most = Memory::of(engine.config.memory_limit_bytes).beside_keys().1 / KEY_BYTES;
+        let most = Memory::of(engine.config.memory_limit_bytes).beside_known().1 / KEY_BYTES;
         let mut known = Self::new(columns, reading.schema())?;
         for file in &table.files {
             let mut rows = reading.rows(file).await?;

@@ -13,6 +13,8 @@ fn history(runs: &[(&str, u64)], is_whole: bool) -> History {
             outcome,
             cursor: None,
             window: None,
+            columns: Vec::new(),
+            at_ms: 0,
         }
     };
     let publications = runs.iter().enumerate().map(publication).collect();
