@@ -4,6 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -91,7 +92,7 @@ async fn fifty_rounds_of_two_writers_are_some_serial_order_of_them() {
         tokio::spawn(async move {
             while !is_over.load(Ordering::SeqCst) {
                 database.run("UPDATE ticks SET tick = tick + 1").await;
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
     };
@@ -99,7 +100,12 @@ async fn fifty_rounds_of_two_writers_are_some_serial_order_of_them() {
     for round in 0..ROUNDS {
         pipeline(&first, MODES[round % 3]);
         pipeline(&second, MODES[round / 3 % 3]);
-        let started = [&first, &second].map(|house| (house, house.start(house.command(&["sync", "clock"]))));
+        // Together, or one a little later than the other.
+        let delay = Duration::from_millis(round as u64 * 37 % 500);
+        let started = [(&first, Duration::ZERO), (&second, delay)].map(|(house, delay)| {
+            std::thread::sleep(delay);
+            (house, house.start(house.command(&["sync", "clock"])))
+        });
         let mut winners = 0;
         for (house, started) in started {
             let ran = house.finish(started);
@@ -134,4 +140,5 @@ async fn fifty_rounds_of_two_writers_are_some_serial_order_of_them() {
     }
     println!("two writers: {published} versions, {lost} runs lost");
     assert!(lost > 0, "the two never met");
+    assert!(published > ROUNDS + 1, "one never followed the other");
 }

@@ -184,17 +184,20 @@ impl Merge<'_> {
         Ok(Draft { own, rewritten, rewrite })
     }
 
-    /// Rows that are no merge's have none of its columns.
+    /// Rows that were published under other rules may lack what these need, or lie in other folders.
     fn check(&self, live: Option<&Table>) -> Result<()> {
-        let (Some(live), Some(lifetime)) = (live, self.rules.lifetime()) else { return Ok(()) };
-        let lacks = |name: &String| live.schema.index_of(name).is_err();
-        match lifetime.fields().iter().map(|field| field.name().clone()).find(lacks) {
-            Some(name) => {
-                Err(Error::held(format!("the dataset has no column `{name}`, which its rows now need"))
-                    .help("publish once with write_mode: overwrite and a fresh start, or to another dataset"))
+        let Some(live) = live else { return Ok(()) };
+        let own = self.rules.lifetime().map(Lifetime::fields).unwrap_or_default();
+        let lacking = own.iter().find(|own| live.schema.index_of(own.name()).is_err());
+        let what = match lacking {
+            Some(own) => format!("the dataset has no column `{}`, which the merge would need", own.name()),
+            None if live.partition_by != self.change.partition_by => {
+                let by = live.partition_by.join(", ");
+                format!("the dataset is partitioned by [{by}], and the stream otherwise")
             }
-            None => Ok(()),
-        }
+            None => return Ok(()),
+        };
+        Err(Error::held(what).help("publish to another dataset, or remove this one so that it begins anew"))
     }
 }
 
