@@ -4,30 +4,27 @@
 //! part. The next run asks for the rows from there on, that value included: rows that share it may have been
 //! committed since. What is read twice is told by its primary key.
 
+mod asked;
 pub(super) mod cursor;
 pub(super) mod known;
 mod rows;
 
-use std::sync::PoisonError;
-
-use futures::StreamExt as _;
 use serde_json::Value;
 
+pub(super) use self::asked::Asked;
+pub use self::asked::Part;
 use self::cursor::Kind;
-use self::known::Known;
-use self::rows::{Greatest, Range};
 use super::fidelity::SourceColumn;
 use super::standing::Standing;
-use super::{Engine, Extent, Job, StreamPlan, application};
-use crate::error::{Error, Kind as Fault, Result};
+use super::{Engine, StreamPlan, application};
+use crate::error::{Error, Result};
 use crate::keys::Note;
-use crate::publish::{Mode, Provenance, Store};
-use crate::source::{Bound, Carried, Literal, Relation, convert};
+use crate::protect;
+use crate::source::{Bound, Carried, Literal};
 use crate::spec::pipeline::OnOverflow;
 use crate::spec::sync::{Cursor, Lookback};
 use crate::spec::{Action, DatasetName, Pipeline};
 use crate::transform::Transform;
-use crate::{Batches, Rejects, protect};
 
 /// How a stream is read from run to run, decided with the stream.
 #[derive(Clone, Debug)]
@@ -223,185 +220,4 @@ fn published(name: &str, kind: Kind, transform: &Transform, protection: &protect
     let field = protection.output().field_with_name(output).ok()?;
     let is_unchanged = matches!(decision.action, Action::Allow | Action::Encrypt);
     (is_unchanged && Kind::of(field.data_type()) == Some(kind)).then(|| output.clone())
-}
-
-/// What one run asks of the source for a stream, and what becomes of the answer.
-#[derive(Debug)]
-pub(super) struct Asked {
-    /// What is read.
-    pub(super) relation: Relation,
-    /// What the commit does to the rows already there.
-    pub(super) mode: Mode,
-    stream: String,
-    bound: Option<Bound>,
-    /// The cursor before this run.
-    last: Option<Vec<Literal>>,
-    greatest: Greatest,
-    /// What of the range is kept in the commit.
-    window: Option<Value>,
-    /// Whether the run moves the cursor: a part that is read again does not.
-    moves: bool,
-}
-
-impl Asked {
-    /// # Errors
-    /// `Held` when the last run followed another cursor; `Usage` for a range of a stream that has none, or
-    /// with ends that are no values of the cursor; those of the keyring.
-    pub(super) async fn of(
-        engine: &Engine,
-        job: &Job<'_>,
-        plan: &StreamPlan,
-        standing: &Standing,
-    ) -> Result<Self> {
-        let stream = application(job.pipeline, &plan.relation.stream);
-        let replaces = matches!(job.extent, Extent::Full) && plan.mode == Mode::Append;
-        let mut asked = Self {
-            relation: plan.relation.clone(),
-            mode: if replaces { Mode::Overwrite } else { plan.mode },
-            stream,
-            bound: None,
-            last: None,
-            greatest: Greatest::default(),
-            window: None,
-            moves: true,
-        };
-        let increment = match (&plan.increment, job.extent) {
-            (Some(increment), _) => increment,
-            (None, Extent::Part(_)) => {
-                return Err(Error::new(Fault::Usage, "the stream has no cursor to ask for a range of")
-                    .help("add `sync_mode: incremental` and a `cursor_field`"));
-            }
-            (None, _) => return Ok(asked),
-        };
-        match job.extent {
-            Extent::Full => {}
-            Extent::New => {
-                asked.last = increment.last(engine, plan, standing, &asked.stream).await?;
-                let or_null = increment.fields.iter().any(|field| field.nullable);
-                let bound = |last: &Vec<Literal>| increment.bound(Some(increment.after(last)), None, or_null);
-                asked.bound = asked.last.as_ref().map(bound);
-            }
-            Extent::Part(part) => {
-                let (from, to) = part.ends(increment.first())?;
-                asked.bound = Some(increment.bound(from, to, false));
-                asked.window = part.backfill.as_ref().map(|backfill| backfill.mark(part.to.as_deref()));
-                asked.moves = false;
-            }
-        }
-        asked.relation.bound.clone_from(&asked.bound);
-        Ok(asked)
-    }
-
-    /// Exactly the rows that were asked for, after the decisions on their types, with the columns that the
-    /// transform sees.
-    pub(super) fn narrow(&self, plan: &StreamPlan, rows: Batches, rejects: Option<Rejects>) -> Batches {
-        let convert = |rows| convert::convert(rows, &plan.decisions, &plan.converted, rejects);
-        let Some(increment) = &plan.increment else { return convert(rows) };
-        let range = Range::of(increment.places(), self.bound.as_ref());
-        let narrow = |rows| range.narrow(rows, self.greatest.clone());
-        // A row that is not asked for is not rejected either, so they are left out first where that can be.
-        let rows = if increment.is_decided { narrow(convert(rows)) } else { convert(narrow(rows)) };
-        match plan.shown.clone() {
-            Some(shown) => rows.map(move |batch| only(&batch?, &shown)).boxed(),
-            None => rows,
-        }
-    }
-
-    /// The keys of published rows that may be among those that are read; `None` where every row is new.
-    ///
-    /// # Errors
-    /// Those of [`Known::load`].
-    pub(super) async fn known(
-        &self,
-        engine: &Engine,
-        store: &Store,
-        plan: &StreamPlan,
-    ) -> Result<Option<Known>> {
-        if self.mode != Mode::Append || plan.primary_key.is_empty() {
-            return Ok(None);
-        }
-        let cursor = plan.increment.as_ref().and_then(Increment::published);
-        Known::load(engine, store, plan, cursor, self.bound.as_ref()).await
-    }
-
-    /// The cursor after this run.
-    fn reached(&self) -> Option<Vec<Literal>> {
-        let greatest = self.greatest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        greatest.max(self.last.clone())
-    }
-
-    /// Whether there is nothing to publish when no row is.
-    pub(super) fn is_nothing(&self, plan: &StreamPlan, standing: &Standing) -> bool {
-        let is_still = !self.moves || self.reached() == self.last;
-        plan.increment.is_some()
-            && self.mode != Mode::Overwrite
-            && self.window.is_none()
-            // Rows may be gone, which only their keys tell.
-            && plan.keys.is_none()
-            && standing.dataset.newest.is_some()
-            && is_still
-    }
-
-    /// Adds to what travels in the commit how far the source is read.
-    ///
-    /// # Errors
-    /// Those of the keyring.
-    pub(super) async fn mark(
-        &self,
-        engine: &Engine,
-        plan: &StreamPlan,
-        provenance: Provenance,
-    ) -> Result<Provenance> {
-        let Some(increment) = &plan.increment else { return Ok(provenance) };
-        let cursor = match self.moves {
-            true => {
-                Some(increment.seal(engine, &plan.dataset, &self.stream, self.reached().as_deref()).await?)
-            }
-            false => None,
-        };
-        let window = match &self.window {
-            Some(window) => {
-                let (subject, text) = (super::backfill::subject(&self.stream), window.to_string());
-                Some(Note::seal(&engine.keyring, &plan.dataset, &subject, text.as_bytes()).await?)
-            }
-            None => None,
-        };
-        Ok(Provenance { cursor, window, ..provenance })
-    }
-}
-
-fn only(batch: &arrow::array::RecordBatch, shown: &[usize]) -> Result<arrow::array::RecordBatch> {
-    batch.project(shown).map_err(|_| Error::failed("the source's rows do not have the planned columns"))
-}
-
-/// A part of a stream by its cursor: from a value up to and without another, as people write them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Part {
-    /// The least value.
-    pub from: Option<String>,
-    /// Past the greatest value.
-    pub to: Option<String>,
-    /// The backfill that it is a window of.
-    pub backfill: Option<super::backfill::Backfill>,
-}
-
-impl Part {
-    fn ends(&self, kind: Option<Kind>) -> Result<(Option<Vec<Literal>>, Option<Vec<Literal>>)> {
-        let end = |text: &Option<String>, option: &str| -> Result<Option<Vec<Literal>>> {
-            let Some(text) = text else { return Ok(None) };
-            let value = kind.and_then(|kind| kind.parse(text)).ok_or_else(|| {
-                Error::new(Fault::Usage, format!("`{option}` is no value of the cursor's type"))
-                    .help("write a whole number, a decimal, a text, a day (2024-01-02) or an instant (2024-01-02T03:04:05Z)")
-            })?;
-            Ok(Some(vec![value]))
-        };
-        let (from, to) = (end(&self.from, "--from")?, end(&self.to, "--to")?);
-        if let (Some(from), Some(to)) = (&from, &to)
-            && from >= to
-        {
-            return Err(Error::new(Fault::Usage, "the range is empty: it ends before it begins")
-                .help("`--from` is included, `--to` is not"));
-        }
-        Ok((from, to))
-    }
 }

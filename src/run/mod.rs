@@ -189,11 +189,12 @@ async fn publish(
     let taken_at = source.taken_at;
     let asked = Asked::of(engine, job, plan, standing).await?;
     let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
+    let known_rejected = unless_cancelled(job.cancel, asked.rejected(engine, store, plan)).await?;
     let rows = unless_cancelled(job.cancel, source.snapshot.read(&asked.relation, &plan.reads)).await?;
     let rows = until_cancelled(rows, stop.clone(), counter);
     let rows = asked.narrow(plan, rows, plan.quarantine.is_some().then_some(rejects));
     let own = write(engine, store, plan, taken_at, rows, known);
-    let rejected = write_rejected(engine, job, store, plan, rejected);
+    let rejected = write_rejected(engine, job, store, plan, rejected, known_rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
     if own.rows() == 0 && rejected.is_none() && asked.is_nothing(plan, standing) {
@@ -301,9 +302,12 @@ async fn write_rejected(
     store: &Store,
     plan: &StreamPlan,
     rejected: mpsc::Receiver<Rejected>,
+    known: Option<Known>,
 ) -> Result<Option<Draft>> {
     match &plan.quarantine {
-        Some(quarantine) => quarantine.take(engine, store, plan, job.run_id.to_string(), rejected).await,
+        Some(quarantine) => {
+            quarantine.take(engine, store, plan, job.run_id.to_string(), rejected, known).await
+        }
         None => Ok(None),
     }
 }

@@ -154,10 +154,9 @@ async fn stream(
     fidelity::check_names(&stream.columns, described)?;
     fidelity::check_types(described)?;
     let memory = Memory::of(engine.config.memory_limit_bytes);
-    let transform_bytes = match (&stream.write_mode, stream.primary_key.as_slice()) {
-        (WriteMode::Append, [_, ..]) => memory.beside_known().0,
-        _ => memory.transform_bytes,
-    };
+    let knows_rows = stream.sync_mode != SyncMode::FullRefresh
+        || stream.write_mode == WriteMode::Append && !stream.primary_key.is_empty();
+    let transform_bytes = if knows_rows { memory.beside_known().0 } else { memory.transform_bytes };
     let reading = reading(stream, described, transform_bytes).await?;
     let source_columns = described.clone();
     let source = schema(&source_columns);

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::draft::Draft;
+use super::increment::known::Known;
 use super::standing::Standing;
 use super::{Engine, Memory, StreamPlan};
 use crate::error::{Error, Kind, Result};
@@ -98,7 +99,8 @@ impl Quarantine {
         Ok(Self { dataset: dataset.clone(), max_rows, protection, rejected, shape })
     }
 
-    /// Takes rejected rows until nobody gives any more, and writes them; `None` where there were none.
+    /// Takes rejected rows until nobody gives any more, and writes those that are not `known`; `None` where there
+    /// were none.
     ///
     /// # Errors
     /// `Data` for more rows than there may be; else those of [`Draft::write`].
@@ -109,18 +111,31 @@ impl Quarantine {
         plan: &StreamPlan,
         run_id: String,
         mut rejected: mpsc::Receiver<Rejected>,
+        known: Option<Known>,
     ) -> Result<Option<Draft>> {
         let Some(first) = rejected.recv().await else { return Ok(None) };
         let rest = stream::poll_fn(move |context| rejected.poll_recv(context));
         let rejected = stream::once(async { first }).chain(rest).boxed();
         let rows = behind_own(rejected, self.rejected.clone(), run_id, self.max_rows);
-        self.write(engine, store, plan, rows).await.map(Some)
+        let draft = self.write(engine, store, plan, rows, known).await?;
+        if draft.rows() == 0 {
+            draft.discard(store).await;
+            return Ok(None);
+        }
+        Ok(Some(draft))
     }
 
-    async fn write(&self, engine: &Engine, store: &Store, plan: &StreamPlan, rows: Batches) -> Result<Draft> {
+    async fn write(
+        &self,
+        engine: &Engine,
+        store: &Store,
+        plan: &StreamPlan,
+        rows: Batches,
+        known: Option<Known>,
+    ) -> Result<Draft> {
         let rows = self.shape.apply(rows).await?;
         let (_, memory_bytes) = Memory::of(engine.config.memory_limit_bytes).beside_quarantine();
-        Draft::write(engine, store, plan, &self.protection, &[], rows, None, memory_bytes).await
+        Draft::write(engine, store, plan, &self.protection, &[], rows, known, memory_bytes).await
     }
 
     /// Makes what was written visible, before the version that lacks these rows. An overwriting stream's
@@ -151,7 +166,7 @@ impl Quarantine {
         };
         let draft = match draft {
             Some(draft) => draft,
-            None if is_due => self.write(engine, store, plan, stream::empty().boxed()).await?,
+            None if is_due => self.write(engine, store, plan, stream::empty().boxed(), None).await?,
             None => return Ok(Quarantined { dataset: self.dataset.clone(), rows: 0 }),
         };
         let effect = match mode {

@@ -250,6 +250,28 @@ async fn a_merge_reads_what_changed_and_finds_what_is_gone() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_rejected_again_is_set_aside_once() {
+    let sql = "CREATE TABLE orders (id int NOT NULL, at timestamptz NOT NULL, amount numeric, note text);
+        INSERT INTO orders VALUES (1, '2024-01-01Z', 1, 'fits'), (2, '2024-01-02Z', 'NaN', NULL)";
+    let decided = "{amount: {tag: pii.amount, as: \"decimal(10,2)\", on_overflow: quarantine}, \"*\"";
+    for mode in ["append", "merge"] {
+        let stream = OPEN.replace("{\"*\"", decided).replace("append", mode);
+        let (house, database) = shop(sql, &format!("{stream}, cursor_field: at, lookback: 1day")).await;
+        let rejected = || house.query("SELECT id FROM shop.orders__quarantine ORDER BY id");
+        sync(&house, &[]);
+        sync(&house, &[]);
+        assert_eq!(rejected(), json!([{"id": 2}]), "{mode}");
+        assert_eq!(house.versions("shop.orders__quarantine"), 1);
+        // The same key, and another row.
+        database
+            .run("INSERT INTO orders VALUES (2, '2024-01-02Z', 'NaN', ''), (3, '2024-01-03Z', 3, 'fits')")
+            .await;
+        sync(&house, &[]);
+        assert_eq!((rejected(), ids(&house)), (json!([{"id": 2}, {"id": 2}]), vec![1, 3]), "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn a_merge_of_nothing_new_is_no_version() {
     let merge = OPEN.replace("append", "merge");
     let (house, database) = shop(

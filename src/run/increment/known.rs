@@ -14,11 +14,11 @@ use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 use futures::TryStreamExt as _;
 
-use super::super::{Engine, Memory, StreamPlan};
+use super::super::Engine;
 use super::rows::Range;
 use crate::error::{Error, Result};
 use crate::publish::{Reading, Store, Table};
-use crate::source::Bound;
+use crate::spec::DatasetName;
 
 /// What a key takes, at the moment when its set grows to twice its size.
 const KEY_BYTES: u64 = 64;
@@ -33,36 +33,29 @@ pub(in crate::run) struct Known {
 }
 
 impl Known {
-    /// The keys of the stream's dataset, of the rows that `bound` may give again: by `cursor`, the output
-    /// columns that hold it, or else of all rows. `None` where there are none.
+    /// The keys of a dataset's published rows: their values of `columns`. With a `range`, whose places count
+    /// in `columns`, only of its rows. `None` where there are none, or the columns are of types that cannot be
+    /// compared.
     ///
     /// # Errors
-    /// `Failed` for more keys than memory may hold; those of [`Reading`].
+    /// `Failed` for more keys than `most_bytes` hold; those of [`Reading`].
     pub(super) async fn load(
         engine: &Engine,
         store: &Store,
-        plan: &StreamPlan,
-        cursor: Option<Vec<String>>,
-        bound: Option<&Bound>,
+        dataset: &DatasetName,
+        columns: Vec<String>,
+        range: Option<Range>,
+        most_bytes: u64,
     ) -> Result<Option<Self>> {
-        let Some(table) = Table::load(store, &plan.dataset, None).await? else { return Ok(None) };
-        let mut columns = plan.primary_key.clone();
-        for name in cursor.iter().flatten() {
-            if !columns.contains(name) {
-                columns.push(name.clone());
-            }
-        }
+        let Some(table) = Table::load(store, dataset, None).await? else { return Ok(None) };
         // The commit tells what differs.
         if columns.iter().any(|name| table.schema.field_with_name(name).is_err()) {
             return Ok(None);
         }
-        let place = |name: &String| columns.iter().position(|column| column == name);
-        let places: Option<Vec<usize>> = cursor.map(|cursor| cursor.iter().filter_map(place).collect());
-        let range = places.filter(|_| bound.is_some()).map(|places| Range::of(places, bound));
         let reading =
-            Reading::prepare(store, &engine.keyring, &plan.dataset, &table, &columns, &table.files).await?;
-        let most = Memory::of(engine.config.memory_limit_bytes).beside_known().1 / KEY_BYTES;
-        let mut known = Self::new(columns, reading.schema())?;
+            Reading::prepare(store, &engine.keyring, dataset, &table, &columns, &table.files).await?;
+        let Some(mut known) = Self::new(columns, reading.schema())? else { return Ok(None) };
+        let most = most_bytes / KEY_BYTES;
         for file in &table.files {
             let mut rows = reading.rows(file).await?;
             while let Some(mut batch) = rows.try_next().await? {
@@ -80,11 +73,16 @@ impl Known {
         Ok((!known.keys.is_empty()).then_some(known))
     }
 
-    fn new(columns: Vec<String>, schema: &SchemaRef) -> Result<Self> {
-        let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+    fn new(columns: Vec<String>, schema: &SchemaRef) -> Result<Option<Self>> {
+        let fields: Vec<SortField> =
+            schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+        if !RowConverter::supports_fields(&fields) {
+            return Ok(None);
+        }
         let converter = RowConverter::new(fields).map_err(|_| unfit())?;
         let hashers = [RandomState::new(), RandomState::new()];
-        Ok(Self { columns, schema: Arc::clone(schema), converter, hashers, keys: HashSet::new() })
+        let schema = Arc::clone(schema);
+        Ok(Some(Self { columns, schema, converter, hashers, keys: HashSet::new() }))
     }
 
     /// Which rows of a sealed batch are not known.
@@ -147,7 +145,7 @@ mod tests {
             Field::new("id", DataType::Int64, true),
             Field::new("part", DataType::Utf8, true),
         ]));
-        let mut known = Known::new(vec!["id".to_owned(), "part".to_owned()], &schema).unwrap();
+        let mut known = Known::new(vec!["id".to_owned(), "part".to_owned()], &schema).unwrap().unwrap();
         let there: [ArrayRef; 2] = [
             Arc::new(Int64Array::from(vec![Some(1), Some(2), None])),
             Arc::new(StringArray::from(vec![Some("a"), None, Some("")])),
