@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, FieldRef};
 
 use super::digest::{Digests, Seed};
 use super::index::{Entry, Index, Part};
+use super::ranges::Ranges;
 use super::rows::Rows;
 use super::side::Side;
 use super::{Merge, Present, pruning};
@@ -67,8 +68,6 @@ pub(super) struct Matching<'a> {
     /// Nothing where no row can be concerned.
     live: Option<&'a Table>,
     present: Present<'a>,
-    /// Files of `live` that may hold rows concerned.
-    candidates: Vec<usize>,
     keys: Digests,
     /// `None` where content cannot be compared: then every incoming row counts as changed.
     content: Option<Digests>,
@@ -92,17 +91,11 @@ impl<'a> Matching<'a> {
         let is_own = |field: &FieldRef| own.iter().any(|own| own.name() == field.name());
         let content = incoming.schema.fields().iter().filter(|field| !is_own(field)).cloned().collect();
         let live = live.filter(|live| key.iter().all(|name| live.schema.index_of(name).is_ok()));
-        let candidates = match (live, present) {
-            (None, _) => Vec::new(),
-            (Some(live), Present::Unknown) => pruning::candidates(live, incoming, key),
-            (Some(live), _) => (0..live.files.len()).collect(),
-        };
         Ok(Self {
             merge,
             incoming,
             live,
             present,
-            candidates,
             keys: Digests::new(keys, &seed)?.ok_or_else(no_key)?,
             content: Digests::new(content, &seed)?,
         })
@@ -119,12 +112,18 @@ impl<'a> Matching<'a> {
             _ => 0,
         };
         let (mut found, mut doubled) = (Found::default(), 0);
+        let (mut ranges, mut candidates) = (Ranges::default(), Vec::new());
         for part in Part::all(incoming + others, self.merge.keys_bytes / Index::KEY_BYTES) {
-            let mut index = self.index(part, part.expected(incoming), &mut found).await?;
+            let is_first = part.number == 0;
+            let seen = is_first.then_some(&mut ranges);
+            let mut index = self.index(part, part.expected(incoming), &mut found, seen).await?;
+            if is_first {
+                candidates = self.candidates(&mut ranges);
+            }
             doubled += index.doubled;
-            if doubled == 0 && !self.candidates.is_empty() {
+            if doubled == 0 && !candidates.is_empty() {
                 let present = self.present(part, part.expected(others)).await?;
-                let concerned = self.scan(part, &index, present.as_deref(), &mut found).await?;
+                let concerned = self.scan(part, &candidates, &index, present.as_deref(), &mut found).await?;
                 self.compare(part, &mut index, concerned, &mut found).await?;
             }
         }
@@ -135,8 +134,28 @@ impl<'a> Matching<'a> {
         Ok(found)
     }
 
-    /// The incoming rows of a part. Those that are deleted take out the row of their key and are not added.
-    async fn index(&self, part: Part, expected: usize, found: &mut Found) -> Result<Index> {
+    /// Files of the table that may hold rows concerned.
+    fn candidates(&self, ranges: &mut Ranges) -> Vec<usize> {
+        ranges.settle();
+        match (self.live, self.present) {
+            (None, _) => Vec::new(),
+            (Some(live), Present::Unknown) => {
+                pruning::candidates(live, self.incoming, &self.merge.rules.key, ranges)
+            }
+            (Some(live), _) => (0..live.files.len()).collect(),
+        }
+    }
+
+    /// The incoming rows of a part. Those that are deleted take out the row of their key and are not added. The
+    /// integers of all parts are added to `ranges`.
+    async fn index(
+        &self,
+        part: Part,
+        expected: usize,
+        found: &mut Found,
+        mut ranges: Option<&mut Ranges>,
+    ) -> Result<Index> {
+        let integers = pruning::integers(self.incoming, &self.merge.rules.key);
         let soft_delete = self.merge.rules.soft_delete.as_deref();
         let side = Side::open(self.merge, self.incoming, &self.keys, &Vec::from_iter(soft_delete)).await?;
         let mut entries = Vec::with_capacity(expected);
@@ -144,6 +163,10 @@ impl<'a> Matching<'a> {
         for file in 0..self.incoming.files.len() {
             let number = u32::try_from(file).map_err(|_| Error::failed("too many files to merge"))?;
             side.each(file, |chunk| {
+                let integers = integers.and_then(|name| chunk.batch.column_by_name(name));
+                if let (Some(ranges), Some(integers)) = (ranges.as_deref_mut(), integers) {
+                    ranges.extend(integers);
+                }
                 let flag = soft_delete.and_then(|name| chunk.batch.column_by_name(name));
                 for (at, row) in chunk.rows()? {
                     let Some(key) = chunk.digested.key(at) else {
@@ -193,6 +216,7 @@ impl<'a> Matching<'a> {
     async fn scan(
         &self,
         part: Part,
+        candidates: &[usize],
         index: &Index,
         keys: Option<&[u128]>,
         found: &mut Found,
@@ -201,7 +225,7 @@ impl<'a> Matching<'a> {
         let Some(live) = self.live else { return Ok(concerned) };
         let own = self.own_column();
         let side = Side::open(self.merge, live, &self.keys, &Vec::from_iter(own)).await?;
-        for &file in &self.candidates {
+        for &file in candidates {
             let mut touched = found.touched.remove(&file).unwrap_or_default();
             side.each(file, |chunk| {
                 let own = own.and_then(|name| chunk.batch.column_by_name(name));

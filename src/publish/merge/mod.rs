@@ -9,6 +9,7 @@ mod digest;
 mod index;
 mod matching;
 mod pruning;
+mod ranges;
 mod rewriting;
 mod rows;
 mod side;

@@ -3,6 +3,7 @@
 use arrow::datatypes::DataType;
 use serde_json::Value;
 
+use super::ranges::Ranges;
 use crate::publish::Table;
 use crate::publish::table::LiveFile;
 
@@ -29,12 +30,26 @@ impl Span {
     }
 }
 
-/// Indices of the files of `live` that may hold a key which is in a file of `incoming`.
-pub(super) fn candidates(live: &Table, incoming: &Table, key: &[String]) -> Vec<usize> {
+/// The column of a key whose incoming values are worth knowing: the first one of integers.
+pub(super) fn integers<'k>(table: &Table, key: &'k [String]) -> Option<&'k str> {
+    let is_integer = |name: &&String| {
+        table.schema.field_with_name(name).is_ok_and(|field| field.data_type().is_signed_integer())
+    };
+    key.iter().find(is_integer).map(String::as_str)
+}
+
+/// Indices of the files of `live` that may hold a key which is in a file of `incoming`; `ranges` are those of
+/// the column that [`integers`] names.
+pub(super) fn candidates(live: &Table, incoming: &Table, key: &[String], ranges: &Ranges) -> Vec<usize> {
+    let ranged = integers(incoming, key).and_then(|name| key.iter().position(|column| column == name));
     let incoming: Vec<Extent> = incoming.files.iter().map(|file| of(incoming, file, key)).collect();
     let meets = |file: &LiveFile| {
         let file = of(live, file, key);
-        incoming.iter().any(|other| overlap(&file, other))
+        let in_range = match ranged.and_then(|place| file.get(place)?.as_ref()) {
+            Some(Span::Integers(low, high)) => ranges.meet(*low, *high),
+            _ => true,
+        };
+        in_range && incoming.iter().any(|other| overlap(&file, other))
     };
     live.files.iter().enumerate().filter(|(_, file)| meets(file)).map(|(index, _)| index).collect()
 }
