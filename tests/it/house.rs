@@ -293,6 +293,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// What repeats all that is drawn from now on.
+    pub(crate) const fn seed(&self) -> u64 {
+        self.0
+    }
+
     /// The next 64 bits (SplitMix64).
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

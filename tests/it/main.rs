@@ -41,3 +41,4 @@ mod source_postgres;
 mod source_sqlite;
 mod standing;
 mod tidy;
+mod trial;
