@@ -7,6 +7,8 @@
 
 mod changes;
 mod mode;
+mod reading;
+mod torn;
 
 use std::time::{Duration, Instant};
 
@@ -20,15 +22,13 @@ use crate::servers::faults::{Fault, Rates, Unreliable, tally};
 use crate::servers::postgres::Database;
 use crate::servers::s3;
 
-mod reading;
-
 /// How far back an incremental stream looks: 60 s.
 const LOOKBACK_US: i64 = 60_000_000;
 /// Runs in a row that may end without success.
 const MOST_IN_VAIN: u32 = 25;
 /// What the program's own test of a store writes; faults there would only keep it from starting.
 const SPARED: &str = "_sealift_check";
-const RATES: Rates = Rates { reads: 12, writes: 60, creates: 250, uploads: 100 };
+const RATES: Rates = Rates { reads: 20, writes: 100, creates: 300, uploads: 0 };
 
 /// One mode under trial.
 struct Trial {
@@ -153,8 +153,8 @@ impl Trial {
     }
 }
 
-/// A house whose lake is behind the network, with the pipeline of a mode.
-fn house(mode: &Mode, network: &Unreliable, database: &Database) -> House {
+/// A house whose lake is behind the network.
+fn lake_behind(network: &Unreliable, database: &Database) -> House {
     let mut house = House::new();
     let store = format!(
         "lake: {{url: \"s3://lake/trial\", endpoint: \"{}\", access_key_id: \"env:TEST_KEY_ID\", \
@@ -165,10 +165,16 @@ fn house(mode: &Mode, network: &Unreliable, database: &Database) -> House {
     house.env("TEST_KEY_ID", "test");
     house.env("TEST_SECRET", "test");
     house.policy("- {tags: [\"pii.*\"], action: encrypt}\n- {tags: [public], action: allow}");
+    house
+}
+
+/// A house with the pipeline of a mode.
+fn house(mode: &Mode, network: &Unreliable, database: &Database) -> House {
+    let house = lake_behind(network, database);
     let columns = "columns: {name: {tag: pii.name}, \"*\": {tag: public}}";
     // What a run saw travels with it: beside rows that stay from run to run, and in rows that each run adds.
     let streams = match mode.holds {
-        Holds::Source(_) => format!(
+        Holds::Source { .. } => format!(
             "  public.items: {{{}, dataset: trial.items, {columns}}}\n  \
              seen: {{query: \"SELECT txid_current_snapshot()::text AS seen\", columns: {{\"*\": {{tag: public}}}}}}",
             mode.spec
@@ -199,11 +205,36 @@ fn try_out(mode: Mode, rounds: u32) {
 }
 
 #[test]
-fn overwritten_from_a_moving_source_through_kills_and_faults() {
-    try_out(mode::OVERWRITE, rounds(100));
+fn overwritten_from_a_moving_source() {
+    try_out(mode::OVERWRITE, rounds(75));
 }
 
 #[test]
-fn appended_from_a_moving_source_through_kills_and_faults() {
-    try_out(mode::APPEND, rounds(100));
+fn appended_from_a_moving_source() {
+    try_out(mode::APPEND, rounds(75));
+}
+
+#[test]
+fn merged_in_full_from_a_moving_source() {
+    try_out(mode::FULL_MERGE, rounds(75));
+}
+
+#[test]
+fn appended_increments_of_a_moving_source() {
+    try_out(mode::INCREMENTAL_APPEND, rounds(250));
+}
+
+#[test]
+fn merged_increments_of_a_moving_source_whose_rows_go() {
+    try_out(mode::INCREMENTAL_MERGE, rounds(300));
+}
+
+#[test]
+fn merged_increments_of_a_moving_source_whose_rows_are_marked_as_gone() {
+    try_out(mode::INCREMENTAL_MARKED, rounds(250));
+}
+
+#[test]
+fn history_of_increments_of_a_moving_source() {
+    try_out(mode::INCREMENTAL_HISTORY, rounds(200));
 }

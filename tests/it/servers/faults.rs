@@ -135,7 +135,7 @@ struct Network {
     server: String,
     client: reqwest::Client,
     rates: Rates,
-    /// Requests for paths with this in them meet no fault.
+    /// What is asked of objects with this in their key meets no fault.
     spared: &'static str,
     is_calm: AtomicBool,
     under_way: AtomicUsize,
@@ -150,7 +150,8 @@ struct Drawn {
 }
 
 impl Unreliable {
-    /// Stands before `server` (`http://host:port`); requests whose path holds `spared` meet no fault.
+    /// Stands before `server` (`http://host:port`). What is asked of objects with `spared` in their key meets
+    /// no fault.
     pub async fn start(server: String, rates: Rates, spared: &'static str, dice: Dice) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -247,7 +248,7 @@ impl Network {
     }
 
     async fn treat(&self, request: Parts, body: Bytes) -> Result<Response<Body>, Broken> {
-        let (at, fault, delay) = self.draw(&request);
+        let (at, fault, delay) = self.draw(&request, &body);
         match fault {
             Some(Fault::Lost) => return Err(Broken),
             Some(Fault::Refused(status)) => return Ok(says(status)),
@@ -266,15 +267,18 @@ impl Network {
     }
 
     /// What becomes of the request, and its place in the journal.
-    fn draw(&self, request: &Parts) -> (usize, Option<Fault>, Duration) {
+    fn draw(&self, request: &Parts, body: &Bytes) -> (usize, Option<Fault>, Duration) {
         let class = Class::of(request);
         let path = request.uri.path().to_owned();
+        // Objects are deleted by a list of their keys.
+        let is_spared = self.is_calm.load(Ordering::SeqCst)
+            || path.contains(self.spared)
+            || (path.matches('/').count() == 1 && String::from_utf8_lossy(body).contains(self.spared));
         let key = format!("{} {}", request.method, request.uri);
         let mut drawn = self.drawn();
         // Drawn for every request, so that a calm spell does not change what comes after it.
         let (meets, which, delay) = (drawn.dice.below(1000), drawn.dice.next(), drawn.dice.below(MOST_DELAY_MS));
         let met = drawn.in_a_row.remove(&key).unwrap_or(0);
-        let is_spared = self.is_calm.load(Ordering::SeqCst) || path.contains(self.spared);
         let mut fault = None;
         if meets < self.rates.of(class) && met < MOST_IN_A_ROW && !is_spared {
             drawn.in_a_row.insert(key, met + 1);

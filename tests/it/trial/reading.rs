@@ -28,11 +28,10 @@ impl Trial {
     pub(super) fn compare(&self) {
         let session = self.runtime.block_on(self.session());
         match self.mode.holds {
-            Holds::Source(condition) => {
+            Holds::Source { of_source, .. } => {
                 let seen = self.published(&session, "SELECT seen, '' FROM trial.seen");
                 let [(seen, _)] = &seen[..] else { panic!("{}: the run saw {seen:?}", self.place()) };
-                let rows = self.published(&session, &format!("SELECT {PUBLISHED}, '' FROM trial.items"));
-                self.same(rows.into_iter().map(|(row, _)| row).collect(), self.source_at(seen, condition));
+                self.same(self.rows(&session), self.source_at(seen, of_source));
             }
             Holds::EverySnapshot => {
                 let mut by_seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -49,12 +48,18 @@ impl Trial {
 
     /// Compares with the table itself, now that nothing changes it.
     pub(super) fn compare_with_table(&self) {
-        if let Holds::Source(condition) = self.mode.holds {
+        if let Holds::Source { of_source, .. } = self.mode.holds {
             let session = self.runtime.block_on(self.session());
-            let rows = self.published(&session, &format!("SELECT {PUBLISHED}, '' FROM trial.items"));
-            let sql = format!("SELECT {SOURCE} FROM (SELECT items AS r FROM items) i WHERE {condition}");
-            self.same(rows.into_iter().map(|(row, _)| row).collect(), self.of_source(&sql));
+            let sql = format!("SELECT {SOURCE} FROM (SELECT items AS r FROM items) i WHERE {of_source}");
+            self.same(self.rows(&session), self.of_source(&sql));
         }
+    }
+
+    /// The rows of the dataset that count.
+    fn rows(&self, session: &Session) -> Vec<String> {
+        let Holds::Source { of_dataset, .. } = self.mode.holds else { return Vec::new() };
+        let sql = format!("SELECT {PUBLISHED}, '' FROM trial.items WHERE {of_dataset}");
+        self.published(session, &sql).into_iter().map(|(row, _)| row).collect()
     }
 
     /// No run is in the log twice, with any stream.
