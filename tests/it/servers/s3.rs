@@ -1,9 +1,10 @@
-//! Private S3 servers on free loopback ports: moto over HTTP for everything that commits, s3s-fs in
-//! this process for what must be signed. moto takes any credential; s3s-fs checks the signature, but
-//! its conditional put is check-then-write, so no commit is tested on it.
+//! Private S3 servers on free loopback ports: moto over HTTP for everything that commits (with conditional
+//! puts made atomic, `tests/python/s3.py`), s3s-fs in this process for what must be signed. moto takes any
+//! credential; s3s-fs checks the signature, but its conditional put is check-then-write, so no commit is
+//! tested on it.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,8 @@ impl Server {
     pub async fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let process = python()
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/s3.py"))
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
