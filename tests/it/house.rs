@@ -56,6 +56,17 @@ impl House {
         self.config_listening(store, connections, "");
     }
 
+    /// As [`House::config`]; the lake is below `test` of bucket `lake`, on a server that takes any credentials.
+    pub(crate) fn config_on_s3(&mut self, endpoint: &str, connections: &str) {
+        let store = format!(
+            "lake: {{url: \"s3://lake/test\", endpoint: \"{endpoint}\", access_key_id: \"env:TEST_KEY_ID\", \
+             secret_access_key: \"env:TEST_SECRET\"}}"
+        );
+        self.config(&store, connections);
+        self.env("TEST_KEY_ID", "test");
+        self.env("TEST_SECRET", "test");
+    }
+
     /// As [`House::config`], with more top-level lines.
     pub(crate) fn config_listening(&self, store: &str, connections: &str, more: &str) {
         let store = if store.is_empty() { "lake: {url: \"file:../out/lake\"}" } else { store };

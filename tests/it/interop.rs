@@ -39,14 +39,7 @@ async fn lineitem_reaches_s3_unchanged_and_opens_to_those_with_keys() {
 
     let server = s3::Server::start().await;
     server.create_bucket("lake").await;
-    let store = format!(
-        "lake: {{url: \"s3://lake/first\", endpoint: \"{}\", access_key_id: \"env:TEST_KEY_ID\", \
-         secret_access_key: \"env:TEST_SECRET\"}}",
-        server.endpoint()
-    );
-    house.config(&store, &connection(&database));
-    house.env("TEST_KEY_ID", "test");
-    house.env("TEST_SECRET", "test");
+    house.config_on_s3(&server.endpoint(), &connection(&database));
     house.policy(
         "- {tags: [free.text], action: encrypt}\n- {tags: [price], action: tokenize}\n- {tags: [public], action: allow}",
     );
@@ -61,7 +54,7 @@ async fn lineitem_reaches_s3_unchanged_and_opens_to_those_with_keys() {
     let keys = house.run(&["keys", "release", "tpch.lineitem", "--json"]);
     house.write("in/keys.json", &keys.expect(0).stdout);
     let keys = house.path("in/keys.json");
-    let url = "s3://lake/first/tpch/lineitem";
+    let url = "s3://lake/test/tpch/lineitem";
     let endpoint = server.endpoint();
     let env = [
         ("AWS_ENDPOINT_URL", endpoint.as_str()),

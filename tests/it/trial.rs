@@ -156,14 +156,7 @@ impl Trial {
 /// A house whose lake is behind the network.
 fn lake_behind(network: &Unreliable, database: &Database) -> House {
     let mut house = House::new();
-    let store = format!(
-        "lake: {{url: \"s3://lake/trial\", endpoint: \"{}\", access_key_id: \"env:TEST_KEY_ID\", \
-         secret_access_key: \"env:TEST_SECRET\"}}",
-        network.endpoint()
-    );
-    house.config(&store, &connection(database));
-    house.env("TEST_KEY_ID", "test");
-    house.env("TEST_SECRET", "test");
+    house.config_on_s3(&network.endpoint(), &connection(database));
     house.policy("- {tags: [\"pii.*\"], action: encrypt}\n- {tags: [public], action: allow}");
     house
 }

@@ -46,7 +46,7 @@ def read_polars(url):
     return summary(frame["id"].to_list(), frame["country"].to_list())
 
 
-def read_duckdb(url):
+def duckdb_with_delta():
     import duckdb
     import duckdb_extensions
 
@@ -60,7 +60,11 @@ def read_duckdb(url):
                 SECRET '{os.environ["AWS_SECRET_ACCESS_KEY"]}', USE_SSL false, URL_STYLE 'path',
                 ENDPOINT '{os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")}', REGION 'us-east-1')"""
         )
-    rows = connection.execute(f"SELECT id, country FROM delta_scan('{url}')").fetchall()
+    return connection
+
+
+def read_duckdb(url):
+    rows = duckdb_with_delta().execute(f"SELECT id, country FROM delta_scan('{url}')").fetchall()
     return summary([row[0] for row in rows], [row[1] for row in rows])
 
 

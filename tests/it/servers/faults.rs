@@ -117,10 +117,9 @@ impl Rates {
 #[derive(Clone, Debug)]
 pub struct Passed {
     pub class: Class,
+    pub method: Method,
     /// `/bucket/key`, without the query.
     pub path: String,
-    /// Bytes of the answer; none where it did not come from the server.
-    pub answer_bytes: usize,
     pub fault: Option<Fault>,
 }
 
@@ -248,7 +247,7 @@ impl Network {
     }
 
     async fn treat(&self, request: Parts, body: Bytes) -> Result<Response<Body>, Broken> {
-        let (at, fault, delay) = self.draw(&request, &body);
+        let (fault, delay) = self.draw(&request, &body);
         match fault {
             Some(Fault::Lost) => return Err(Broken),
             Some(Fault::Refused(status)) => return Ok(says(status)),
@@ -256,18 +255,15 @@ impl Network {
             Some(Fault::AnswerLost | Fault::Belied(_)) | None => {}
         }
         let answer = self.forward(request, body).await.map_err(|_| Broken)?;
-        if let Some(passed) = self.drawn().journal.get_mut(at) {
-            passed.answer_bytes = answer.1;
-        }
         match fault {
             Some(Fault::AnswerLost) => Err(Broken),
             Some(Fault::Belied(status)) => Ok(says(status)),
-            _ => Ok(answer.0),
+            _ => Ok(answer),
         }
     }
 
-    /// What becomes of the request, and its place in the journal.
-    fn draw(&self, request: &Parts, body: &Bytes) -> (usize, Option<Fault>, Duration) {
+    /// What becomes of the request, and how late it is where it is late.
+    fn draw(&self, request: &Parts, body: &Bytes) -> (Option<Fault>, Duration) {
         let class = Class::of(request);
         let path = request.uri.path().to_owned();
         // Objects are deleted by a list of their keys.
@@ -284,12 +280,12 @@ impl Network {
             drawn.in_a_row.insert(key, met + 1);
             fault = Some(class.faults()[which as usize % class.faults().len()]);
         }
-        drawn.journal.push(Passed { class, path, answer_bytes: 0, fault });
-        (drawn.journal.len() - 1, fault, Duration::from_millis(delay))
+        drawn.journal.push(Passed { class, method: request.method.clone(), path, fault });
+        (fault, Duration::from_millis(delay))
     }
 
-    /// The server's answer, and how long it is. `Host` goes along unchanged: the signature covers it.
-    async fn forward(&self, request: Parts, body: Bytes) -> reqwest::Result<(Response<Body>, usize)> {
+    /// The server's answer. `Host` goes along unchanged: the signature covers it.
+    async fn forward(&self, request: Parts, body: Bytes) -> reqwest::Result<Response<Body>> {
         let url = format!("{}{}", self.server, request.uri);
         let is_head = request.method == Method::HEAD;
         let sent = self.client.request(request.method, url).headers(end_to_end(request.headers)).body(body);
@@ -300,12 +296,10 @@ impl Network {
         if let Some(length) = length.filter(|_| is_head) {
             headers.insert(CONTENT_LENGTH, length);
         }
-        let body = answer.bytes().await?;
-        let bytes = body.len();
-        let mut response = Response::new(Body::from(body));
+        let mut response = Response::new(Body::from(answer.bytes().await?));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        Ok((response, bytes))
+        Ok(response)
     }
 }
 

@@ -118,7 +118,7 @@ impl Trial {
 
     /// The lake, not through the bad network.
     fn store(&self) -> Store {
-        Store::open(&self.server.store("lake", "trial")).unwrap()
+        Store::open(&self.server.store("lake", "test")).unwrap()
     }
 
     async fn session(&self) -> Session {

@@ -1,6 +1,6 @@
 //! Files that are uploaded in parts, over a network that loses parts and their completion.
 
-use crate::house::{Dice, House, connection};
+use crate::house::{Dice, House};
 use crate::servers::faults::{Class, Rates, Unreliable, tally};
 use crate::servers::postgres::Database;
 use crate::servers::s3;
