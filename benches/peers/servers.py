@@ -102,7 +102,16 @@ class Postgres(Server):
     user = "postgres"
 
     def start(self, csv):
-        self.data = self.folder / "postgres" / csv.stem
+        if self.begin(csv.stem):
+            self.sql(table())
+            with csv.open("rb") as rows:
+                self.psql("bench", "-c", "COPY lineitem FROM STDIN (FORMAT csv, HEADER)", stdin=rows)
+            self.sql("VACUUM ANALYZE lineitem")
+        self.sql("SELECT sum(l_orderkey) FROM lineitem")
+
+    def begin(self, name):
+        """Starts the server of a folder; whether its database is new, and so empty."""
+        self.data = self.folder / "postgres" / name
         fresh = not (self.data / "PG_VERSION").exists()
         self.own(self.data.parent)
         if fresh:
@@ -124,11 +133,7 @@ class Postgres(Server):
         )
         if fresh:
             self.sql("CREATE DATABASE bench", "postgres")
-            self.sql(table())
-            with csv.open("rb") as rows:
-                self.psql("bench", "-c", "COPY lineitem FROM STDIN (FORMAT csv, HEADER)", stdin=rows)
-            self.sql("VACUUM ANALYZE lineitem")
-        self.sql("SELECT sum(l_orderkey) FROM lineitem")
+        return fresh
 
     def psql(self, database, *args, **options):
         where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
