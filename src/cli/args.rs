@@ -53,7 +53,7 @@ pub(super) enum Command {
     /// Show what a run would do to each column; reads no rows, writes nothing
     Plan(OfPipeline),
     /// Run a pipeline here and now
-    Sync(OfPipeline),
+    Sync(Sync),
     /// Query published datasets with SQL, as namespace.name
     Query(Query),
     /// List runs, or show one
@@ -87,6 +87,24 @@ pub(super) struct OfPipeline {
     /// Only this stream
     #[arg(long)]
     pub(super) stream: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Sync {
+    /// The pipeline's name
+    pub(super) pipeline: String,
+    /// Only this stream
+    #[arg(long)]
+    pub(super) stream: Option<String>,
+    /// Read all rows of incremental streams again; what they appended is replaced
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub(super) full_refresh: bool,
+    /// Of incremental streams only rows whose cursor is at least this; the cursor stays where it is
+    #[arg(long, value_name = "VALUE")]
+    pub(super) from: Option<String>,
+    /// Of incremental streams only rows whose cursor is below this
+    #[arg(long, value_name = "VALUE")]
+    pub(super) to: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

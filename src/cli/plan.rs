@@ -71,7 +71,7 @@ fn rejected(context: &Context, plan: &StreamPlan) -> Option<Value> {
 /// Whether every stream has a plan and may follow what is published.
 async fn may_run(engine: &Engine, pipeline: &Pipeline, store: &Store, planned: Vec<Planned>) -> Result<()> {
     let plans = plan::all(planned)?;
-    standing(engine, pipeline, store, &plans).await.map(|_| ())
+    standing(engine, pipeline, store, &plans, true).await.map(|_| ())
 }
 
 /// One line of the plan.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, Done};
 use crate::error::Result;
 use crate::run::progress::Unwatched;
-use crate::run::{self, Engine, Job, RunId};
+use crate::run::{self, Engine, Extent, Job, RunId};
 use crate::serve::{self, Runner, Settings, SystemClock};
 use crate::spec::Pipeline;
 
@@ -34,7 +34,7 @@ struct Runs(Arc<Engine>);
 #[async_trait]
 impl Runner for Runs {
     async fn run(&self, run_id: &RunId, pipeline: &Pipeline, cancel: CancellationToken) -> Result<()> {
-        let job = Job { run_id: *run_id, pipeline, only: None, cancel: &cancel };
+        let job = Job { run_id: *run_id, pipeline, only: None, extent: &Extent::New, cancel: &cancel };
         run::execute(&self.0, &job, &Unwatched).await.map(|_| ())
     }
 }

@@ -2,27 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::args::OfPipeline;
+use super::args::Sync;
 use super::process::Stop;
 use super::progress::Bars;
 use super::{Context, Done, Failure, show};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::protect::Decision;
 use crate::run::ledger::{StreamOutcome, Trigger};
-use crate::run::{self, Engine, Job, Published};
+use crate::run::{self, Engine, Extent, Job, Part, Published};
 use crate::spec::{Pipeline, StreamName};
 
-pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
+pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
     let pipeline = engine.pipeline(&args.pipeline)?;
     let only = args.stream.as_deref().map(StreamName::parse).transpose()?;
+    let extent = args.extent()?;
     let stop = Stop::on_signals();
 
     let lease = engine.lease(&pipeline.name)?;
     engine.ledger.bury(&pipeline.name, &lease).await?;
     let run_id = engine.ledger.queue(&pipeline.name, &pipeline.digest, Trigger::Cli).await?;
     engine.ledger.start(&run_id).await?;
-    let job = Job { run_id, pipeline, only: only.as_ref(), cancel: &stop.token };
+    let job = Job { run_id, pipeline, only: only.as_ref(), extent: &extent, cancel: &stop.token };
     let bars = Bars::new(context.json);
     let done = run::execute(&engine, &job, &bars).await.map_err(|error| stop.explain(error));
     let concluded = done.as_ref().map(|_| ()).map_err(Clone::clone);
@@ -35,6 +36,20 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
             Ok(())
         }
         Err(error) => Err(failure(&engine, &job, error).await?),
+    }
+}
+
+impl Sync {
+    /// Which rows are asked for.
+    fn extent(&self) -> Result<Extent> {
+        let (from, to) = (self.from.clone(), self.to.clone());
+        match (self.full_refresh, from.is_some() || to.is_some()) {
+            (false, false) => Ok(Extent::New),
+            (true, false) => Ok(Extent::Full),
+            (false, true) => Ok(Extent::Part(Part { from, to, backfill: None })),
+            (true, true) => Err(Error::new(Kind::Usage, "all rows and a range of them are asked for")
+                .help("leave out `--full-refresh`, or `--from` and `--to`")),
+        }
     }
 }
 
@@ -81,10 +96,10 @@ fn print(published: &[Published]) {
         table.add_row([
             done.stream.to_string(),
             done.dataset.to_string(),
-            if done.earlier {
-                format!("{} (earlier run)", done.outcome.version)
-            } else {
-                done.outcome.version.to_string()
+            match (done.earlier, done.unchanged) {
+                (true, _) => format!("{} (earlier run)", done.outcome.version),
+                (_, true) => format!("{} (nothing new)", done.outcome.version),
+                _ => done.outcome.version.to_string(),
             },
             show::count(done.outcome.rows),
             show::bytes(done.outcome.bytes),

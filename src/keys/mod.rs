@@ -5,10 +5,12 @@ mod aead;
 pub mod dataset;
 mod durable;
 pub mod material;
+pub mod note;
 pub mod purpose;
 mod records;
 pub mod root;
 
 pub use dataset::{DatasetKey, Keyring};
 pub use material::DataKey;
+pub use note::Note;
 pub use purpose::{Domain, Purpose};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use futures::StreamExt;
 
@@ -94,6 +94,19 @@ impl Sealed {
         }
         let open = open.difference(encrypted).cloned().collect();
         Ok(Self { dataset: dataset.clone(), schema, encrypted: keys, footer, open, batches: published })
+    }
+
+    /// Leaves rows out: those that `keep`, asked of each batch, is not true for.
+    pub fn retain<F>(self, mut keep: F) -> Self
+    where
+        F: FnMut(&RecordBatch) -> Result<BooleanArray> + Send + 'static,
+    {
+        let retained = move |batch: Result<RecordBatch>| {
+            let batch = batch?;
+            let kept = keep(&batch)?;
+            filter_record_batch(&batch, &kept).map_err(|_| Error::failed("rows cannot be left out"))
+        };
+        Self { batches: self.batches.map(retained).boxed(), ..self }
     }
 
     /// The dataset the rows are for.

@@ -19,6 +19,7 @@ use super::parquet::Written;
 use super::path::ObjectPath;
 use super::{Store, table};
 use crate::error::{At as _, Error, Result};
+use crate::keys::Note;
 use crate::spec::DatasetName;
 
 pub(super) use self::actions::publication;
@@ -114,6 +115,10 @@ pub struct Provenance {
     pub snapshot: Option<String>,
     /// What happened to each column: (leaf path, action word, tag).
     pub columns: Vec<(String, String, Option<String>)>,
+    /// How far the source is read, where the next run reads on from there.
+    pub cursor: Option<Note>,
+    /// The window of a backfill that this is.
+    pub window: Option<Note>,
 }
 
 /// A version that is visible.

@@ -96,6 +96,8 @@ pub(super) fn provenance(run: &str) -> Provenance {
         policy_digest: "digest".into(),
         snapshot: None,
         columns: vec![("id".into(), "allow".into(), Some("open".into()))],
+        cursor: None,
+        window: None,
     }
 }
 

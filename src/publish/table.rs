@@ -14,10 +14,9 @@ use super::commit::{Outcome, publication};
 use super::path::ObjectPath;
 use super::{Store, fault as store_fault};
 use crate::error::{At as _, Error, Kind, Result};
+use crate::keys::Note;
 use crate::spec::DatasetName;
 
-/// Commits looked back over for a run.
-const COMMITS_BACK: u64 = 100;
 /// Requests in flight where many small objects are looked at.
 const REQUESTS: usize = 8;
 
@@ -103,25 +102,34 @@ impl Table {
         Ok(tables)
     }
 
-    /// What Sealift published to the dataset in its last 100 versions; `None` when there is no table.
+    /// What Sealift published to the dataset, newest first, until `is_enough` (asked after each version) or
+    /// the log's beginning; `None` when there is no table.
     ///
     /// # Errors
     /// As [`Table::load`].
-    pub async fn history(store: &Store, dataset: &DatasetName) -> Result<Option<History>> {
+    pub async fn history(
+        store: &Store,
+        dataset: &DatasetName,
+        is_enough: impl Fn(&History) -> bool + Send,
+    ) -> Result<Option<History>> {
         let Some((_, snapshot)) = snapshot(store, dataset, None).await? else {
             return Ok(None);
         };
         let newest = snapshot.version();
-        let versions = (newest.saturating_sub(COMMITS_BACK)..=newest).rev();
+        let versions = (0..=newest).rev();
         let mut commits = futures::stream::iter(versions)
             .map(|version| async move { (version, read_commit(store, dataset, version).await) })
             .buffered(REQUESTS);
-        let mut history = History::default();
+        let mut history = History { newest: Some(newest), ..History::default() };
         while let Some((version, commit)) = commits.next().await {
             // Log clean-up removes the oldest first: before a gap there is nothing.
             let Some(commit) = commit? else { break };
             history.publications.extend(publication(version, &commit));
             history.is_whole = version == 0;
+            history.versions += 1;
+            if is_enough(&history) {
+                break;
+            }
         }
         Ok(Some(history))
     }
@@ -134,6 +142,10 @@ pub struct History {
     pub publications: Vec<Publication>,
     /// Whether the first version was reached, so that there is nothing older.
     pub is_whole: bool,
+    /// How many versions were looked at.
+    pub versions: u64,
+    /// The newest version; `None` where there is no table.
+    pub newest: Option<u64>,
 }
 
 impl History {
@@ -154,6 +166,10 @@ pub struct Publication {
     pub stream: String,
     /// The version and what it added.
     pub outcome: Outcome,
+    /// How far the source was read.
+    pub cursor: Option<Note>,
+    /// The window of a backfill that it was.
+    pub window: Option<Note>,
 }
 
 /// Whether the dataset's folder holds a Delta log.

@@ -2,6 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
+use super::increment::known::Known;
 use super::{Engine, StreamPlan};
 use crate::Batches;
 use crate::error::Result;
@@ -20,7 +21,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Seals rows of the schema that `protection` was decided for, and writes them as the stream says.
+    /// Seals rows of the schema that `protection` was decided for, and writes those that are not `known` as the
+    /// stream says.
     ///
     /// # Errors
     /// Those of [`Sealed::seal`] and [`publish::write`]; then nothing is left behind.
@@ -31,14 +33,24 @@ impl Draft {
         protection: &protect::Plan,
         partition_by: &[String],
         rows: Batches,
+        known: Option<Known>,
         memory_bytes: u64,
     ) -> Result<Self> {
         let sealed = Sealed::seal(protection, rows, &engine.keyring).await?;
+        let sealed = match known {
+            Some(mut known) => sealed.retain(move |batch| known.fresh(batch)),
+            None => sealed,
+        };
         let schema = sealed.schema().clone();
         let open = sealed.open().iter().cloned().collect();
         let written = publish::write(sealed, store, &plan.parquet, partition_by, memory_bytes).await?;
         let dataset = protection.dataset().clone();
         Ok(Self { dataset, schema, open, partition_by: partition_by.to_vec(), written })
+    }
+
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> u64 {
+        self.written.rows
     }
 
     /// Makes the rows visible.

@@ -27,6 +27,12 @@ impl Memory {
         Self { source_bytes, transform_bytes, encode_bytes: free - source_bytes - transform_bytes }
     }
 
+    /// `transform_bytes` as the spec's SQL and the keys of published rows share it.
+    #[must_use]
+    pub const fn beside_keys(&self) -> (u64, u64) {
+        (self.transform_bytes / 2, self.transform_bytes / 2)
+    }
+
     /// `encode_bytes` as two writes share it that run side by side: a stream's own and its quarantine's.
     #[must_use]
     pub const fn beside_quarantine(&self) -> (u64, u64) {

@@ -1,8 +1,10 @@
 //! One run of a pipeline: the whole story on one page.
 
+pub mod backfill;
 mod draft;
 pub mod engine;
 pub mod fidelity;
+pub mod increment;
 pub mod ledger;
 mod memory;
 pub mod plan;
@@ -19,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use engine::Engine;
+pub use increment::{Increment, Part};
 pub use ledger::{Ledger, RunId};
 pub use memory::Memory;
 pub use plan::StreamPlan;
@@ -27,11 +30,13 @@ pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
 
 use self::draft::Draft;
+use self::increment::Asked;
+use self::increment::known::Known;
 use self::resume::Earlier;
 use crate::error::{At, Error, Kind, Result};
 use crate::protect;
 use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
-use crate::source::{self, Snapshot, convert};
+use crate::source::{self, Snapshot};
 use crate::spec::{DatasetName, Pipeline, StreamName};
 use crate::{Batches, Rejected};
 
@@ -44,8 +49,22 @@ pub struct Job<'a> {
     pub pipeline: &'a Pipeline,
     /// The one stream to run; all of them without.
     pub only: Option<&'a StreamName>,
+    /// Which rows are read.
+    pub extent: &'a Extent,
     /// Stops the run; what is published already stays published.
     pub cancel: &'a CancellationToken,
+}
+
+/// Which rows of its streams a run reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// Of incremental streams what is new since the last run, of others all rows.
+    #[default]
+    New,
+    /// All rows again; what incremental runs appended before is replaced.
+    Full,
+    /// Of incremental streams a part by the cursor, which stays where it is.
+    Part(Part),
 }
 
 /// A version that a run published.
@@ -63,6 +82,8 @@ pub struct Published {
     pub decisions: Vec<protect::Decision>,
     /// Seconds from the first row asked for to the commit.
     pub seconds: f64,
+    /// Nothing was new: the version is the one that stood already.
+    pub unchanged: bool,
     /// Published by an earlier run of the pipeline that ended before its last stream; this run
     /// left it alone so that no row is appended twice.
     pub earlier: bool,
@@ -95,8 +116,10 @@ async fn streams(
 ) -> Result<Vec<Published>> {
     let plans = plan::every(engine, job.pipeline, job.only, snapshot);
     let plans = unless_cancelled(job.cancel, plans).await?;
-    let standing = standing(engine, job.pipeline, store, &plans).await?;
-    let earlier = Earlier::find(engine, job, &plans, &standing).await?;
+    let runs = resume::runs(engine, job).await?;
+    let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
+    let standing = standing(engine, job.pipeline, store, &plans, is_settled).await?;
+    let earlier = Earlier::find(engine, job, &runs, &plans, &standing).await?;
 
     let mut published = Vec::with_capacity(plans.len());
     for (index, (plan, standing)) in plans.iter().zip(&standing).enumerate() {
@@ -145,23 +168,29 @@ async fn publish(
     let stop = job.cancel.child_token();
     let (rejects, rejected) = quarantine::queue();
 
-    let rows = unless_cancelled(job.cancel, snapshot.read(&plan.relation, &plan.reads)).await?;
+    let asked = Asked::of(engine, job, plan, standing).await?;
+    let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
+    let rows = unless_cancelled(job.cancel, snapshot.read(&asked.relation, &plan.reads)).await?;
     let rows = until_cancelled(rows, stop.clone(), counter);
-    let rejects = plan.quarantine.is_some().then_some(rejects);
-    let rows = convert::convert(rows, &plan.decisions, &plan.converted, rejects);
-    let own = write(engine, store, plan, rows);
+    let rows = asked.narrow(plan, rows, plan.quarantine.is_some().then_some(rejects));
+    let own = write(engine, store, plan, rows, known);
     let rejected = write_rejected(engine, job, store, plan, rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
+    if own.rows() == 0 && rejected.is_none() && asked.is_nothing(plan, standing) {
+        own.discard(store).await;
+        return Ok(Published::unchanged(plan, standing, started.elapsed().as_secs_f64()));
+    }
     let provenance = provenance(engine, job, snapshot.id(), plan);
-    let quarantined = match commit_rejected(engine, store, plan, rejected, standing, &provenance).await {
-        Ok(quarantined) => quarantined,
+    let quarantined = commit_rejected(engine, store, plan, asked.mode, rejected, standing, &provenance).await;
+    let (quarantined, provenance) = match both(quarantined, asked.mark(engine, plan, provenance).await) {
+        Ok(done) => done,
         Err(error) => {
             own.discard(store).await;
             return Err(error);
         }
     };
-    let effect = match plan.mode {
+    let effect = match asked.mode {
         Mode::Overwrite => Effect::Overwrite,
         Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
     };
@@ -175,19 +204,48 @@ async fn publish(
         quarantined,
         decisions: plan.protection.decisions().to_vec(),
         seconds,
+        unchanged: false,
         earlier: false,
     })
 }
 
+/// Both, or the first error.
+fn both<A, B>(one: Result<A>, other: Result<B>) -> Result<(A, B)> {
+    Ok((one?, other?))
+}
+
+impl Published {
+    /// The version that stands, where nothing is new.
+    fn unchanged(plan: &StreamPlan, standing: &Standing, seconds: f64) -> Self {
+        let nothing = |quarantine: &Quarantine| Quarantined { dataset: quarantine.dataset.clone(), rows: 0 };
+        Self {
+            stream: plan.relation.stream.clone(),
+            dataset: plan.dataset.clone(),
+            outcome: Outcome { version: standing.dataset.newest.unwrap_or_default(), rows: 0, bytes: 0 },
+            quarantined: plan.quarantine.as_ref().map(nothing),
+            decisions: plan.protection.decisions().to_vec(),
+            seconds,
+            unchanged: true,
+            earlier: false,
+        }
+    }
+}
+
 /// The rows as the dataset is to have them.
-async fn write(engine: &Engine, store: &Store, plan: &StreamPlan, rows: Batches) -> Result<Draft> {
+async fn write(
+    engine: &Engine,
+    store: &Store,
+    plan: &StreamPlan,
+    rows: Batches,
+    known: Option<Known>,
+) -> Result<Draft> {
     let rows = plan.transform.apply(rows).await?;
     let memory = Memory::of(engine.config.memory_limit_bytes);
     let memory_bytes = match plan.quarantine {
         Some(_) => memory.beside_quarantine().0,
         None => memory.encode_bytes,
     };
-    Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, memory_bytes).await
+    Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, known, memory_bytes).await
 }
 
 /// The rows that are rejected, where there are any.
@@ -209,13 +267,14 @@ async fn commit_rejected(
     engine: &Engine,
     store: &Store,
     plan: &StreamPlan,
+    mode: Mode,
     rejected: Option<Draft>,
     standing: &Standing,
     provenance: &Provenance,
 ) -> Result<Option<Quarantined>> {
     let Some(quarantine) = &plan.quarantine else { return Ok(None) };
     let provenance = Provenance { columns: columns(&quarantine.protection), ..provenance.clone() };
-    quarantine.commit(engine, store, plan, rejected, standing, &provenance).await.map(Some)
+    quarantine.commit(engine, store, plan, mode, rejected, standing, &provenance).await.map(Some)
 }
 
 /// What the step answers, or that the run was cancelled meanwhile.
@@ -265,6 +324,8 @@ fn provenance(engine: &Engine, job: &Job<'_>, snapshot: Option<String>, plan: &S
         policy_digest: engine.policy.digest.clone(),
         snapshot,
         columns: columns(&plan.protection),
+        cursor: None,
+        window: None,
     }
 }
 

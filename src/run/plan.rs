@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::fidelity::{self, SourceColumn};
+use super::increment::{Increment, known};
 use super::quarantine::Quarantine;
 use super::{Engine, Memory};
 use crate::classify;
@@ -14,7 +15,7 @@ use crate::publish::{self, Mode};
 use crate::source::convert::Decision;
 use crate::source::{Carried, Column, Relation, Shape, Snapshot};
 use crate::spec::pipeline::{Columns, Parquet, Selector};
-use crate::spec::sync::WriteMode;
+use crate::spec::sync::{SyncMode, WriteMode};
 use crate::spec::verdict::Verdict;
 use crate::spec::{Action, DatasetName, Pipeline, Stream, StreamName};
 use crate::transform::Transform;
@@ -32,8 +33,10 @@ pub struct StreamPlan {
     pub reads: Vec<Column>,
     /// The decisions on those that are read.
     pub decisions: Vec<Decision>,
-    /// What is read after the decisions: the rows that the transform sees.
+    /// What is read after the decisions.
     pub converted: SchemaRef,
+    /// The places of the columns that the transform sees, where more are read.
+    pub shown: Option<Vec<usize>>,
     /// Names of source columns the spec drops before they are read.
     pub unread: Vec<String>,
     /// How rows become output.
@@ -44,6 +47,10 @@ pub struct StreamPlan {
     pub protection: protect::Plan,
     /// Where the rows go that are rejected; `None` where none can be.
     pub quarantine: Option<Quarantine>,
+    /// How the rows are read from run to run; `None` where all of them are, every time.
+    pub increment: Option<Increment>,
+    /// Output columns that tell rows apart, where the spec names them.
+    pub primary_key: Vec<String>,
     /// What the commit does to the rows already there.
     pub mode: Mode,
     /// How Parquet is written.
@@ -141,7 +148,11 @@ async fn stream(
     fidelity::check_names(&stream.columns, described)?;
     fidelity::check_types(described)?;
     let memory = Memory::of(engine.config.memory_limit_bytes);
-    let reading = reading(stream, described, memory.transform_bytes).await?;
+    let transform_bytes = match stream.primary_key.is_empty() {
+        true => memory.transform_bytes,
+        false => memory.beside_keys().0,
+    };
+    let reading = reading(stream, described, transform_bytes).await?;
     let source_columns = described.clone();
     let source = schema(&source_columns);
     let verdicts = classify::declared(
@@ -156,6 +167,13 @@ async fn stream(
         protect::Plan::decide(&dataset, &engine.policy, output, &verdicts, &stream.partition_by)?;
     protection.name_keys(&engine.keyring).await?;
     publish::check_schema(protection.output())?;
+    let increment = match &stream.sync_mode {
+        SyncMode::Incremental(cursor) => {
+            Some(Increment::plan(cursor, &reading.read, &reading.transform, &protection)?)
+        }
+        SyncMode::FullRefresh => None,
+    };
+    known::check(&stream.primary_key, &protection)?;
     let quarantine = match reading.quarantines {
         true => Some(Quarantine::plan(engine, stream, &dataset, &reading.asked).await?),
         false => None,
@@ -167,11 +185,14 @@ async fn stream(
         reads: reading.asked,
         decisions: reading.decisions,
         converted: reading.converted,
+        shown: reading.shown,
         unread: reading.unread,
         transform: reading.transform,
         verdicts,
         protection,
         quarantine,
+        increment,
+        primary_key: stream.primary_key.clone(),
         mode: match stream.write_mode {
             WriteMode::Overwrite => Mode::Overwrite,
             WriteMode::Append => Mode::Append,
@@ -186,34 +207,49 @@ async fn stream(
 
 /// Which columns are read, and the transform over them.
 struct Reading {
+    read: Vec<SourceColumn>,
     asked: Vec<Column>,
     decisions: Vec<Decision>,
     converted: SchemaRef,
     /// Whether a decision rejects rows.
     quarantines: bool,
+    /// The places of the columns that the transform sees, where more are read.
+    shown: Option<Vec<usize>>,
     unread: Vec<String>,
     transform: Transform,
 }
 
 /// Plans the transform over all columns, to see which it looks at. A column that cannot be carried
-/// is no obstacle unless something does.
+/// is no obstacle unless something does. A cursor is read whether or not the transform sees it.
 async fn reading(stream: &Stream, all: &[SourceColumn], memory_limit_bytes: u64) -> Result<Reading> {
     let sql = stream.transform.as_deref();
     let is_offered = |column: &&SourceColumn| sql.is_some() || !is_dropped(&stream.columns, column.name());
     let (offered, unread): (Vec<&SourceColumn>, Vec<&SourceColumn>) = all.iter().partition(is_offered);
     let offered: Vec<SourceColumn> = offered.into_iter().cloned().collect();
     let transform = Transform::plan(sql, schema(&offered), memory_limit_bytes).await?;
+    let seen: Vec<&str> =
+        transform.reads().iter().filter_map(|&index| Some(offered.get(index)?.name())).collect();
+    let cursor = match &stream.sync_mode {
+        SyncMode::Incremental(cursor) => cursor.fields.as_slice(),
+        SyncMode::FullRefresh => &[],
+    };
+    let is_seen = |column: &SourceColumn| seen.contains(&column.name());
+    let is_cursor = |column: &SourceColumn| cursor.iter().any(|name| name == column.name());
     let read: Vec<SourceColumn> =
-        transform.reads().iter().filter_map(|&index| offered.get(index).cloned()).collect();
+        all.iter().filter(|column| is_seen(column) || is_cursor(column)).cloned().collect();
     refuse_uncarried(&stream.selector, &read)?;
+    let shown: Vec<usize> =
+        read.iter().enumerate().filter(|(_, column)| is_seen(column)).map(|(place, _)| place).collect();
     let decision = |column: &SourceColumn| Some(Decision::of(&column.described, column.decided?));
     Ok(Reading {
         asked: read.iter().map(SourceColumn::asked).collect(),
         decisions: read.iter().filter_map(decision).collect(),
         converted: schema(&read),
         quarantines: read.iter().any(SourceColumn::quarantines),
+        shown: (shown.len() < read.len()).then_some(shown),
         unread: unread.into_iter().map(|column| column.name().to_owned()).collect(),
         transform,
+        read,
     })
 }
 

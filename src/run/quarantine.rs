@@ -120,7 +120,7 @@ impl Quarantine {
     async fn write(&self, engine: &Engine, store: &Store, plan: &StreamPlan, rows: Batches) -> Result<Draft> {
         let rows = self.shape.apply(rows).await?;
         let (_, memory_bytes) = Memory::of(engine.config.memory_limit_bytes).beside_quarantine();
-        Draft::write(engine, store, plan, &self.protection, &[], rows, memory_bytes).await
+        Draft::write(engine, store, plan, &self.protection, &[], rows, None, memory_bytes).await
     }
 
     /// Makes what was written visible, before the version that lacks these rows. An overwriting stream's
@@ -134,17 +134,18 @@ impl Quarantine {
         engine: &Engine,
         store: &Store,
         plan: &StreamPlan,
+        mode: Mode,
         draft: Option<Draft>,
         standing: &Standing,
         provenance: &Provenance,
     ) -> Result<Quarantined> {
-        let withdrawn = match (plan.mode, &standing.quarantine) {
+        let withdrawn = match (mode, &standing.quarantine) {
             (Mode::Append | Mode::Merge, Some(history)) => {
                 orphans(&provenance.stream, &standing.dataset, history)
             }
             _ => Vec::new(),
         };
-        let is_due = match plan.mode {
+        let is_due = match mode {
             Mode::Overwrite => standing.quarantine.is_some(),
             Mode::Append | Mode::Merge => !withdrawn.is_empty(),
         };
@@ -153,7 +154,7 @@ impl Quarantine {
             None if is_due => self.write(engine, store, plan, stream::empty().boxed()).await?,
             None => return Ok(Quarantined { dataset: self.dataset.clone(), rows: 0 }),
         };
-        let effect = match plan.mode {
+        let effect = match mode {
             Mode::Overwrite => Effect::Overwrite,
             Mode::Append | Mode::Merge => Effect::Append { withdrawn: &withdrawn },
         };

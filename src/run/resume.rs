@@ -7,12 +7,21 @@
 use super::ledger::{Run, State, StreamOutcome};
 use super::quarantine::Quarantined;
 use super::standing::Standing;
-use super::{Engine, Job, Published, StreamPlan, application};
+use super::{Engine, Extent, Job, Published, StreamPlan, application};
 use crate::error::Result;
 use crate::publish::Mode;
 
 /// How many earlier runs are looked at.
 const LOOK_BACK: u32 = 1000;
+
+/// The pipeline's earlier runs, newest first.
+///
+/// # Errors
+/// Those of the ledger.
+pub(super) async fn runs(engine: &Engine, job: &Job<'_>) -> Result<Vec<Run>> {
+    let runs = engine.ledger.runs(Some(&job.pipeline.name), LOOK_BACK).await?;
+    Ok(runs.into_iter().filter(|run| run.run_id != job.run_id).collect())
+}
 
 /// What runs that did not succeed had published all the same.
 #[derive(Debug)]
@@ -30,11 +39,10 @@ impl Earlier {
     pub(super) async fn find(
         engine: &Engine,
         job: &Job<'_>,
+        runs: &[Run],
         plans: &[StreamPlan],
         standing: &[Standing],
     ) -> Result<Self> {
-        let runs = engine.ledger.runs(Some(&job.pipeline.name), LOOK_BACK).await?;
-        let runs: Vec<Run> = runs.into_iter().filter(|run| run.run_id != job.run_id).collect();
         let each = || plans.iter().zip(standing);
         if job.only.is_none() && plans.iter().all(|plan| plan.mode == Mode::Overwrite) {
             for run in runs.iter().take_while(|run| run.state != State::Succeeded) {
@@ -45,7 +53,7 @@ impl Earlier {
                 }
             }
         }
-        let appended = each().map(|(plan, standing)| appended(&runs, job, plan, standing)).collect();
+        let appended = each().map(|(plan, standing)| appended(runs, job, plan, standing)).collect();
         Ok(Self { appended })
     }
 
@@ -57,7 +65,8 @@ impl Earlier {
 
 /// What a run since the stream's last success appended to it.
 fn appended(runs: &[Run], job: &Job<'_>, plan: &StreamPlan, standing: &Standing) -> Option<Published> {
-    if plan.mode != Mode::Append {
+    // Rows that have a key are not added again, and a range or everything was asked for on purpose.
+    if plan.mode != Mode::Append || !plan.primary_key.is_empty() || job.extent != &Extent::New {
         return None;
     }
     let succeeded = |run: &&Run| {
@@ -86,6 +95,7 @@ fn by(run: &Run, job: &Job<'_>, plan: &StreamPlan, standing: &Standing) -> Optio
         quarantined,
         decisions: Vec::new(),
         seconds: 0.0,
+        unchanged: false,
         earlier: true,
     })
 }

@@ -6,6 +6,9 @@ use crate::keys::Purpose;
 use crate::publish::{History, Mode, Store, Table};
 use crate::spec::{DatasetName, Pipeline};
 
+/// Versions looked back over for what unfinished runs published.
+const VERSIONS_BACK: u64 = 100;
+
 /// What is published of one stream.
 #[derive(Debug)]
 pub struct Standing {
@@ -15,7 +18,29 @@ pub struct Standing {
     pub quarantine: Option<History>,
 }
 
-/// What Sealift published to each plan's datasets, in the order of `plans`.
+/// How far back a dataset's history is read.
+struct Reach {
+    /// `pipeline/stream`
+    stream: String,
+    /// Whether versions of runs may be there that did not come to their end.
+    is_long: bool,
+    /// Whether the stream reads on from its last cursor.
+    needs_cursor: bool,
+}
+
+impl Reach {
+    fn is_enough(&self, history: &History) -> bool {
+        let mut own = history.publications.iter().filter(|one| one.stream == self.stream);
+        let has_own = match self.needs_cursor {
+            true => own.any(|one| one.cursor.is_some()),
+            false => own.next().is_some() || history.versions >= VERSIONS_BACK,
+        };
+        has_own && (!self.is_long || history.versions >= VERSIONS_BACK)
+    }
+}
+
+/// What Sealift published to each plan's datasets, in the order of `plans`. `is_settled` says that the
+/// pipeline's last run came to its end, so that nothing of one that did not has to be looked for.
 ///
 /// # Errors
 /// `Held` when another pipeline's stream publishes what an overwriting one would replace, and when
@@ -26,15 +51,24 @@ pub async fn standing(
     pipeline: &Pipeline,
     store: &Store,
     plans: &[StreamPlan],
+    is_settled: bool,
 ) -> Result<Vec<Standing>> {
     let mut standing = Vec::with_capacity(plans.len());
     for plan in plans {
-        let dataset = history(engine, pipeline, store, plan, &plan.dataset).await?;
+        let reach = Reach {
+            stream: application(pipeline, &plan.relation.stream),
+            is_long: !is_settled || plan.quarantine.is_some(),
+            needs_cursor: plan.increment.is_some(),
+        };
+        let dataset = history(engine, pipeline, store, plan, &plan.dataset, &reach).await?;
         let quarantine = match &plan.quarantine {
-            Some(quarantine) => history(engine, pipeline, store, plan, &quarantine.dataset).await?,
+            Some(quarantine) => {
+                let reach = Reach { needs_cursor: false, ..reach };
+                history(engine, pipeline, store, plan, &quarantine.dataset, &reach).await?
+            }
             None => None,
         };
-        let nothing = || History { publications: Vec::new(), is_whole: true };
+        let nothing = || History { is_whole: true, ..History::default() };
         standing.push(Standing { dataset: dataset.unwrap_or_else(nothing), quarantine });
     }
     Ok(standing)
@@ -47,8 +81,9 @@ async fn history(
     store: &Store,
     plan: &StreamPlan,
     dataset: &DatasetName,
+    reach: &Reach,
 ) -> Result<Option<History>> {
-    let history = Table::history(store, dataset).await?;
+    let history = Table::history(store, dataset, |history| reach.is_enough(history)).await?;
     if let Some(history) = &history {
         may_follow(engine, pipeline, plan, dataset, history)
             .await

@@ -79,6 +79,8 @@ impl World {
             policy_digest: "d".into(),
             snapshot: None,
             columns: Vec::new(),
+            cursor: None,
+            window: None,
         };
         let change = Change {
             dataset: &dataset,

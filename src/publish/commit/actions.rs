@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::head::{self, Head};
 use super::{Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
+use crate::keys::Note;
 use crate::publish::ObjectPath;
 use crate::publish::parquet::Written;
 use crate::publish::table::Publication;
@@ -130,6 +131,8 @@ impl Actions<'_> {
                 "policy_digest": provenance.policy_digest,
                 "snapshot": provenance.snapshot,
                 "columns": columns,
+                "cursor": provenance.cursor.as_ref().map(noted),
+                "window": provenance.window.as_ref().map(noted),
                 "withdrawn": withdrawn,
                 "rows": self.written.rows,
                 "bytes": self.written.bytes,
@@ -191,6 +194,15 @@ impl Actions<'_> {
     }
 }
 
+fn noted(note: &Note) -> Value {
+    json!({"key": note.key, "sealed": note.sealed})
+}
+
+fn note_of(noted: &Value) -> Option<Note> {
+    let text = |key: &str| Some(noted[key].as_str()?.to_owned());
+    Some(Note { key: text("key")?, sealed: text("sealed")? })
+}
+
 /// Whether a leaf path goes through structs only: Delta has no name for the inside of a list.
 fn is_plain_leaf(fields: &arrow::datatypes::Fields, path: &str) -> bool {
     let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
@@ -244,5 +256,7 @@ pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Pub
         run_id: ours["run_id"].as_str()?.to_owned(),
         stream: ours["stream"].as_str()?.to_owned(),
         outcome: Outcome { version, rows: ours["rows"].as_u64()?, bytes: ours["bytes"].as_u64()? },
+        cursor: note_of(&ours["cursor"]),
+        window: note_of(&ours["window"]),
     })
 }

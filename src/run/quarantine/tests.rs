@@ -7,9 +7,10 @@ fn history(runs: &[(&str, u64)], is_whole: bool) -> History {
     let publication = |(index, (run, rows)): (usize, &(&str, u64))| {
         let (run_id, stream) = run.split_once('/').map_or((*run, "p/s"), |(run, other)| (run, other));
         let outcome = Outcome { version: version(index), rows: *rows, bytes: 1 };
-        Publication { run_id: run_id.to_owned(), stream: stream.to_owned(), outcome }
+        Publication { run_id: run_id.to_owned(), stream: stream.to_owned(), outcome, cursor: None, window: None }
     };
-    History { publications: runs.iter().enumerate().map(publication).collect(), is_whole }
+    let publications = runs.iter().enumerate().map(publication).collect();
+    History { publications, is_whole, ..History::default() }
 }
 
 fn found(dataset: &[(&str, u64)], is_whole: bool, quarantine: &[(&str, u64)]) -> Vec<u64> {

@@ -6,6 +6,7 @@
 //! a table for several connections, `read` runs a read, `decode` with `column` and `value` turn rows
 //! into Arrow, `throttle` gives way under load, `error` says in our own words what the server says.
 
+mod bound;
 mod catalog;
 mod column;
 mod decode;

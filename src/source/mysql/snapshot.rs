@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::bound;
 use super::catalog::{Kind, Table};
 use super::error::Subject;
 use super::ident::{quoted, shown};
@@ -19,11 +20,15 @@ use super::types::{self, Layout};
 use super::wire::Definition;
 use crate::Batches;
 use crate::error::{At, Error, Result};
+use crate::source::bound::both;
 use crate::source::gate::{Slot, Watcher};
 use crate::source::parallel::{self, Reading, Work, Worker, gather};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
 use crate::spec::config::Throttle;
 use crate::spec::pipeline::{Selector, TablePattern};
+
+/// One row of so many is few.
+const FEW: u64 = 4;
 
 /// Before and after a query of the spec. The line ends keep a comment at its end to itself.
 const QUERY_HEAD: &str = "(\n";
@@ -246,9 +251,19 @@ async fn plan(
     let now = session.columns(&select(names.iter().map(String::as_str), &source), &subject).await?;
     let asked: Option<Vec<_>> = columns.iter().zip(&now).map(|(c, d)| types::asked(c, d)).collect();
     let (expressions, layouts): (Vec<String>, Vec<Layout>) = asked.ok_or_else(changed)?.into_iter().unzip();
-    let mut split = Split { session, target, relation, connections, from: source.clone() };
+    let bound = match &relation.bound {
+        Some(bound) => {
+            let names: Vec<String> = bound.columns.iter().map(|name| quoted(name)).collect();
+            let sql = select(names.iter().map(String::as_str), &source);
+            bound::condition(bound, &session.columns(&sql, &subject).await?)
+        }
+        None => None,
+    };
+    let mut split =
+        Split { session, target, relation, bound: bound.as_deref(), connections, from: source.clone() };
     let pieces = split.pieces().await?;
     let select = select(expressions.iter().map(String::as_str), &split.from);
+    let pieces = pieces.iter().map(|piece| both(piece.as_deref(), bound.as_deref())).collect();
     let sent = session.columns(&select, &subject).await?.iter().map(Layout::of).collect::<Option<_>>();
     let sent = sent.ok_or_else(changed)?;
     Ok((Job { select, columns: columns.to_vec(), layouts, sent, subject }, pieces))
@@ -259,6 +274,8 @@ struct Split<'a> {
     session: &'a mut Session,
     target: &'a Target,
     relation: &'a Relation,
+    /// What has to hold of the rows beside a piece's own condition.
+    bound: Option<&'a str>,
     connections: usize,
     /// What stands after `FROM`.
     from: String,
@@ -282,6 +299,9 @@ impl Split<'_> {
         if matches!(entry.kind, Kind::Unversioned(_)) {
             return Ok(whole);
         }
+        if self.expects_few(entry.rows).await? {
+            return Ok(whole);
+        }
         let wanted = pieces::wanted(entry.bytes, self.connections);
         let nullable = |name: &str| entry.columns.iter().find(|c| c.name == name).is_none_or(|c| c.nullable);
         if let Some(column) = self.relation.split_by.clone() {
@@ -296,6 +316,14 @@ impl Split<'_> {
         let Some(column) = self.session.key_column(table).await? else { return Ok(whole) };
         self.from = format!("{} FORCE INDEX (PRIMARY)", table.sql());
         self.cut(&column, entry.rows, wanted, false).await
+    }
+
+    /// Whether an index finds the few rows that are asked for, so that pieces by another one would read more.
+    async fn expects_few(&mut self, rows: Option<u64>) -> Result<bool> {
+        let (Some(bound), Some(rows)) = (self.bound, rows) else { return Ok(false) };
+        let sql = format!("SELECT * FROM {} WHERE {bound}", self.from);
+        let expected = self.session.planned_rows(&sql, &self.target.subject()).await?;
+        Ok(expected.is_some_and(|expected| expected.saturating_mul(FEW) < rows))
     }
 
     /// Cuts by a column; `rows` where the planner can tell how many a range of it holds.

@@ -114,6 +114,12 @@ impl Layout {
         })
     }
 
+    /// Whether the values are whole numbers that fit 64 bits with a sign.
+    pub(super) fn is_whole(self) -> bool {
+        use arrow::datatypes::DataType::{Int8, Int16, Int32, Int64};
+        matches!(self.arrow(), Int8 | Int16 | Int32 | Int64)
+    }
+
     /// The Arrow type the values become.
     pub(super) fn arrow(self) -> DataType {
         match self {

@@ -7,6 +7,7 @@
 //!
 //! Drivers block, so every call is made on a thread for blocking work.
 
+mod bound;
 mod catalog;
 mod column;
 mod dbms;

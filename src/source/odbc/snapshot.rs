@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 
+use super::bound;
 use super::catalog::{Found, Target};
 use super::dbms::{Dbms, Instant};
 use super::fetch::Plan;
@@ -14,6 +15,7 @@ use super::read::{self, Job};
 use super::types::Wire;
 use crate::Batches;
 use crate::error::{At, Error, Result};
+use crate::source::bound::both;
 use crate::source::gate::Slot;
 use crate::source::parallel::{self, Reading, Work, gather};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
@@ -137,16 +139,17 @@ impl OdbcSnapshot {
     async fn statements(
         &mut self,
         what: &What,
-        found: &[Found],
+        found: Vec<Found>,
         columns: Vec<(String, bool)>,
-        split_by: Option<&str>,
+        relation: &Relation,
         connections: usize,
     ) -> Result<Vec<String>> {
+        let (split_by, bound) = (relation.split_by.as_deref(), relation.bound.clone());
         let pieces_for = if self.dbms.holds_results() { PIECES_OF_HELD_RESULTS } else { connections };
         let axis = match split_by {
-            Some(name) if pieces_for > 1 => Some((name.to_owned(), axis(name, found)?)),
+            Some(name) if pieces_for > 1 => Some((name.to_owned(), axis(name, &found)?)),
             Some(name) => {
-                axis(name, found)?;
+                axis(name, &found)?;
                 None
             }
             None => None,
@@ -154,6 +157,7 @@ impl OdbcSnapshot {
         let what = what.clone();
         self.step(move |link, instant| {
             let target = what.target();
+            let bound = bound.map(|bound| bound::condition(&bound, &found, link)).transpose()?.flatten();
             let conditions = match axis {
                 None => vec![None],
                 Some((name, axis)) => {
@@ -167,6 +171,7 @@ impl OdbcSnapshot {
                 }
             };
             let select = |condition: &Option<String>| {
+                let condition = both(condition.as_deref(), bound.as_deref());
                 target.select(link, instant, Some(&columns), condition.as_deref())
             };
             conditions.iter().map(select).collect()
@@ -253,7 +258,7 @@ impl Snapshot for OdbcSnapshot {
         let selected = columns.iter().zip(&wires).map(cast).collect();
         let most = self.most_connections(&what);
         let statements = self
-            .statements(&what, &found, selected, relation.split_by.as_deref(), most)
+            .statements(&what, found, selected, relation, most)
             .await
             .at(|| format!("stream {}", relation.stream))?;
         let connections = most.min(statements.len());

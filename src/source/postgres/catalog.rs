@@ -283,15 +283,20 @@ impl Session {
         select: &str,
         subject: &Subject,
     ) -> Result<(Option<u64>, Option<u64>)> {
-        let explain = format!("EXPLAIN {select}");
-        let rows = self.client.query(&explain, &[]).await.map_err(|e| self.endpoint.failed(&e, subject))?;
-        let line: String = rows.first().map(|row| cell(row, 0)).transpose()?.unwrap_or_default();
+        let line = self.query_plan(select, subject).await?.into_iter().next().unwrap_or_default();
         let number = |key: &str| {
             let (_, after) = line.rsplit_once(key)?;
             after.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
         };
         let (expected, width) = (number("rows="), number("width="));
         Ok((expected, expected.zip(width).map(|(rows, width)| rows.saturating_mul(width))))
+    }
+
+    /// How the planner would run a statement, line by line.
+    pub(super) async fn query_plan(&self, select: &str, subject: &Subject) -> Result<Vec<String>> {
+        let explain = format!("EXPLAIN {select}");
+        let rows = self.client.query(&explain, &[]).await.map_err(|e| self.endpoint.failed(&e, subject))?;
+        rows.iter().map(|row| cell(row, 0)).collect()
     }
 }
 

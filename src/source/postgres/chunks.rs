@@ -47,8 +47,8 @@ pub(super) async fn by_blocks(
     Ok(ranges("ctid", &bounds, false))
 }
 
-/// What the spec says to split: ranges of a column between its least and greatest value, of equal
-/// width.
+/// What the spec says to split: ranges of a column between its least and greatest value where the condition
+/// holds, of equal width.
 ///
 /// # Errors
 /// `Invalid` when there is no such column, or its type has no ranges of equal width.
@@ -56,6 +56,7 @@ pub(super) async fn by_column(
     session: &Session,
     target: &Target,
     column: &tokio_postgres::Column,
+    condition: Option<&str>,
     connections: usize,
 ) -> Result<Vec<Piece>> {
     let name = quoted(column.name());
@@ -82,7 +83,7 @@ pub(super) async fn by_column(
            (SELECT min({name}) AS lo, max({name}) AS hi FROM ({select}) AS source WHERE {finite}) AS r, \
            (SELECT {pieces}::int8 AS n) AS p, generate_series(1::int8, {pieces} - 1) AS i \
          WHERE lo < hi ORDER BY bound",
-        select = target.select(None),
+        select = target.select_list("*", condition),
     );
     let rows = session.client.query(&sql, &[]).await;
     let rows = rows.map_err(|e| session.endpoint.failed(&e, &target.subject_without_position()))?;

@@ -8,6 +8,7 @@
 
 #[doc(hidden)]
 pub mod bench;
+mod bound;
 mod catalog;
 mod chunks;
 mod column;

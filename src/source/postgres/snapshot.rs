@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_postgres::Statement;
 
+use super::bound;
 use super::catalog::{Kind as Stored, Table, cell, changed};
 use super::chunks::{self, Piece};
 use super::decode::Decoder;
@@ -24,6 +25,7 @@ use super::target::Target;
 use super::throttle;
 use crate::Batches;
 use crate::error::{At, Error, Kind, Result};
+use crate::source::bound::both;
 use crate::source::gate::Watcher;
 use crate::source::parallel::{self, Reading, Work};
 use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
@@ -237,11 +239,13 @@ impl PostgresSnapshot {
             .collect::<Result<Vec<_>>>()?;
         let subject = target.subject_without_position();
         let list = layout::select_list(columns, &layouts);
-        let pieces = self.pieces(target, relation, kind).await?;
+        let bound = self.bound(target, relation).await?;
+        let pieces = self.pieces(target, relation, kind, bound.as_deref()).await?;
         let copies: Vec<String> = pieces
             .iter()
             .map(|piece| {
-                let select = target.select_list(&list, piece.as_deref());
+                let condition = both(piece.as_deref(), bound.as_deref());
+                let select = target.select_list(&list, condition.as_deref());
                 format!("COPY ({select}) TO STDOUT (FORMAT binary)")
             })
             .collect();
@@ -260,8 +264,36 @@ impl PostgresSnapshot {
         Ok(parallel::gather(workers, &self.gate))
     }
 
-    /// The pieces a relation is read in.
-    async fn pieces(&self, target: &Target, relation: &Relation, kind: Option<Stored>) -> Result<Vec<Piece>> {
+    /// The rows that are asked for, as far as the server can tell them.
+    async fn bound(&self, target: &Target, relation: &Relation) -> Result<Option<String>> {
+        let Some(bound) = &relation.bound else { return Ok(None) };
+        let all = self.prepare(target, None).await?;
+        let encoding = self.session.rows("SELECT getdatabaseencoding()::text", &[]).await?;
+        let encoding: String = encoding.first().map(|row| cell(row, 0)).transpose()?.unwrap_or_default();
+        Ok(bound::condition(bound, all.columns(), encoding == "UTF8"))
+    }
+
+    /// Whether the planner finds the rows of a condition by indices alone.
+    async fn is_indexed(&self, target: &Target, condition: &str) -> Result<bool> {
+        let select = target.select_list("*", Some(condition));
+        let plan = self.session.query_plan(&select, &target.subject_without_position()).await?;
+        Ok(!plan.iter().any(|line| line.contains("Seq Scan")))
+    }
+
+    /// The pieces a relation is read in, in each of which `bound` still has to be asked for.
+    async fn pieces(
+        &self,
+        target: &Target,
+        relation: &Relation,
+        kind: Option<Stored>,
+        bound: Option<&str>,
+    ) -> Result<Vec<Piece>> {
+        // Few rows of a large table: every piece by blocks would be a scan of its own.
+        if let Some(condition) = bound
+            && self.is_indexed(target, condition).await?
+        {
+            return Ok(vec![None]);
+        }
         if let Some(name) = &relation.split_by {
             let all = self.prepare(target, None).await?;
             let column = all.columns().iter().find(|column| column.name() == name).ok_or_else(|| {
@@ -271,7 +303,8 @@ impl PostgresSnapshot {
                 ))
                 .help("name a column of the source")
             })?;
-            return chunks::by_column(&self.session, target, column, self.gate.most_connections()).await;
+            let connections = self.gate.most_connections();
+            return chunks::by_column(&self.session, target, column, bound, connections).await;
         }
         match (target, kind) {
             (Target::Table(table), Some(kind)) => {

@@ -94,6 +94,11 @@ impl Session {
         rows.first().map(|row| cell(row, 0)).transpose().map(Option::unwrap_or_default)
     }
 
+    /// Whether the file holds its texts as UTF-8.
+    pub(super) async fn is_utf8(&mut self) -> Result<bool> {
+        Ok(self.text("PRAGMA main.encoding").await? == "UTF-8")
+    }
+
     /// All rows of a statement that gives few.
     pub(super) async fn rows(&mut self, sql: &str, subject: &Subject) -> Result<Vec<SqliteRow>> {
         sqlx::query(AssertSqlSafe(sql.to_owned()))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -14,9 +15,10 @@ use super::session::{Journal, Session, Stop};
 use super::types::Class;
 use crate::Batches;
 use crate::error::{At, Error, Result};
+use crate::source::bound::Operands;
 use crate::source::gate::Slot;
 use crate::source::parallel::{Reading, gather};
-use crate::source::{Carried, Column, Gate, Relation, Shape, Snapshot};
+use crate::source::{Bound, Carried, Column, Gate, Literal, Relation, Shape, Snapshot};
 use crate::spec::StreamName;
 use crate::spec::pipeline::{Selector, TablePattern};
 
@@ -51,14 +53,15 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn select(&self, columns: &[Column]) -> String {
+    fn select(&self, columns: &[Column], condition: Option<&str>) -> String {
         let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
         // Without a column the rows are still counted.
         let names = if names.is_empty() { "1".to_owned() } else { names.join(", ") };
+        let condition = condition.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
         match self {
-            Self::Table(table) => format!("SELECT {names} FROM {}", table_sql(table)),
+            Self::Table(table) => format!("SELECT {names} FROM {}{condition}", table_sql(table)),
             // The line ends keep a comment at the query's end to itself.
-            Self::Query(sql) => format!("SELECT {names} FROM (\n{sql}\n)"),
+            Self::Query(sql) => format!("SELECT {names} FROM (\n{sql}\n){condition}"),
         }
     }
 
@@ -139,6 +142,7 @@ impl Snapshot for SqliteSnapshot {
         let target = Target::of(&relation.selector)?;
         let mut session = self.session().await?;
         let described = target.columns(&mut session).await.at(|| format!("stream {}", relation.stream))?;
+        let is_utf8 = relation.bound.is_some() && session.is_utf8().await?;
         drop(session);
         let class = |column: &Column| {
             let now = described.iter().find(|now| now.name == column.name);
@@ -151,12 +155,32 @@ impl Snapshot for SqliteSnapshot {
         let classes = columns.iter().map(class).collect::<Result<Vec<_>>>()?;
         let batch = Batch::new(columns, &classes)?;
         let session = Arc::clone(&self.session);
-        let sql = target.select(columns);
+        let condition = relation.bound.as_ref().and_then(|bound| condition(bound, &described, is_utf8));
+        let sql = target.select(columns, condition.as_deref());
         let worker = read::worker(session, self.stop.clone(), sql, batch, target.subject());
         let (batches, reading) = gather(vec![worker], &self.gate);
         self.reading = Some(reading);
         Ok(batches)
     }
+}
+
+/// The rows of a range, as far as SQLite compares as we do: whole numbers, and texts of a file that holds them as
+/// UTF-8. What has another declared type may be held in any form.
+fn condition(bound: &Bound, described: &[Column], is_utf8: bool) -> Option<String> {
+    bound.condition(quoted, |name, literal| {
+        let carried = &described.iter().find(|column| column.name == name)?.carried;
+        let column = quoted(name);
+        match (literal, carried) {
+            (Literal::Integer(value), Carried::Exact(DataType::Int64)) => {
+                Some(Operands { column, value: value.to_string() })
+            }
+            (Literal::Text(text), Carried::Exact(DataType::Utf8)) if is_utf8 => {
+                let value = format!("'{}'", text.replace('\'', "''"));
+                Some(Operands { column: format!("{column} COLLATE BINARY"), value })
+            }
+            _ => None,
+        }
+    })
 }
 
 fn relation(table: &str) -> Result<Relation> {

@@ -13,7 +13,7 @@ use serde::forward_to_deserialize_any;
 
 use super::faults::{Fault, Faults, listed, nearest, offered, quoted, suggestion};
 use super::hidden::{Hidden, is_reference};
-use super::raw::placed::{PLACED, Placed};
+use super::raw::placed::{MANY, PLACED, Placed};
 use super::text::Span;
 use super::tree::{Node, Value};
 
@@ -337,6 +337,13 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         if name == PLACED {
             let places = places(self.site(), self.key_span());
             return visitor.visit_seq(Parts { places, faults: self.faults, content: Some(self) });
+        }
+        if name == MANY && matches!(self.node.value, Value::Scalar { .. }) {
+            let one = std::slice::from_ref(self.node);
+            return visitor.visit_seq(Items { owner: self, items: one.iter() });
+        }
+        if name == MANY {
+            return self.deserialize_seq(visitor);
         }
         visitor.visit_newtype_struct(self)
     }

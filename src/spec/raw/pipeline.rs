@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ApiVersion;
-use super::placed::{Later, Map, Placed};
+use super::placed::{Later, Many, Map, Placed, Words};
 use super::stream::{Parquet, Stream, SyncMode, WriteMode};
 
 /// One connection, many streams.
@@ -57,8 +57,10 @@ pub(crate) struct Defaults {
     pub(crate) max_quarantine_rows: Option<Placed<u64>>,
     /// How Parquet is written.
     pub(crate) parquet: Option<Placed<Parquet>>,
-    #[schemars(skip)]
-    pub(crate) lookback: Option<Placed<Later>>,
+    /// Columns that incremental streams know their new rows by.
+    pub(crate) cursor_field: Option<Placed<Many<Placed<String>>>>,
+    /// How far behind the last cursor incremental streams read again.
+    pub(crate) lookback: Option<Placed<Words>>,
     #[schemars(skip)]
     pub(crate) schema_contract: Option<Placed<Later>>,
     #[schemars(skip)]

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::action::Action;
-use super::placed::{Later, Map, Placed, Words};
+use super::placed::{Later, Many, Map, Placed, Words};
 use crate::spec::schema::allow_words;
 
 /// One stream: tables (the key is `schema.table`, `*` and `?` are wildcards), a query, or files.
@@ -41,12 +41,14 @@ pub(crate) struct Stream {
     pub(crate) max_quarantine_rows: Option<Placed<u64>>,
     /// How Parquet is written; each key overrides the one in `defaults`.
     pub(crate) parquet: Option<Placed<Parquet>>,
-    #[schemars(skip)]
-    pub(crate) cursor_field: Option<Placed<Later>>,
-    #[schemars(skip)]
-    pub(crate) lookback: Option<Placed<Later>>,
-    #[schemars(skip)]
-    pub(crate) primary_key: Option<Placed<Later>>,
+    /// Column of the source that only grows from change to change, by which an incremental sync knows what
+    /// is new; a list compares column by column.
+    pub(crate) cursor_field: Option<Placed<Many<Placed<String>>>>,
+    /// How far behind the last cursor rows are read again, for commits that come late: a duration such as
+    /// `1h`, or a whole number for a cursor of whole numbers. Of the first column of `cursor_field`.
+    pub(crate) lookback: Option<Placed<Words>>,
+    /// Output columns that together tell the rows apart.
+    pub(crate) primary_key: Option<Placed<Vec<Placed<String>>>>,
     #[schemars(skip)]
     pub(crate) schema_contract: Option<Placed<Later>>,
     #[schemars(skip)]
@@ -59,7 +61,7 @@ pub(crate) struct Stream {
 pub(crate) enum SyncMode {
     /// All rows, every time.
     FullRefresh,
-    #[schemars(skip)]
+    /// The rows whose `cursor_field` has reached or passed the last run's.
     Incremental,
 }
 

@@ -5,7 +5,7 @@ use super::file_set::file_set;
 use super::parquet::parquet;
 use super::pipeline::{is_single, template};
 use super::quarantine;
-use super::{ConnectionKind, Context, not_yet, refuse_later};
+use super::{ConnectionKind, Context, increment, not_yet, refuse_later};
 use crate::error::{Error, Result};
 use crate::spec::contract::SchemaContract;
 use crate::spec::faults::{Fault, Faults, quoted};
@@ -13,7 +13,7 @@ use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePa
 use crate::spec::raw::pipeline::Defaults;
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::stream as raw;
-use crate::spec::sync::{SyncMode, WriteMode};
+use crate::spec::sync::WriteMode;
 use crate::spec::text::Span;
 use crate::spec::{Action, DatasetName, StoreName, StreamName};
 
@@ -31,13 +31,12 @@ pub(crate) struct Shared<'a> {
 /// Refuses in `defaults` what this version does not have; its values are read with each stream.
 pub(crate) fn check_defaults(defaults: Option<&Defaults>, faults: &Faults<'_>) {
     let Some(defaults) = defaults else { return };
-    let _ = sync_mode(defaults.sync_mode.as_ref(), faults);
+    increment::check_defaults(defaults, faults);
     let _ = write_mode(defaults.write_mode.as_ref(), faults);
     let _ = quarantine::bound(defaults.max_quarantine_rows.as_ref(), faults);
     let _ = parquet(defaults.parquet.as_ref(), None, faults);
     refuse_later(
         &[
-            ("lookback", &defaults.lookback, "remove it; every sync reads all rows"),
             ("schema_contract", &defaults.schema_contract, "remove it"),
             ("quality", &defaults.quality, "remove it, or filter rows in `transform`"),
         ],
@@ -59,13 +58,9 @@ pub(crate) fn stream(
         let span = raw.dataset.as_ref().map_or(key.span, |dataset| dataset.span);
         check_dataset(selector, dataset, span, shared, faults);
     }
-    let _ = sync_mode(raw.sync_mode.as_ref(), faults);
     let _ = write_mode(raw.write_mode.as_ref(), faults);
     refuse_later(
         &[
-            ("cursor_field", &raw.cursor_field, "remove it; every sync reads all rows"),
-            ("lookback", &raw.lookback, "remove it; every sync reads all rows"),
-            ("primary_key", &raw.primary_key, "remove it; `overwrite` needs no key"),
             ("schema_contract", &raw.schema_contract, "remove it"),
             ("quality", &raw.quality, "remove it, or filter rows in `transform`"),
         ],
@@ -73,11 +68,13 @@ pub(crate) fn stream(
     );
     let defaults = shared.defaults;
     let write_mode = written_mode(raw, defaults);
+    let primary_key = names(raw.primary_key.as_ref(), faults);
+    let sync_mode = increment::sync_mode(key.span, raw, defaults, write_mode.as_ref(), faults);
     let split_by = split_by(raw, faults);
     let transform = faults.parse_optional(raw.transform.as_ref(), sql);
     let columns = columns(raw.columns.as_ref(), shared.context, faults);
     check_decisions(raw, faults);
-    let partition_by = partition_by(raw, faults);
+    let partition_by = names(raw.partition_by.as_ref(), faults);
     let max_quarantine_rows = quarantine::max_rows(raw, defaults, faults);
     let parquet = parquet(
         raw.parquet.as_ref(),
@@ -94,9 +91,9 @@ pub(crate) fn stream(
     Some(Stream {
         selector: selector?,
         dataset: dataset?.clone(),
-        sync_mode: SyncMode::FullRefresh,
+        sync_mode: sync_mode?,
         write_mode: write_mode?,
-        primary_key: Vec::new(),
+        primary_key: primary_key?,
         schema_contract: SchemaContract::default(),
         quality: Vec::new(),
         split_by: split_by?,
@@ -264,16 +261,6 @@ fn named(selector: &Selector, dataset: &DatasetTemplate) -> Option<Result<Datase
     is_single(selector).then(expand)
 }
 
-fn sync_mode(placed: Option<&Placed<raw::SyncMode>>, faults: &Faults<'_>) -> Option<()> {
-    let placed = placed?;
-    faults.take(placed, |mode| match mode {
-        raw::SyncMode::FullRefresh => Ok(()),
-        raw::SyncMode::Incremental => {
-            Err(not_yet("sync_mode: incremental", "use `full_refresh`: all rows, every time"))
-        }
-    })
-}
-
 fn write_mode(placed: Option<&Placed<raw::WriteMode>>, faults: &Faults<'_>) -> Option<()> {
     let placed = placed?;
     faults.take(placed, |mode| match mode {
@@ -294,11 +281,16 @@ fn written_mode(raw: &raw::Stream, defaults: Option<&Defaults>) -> Option<WriteM
     }
 }
 
-fn partition_by(raw: &raw::Stream, faults: &Faults<'_>) -> Option<Vec<String>> {
-    let Some(placed) = &raw.partition_by else { return Some(Vec::new()) };
+/// Names of columns, none of them twice; none where the key is left out.
+fn names(placed: Option<&Placed<Vec<Placed<String>>>>, faults: &Faults<'_>) -> Option<Vec<String>> {
+    placed.map_or(Some(Vec::new()), |placed| distinct(placed.get()?, faults))
+}
+
+/// Names of columns, none of them twice.
+pub(crate) fn distinct(columns: &[Placed<String>], faults: &Faults<'_>) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     let mut right = true;
-    for column in placed.get()? {
+    for column in columns {
         match faults.parse(column, super::not_empty) {
             Some(name) if names.contains(&name) => {
                 faults.push(
