@@ -1,5 +1,6 @@
 //! The protection plan (exactly one action for every leaf column, decided once) and [`Sealed`],
-//! the only thing that can be published. [`rejected`] is the plan of rows that go to a quarantine.
+//! the only thing that can be published. [`rejected`] is the plan of rows that go to a quarantine, [`lifetime`]
+//! are the columns of rows that stay as history.
 
 mod carried;
 mod choice;
@@ -7,9 +8,11 @@ mod fit;
 #[cfg(test)]
 mod fixture;
 pub mod kernel;
+pub mod lifetime;
 pub mod plan;
 pub mod rejected;
 pub mod sealed;
 
+pub use lifetime::Lifetime;
 pub use plan::{Decision, Plan};
 pub use sealed::Sealed;

@@ -104,24 +104,28 @@ impl Plan {
             let fields = own.iter().cloned().map(Arc::new).chain(schema.fields().iter().cloned());
             Arc::new(Schema::new(fields.collect::<Vec<_>>()))
         };
-        let decision = |field: &Field| Decision {
-            path: field.name().clone(),
-            tag: None,
-            action: Action::Allow,
-            because: "made by sealift".to_owned(),
-            key: None,
-        };
-        let column = |(index, field): (usize, &Field)| Column {
-            index,
-            carried: field.data_type().clone(),
-            action: Action::Allow,
-        };
         let behind = self.columns.into_iter().map(|c| Column { index: c.index + own.len(), ..c });
         Self {
             input: with_own(&self.input),
             output: with_own(&self.output),
-            decisions: own.iter().map(decision).chain(self.decisions).collect(),
-            columns: own.iter().enumerate().map(column).chain(behind).collect(),
+            decisions: own.iter().map(Decision::own).chain(self.decisions).collect(),
+            columns: own.iter().zip(0..).map(Column::own).chain(behind).collect(),
+            dataset: self.dataset,
+        }
+    }
+
+    /// The same plan for rows that end with columns of the program's own, which are published as they are.
+    pub(super) fn before(self, own: &[Field]) -> Self {
+        let with_own = |schema: &SchemaRef| {
+            let fields = schema.fields().iter().cloned().chain(own.iter().cloned().map(Arc::new));
+            Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        };
+        let first = self.input.fields().len();
+        Self {
+            input: with_own(&self.input),
+            output: with_own(&self.output),
+            decisions: self.decisions.into_iter().chain(own.iter().map(Decision::own)).collect(),
+            columns: self.columns.into_iter().chain(own.iter().zip(first..).map(Column::own)).collect(),
             dataset: self.dataset,
         }
     }
@@ -166,6 +170,25 @@ impl Plan {
     /// How the published columns are made, in output order.
     pub(super) fn columns(&self) -> &[Column] {
         &self.columns
+    }
+}
+
+impl Decision {
+    /// Of a column of the program's own.
+    fn own(field: &Field) -> Self {
+        Self {
+            path: field.name().clone(),
+            tag: None,
+            action: Action::Allow,
+            because: "made by sealift".to_owned(),
+            key: None,
+        }
+    }
+}
+
+impl Column {
+    fn own((field, index): (&Field, usize)) -> Self {
+        Self { index, carried: field.data_type().clone(), action: Action::Allow }
     }
 }
 

@@ -77,7 +77,6 @@ impl Sealed {
     ///
     /// # Errors
     /// Those of the keyring.
-    #[cfg_attr(not(test), expect(dead_code, reason = "merges, compaction and erasure seal again"))]
     pub(crate) async fn again(
         dataset: &DatasetName,
         schema: SchemaRef,

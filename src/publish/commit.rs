@@ -13,7 +13,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 
 use self::actions::Actions;
-use self::head::Head;
+use self::head::{Base, Head};
 use self::landing::Landing;
 use super::parquet::Written;
 use super::path::ObjectPath;
@@ -23,6 +23,7 @@ use crate::keys::Note;
 use crate::spec::DatasetName;
 
 pub(super) use self::actions::publication;
+pub(super) use self::head::app_id;
 pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.
@@ -72,13 +73,25 @@ impl Effect<'_> {
 /// Files that others stand in for.
 #[derive(Clone, Debug)]
 pub struct Rewrite {
-    /// The version that was read. Files that other writers removed since are a conflict; where the rows
-    /// change, so are files that they added.
-    pub read_version: u64,
+    /// The version that was read; `None`: there was no table. Files that other writers removed since are a
+    /// conflict; where the rows change, so are files that they added.
+    pub read_version: Option<u64>,
     /// The files that go, as [`super::table::LiveFile::path`] names them.
     pub replaced: Vec<String>,
     /// Whether the rows change: not where files are only compacted or sealed anew.
     pub changes_rows: bool,
+    /// How many rows of the written files were there before.
+    pub carried: u64,
+}
+
+/// Which commits of its own stream a commit follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Any there may be.
+    Any,
+    /// Those up to this version of its `txn` action (none: none at all), which a run saw before it read the
+    /// source. A later one holds what was read later, and older rows must not come after it.
+    After(Option<i64>),
 }
 
 /// What a commit is to make of a dataset, beside the written files that it makes visible.
@@ -94,6 +107,8 @@ pub struct Change<'a> {
     pub partition_by: &'a [String],
     /// What becomes of the rows already there.
     pub effect: Effect<'a>,
+    /// What it comes after.
+    pub order: Order,
     /// Where the version comes from.
     pub provenance: &'a Provenance,
 }
@@ -139,31 +154,43 @@ pub struct Outcome {
 ///
 /// # Errors
 /// `Held` when the table's schema differs and the mode is append (what differs, and the remedy);
-/// `Temporary` when others kept winning, or
-/// changed files that were to be rewritten; `Failed` when the table is damaged or not ours to write.
+/// `Temporary` when others kept winning, another run of the stream published first, or
+/// files were changed that were to be rewritten; `Failed` when the table is damaged or not ours to write.
 pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
     let dataset = change.dataset;
-    match attempts(store, &Actions { change, written: &written }).await {
-        End::Visible(version) => {
-            checkpoint(store, dataset, version).await;
-            Ok(Outcome { version, rows: written.rows, bytes: written.bytes })
-        }
-        End::NotVisible(error) => {
-            if let Err(error) = written.discard(store, dataset).await {
-                tracing::warn!(%dataset, %error, "unpublished files stay behind, unseen by readers");
-            }
-            Err(error).at(|| format!("dataset {dataset}"))
-        }
-        End::Unknown(error) => Err(error).at(|| format!("dataset {dataset}")),
+    let error = match attempt(store, &written, change).await {
+        End::Visible(outcome) => return Ok(outcome),
+        End::Unknown(error) => return Err(error).at(|| format!("dataset {dataset}")),
+        End::NotVisible(error) => error,
+        End::Overtaken => overtaken(),
+    };
+    written.discard_quietly(store, dataset).await;
+    Err(error).at(|| format!("dataset {dataset}"))
+}
+
+/// Other writers changed what a rewrite was read from, and the work was not done anew.
+pub(super) fn overtaken() -> Error {
+    Error::temporary("another writer changed the table meanwhile").help("run it again")
+}
+
+/// As [`commit`], and leaves the written files alone, however it ends.
+pub(super) async fn attempt(store: &Store, written: &Written, change: &Change<'_>) -> End {
+    let actions = Actions { change, written };
+    let end = attempts(store, &actions).await;
+    if let End::Visible(outcome) = &end {
+        checkpoint(store, change.dataset, outcome.version).await;
     }
+    end
 }
 
 /// How a commit ended.
-enum End {
+pub(super) enum End {
     /// The version is there.
-    Visible(u64),
+    Visible(Outcome),
     /// It is certain that no version names our files.
     NotVisible(Error),
+    /// The same, because others changed what a rewrite was read from.
+    Overtaken,
     /// The version may or may not be there.
     Unknown(Error),
 }
@@ -176,14 +203,19 @@ async fn attempts(store: &Store, actions: &Actions<'_>) -> End {
             Ok(head) => head,
             Err(error) => return End::NotVisible(error),
         };
+        let head = match head {
+            Base::Overtaken => return End::Overtaken,
+            Base::Nothing => None,
+            Base::Table(head) => Some(head),
+        };
         let version = head.as_ref().map_or(0, |head| head.version + 1);
-        let bytes = match actions.derive(head.as_ref(), &commit_id) {
+        let bytes = match actions.derive(head.as_deref(), &commit_id) {
             Ok(bytes) => bytes,
             Err(error) => return End::NotVisible(error),
         };
         let path = ObjectPath::commit(actions.change.dataset, version);
         match landing::land(store, &path, bytes, &commit_id).await {
-            Landing::Ours => return End::Visible(version),
+            Landing::Ours => return End::Visible(actions.outcome(version)),
             Landing::Taken => pause(attempt).await,
             Landing::Refused(error) => return End::NotVisible(error),
             Landing::Unknown(error) => return End::Unknown(error),

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 
-use super::{Change, Effect, Mode, Outcome, Provenance, Store, Written, commit, write};
+use super::{Change, Effect, Mode, Order, Outcome, Provenance, Store, Written, commit, write};
 use crate::Batches;
 use crate::error::Result;
 use crate::keys::Keyring;
@@ -148,6 +148,7 @@ async fn commit_instead(
         open: &["id".into()],
         partition_by: &[],
         effect,
+        order: Order::Any,
         provenance: &provenance(run),
     };
     commit(store, files, &change).await

@@ -5,13 +5,17 @@
 
 pub mod commit;
 pub(crate) mod fault;
+pub mod merge;
 pub mod parquet;
 pub mod path;
 pub mod reading;
 pub mod store;
 pub mod table;
 
-pub use commit::{Change, Effect, Mode, Outcome, Provenance, Rewrite, check_schema, commit, type_name};
+pub use commit::{
+    Change, Effect, Mode, Order, Outcome, Provenance, Rewrite, check_schema, commit, type_name,
+};
+pub use merge::Merge;
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
 pub use reading::Reading;

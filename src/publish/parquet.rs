@@ -15,8 +15,9 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
 use object_store::Error as StoreError;
 use tokio::sync::mpsc;
@@ -25,7 +26,8 @@ use tokio::task::JoinSet;
 use self::encoder::Encoder;
 use self::layout::Layout;
 use super::path::ObjectPath;
-use super::{Store, commit, fault};
+use super::table::LiveFile;
+use super::{Store, Table, commit, fault};
 use crate::error::{At as _, Error, Result};
 use crate::protect::Sealed;
 use crate::spec::DatasetName;
@@ -62,6 +64,50 @@ pub struct File {
 }
 
 impl Written {
+    /// The files as a table that can be read, although nobody sees them yet.
+    #[must_use]
+    pub fn as_table(&self, schema: &SchemaRef, partition_by: &[String]) -> Table {
+        let value = |file: &File, name: &String| (name.clone(), file.partition.get(name).cloned().flatten());
+        let live = |file: &File| LiveFile {
+            path: file.path.clone(),
+            bytes: file.bytes,
+            rows: Some(file.rows),
+            partition: partition_by.iter().map(|name| value(file, name)).collect(),
+            stats: Some(file.stats.clone()),
+        };
+        Table {
+            version: 0,
+            schema: SchemaRef::clone(schema),
+            partition_by: partition_by.to_vec(),
+            files: self.files.iter().map(live).collect(),
+        }
+    }
+
+    /// These files and others.
+    #[must_use]
+    pub fn with(&self, others: &Self) -> Self {
+        Self::of(self.files.iter().chain(&others.files))
+    }
+
+    /// These files but those of some paths.
+    #[must_use]
+    pub fn but(&self, paths: &BTreeSet<&str>) -> Self {
+        Self::of(self.files.iter().filter(|file| !paths.contains(file.path.as_str())))
+    }
+
+    /// Where they are, relative to the table.
+    #[must_use]
+    pub fn paths(&self) -> BTreeSet<&str> {
+        self.files.iter().map(|file| file.path.as_str()).collect()
+    }
+
+    fn of<'f>(files: impl Iterator<Item = &'f File>) -> Self {
+        let files: Vec<File> = files.cloned().collect();
+        let (rows, bytes) =
+            (files.iter().map(|file| file.rows).sum(), files.iter().map(|file| file.bytes).sum());
+        Self { files, rows, bytes }
+    }
+
     /// Removes the objects again. What cannot be removed stays an orphan that no reader sees.
     ///
     /// # Errors
@@ -70,6 +116,14 @@ impl Written {
         let paths: Vec<_> =
             self.files.iter().filter_map(|file| ObjectPath::existing(dataset, &file.path).ok()).collect();
         remove(store, &paths).await
+    }
+
+    /// As [`Written::discard`], for files of which nothing depends on whether they go: what cannot be removed
+    /// is told in the log alone.
+    pub async fn discard_quietly(self, store: &Store, dataset: &DatasetName) {
+        if let Err(error) = self.discard(store, dataset).await {
+            tracing::warn!(%dataset, %error, "unpublished files stay behind, unseen by readers");
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Seen {
     pub(super) parts: AtomicUsize,
     pub(super) largest_part: AtomicUsize,
     pub(super) aborted: AtomicUsize,
+    /// Data files that were read, once per request.
+    pub(super) data_reads: Mutex<Vec<String>>,
 }
 
 /// An in-memory store that follows a script for conditional puts of commits, may ignore the
@@ -125,6 +127,9 @@ impl ObjectStore for Scripted {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        if path.as_ref().ends_with(".parquet") && !path.as_ref().contains("_delta_log") {
+            self.seen.data_reads.lock().unwrap().push(path.to_string());
+        }
         self.inner.get_opts(path, options).await
     }
 

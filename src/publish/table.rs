@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
 
-use super::commit::{Outcome, publication};
+use super::commit::{Outcome, app_id, publication};
 use super::path::ObjectPath;
 use super::{Store, fault as store_fault};
 use crate::error::{At as _, Error, Kind, Result};
@@ -44,6 +44,8 @@ pub struct LiveFile {
     pub rows: Option<u64>,
     /// Partition values in the Delta text form.
     pub partition: Vec<(String, Option<String>)>,
+    /// Its statistics as the log has them, of open columns only.
+    pub stats: Option<String>,
 }
 
 impl Table {
@@ -71,6 +73,7 @@ impl Table {
                         .iter()
                         .map(|name| (name.clone(), values.remove(name).flatten()))
                         .collect(),
+                    stats: file.stats(),
                 })
             })
             .collect::<Result<_>>()?;
@@ -103,16 +106,17 @@ impl Table {
     }
 
     /// What Sealift published to the dataset, newest first, until `is_enough` (asked after each version) or
-    /// the log's beginning; `None` when there is no table.
+    /// the log's beginning, and how far `stream` (`pipeline/stream`) has come; `None` when there is no table.
     ///
     /// # Errors
     /// As [`Table::load`].
     pub async fn history(
         store: &Store,
         dataset: &DatasetName,
+        stream: &str,
         is_enough: impl Fn(&History) -> bool + Send,
     ) -> Result<Option<History>> {
-        let Some((_, snapshot)) = snapshot(store, dataset, None).await? else {
+        let Some((log, snapshot)) = snapshot(store, dataset, None).await? else {
             return Ok(None);
         };
         let newest = snapshot.version();
@@ -120,7 +124,8 @@ impl Table {
         let mut commits = futures::stream::iter(versions)
             .map(|version| async move { (version, read_commit(store, dataset, version).await) })
             .buffered(REQUESTS);
-        let mut history = History { newest: Some(newest), ..History::default() };
+        let txn = transaction(&log, &snapshot, dataset, stream).await?;
+        let mut history = History { txn, newest: Some(newest), ..History::default() };
         while let Some((version, commit)) = commits.next().await {
             // Log clean-up removes the oldest first: before a gap there is nothing.
             let Some(commit) = commit? else { break };
@@ -146,6 +151,9 @@ pub struct History {
     pub versions: u64,
     /// The newest version; `None` where there is no table.
     pub newest: Option<u64>,
+    /// The newest `txn` version of the stream that was asked for, which the next commit follows; `None` when
+    /// it has never published here.
+    pub txn: Option<i64>,
 }
 
 impl History {
@@ -170,6 +178,8 @@ pub struct Publication {
     pub cursor: Option<Note>,
     /// The window of a backfill that it was.
     pub window: Option<Note>,
+    /// When the commit was made, in milliseconds since 1970 by the clock of who made it.
+    pub at_ms: i64,
 }
 
 /// Whether the dataset's folder holds a Delta log.
@@ -228,6 +238,17 @@ pub(super) async fn snapshot(
         }
         _ => Err(error),
     }
+}
+
+/// The version of a stream's last `txn` action.
+pub(super) async fn transaction(
+    log: &LogStoreRef,
+    snapshot: &EagerSnapshot,
+    dataset: &DatasetName,
+    stream: &str,
+) -> Result<Option<i64>> {
+    let version = snapshot.transaction_version(log.as_ref(), app_id(stream)).await;
+    version.map_err(|error| fault(&error, dataset))
 }
 
 /// Writes the checkpoint of a version.

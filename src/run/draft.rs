@@ -1,13 +1,18 @@
 //! Rows that are written and not yet visible.
 
+use std::collections::BTreeSet;
+
 use arrow::datatypes::SchemaRef;
 
+use tokio_util::sync::CancellationToken;
+
 use super::increment::known::Known;
-use super::{Engine, StreamPlan};
+use super::{Engine, Memory, StreamPlan};
 use crate::Batches;
 use crate::error::Result;
 use crate::protect::{self, Sealed};
-use crate::publish::{self, Change, Effect, Outcome, Provenance, Store, Written};
+use crate::publish::merge::{Present, Rules};
+use crate::publish::{self, Change, Effect, Merge, Order, Outcome, Provenance, Store, Written};
 use crate::spec::DatasetName;
 
 /// The files of a version to come, and what its commit must know of them.
@@ -16,8 +21,22 @@ pub(super) struct Draft {
     dataset: DatasetName,
     schema: SchemaRef,
     open: Vec<String>,
+    encrypted: BTreeSet<String>,
     partition_by: Vec<String>,
     written: Written,
+}
+
+/// What a merge needs beside the draft's rows.
+pub(super) struct Merging<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) store: &'a Store,
+    pub(super) plan: &'a StreamPlan,
+    pub(super) rules: &'a Rules,
+    /// When the source was read, in microseconds since 1970 UTC.
+    pub(super) at_us: i64,
+    pub(super) order: Order,
+    pub(super) provenance: &'a Provenance,
+    pub(super) stop: &'a CancellationToken,
 }
 
 impl Draft {
@@ -43,9 +62,10 @@ impl Draft {
         };
         let schema = sealed.schema().clone();
         let open = sealed.open().iter().cloned().collect();
+        let encrypted = sealed.encrypted().iter().map(|(path, _)| path.clone()).collect();
         let written = publish::write(sealed, store, &plan.parquet, partition_by, memory_bytes).await?;
         let dataset = protection.dataset().clone();
-        Ok(Self { dataset, schema, open, partition_by: partition_by.to_vec(), written })
+        Ok(Self { dataset, schema, open, encrypted, partition_by: partition_by.to_vec(), written })
     }
 
     /// How many rows there are.
@@ -61,24 +81,52 @@ impl Draft {
         self,
         store: &Store,
         effect: Effect<'_>,
+        order: Order,
         provenance: &Provenance,
     ) -> Result<Outcome> {
-        let change = Change {
+        let change = self.change(effect, order, provenance);
+        publish::commit(store, self.written.clone(), &change).await
+    }
+
+    /// Makes the rows visible in place of those that have their keys.
+    ///
+    /// # Errors
+    /// Those of [`Merge::publish`].
+    pub(super) async fn merge(self, merging: &Merging<'_>) -> Result<Outcome> {
+        let &Merging { engine, store, plan, rules, at_us, order, provenance, stop } = merging;
+        let memory = Memory::of(engine.config.memory_limit_bytes);
+        let merge = Merge {
+            store,
+            keyring: &engine.keyring,
+            rules,
+            parquet: &plan.parquet,
+            encrypted: &self.encrypted,
+            at_us,
+            keys_bytes: memory.keys_bytes(),
+            encode_bytes: memory.encode_bytes,
+            change: self.change(Effect::Append { withdrawn: &[] }, order, provenance),
+        };
+        let present = match rules.missing {
+            Some(_) => Present::Incoming,
+            None => Present::Unknown,
+        };
+        merge.publish(self.written.clone(), present, stop).await
+    }
+
+    fn change<'a>(&'a self, effect: Effect<'a>, order: Order, provenance: &'a Provenance) -> Change<'a> {
+        Change {
             dataset: &self.dataset,
             schema: &self.schema,
             open: &self.open,
             partition_by: &self.partition_by,
             effect,
+            order,
             provenance,
-        };
-        publish::commit(store, self.written, &change).await
+        }
     }
 
     /// Removes the files, as far as they can be; nobody sees what stays.
     pub(super) async fn discard(self, store: &Store) {
-        let dataset = &self.dataset;
-        if let Err(error) = self.written.discard(store, dataset).await {
-            tracing::warn!(%dataset, %error, "unpublished files stay behind, unseen by readers");
-        }
+        self.written.discard_quietly(store, &self.dataset).await;
     }
 }

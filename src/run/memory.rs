@@ -33,6 +33,12 @@ impl Memory {
         (self.transform_bytes / 2, self.transform_bytes / 2)
     }
 
+    /// What the keys of a merge may take, which are compared when nothing is read from the source any more.
+    #[must_use]
+    pub const fn keys_bytes(&self) -> u64 {
+        self.source_bytes
+    }
+
     /// `encode_bytes` as two writes share it that run side by side: a stream's own and its quarantine's.
     #[must_use]
     pub const fn beside_quarantine(&self) -> (u64, u64) {

@@ -7,6 +7,7 @@ pub mod fidelity;
 pub mod increment;
 pub mod ledger;
 mod memory;
+mod merging;
 pub mod plan;
 pub mod progress;
 pub mod quarantine;
@@ -16,6 +17,7 @@ mod standing;
 
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,12 +31,13 @@ pub use progress::Progress;
 pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
 
-use self::draft::Draft;
+use self::draft::{Draft, Merging};
 use self::increment::Asked;
 use self::increment::known::Known;
 use self::resume::Earlier;
 use crate::error::{At, Error, Kind, Result};
 use crate::protect;
+use crate::publish::merge::Rules;
 use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
 use crate::spec::{DatasetName, Pipeline, StreamName};
@@ -99,8 +102,11 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
     let (store, connection) = engine.places(job.pipeline)?;
     engine.check_store(job.pipeline, &store).await?;
     let source = source::open(connection, engine.gate(job.pipeline))?;
+    // Before it is taken: what others publish from here on may be of a later instant.
+    #[expect(clippy::disallowed_methods, reason = "a run owns the instant that its rows are of")]
+    let taken_at = Utc::now();
     let mut snapshot = unless_cancelled(job.cancel, source.snapshot()).await?;
-    let published = streams(engine, job, &mut *snapshot, &store, progress).await;
+    let published = streams(engine, job, &mut *snapshot, taken_at, &store, progress).await;
     // However it ended, nothing of it is left running at the source.
     snapshot.close().await;
     published
@@ -111,6 +117,7 @@ async fn streams(
     engine: &Engine,
     job: &Job<'_>,
     snapshot: &mut dyn Snapshot,
+    taken_at: DateTime<Utc>,
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<Vec<Published>> {
@@ -119,13 +126,17 @@ async fn streams(
     let runs = resume::runs(engine, job).await?;
     let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
     let standing = standing(engine, job.pipeline, store, &plans, is_settled).await?;
+    for (plan, standing) in plans.iter().zip(&standing) {
+        let stream = application(job.pipeline, &plan.relation.stream);
+        standing.check_instant(&stream, taken_at).at(|| format!("dataset {}", plan.dataset))?;
+    }
     let earlier = Earlier::find(engine, job, &runs, &plans, &standing).await?;
 
     let mut published = Vec::with_capacity(plans.len());
     for (index, (plan, standing)) in plans.iter().zip(&standing).enumerate() {
         let done = match earlier.appended(index) {
             Some(done) => done,
-            None => publish(engine, job, snapshot, store, plan, standing, progress)
+            None => publish(engine, job, snapshot, taken_at, store, plan, standing, progress)
                 .await
                 .at(|| format!("stream {}", plan.relation.stream))
                 .at(|| format!("pipeline {}", job.pipeline.name))?,
@@ -158,6 +169,7 @@ async fn publish(
     engine: &Engine,
     job: &Job<'_>,
     snapshot: &mut dyn Snapshot,
+    taken_at: DateTime<Utc>,
     store: &Store,
     plan: &StreamPlan,
     standing: &Standing,
@@ -173,7 +185,7 @@ async fn publish(
     let rows = unless_cancelled(job.cancel, snapshot.read(&asked.relation, &plan.reads)).await?;
     let rows = until_cancelled(rows, stop.clone(), counter);
     let rows = asked.narrow(plan, rows, plan.quarantine.is_some().then_some(rejects));
-    let own = write(engine, store, plan, rows, known);
+    let own = write(engine, store, plan, taken_at, rows, known);
     let rejected = write_rejected(engine, job, store, plan, rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
@@ -190,11 +202,15 @@ async fn publish(
             return Err(error);
         }
     };
-    let effect = match asked.mode {
-        Mode::Overwrite => Effect::Overwrite,
-        Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
+    let order = standing.order();
+    let outcome = match (&plan.rules, asked.mode) {
+        (Some(rules), _) => {
+            let (at_us, provenance, stop) = (taken_at.timestamp_micros(), &provenance, job.cancel);
+            own.merge(&Merging { engine, store, plan, rules, at_us, order, provenance, stop }).await?
+        }
+        (None, Mode::Overwrite) => own.commit(store, Effect::Overwrite, order, &provenance).await?,
+        (None, _) => own.commit(store, Effect::Append { withdrawn: &[] }, order, &provenance).await?,
     };
-    let outcome = own.commit(store, effect, &provenance).await?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {
@@ -236,10 +252,15 @@ async fn write(
     engine: &Engine,
     store: &Store,
     plan: &StreamPlan,
+    taken_at: DateTime<Utc>,
     rows: Batches,
     known: Option<Known>,
 ) -> Result<Draft> {
     let rows = plan.transform.apply(rows).await?;
+    let rows = match plan.rules.as_ref().and_then(Rules::lifetime) {
+        Some(own) => own.begin(rows, plan.protection.input().clone(), taken_at.timestamp_micros()),
+        None => rows,
+    };
     let memory = Memory::of(engine.config.memory_limit_bytes);
     let memory_bytes = match plan.quarantine {
         Some(_) => memory.beside_quarantine().0,

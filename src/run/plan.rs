@@ -7,10 +7,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::fidelity::{self, SourceColumn};
 use super::increment::{Increment, known};
 use super::quarantine::Quarantine;
-use super::{Engine, Memory};
+use super::{Engine, Memory, merging};
 use crate::classify;
 use crate::error::{At, Error, Result};
 use crate::protect;
+use crate::publish::merge::Rules;
 use crate::publish::{self, Mode};
 use crate::source::convert::Decision;
 use crate::source::{Carried, Column, Relation, Shape, Snapshot};
@@ -53,6 +54,8 @@ pub struct StreamPlan {
     pub primary_key: Vec<String>,
     /// What the commit does to the rows already there.
     pub mode: Mode,
+    /// How its rows meet those already there; `None` where they are not told apart by a key.
+    pub rules: Option<Rules>,
     /// How Parquet is written.
     pub parquet: Parquet,
     /// Columns that become folders.
@@ -166,6 +169,10 @@ async fn stream(
     let mut protection =
         protect::Plan::decide(&dataset, &engine.policy, output, &verdicts, &stream.partition_by)?;
     protection.name_keys(&engine.keyring).await?;
+    let rules = merging::rules(stream, reading.transform.output(), &protection)?;
+    if let Some(lifetime) = rules.as_ref().and_then(Rules::lifetime) {
+        protection = protection.with_lifetime(lifetime)?;
+    }
     publish::check_schema(protection.output())?;
     let increment = match &stream.sync_mode {
         SyncMode::Incremental(cursor) => {
@@ -198,6 +205,7 @@ async fn stream(
             WriteMode::Append => Mode::Append,
             WriteMode::Merge(_) | WriteMode::Scd2(_) => Mode::Merge,
         },
+        rules,
         parquet: stream.parquet,
         partition_by: stream.partition_by.clone(),
         rows,

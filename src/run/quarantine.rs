@@ -158,7 +158,7 @@ impl Quarantine {
             Mode::Overwrite => Effect::Overwrite,
             Mode::Append | Mode::Merge => Effect::Append { withdrawn: &withdrawn },
         };
-        let outcome = draft.commit(store, effect, provenance).await?;
+        let outcome = draft.commit(store, effect, standing.quarantine_order(), provenance).await?;
         Ok(Quarantined { dataset: self.dataset.clone(), rows: outcome.rows })
     }
 }

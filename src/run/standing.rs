@@ -1,9 +1,11 @@
 //! What is published already, and whether a run may follow it.
 
+use chrono::{DateTime, Utc};
+
 use super::{Engine, StreamPlan, application};
 use crate::error::{At, Error, Result};
 use crate::keys::Purpose;
-use crate::publish::{History, Mode, Store, Table};
+use crate::publish::{History, Mode, Order, Store, Table};
 use crate::spec::{DatasetName, Pipeline};
 
 /// Versions looked back over for what unfinished runs published.
@@ -18,6 +20,35 @@ pub struct Standing {
     pub quarantine: Option<History>,
 }
 
+impl Standing {
+    /// What a commit to the dataset comes after.
+    pub(super) fn order(&self) -> Order {
+        Order::After(self.dataset.txn)
+    }
+
+    /// What a commit to the quarantine comes after.
+    pub(super) fn quarantine_order(&self) -> Order {
+        Order::After(self.quarantine.as_ref().and_then(|history| history.txn))
+    }
+
+    /// Refuses rows of an instant at which another run of the `stream` had not published yet what stands now:
+    /// it may have read a later one.
+    ///
+    /// # Errors
+    /// `Temporary` then.
+    pub(super) fn check_instant(&self, stream: &str, instant: DateTime<Utc>) -> Result<()> {
+        let own = self.dataset.publications.iter().find(|publication| publication.stream == stream);
+        match own {
+            Some(publication) if publication.at_ms >= instant.timestamp_millis() => {
+                Err(Error::temporary("another run of the stream published while this one began")
+                    .help("run it again: it then follows that run"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What Sealift published to each plan's datasets, in the order of `plans`.
 /// How far back a dataset's history is read.
 struct Reach {
     /// `pipeline/stream`
@@ -43,7 +74,8 @@ impl Reach {
 /// pipeline's last run came to its end, so that nothing of one that did not has to be looked for.
 ///
 /// # Errors
-/// `Held` when another pipeline's stream publishes what an overwriting one would replace, and when
+/// `Held` when another pipeline's stream publishes what an overwriting one would replace, or one that looks
+/// for missing rows would take out, and when
 /// the keys of a published dataset are missing: new keys under the old names would leave two kinds
 /// of ciphertext in one table. Else those of the store.
 pub async fn standing(
@@ -83,7 +115,8 @@ async fn history(
     dataset: &DatasetName,
     reach: &Reach,
 ) -> Result<Option<History>> {
-    let history = Table::history(store, dataset, |history| reach.is_enough(history)).await?;
+    let stream = application(pipeline, &plan.relation.stream);
+    let history = Table::history(store, dataset, &stream, |history| reach.is_enough(history)).await?;
     if let Some(history) = &history {
         may_follow(engine, pipeline, plan, dataset, history)
             .await
@@ -100,7 +133,8 @@ async fn may_follow(
     history: &History,
 ) -> Result<()> {
     let Some(newest) = history.publications.first() else { return Ok(()) };
-    if plan.mode == Mode::Overwrite && newest.stream != application(pipeline, &plan.relation.stream) {
+    let takes_all = plan.mode == Mode::Overwrite || plan.rules.as_ref().is_some_and(|r| r.missing.is_some());
+    if takes_all && newest.stream != application(pipeline, &plan.relation.stream) {
         return Err(Error::held(format!("dataset {dataset} is published by {}", newest.stream)).help(
             "give this stream a `dataset` of its own, or remove the table if it is meant to take over",
         ));

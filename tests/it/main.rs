@@ -27,6 +27,7 @@ mod instant;
 mod interop;
 mod kill;
 mod limits;
+mod merge;
 mod needles;
 mod publish;
 mod quarantine;

@@ -84,6 +84,7 @@ impl Desk {
             schema: &schema,
             open: &open,
             partition_by: &by,
+            order: sealift::publish::Order::Any,
             effect: match mode {
                 Mode::Overwrite => Effect::Overwrite,
                 Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
@@ -233,7 +234,8 @@ async fn other_engines_read_a_table_on_s3() {
     let error = desk.publish(&store, broken, &[], Mode::Append, "broken").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
     assert_eq!(objects(&store).await, before);
-    let publications = Table::history(&store, &desk.dataset, |_| false).await.unwrap().unwrap().publications;
+    let publications =
+        Table::history(&store, &desk.dataset, "", |_| false).await.unwrap().unwrap().publications;
     assert!(publications.iter().all(|one| one.run_id != "broken"));
 }
 
@@ -255,7 +257,8 @@ async fn concurrent_appenders_on_s3_each_land_exactly_once() {
     assert_eq!(versions, (0..8).collect::<Vec<_>>());
     let table = Table::load(&store, &desk.dataset, None).await.unwrap().unwrap();
     assert_eq!(table.files.iter().filter_map(|file| file.rows).sum::<u64>(), 80);
-    let publications = Table::history(&store, &desk.dataset, |_| false).await.unwrap().unwrap().publications;
+    let publications =
+        Table::history(&store, &desk.dataset, "", |_| false).await.unwrap().unwrap().publications;
     let mut runs: Vec<_> = publications.into_iter().map(|one| one.run_id).collect();
     runs.sort_unstable();
     assert_eq!(runs, (0..8).map(|task| format!("run-{task}")).collect::<Vec<_>>());

@@ -87,6 +87,7 @@ impl World {
             schema: &schema,
             open: &open,
             partition_by: &partition_by,
+            order: publish::Order::Any,
             effect: match mode {
                 Mode::Overwrite => Effect::Overwrite,
                 Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },

@@ -75,8 +75,17 @@ impl Actions<'_> {
         Ok(bytes)
     }
 
+    /// What the commit adds as `version`.
+    pub(super) fn outcome(&self, version: u64) -> Outcome {
+        let carried = match self.change.effect {
+            Effect::Rewrite(rewrite) => rewrite.carried,
+            _ => 0,
+        };
+        Outcome { version, rows: self.written.rows.saturating_sub(carried), bytes: self.written.bytes }
+    }
+
     fn only_withdraws(&self) -> bool {
-        self.change.effect.keeps() && self.change.effect.removes() && self.written.files.is_empty()
+        matches!(self.change.effect, Effect::Append { withdrawn: [_, ..] }) && self.written.files.is_empty()
     }
 
     fn check_append(&self, head: &Head, rows: &Value) -> Result<()> {
@@ -134,7 +143,7 @@ impl Actions<'_> {
                 "cursor": provenance.cursor.as_ref().map(noted),
                 "window": provenance.window.as_ref().map(noted),
                 "withdrawn": withdrawn,
-                "rows": self.written.rows,
+                "rows": self.outcome(0).rows,
                 "bytes": self.written.bytes,
             },
         })
@@ -258,5 +267,6 @@ pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Pub
         outcome: Outcome { version, rows: ours["rows"].as_u64()?, bytes: ours["bytes"].as_u64()? },
         cursor: note_of(&ours["cursor"]),
         window: note_of(&ours["window"]),
+        at_ms: info["timestamp"].as_i64()?,
     })
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltalake_core::kernel::EagerSnapshot;
 use serde_json::Value;
 
-use super::{Change, Effect, Rewrite, actions};
+use super::{Change, Effect, Order, Rewrite, actions};
 use crate::error::{Error, Result};
 use crate::publish::path::ObjectPath;
 use crate::publish::{Store, table};
@@ -42,17 +42,34 @@ pub(super) struct Live {
     pub(super) partition: BTreeMap<String, Option<String>>,
 }
 
+/// What a commit can build on.
+#[derive(Debug)]
+pub(super) enum Base {
+    /// There is no table yet.
+    Nothing,
+    /// Its newest version.
+    Table(Box<Head>),
+    /// A table whose files are no longer those that were read.
+    Overtaken,
+}
+
 impl Head {
-    /// Loads the newest version; `None` when there is no table.
-    pub(super) async fn load(store: &Store, change: &Change<'_>) -> Result<Option<Self>> {
+    /// Loads the newest version.
+    ///
+    /// # Errors
+    /// `Temporary` when another run of the stream has published meanwhile; those of [`table::snapshot`];
+    /// `Failed` for a table that is not ours to write.
+    pub(super) async fn load(store: &Store, change: &Change<'_>) -> Result<Base> {
         let dataset = change.dataset;
         let Some((log, snapshot)) = table::snapshot(store, dataset, None).await? else {
-            return Ok(None);
+            check_order(change.order, None)?;
+            return Ok(match change.effect {
+                Effect::Rewrite(Rewrite { read_version: Some(_), .. }) => Base::Overtaken,
+                _ => Base::Nothing,
+            });
         };
-        let txn = snapshot
-            .transaction_version(log.as_ref(), app_id(&change.provenance.stream))
-            .await
-            .map_err(|error| table::fault(&error, dataset))?;
+        let txn = table::transaction(&log, &snapshot, dataset, &change.provenance.stream).await?;
+        check_order(change.order, txn)?;
         let files = match change.effect {
             Effect::Append { withdrawn: [] } => Vec::new(),
             Effect::Overwrite => live_files(&snapshot, dataset)?,
@@ -67,10 +84,13 @@ impl Head {
                     true => added_since(store, dataset, rewrite.read_version, snapshot.version()).await?,
                     false => false,
                 };
-                replaced(live_files(&snapshot, dataset)?, rewrite, added)?
+                match replaced(live_files(&snapshot, dataset)?, rewrite, added) {
+                    Some(files) => files,
+                    None => return Ok(Base::Overtaken),
+                }
             }
         };
-        Self::of(&snapshot, change, txn, files).map(Some)
+        Self::of(&snapshot, change, txn, files).map(|head| Base::Table(Box::new(head)))
     }
 
     fn of(snapshot: &EagerSnapshot, change: &Change<'_>, txn: Option<i64>, files: Vec<Live>) -> Result<Self> {
@@ -107,8 +127,18 @@ impl Head {
 }
 
 /// The application id of our `txn` actions.
-pub(super) fn app_id(stream: &str) -> String {
+pub(in crate::publish) fn app_id(stream: &str) -> String {
     format!("sealift/{stream}")
+}
+
+fn check_order(order: Order, txn: Option<i64>) -> Result<()> {
+    match order {
+        Order::After(seen) if seen != txn => {
+            Err(Error::temporary("another run of the stream published to the dataset meanwhile")
+                .help("run it again: it then reads the source anew, and follows that run"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The files that these versions added, as the log writes their paths. A version whose commit is cleaned up
@@ -123,8 +153,8 @@ async fn added(store: &Store, dataset: &DatasetName, versions: &[u64]) -> Result
 }
 
 /// Whether any version after `read` up to `newest` adds files. One that is cleaned up is taken to.
-async fn added_since(store: &Store, dataset: &DatasetName, read: u64, newest: u64) -> Result<bool> {
-    for version in read + 1..=newest {
+async fn added_since(store: &Store, dataset: &DatasetName, read: Option<u64>, newest: u64) -> Result<bool> {
+    for version in read.map_or(0, |read| read + 1)..=newest {
         let commit = table::read_commit(store, dataset, version).await?;
         if commit.is_none_or(|commit| !actions::added(&commit).is_empty()) {
             return Ok(true);
@@ -134,13 +164,10 @@ async fn added_since(store: &Store, dataset: &DatasetName, read: u64, newest: u6
 }
 
 /// The files to replace, if the table still is as it was read.
-fn replaced(live: Vec<Live>, rewrite: &Rewrite, added: bool) -> Result<Vec<Live>> {
+fn replaced(live: Vec<Live>, rewrite: &Rewrite, added: bool) -> Option<Vec<Live>> {
     let wanted: BTreeSet<&str> = rewrite.replaced.iter().map(String::as_str).collect();
     let found: Vec<_> = live.into_iter().filter(|file| wanted.contains(file.path.relative())).collect();
-    if added || found.len() != wanted.len() {
-        return Err(Error::temporary("another writer changed the table meanwhile").help("run it again"));
-    }
-    Ok(found)
+    (!added && found.len() == wanted.len()).then_some(found)
 }
 
 fn live_files(snapshot: &EagerSnapshot, dataset: &DatasetName) -> Result<Vec<Live>> {

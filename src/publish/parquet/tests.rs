@@ -98,7 +98,7 @@ async fn trap_protected_columns_are_absent_from_delta_statistics() {
         RecordBatch::try_from_iter([("open", value("visible")), ("shut", value("hidden")), ("home", nested)])
             .unwrap();
     // Two layers, each enough alone: the file has no statistics of them, and these are not asked for.
-    let open = std::collections::BTreeSet::from(["open".to_owned(), "home.zip".to_owned()]);
+    let open = BTreeSet::from(["open".to_owned(), "home.zip".to_owned()]);
     let asked = format!("{:?}", statistics::Leaf::of(&batch.schema(), &open));
     assert!(asked.contains("zip") && !asked.contains("city") && !asked.contains("shut"), "{asked}");
     for (encrypted, present) in [(&["shut"][..], true), (&["shut", "home"][..], false)] {

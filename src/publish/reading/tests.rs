@@ -64,16 +64,23 @@ async fn rows_that_are_sealed_again_read_the_same_in_a_version_that_replaces_the
     let rows = reading.rows(file).await.unwrap();
     let sealed = Sealed::again(&dataset(), reading.schema().clone(), &encrypted, open, rows, &keyring).await;
     let files = write(sealed.unwrap(), &store, &Parquet::default(), &[], 1 << 30).await.unwrap();
-    let rewrite = Rewrite { read_version: 0, replaced: vec![file.path.clone()], changes_rows: false };
+    let rewrite = Rewrite {
+        read_version: Some(0),
+        replaced: vec![file.path.clone()],
+        changes_rows: false,
+        carried: 20_000,
+    };
     let change = Change {
         dataset: &dataset(),
         schema: reading.schema(),
         open: &["id".into()],
         partition_by: &[],
+        order: crate::publish::Order::Any,
         effect: Effect::Rewrite(&rewrite),
         provenance: &provenance("run-2"),
     };
-    assert_eq!(commit(&store, files.clone(), &change).await.unwrap().version, 1);
+    let outcome = commit(&store, files.clone(), &change).await.unwrap();
+    assert_eq!((outcome.version, outcome.rows), (1, 0), "no row is new");
     let table = Table::load(&store, &dataset(), None).await.unwrap().unwrap();
     assert_eq!(table.files.len(), 1);
     let reading =

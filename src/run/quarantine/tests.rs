@@ -7,7 +7,14 @@ fn history(runs: &[(&str, u64)], is_whole: bool) -> History {
     let publication = |(index, (run, rows)): (usize, &(&str, u64))| {
         let (run_id, stream) = run.split_once('/').map_or((*run, "p/s"), |(run, other)| (run, other));
         let outcome = Outcome { version: version(index), rows: *rows, bytes: 1 };
-        Publication { run_id: run_id.to_owned(), stream: stream.to_owned(), outcome, cursor: None, window: None }
+        Publication {
+            run_id: run_id.to_owned(),
+            stream: stream.to_owned(),
+            outcome,
+            cursor: None,
+            window: None,
+            at_ms: 0,
+        }
     };
     let publications = runs.iter().enumerate().map(publication).collect();
     History { publications, is_whole, ..History::default() }

@@ -31,6 +31,33 @@ pub(crate) fn columns(
     right.then_some(columns)
 }
 
+/// Columns in an order of the writer's choice; none where the key is left out.
+pub(crate) fn names(
+    placed: Option<&Placed<Vec<Placed<String>>>>,
+    faults: &Faults<'_>,
+) -> Option<Vec<String>> {
+    placed.map_or(Some(Vec::new()), |placed| distinct(placed.get()?, faults))
+}
+
+/// Names of columns, none of them twice.
+pub(crate) fn distinct(columns: &[Placed<String>], faults: &Faults<'_>) -> Option<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    let mut right = true;
+    for column in columns {
+        match faults.parse(column, super::not_empty) {
+            Some(name) if names.contains(&name) => {
+                faults.push(
+                    Fault::new(column.span, format!("{} is named twice", quoted(&name))).help("remove one"),
+                );
+                right = false;
+            }
+            Some(name) => names.push(name),
+            None => right = false,
+        }
+    }
+    right.then_some(names)
+}
+
 /// A column is named as it is: `*` alone is the default, and nothing else is a pattern.
 fn check_wildcard(name: &Placed<String>, faults: &Faults<'_>) -> bool {
     let Some(text) = name.get() else { return false };

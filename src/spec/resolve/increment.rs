@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::columns::distinct;
 use super::not_empty;
 use super::quantity::duration_within;
-use super::stream::distinct;
 use crate::error::{Error, Result};
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::raw::pipeline::Defaults;

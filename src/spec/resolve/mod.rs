@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod file_set;
 pub(crate) mod increment;
+pub(crate) mod merging;
 pub(crate) mod parquet;
 pub(crate) mod pipeline;
 pub(crate) mod policy;

@@ -1,11 +1,9 @@
 //! One stream of a pipeline.
 
-use super::columns::columns;
 use super::file_set::file_set;
 use super::parquet::parquet;
 use super::pipeline::{is_single, template};
-use super::quarantine;
-use super::{ConnectionKind, Context, increment, not_yet, refuse_later};
+use super::{ConnectionKind, Context, columns, increment, merging, quarantine, refuse_later};
 use crate::error::{Error, Result};
 use crate::spec::contract::SchemaContract;
 use crate::spec::faults::{Fault, Faults, quoted};
@@ -13,7 +11,6 @@ use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePa
 use crate::spec::raw::pipeline::Defaults;
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::stream as raw;
-use crate::spec::sync::WriteMode;
 use crate::spec::text::Span;
 use crate::spec::{Action, DatasetName, StoreName, StreamName};
 
@@ -32,7 +29,6 @@ pub(crate) struct Shared<'a> {
 pub(crate) fn check_defaults(defaults: Option<&Defaults>, faults: &Faults<'_>) {
     let Some(defaults) = defaults else { return };
     increment::check_defaults(defaults, faults);
-    let _ = write_mode(defaults.write_mode.as_ref(), faults);
     let _ = quarantine::bound(defaults.max_quarantine_rows.as_ref(), faults);
     let _ = parquet(defaults.parquet.as_ref(), None, faults);
     refuse_later(
@@ -58,7 +54,6 @@ pub(crate) fn stream(
         let span = raw.dataset.as_ref().map_or(key.span, |dataset| dataset.span);
         check_dataset(selector, dataset, span, shared, faults);
     }
-    let _ = write_mode(raw.write_mode.as_ref(), faults);
     refuse_later(
         &[
             ("schema_contract", &raw.schema_contract, "remove it"),
@@ -67,14 +62,14 @@ pub(crate) fn stream(
         faults,
     );
     let defaults = shared.defaults;
-    let write_mode = written_mode(raw, defaults);
-    let primary_key = names(raw.primary_key.as_ref(), faults);
+    let primary_key = columns::names(raw.primary_key.as_ref(), faults);
+    let write_mode = merging::write_mode(raw, defaults, key.span, faults);
     let sync_mode = increment::sync_mode(key.span, raw, defaults, write_mode.as_ref(), faults);
     let split_by = split_by(raw, faults);
     let transform = faults.parse_optional(raw.transform.as_ref(), sql);
-    let columns = columns(raw.columns.as_ref(), shared.context, faults);
+    let columns = columns::columns(raw.columns.as_ref(), shared.context, faults);
     check_decisions(raw, faults);
-    let partition_by = names(raw.partition_by.as_ref(), faults);
+    let partition_by = columns::names(raw.partition_by.as_ref(), faults);
     let max_quarantine_rows = quarantine::max_rows(raw, defaults, faults);
     let parquet = parquet(
         raw.parquet.as_ref(),
@@ -259,50 +254,6 @@ fn named(selector: &Selector, dataset: &DatasetTemplate) -> Option<Result<Datase
     };
     let expand = || StreamName::parse(&stream).and_then(|stream| dataset.expand(schema, table, &stream));
     is_single(selector).then(expand)
-}
-
-fn write_mode(placed: Option<&Placed<raw::WriteMode>>, faults: &Faults<'_>) -> Option<()> {
-    let placed = placed?;
-    faults.take(placed, |mode| match mode {
-        raw::WriteMode::Overwrite | raw::WriteMode::Append => Ok(()),
-        raw::WriteMode::Merge => {
-            Err(not_yet("write_mode: merge", "use `overwrite`, which replaces the dataset as a whole"))
-        }
-    })
-}
-
-/// The stream's write mode, else the pipeline's, else overwrite. Anything wrong is told elsewhere.
-fn written_mode(raw: &raw::Stream, defaults: Option<&Defaults>) -> Option<WriteMode> {
-    let written = raw.write_mode.as_ref().or(defaults.and_then(|defaults| defaults.write_mode.as_ref()));
-    match written.map(Placed::get) {
-        None | Some(Some(raw::WriteMode::Overwrite)) => Some(WriteMode::Overwrite),
-        Some(Some(raw::WriteMode::Append)) => Some(WriteMode::Append),
-        Some(Some(raw::WriteMode::Merge) | None) => None,
-    }
-}
-
-/// Names of columns, none of them twice; none where the key is left out.
-fn names(placed: Option<&Placed<Vec<Placed<String>>>>, faults: &Faults<'_>) -> Option<Vec<String>> {
-    placed.map_or(Some(Vec::new()), |placed| distinct(placed.get()?, faults))
-}
-
-/// Names of columns, none of them twice.
-pub(crate) fn distinct(columns: &[Placed<String>], faults: &Faults<'_>) -> Option<Vec<String>> {
-    let mut names: Vec<String> = Vec::new();
-    let mut right = true;
-    for column in columns {
-        match faults.parse(column, super::not_empty) {
-            Some(name) if names.contains(&name) => {
-                faults.push(
-                    Fault::new(column.span, format!("{} is named twice", quoted(&name))).help("remove one"),
-                );
-                right = false;
-            }
-            Some(name) => names.push(name),
-            None => right = false,
-        }
-    }
-    right.then_some(names)
 }
 
 /// The types of files are not decided column by column: CSV files have a `schema`, and others bring their

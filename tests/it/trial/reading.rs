@@ -67,7 +67,7 @@ impl Trial {
         let store = self.store();
         self.runtime.block_on(async {
             for dataset in Table::list(&store).await.unwrap() {
-                let history = Table::history(&store, &dataset, |_| false).await.unwrap().unwrap();
+                let history = Table::history(&store, &dataset, "", |_| false).await.unwrap().unwrap();
                 let runs: BTreeSet<_> = history.publications.iter().map(|one| &one.run_id).collect();
                 assert_eq!(runs.len(), history.publications.len(), "{}: {dataset}", self.place());
             }
