@@ -54,6 +54,8 @@ pub(super) enum Command {
     Plan(OfPipeline),
     /// Run a pipeline here and now
     Sync(Sync),
+    /// Read a past range of incremental streams again, window by window
+    Backfill(Backfill),
     /// Query published datasets with SQL, as namespace.name
     Query(Query),
     /// List runs, or show one
@@ -100,11 +102,29 @@ pub(super) struct Sync {
     #[arg(long, conflicts_with_all = ["from", "to"])]
     pub(super) full_refresh: bool,
     /// Of incremental streams only rows whose cursor is at least this; the cursor stays where it is
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub(super) from: Option<String>,
     /// Of incremental streams only rows whose cursor is below this
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub(super) to: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Backfill {
+    /// The pipeline's name
+    pub(super) pipeline: String,
+    /// Only this stream
+    #[arg(long)]
+    pub(super) stream: Option<String>,
+    /// The least cursor
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub(super) from: String,
+    /// Past the greatest cursor
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub(super) to: String,
+    /// What one commit holds: a duration such as 1day, or a whole number
+    #[arg(long, value_name = "WIDTH")]
+    pub(super) window: String,
 }
 
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod args;
+mod backfill;
 mod completions;
 mod datasets;
 mod doctor;
@@ -95,6 +96,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Validate(args) => validate::run(context, &args),
         Command::Plan(args) => plan::run(context, &args).await,
         Command::Sync(args) => sync::run(context, &args).await,
+        Command::Backfill(args) => backfill::run(context, &args).await,
         Command::Query(args) => query::run(context, &args).await,
         Command::Runs(args) => runs::run(context, &args).await,
         Command::Datasets(args) => datasets::run(context, &args).await,

@@ -10,7 +10,7 @@ use crate::protect::Decision;
 use crate::publish::Store;
 use crate::run::fidelity::SourceColumn;
 use crate::run::plan::{self, Planned};
-use crate::run::{Engine, Quarantine, StreamPlan, standing};
+use crate::run::{Engine, Increment, Quarantine, StreamPlan, standing};
 use crate::spec::verdict::Origin;
 use crate::spec::{Pipeline, StreamName};
 
@@ -40,12 +40,16 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
             "dataset": dataset,
             "rows": rows,
             "bytes": bytes,
+            "incremental": plan.as_ref().ok().and_then(|plan| incremental(plan)),
             "columns": columns.iter().map(Column::json).collect::<Vec<_>>(),
             "quarantine": plan.as_ref().ok().and_then(|plan| rejected(context, plan)),
         }));
     }
     let summary = json!({ "streams": described });
-    match may_run(&engine, pipeline, &store, planned).await.at(|| format!("pipeline {}", pipeline.name)) {
+    match may_run(context, &engine, pipeline, &store, planned)
+        .await
+        .at(|| format!("pipeline {}", pipeline.name))
+    {
         Ok(()) if context.json => show::json(&summary),
         Ok(()) => println!("Nothing was written. Next: {} sync {}", show::command(), pipeline.name),
         Err(error) => return Err(Failure { error, summary: Box::new(summary) }),
@@ -69,9 +73,42 @@ fn rejected(context: &Context, plan: &StreamPlan) -> Option<Value> {
 }
 
 /// Whether every stream has a plan and may follow what is published.
-async fn may_run(engine: &Engine, pipeline: &Pipeline, store: &Store, planned: Vec<Planned>) -> Result<()> {
+async fn may_run(
+    context: &Context,
+    engine: &Engine,
+    pipeline: &Pipeline,
+    store: &Store,
+    planned: Vec<Planned>,
+) -> Result<()> {
     let plans = plan::all(planned)?;
-    standing(engine, pipeline, store, &plans, true).await.map(|_| ())
+    let standing = standing(engine, pipeline, store, &plans, true).await?;
+    for (plan, standing) in plans.iter().zip(&standing) {
+        let Some(increment) = &plan.increment else { continue };
+        let goes_on = increment.goes_on(engine, pipeline, plan, standing).await?;
+        if !context.json {
+            println!("{}\n", followed(plan, increment, goes_on));
+        }
+    }
+    Ok(())
+}
+
+/// How a stream is read from run to run; never from which value on.
+fn followed(plan: &StreamPlan, increment: &Increment, goes_on: bool) -> String {
+    let (stream, columns) = (&plan.relation.stream, increment.columns().join(", "));
+    match (goes_on, increment.lookback()) {
+        (false, _) => {
+            format!("{stream}: incremental by {columns}; there is no cursor yet, so all rows are read")
+        }
+        (true, None) => format!("{stream}: incremental by {columns}, from the last cursor on"),
+        (true, Some(lookback)) => {
+            format!("{stream}: incremental by {columns}, from {lookback} before the last cursor on")
+        }
+    }
+}
+
+fn incremental(plan: &StreamPlan) -> Option<Value> {
+    let increment = plan.increment.as_ref()?;
+    Some(json!({"cursor_field": increment.columns(), "lookback": increment.lookback()}))
 }
 
 /// One line of the plan.

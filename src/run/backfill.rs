@@ -52,8 +52,9 @@ impl Backfill {
         let (mut windows, mut start) = (Vec::new(), from);
         while start < to {
             if windows.len() == MOST_WINDOWS {
-                return Err(usage(&format!("the range has more than {MOST_WINDOWS} windows"))
-                    .help("take wider ones"));
+                return Err(
+                    usage(&format!("the range has more than {MOST_WINDOWS} windows")).help("take wider ones")
+                );
             }
             let end = cursor::ahead(&start, width).min(to.clone());
             let (from, to) = (Some(written(&start)?), Some(written(&end)?));
@@ -80,7 +81,7 @@ pub async fn left(
     let plans = plan::every(engine, pipeline, only, &mut *snapshot).await;
     snapshot.close().await;
     let plans = plans?;
-    let standing = standing(engine, pipeline, &store, &plans, true).await?;
+    let standing = standing(engine, pipeline, &store, &plans, false).await?;
     let mut left: Option<Vec<Part>> = None;
     for (plan, standing) in plans.iter().zip(&standing) {
         let Some(kind) = plan.increment.as_ref().and_then(|increment| increment.first()) else {
@@ -163,7 +164,11 @@ mod tests {
             (Kind::Date, "2024-01-01", "soon", "1day"),
             (Kind::Integer, "0", "1000000000", "1"),
         ] {
-            assert_eq!(windows(kind, from, to, window).unwrap_err().kind(), Fault::Usage, "{from} {to} {window}");
+            assert_eq!(
+                windows(kind, from, to, window).unwrap_err().kind(),
+                Fault::Usage,
+                "{from} {to} {window}"
+            );
         }
     }
 }

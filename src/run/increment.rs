@@ -25,7 +25,7 @@ use crate::publish::{Mode, Provenance, Store};
 use crate::source::{Bound, Carried, Literal, Relation, convert};
 use crate::spec::pipeline::OnOverflow;
 use crate::spec::sync::{Cursor, Lookback};
-use crate::spec::{Action, DatasetName};
+use crate::spec::{Action, DatasetName, Pipeline};
 use crate::transform::Transform;
 use crate::{Batches, Rejects, protect};
 
@@ -80,7 +80,8 @@ impl Increment {
                 "write a duration (`1h`) for dates and timestamps, a whole number for numbers, and none for texts",
             ));
         }
-        let is_decided = fields.iter().any(|field| reads.get(field.place).is_some_and(|c| c.decided.is_some()));
+        let is_decided =
+            fields.iter().any(|field| reads.get(field.place).is_some_and(|c| c.decided.is_some()));
         Ok(Self { fields, lookback: cursor.lookback, is_decided })
     }
 
@@ -97,6 +98,21 @@ impl Increment {
             Lookback::Time(time) => humantime::format_duration(time).to_string(),
             Lookback::Steps(steps) => steps.to_string(),
         })
+    }
+
+    /// Whether the next run reads on from a cursor; without one it reads all rows.
+    ///
+    /// # Errors
+    /// `Held` when the last run followed another cursor; those of the keyring.
+    pub async fn goes_on(
+        &self,
+        engine: &Engine,
+        pipeline: &Pipeline,
+        plan: &StreamPlan,
+        standing: &Standing,
+    ) -> Result<bool> {
+        let stream = application(pipeline, &plan.relation.stream);
+        Ok(self.last(engine, plan, standing, &stream).await?.is_some())
     }
 
     /// The type of the first column, by which ranges are asked for.
@@ -131,15 +147,29 @@ impl Increment {
         }
     }
 
-    async fn seal(&self, engine: &Engine, dataset: &DatasetName, stream: &str, last: Option<&[Literal]>) -> Result<Note> {
+    async fn seal(
+        &self,
+        engine: &Engine,
+        dataset: &DatasetName,
+        stream: &str,
+        last: Option<&[Literal]>,
+    ) -> Result<Note> {
         let cursor = last.map_or(Value::Null, |last| cursor::to_json(self.kinds(), last));
         Note::seal(&engine.keyring, dataset, &subject(stream), cursor.to_string().as_bytes()).await
     }
 
     /// The cursor of the newest version that has one; `None` where there is none yet.
-    async fn last(&self, engine: &Engine, plan: &StreamPlan, standing: &Standing, stream: &str) -> Result<Option<Vec<Literal>>> {
+    async fn last(
+        &self,
+        engine: &Engine,
+        plan: &StreamPlan,
+        standing: &Standing,
+        stream: &str,
+    ) -> Result<Option<Vec<Literal>>> {
         let own = standing.dataset.publications.iter().filter(|publication| publication.stream == stream);
-        let Some(note) = own.filter_map(|publication| publication.cursor.as_ref()).next() else { return Ok(None) };
+        let Some(note) = own.filter_map(|publication| publication.cursor.as_ref()).next() else {
+            return Ok(None);
+        };
         let opened = note.open(&engine.keyring, &plan.dataset, &subject(stream)).await?;
         let sealed: Value = serde_json::from_slice(opened.expose())
             .map_err(|_| Error::failed(format!("the cursor of {} cannot be read", plan.dataset)))?;
@@ -147,8 +177,10 @@ impl Increment {
             return Ok(None);
         }
         cursor::from_json(self.kinds(), &sealed).map(Some).ok_or_else(|| {
-            Error::held("the last run followed another cursor than `cursor_field` names now, or its type has changed")
-                .help("read everything again with `--full-refresh`, or give the stream its old cursor back")
+            Error::held(
+                "the last run followed another cursor than `cursor_field` names now, or its type has changed",
+            )
+            .help("read everything again with `--full-refresh`, or give the stream its old cursor back")
         })
     }
 }
@@ -161,8 +193,10 @@ fn subject(stream: &str) -> String {
 fn kind(column: &SourceColumn) -> Result<Kind> {
     let name = column.name();
     if column.decided.is_some_and(|decided| decided.on_overflow != OnOverflow::Fail) {
-        return Err(Error::invalid(format!("the cursor `{name}` is to have no value where one does not fit"))
-            .help("remove its `on_overflow`, and choose a type that holds every value"));
+        return Err(Error::invalid(format!(
+            "the cursor `{name}` is to have no value where one does not fit"
+        ))
+        .help("remove its `on_overflow`, and choose a type that holds every value"));
     }
     let decide = format!(
         "say how it compares: `columns: {{{name}: {{as: timestamp}}}}`, `as: date`, `as: \"decimal(38,6)\"`, or \
@@ -170,7 +204,8 @@ fn kind(column: &SourceColumn) -> Result<Kind> {
     );
     // The text of a number or an instant has another order than what it stands for.
     if column.decided.is_none() && column.described.carried == Carried::AsText {
-        let message = format!("the cursor `{name}` of type {} is carried as text", column.described.source_type);
+        let message =
+            format!("the cursor `{name}` of type {} is carried as text", column.described.source_type);
         return Err(Error::held(message).help(decide));
     }
     column.arrow_type().and_then(|arrow| Kind::of(&arrow)).ok_or_else(|| {
@@ -212,7 +247,12 @@ impl Asked {
     /// # Errors
     /// `Held` when the last run followed another cursor; `Usage` for a range of a stream that has none, or
     /// with ends that are no values of the cursor; those of the keyring.
-    pub(super) async fn of(engine: &Engine, job: &Job<'_>, plan: &StreamPlan, standing: &Standing) -> Result<Self> {
+    pub(super) async fn of(
+        engine: &Engine,
+        job: &Job<'_>,
+        plan: &StreamPlan,
+        standing: &Standing,
+    ) -> Result<Self> {
         let stream = application(job.pipeline, &plan.relation.stream);
         let replaces = matches!(job.extent, Extent::Full) && plan.mode == Mode::Append;
         let mut asked = Self {
@@ -271,7 +311,12 @@ impl Asked {
     ///
     /// # Errors
     /// Those of [`Known::load`].
-    pub(super) async fn known(&self, engine: &Engine, store: &Store, plan: &StreamPlan) -> Result<Option<Known>> {
+    pub(super) async fn known(
+        &self,
+        engine: &Engine,
+        store: &Store,
+        plan: &StreamPlan,
+    ) -> Result<Option<Known>> {
         if self.mode != Mode::Append || plan.primary_key.is_empty() {
             return Ok(None);
         }
@@ -299,10 +344,17 @@ impl Asked {
     ///
     /// # Errors
     /// Those of the keyring.
-    pub(super) async fn mark(&self, engine: &Engine, plan: &StreamPlan, provenance: Provenance) -> Result<Provenance> {
+    pub(super) async fn mark(
+        &self,
+        engine: &Engine,
+        plan: &StreamPlan,
+        provenance: Provenance,
+    ) -> Result<Provenance> {
         let Some(increment) = &plan.increment else { return Ok(provenance) };
         let cursor = match self.moves {
-            true => Some(increment.seal(engine, &plan.dataset, &self.stream, self.reached().as_deref()).await?),
+            true => {
+                Some(increment.seal(engine, &plan.dataset, &self.stream, self.reached().as_deref()).await?)
+            }
             false => None,
         };
         let window = match &self.window {

@@ -60,10 +60,8 @@ impl Bound {
             let last = if known.len() == values.len() { last[0] } else { last[1] };
             lexicographic(&known, past, last)
         };
-        let sides = [
-            side(self.from.as_ref(), ">", [">=", ">="]),
-            side(self.before.as_ref(), "<", ["<", "<="]),
-        ];
+        let sides =
+            [side(self.from.as_ref(), ">", [">=", ">="]), side(self.before.as_ref(), "<", ["<", "<="])];
         let sides: Vec<String> = sides.into_iter().flatten().collect();
         if sides.is_empty() {
             return None;

@@ -3,6 +3,8 @@
 //! A source is put through it with a relation whose rows are known. The rows must hold NULL and
 //! the empty text side by side, so that a source that mixes them up cannot pass.
 
+mod bounds;
+
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -51,6 +53,8 @@ pub(crate) async fn conforms(source: Box<dyn Source>, selector: Selector, expect
         assert!(read(snapshot.as_mut(), &relation, &some).await == expected, "columns {indices:?}");
     }
     assert_eq!(count(snapshot.as_mut(), &relation).await, whole.len(), "rows without columns");
+
+    bounds::check(snapshot.as_mut(), &relation, &columns).await;
 
     // Dropped half-way and at once; the snapshot serves on, and gives the same rows.
     let mut stream = snapshot.read(&relation, &columns).await.unwrap();

@@ -23,6 +23,7 @@ mod decisions;
 mod exit_codes;
 mod house;
 mod increment_cost;
+mod incremental;
 mod instant;
 mod interop;
 mod kill;

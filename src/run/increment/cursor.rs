@@ -141,9 +141,7 @@ pub(super) fn to_json<'a>(fields: impl Iterator<Item = (&'a str, Kind)>, values:
         Literal::Text(text) => text.clone(),
         Literal::Date(days) => days.to_string(),
     };
-    let field = |((name, kind), literal): ((&str, Kind), &Literal)| {
-        json!({"field": name, "type": kind.word(), "value": value(literal)})
-    };
+    let field = |((name, kind), literal): ((&str, Kind), &Literal)| json!({"field": name, "type": kind.word(), "value": value(literal)});
     Value::Array(fields.zip(values).map(field).collect())
 }
 
@@ -163,9 +161,10 @@ pub(super) fn from_json<'a>(
 fn naive_micros(text: &str) -> Option<i64> {
     let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
     let parse = |format: &&str| chrono::NaiveDateTime::parse_from_str(text, format).ok();
-    let at = formats.iter().find_map(parse).or_else(|| {
-        chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0)
-    })?;
+    let at = formats
+        .iter()
+        .find_map(parse)
+        .or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0))?;
     Some(at.and_utc().timestamp_micros())
 }
 
@@ -235,7 +234,9 @@ mod tests {
         assert!(back(&Literal::Instant(3_600_000_000), hour) == Literal::Instant(0));
         assert!(back(&Literal::Date(10), hour) == Literal::Date(9));
         assert!(back(&Literal::Date(i32::MIN), hour) == Literal::Date(i32::MIN));
-        assert!(back(&Literal::Integer(i64::MIN + 1), Lookback::Steps(u64::MAX)) == Literal::Integer(i64::MIN));
+        assert!(
+            back(&Literal::Integer(i64::MIN + 1), Lookback::Steps(u64::MAX)) == Literal::Integer(i64::MIN)
+        );
         assert!(back(&Literal::Decimal(1000, 2), Lookback::Steps(3)) == Literal::Decimal(700, 2));
     }
 

@@ -42,8 +42,10 @@ pub(in crate::run) fn check(primary_key: &[String], protection: &protect::Plan) 
     for name in primary_key {
         let decision = protection.decisions().iter().find(|decision| decision.path == *name);
         let Some(decision) = decision.filter(|decision| decision.action != Action::Drop) else {
-            return Err(Error::invalid(format!("`primary_key` names `{name}`, which is no published column"))
-                .help("name output columns of the stream that hold one value each"));
+            return Err(Error::invalid(format!(
+                "`primary_key` names `{name}`, which is no published column"
+            ))
+            .help("name output columns of the stream that hold one value each"));
         };
         let keeps_apart = matches!(
             decision.action,
@@ -51,8 +53,10 @@ pub(in crate::run) fn check(primary_key: &[String], protection: &protect::Plan) 
         );
         if !keeps_apart {
             let action = &decision.action;
-            return Err(Error::held(format!("`{name}` of the primary key is published by {action}, which makes keys alike"))
-                .help("encrypt, tokenize or hash it, or name another key"));
+            return Err(Error::held(format!(
+                "`{name}` of the primary key is published by {action}, which makes keys alike"
+            ))
+            .help("encrypt, tokenize or hash it, or name another key"));
         }
     }
     Ok(())

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Datum, Decimal128Array, Int64Array, RecordBatch, Scalar,
-    StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Datum, Decimal128Array, Int64Array, RecordBatch,
+    Scalar, StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::kernels::cmp;
 use arrow::compute::{
@@ -49,7 +49,9 @@ impl Range {
             }
             Ok(kept)
         });
-        narrowed.filter(|batch| std::future::ready(!matches!(batch, Ok(batch) if batch.num_rows() == 0))).boxed()
+        narrowed
+            .filter(|batch| std::future::ready(!matches!(batch, Ok(batch) if batch.num_rows() == 0)))
+            .boxed()
     }
 
     /// Which rows are in the range: true or false, never NULL.
@@ -71,10 +73,16 @@ impl Range {
     fn within(&self, columns: &[ArrayRef]) -> Result<BooleanArray, ArrowError> {
         let mut mask = complete(columns)?;
         if let Some(from) = &self.from {
-            mask = and_kleene(&mask, &lexicographic(columns, from, |a, b| cmp::gt(a, b), |a, b| cmp::gt_eq(a, b))?)?;
+            mask = and_kleene(
+                &mask,
+                &lexicographic(columns, from, |a, b| cmp::gt(a, b), |a, b| cmp::gt_eq(a, b))?,
+            )?;
         }
         if let Some(before) = &self.before {
-            mask = and_kleene(&mask, &lexicographic(columns, before, |a, b| cmp::lt(a, b), |a, b| cmp::lt(a, b))?)?;
+            mask = and_kleene(
+                &mask,
+                &lexicographic(columns, before, |a, b| cmp::lt(a, b), |a, b| cmp::lt(a, b))?,
+            )?;
         }
         if self.or_null {
             for column in columns {
@@ -196,10 +204,8 @@ mod tests {
     fn batch() -> RecordBatch {
         let a = Int32Array::from(vec![Some(1), Some(2), Some(2), None, Some(3), Some(3)]);
         let b = StringArray::from(vec![Some("z"), Some("a"), Some("b"), Some("x"), None, Some("é")]);
-        let schema = Schema::new(vec![
-            Field::new("a", DataType::Int32, true),
-            Field::new("b", DataType::Utf8, true),
-        ]);
+        let schema =
+            Schema::new(vec![Field::new("a", DataType::Int32, true), Field::new("b", DataType::Utf8, true)]);
         RecordBatch::try_new(Arc::new(schema), vec![Arc::new(a), Arc::new(b)]).unwrap()
     }
 
@@ -235,8 +241,14 @@ mod tests {
         let all = Range { places: vec![0, 1], from: None, before: None, or_null: true };
         let seen = Greatest::default();
         let rows = || futures::stream::iter([Ok(batch()), Ok(batch().slice(0, 2))]).boxed();
-        let kept: usize =
-            all.clone().narrow(rows(), seen.clone()).map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>().await.iter().sum();
+        let kept: usize = all
+            .clone()
+            .narrow(rows(), seen.clone())
+            .map(|batch| batch.unwrap().num_rows())
+            .collect::<Vec<_>>()
+            .await
+            .iter()
+            .sum();
         assert_eq!(kept, 8);
         assert!(*seen.lock().unwrap() == Some(at(3, "é")));
         let none = Range { from: Some(at(9, "")), or_null: false, ..all };

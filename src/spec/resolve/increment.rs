@@ -43,10 +43,9 @@ pub(crate) fn sync_mode(
     let own_lookback = faults.take_optional(raw.lookback.as_ref(), lookback);
     let is_sound = check_writing(stream, raw, write_mode, faults);
     let Some(placed) = raw.cursor_field.as_ref().or(defaults.and_then(|d| d.cursor_field.as_ref())) else {
-        faults.push(
-            Fault::new(stream, "an incremental stream needs a `cursor_field`")
-                .help("name a column of the source that grows with every change, such as `cursor_field: updated_at`"),
-        );
+        faults.push(Fault::new(stream, "an incremental stream needs a `cursor_field`").help(
+            "name a column of the source that grows with every change, such as `cursor_field: updated_at`",
+        ));
         return None;
     };
     let fields = match raw.cursor_field {
@@ -96,8 +95,11 @@ fn check_writing(
     }
     if raw.primary_key.is_none() {
         faults.push(
-            Fault::new(stream, "an incremental stream needs a `primary_key`: rows at the boundary are read twice")
-                .help("name the output columns that tell its rows apart, such as `primary_key: [id]`"),
+            Fault::new(
+                stream,
+                "an incremental stream needs a `primary_key`: rows at the boundary are read twice",
+            )
+            .help("name the output columns that tell its rows apart, such as `primary_key: [id]`"),
         );
         return false;
     }
