@@ -178,6 +178,8 @@ pub struct Publication {
     pub cursor: Option<Note>,
     /// The window of a backfill that it was.
     pub window: Option<Note>,
+    /// What was done to each leaf column: path and action word.
+    pub columns: Vec<(String, String)>,
     /// When the commit was made, in milliseconds since 1970 by the clock of who made it.
     pub at_ms: i64,
 }

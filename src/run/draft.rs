@@ -32,6 +32,8 @@ pub(super) struct Merging<'a> {
     pub(super) store: &'a Store,
     pub(super) plan: &'a StreamPlan,
     pub(super) rules: &'a Rules,
+    /// The source's keys, where they were read by themselves.
+    pub(super) keys: Option<&'a Draft>,
     /// When the source was read, in microseconds since 1970 UTC.
     pub(super) at_us: i64,
     pub(super) order: Order,
@@ -93,7 +95,7 @@ impl Draft {
     /// # Errors
     /// Those of [`Merge::publish`].
     pub(super) async fn merge(self, merging: &Merging<'_>) -> Result<Outcome> {
-        let &Merging { engine, store, plan, rules, at_us, order, provenance, stop } = merging;
+        let &Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop } = merging;
         let memory = Memory::of(engine.config.memory_limit_bytes);
         let merge = Merge {
             store,
@@ -106,9 +108,11 @@ impl Draft {
             encode_bytes: memory.encode_bytes,
             change: self.change(Effect::Append { withdrawn: &[] }, order, provenance),
         };
-        let present = match rules.missing {
-            Some(_) => Present::Incoming,
-            None => Present::Unknown,
+        let keys = keys.map(|keys| keys.written.as_table(&keys.schema, &keys.partition_by));
+        let present = match (&keys, rules.missing) {
+            (Some(keys), _) => Present::Keys(keys),
+            (None, Some(_)) => Present::Incoming,
+            (None, None) => Present::Unknown,
         };
         merge.publish(self.written.clone(), present, stop).await
     }

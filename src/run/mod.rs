@@ -9,13 +9,12 @@ pub mod ledger;
 mod memory;
 mod merging;
 pub mod plan;
+mod present;
 pub mod progress;
 pub mod quarantine;
 mod record;
 mod resume;
 mod standing;
-
-use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -27,6 +26,7 @@ pub use increment::{Increment, Part};
 pub use ledger::{Ledger, RunId};
 pub use memory::Memory;
 pub use plan::StreamPlan;
+pub use present::Keys;
 pub use progress::Progress;
 pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
@@ -102,33 +102,40 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
     let (store, connection) = engine.places(job.pipeline)?;
     engine.check_store(job.pipeline, &store).await?;
     let source = source::open(connection, engine.gate(job.pipeline))?;
-    // Before it is taken: what others publish from here on may be of a later instant.
+    // Before the snapshot is taken: what others publish from here on may be of a later instant.
     #[expect(clippy::disallowed_methods, reason = "a run owns the instant that its rows are of")]
     let taken_at = Utc::now();
-    let mut snapshot = unless_cancelled(job.cancel, source.snapshot()).await?;
-    let published = streams(engine, job, &mut *snapshot, taken_at, &store, progress).await;
+    let snapshot = unless_cancelled(job.cancel, source.snapshot()).await?;
+    let mut source = Instant { snapshot, taken_at };
+    let published = streams(engine, job, &mut source, &store, progress).await;
     // However it ended, nothing of it is left running at the source.
-    snapshot.close().await;
+    source.snapshot.close().await;
     published
+}
+
+/// The source as it was at one instant.
+struct Instant {
+    snapshot: Box<dyn Snapshot>,
+    /// Not later than the snapshot is.
+    taken_at: DateTime<Utc>,
 }
 
 /// Every stream, one after the other.
 async fn streams(
     engine: &Engine,
     job: &Job<'_>,
-    snapshot: &mut dyn Snapshot,
-    taken_at: DateTime<Utc>,
+    source: &mut Instant,
     store: &Store,
     progress: &dyn Progress,
 ) -> Result<Vec<Published>> {
-    let plans = plan::every(engine, job.pipeline, job.only, snapshot);
+    let plans = plan::every(engine, job.pipeline, job.only, &mut *source.snapshot);
     let plans = unless_cancelled(job.cancel, plans).await?;
     let runs = resume::runs(engine, job).await?;
     let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
     let standing = standing(engine, job.pipeline, store, &plans, is_settled).await?;
     for (plan, standing) in plans.iter().zip(&standing) {
         let stream = application(job.pipeline, &plan.relation.stream);
-        standing.check_instant(&stream, taken_at).at(|| format!("dataset {}", plan.dataset))?;
+        standing.check_instant(&stream, source.taken_at).at(|| format!("dataset {}", plan.dataset))?;
     }
     let earlier = Earlier::find(engine, job, &runs, &plans, &standing).await?;
 
@@ -136,7 +143,7 @@ async fn streams(
     for (index, (plan, standing)) in plans.iter().zip(&standing).enumerate() {
         let done = match earlier.appended(index) {
             Some(done) => done,
-            None => publish(engine, job, snapshot, taken_at, store, plan, standing, progress)
+            None => publish(engine, job, source, store, plan, standing, progress)
                 .await
                 .at(|| format!("stream {}", plan.relation.stream))
                 .at(|| format!("pipeline {}", job.pipeline.name))?,
@@ -168,49 +175,67 @@ impl From<&Published> for ledger::StreamOutcome {
 async fn publish(
     engine: &Engine,
     job: &Job<'_>,
-    snapshot: &mut dyn Snapshot,
-    taken_at: DateTime<Utc>,
+    source: &mut Instant,
     store: &Store,
     plan: &StreamPlan,
     standing: &Standing,
     progress: &dyn Progress,
 ) -> Result<Published> {
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     let counter = progress.started(plan);
     let stop = job.cancel.child_token();
     let (rejects, rejected) = quarantine::queue();
 
+    let taken_at = source.taken_at;
     let asked = Asked::of(engine, job, plan, standing).await?;
     let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
-    let rows = unless_cancelled(job.cancel, snapshot.read(&asked.relation, &plan.reads)).await?;
+    let rows = unless_cancelled(job.cancel, source.snapshot.read(&asked.relation, &plan.reads)).await?;
     let rows = until_cancelled(rows, stop.clone(), counter);
     let rows = asked.narrow(plan, rows, plan.quarantine.is_some().then_some(rejects));
     let own = write(engine, store, plan, taken_at, rows, known);
     let rejected = write_rejected(engine, job, store, plan, rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
 
-    if own.rows() == 0 && rejected.is_none() && asked.is_nothing(plan, standing) {
+    if own.rows() == 0 && rejected.is_none() && plan.keys.is_none() && asked.is_nothing(plan, standing) {
         own.discard(store).await;
         return Ok(Published::unchanged(plan, standing, started.elapsed().as_secs_f64()));
     }
-    let provenance = provenance(engine, job, snapshot.id(), plan);
+    let provenance = provenance(engine, job, source.snapshot.id(), plan);
+    let keys = match present(engine, job, source, store, plan).await {
+        Ok(keys) => keys,
+        Err(error) => {
+            own.discard(store).await;
+            if let Some(rejected) = rejected {
+                rejected.discard(store).await;
+            }
+            return Err(error);
+        }
+    };
     let quarantined = commit_rejected(engine, store, plan, asked.mode, rejected, standing, &provenance).await;
     let (quarantined, provenance) = match both(quarantined, asked.mark(engine, plan, provenance).await) {
         Ok(done) => done,
         Err(error) => {
             own.discard(store).await;
+            if let Some(keys) = keys {
+                keys.discard(store).await;
+            }
             return Err(error);
         }
     };
     let order = standing.order();
     let outcome = match (&plan.rules, asked.mode) {
         (Some(rules), _) => {
-            let (at_us, provenance, stop) = (taken_at.timestamp_micros(), &provenance, job.cancel);
-            own.merge(&Merging { engine, store, plan, rules, at_us, order, provenance, stop }).await?
+            let (at_us, stop) = (taken_at.timestamp_micros(), job.cancel);
+            let (keys, provenance) = (keys.as_ref(), &provenance);
+            own.merge(&Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop }).await
         }
-        (None, Mode::Overwrite) => own.commit(store, Effect::Overwrite, order, &provenance).await?,
-        (None, _) => own.commit(store, Effect::Append { withdrawn: &[] }, order, &provenance).await?,
+        (None, Mode::Overwrite) => own.commit(store, Effect::Overwrite, order, &provenance).await,
+        (None, _) => own.commit(store, Effect::Append { withdrawn: &[] }, order, &provenance).await,
     };
+    if let Some(keys) = keys {
+        keys.discard(store).await;
+    }
+    let outcome = outcome?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {
@@ -281,6 +306,19 @@ async fn write_rejected(
         Some(quarantine) => quarantine.take(engine, store, plan, job.run_id.to_string(), rejected).await,
         None => Ok(None),
     }
+}
+
+/// The source's keys, where they are to be read beside the rows.
+async fn present(
+    engine: &Engine,
+    job: &Job<'_>,
+    source: &mut Instant,
+    store: &Store,
+    plan: &StreamPlan,
+) -> Result<Option<Draft>> {
+    let Some(keys) = &plan.keys else { return Ok(None) };
+    let keys = keys.read(engine, &mut *source.snapshot, store, plan);
+    unless_cancelled(job.cancel, keys).await.map(Some)
 }
 
 /// Makes rejected rows visible, where the stream has a quarantine.

@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::fidelity::{self, SourceColumn};
 use super::increment::{Increment, known};
+use super::present::Keys;
 use super::quarantine::Quarantine;
 use super::{Engine, Memory, merging};
 use crate::classify;
@@ -56,6 +57,8 @@ pub struct StreamPlan {
     pub mode: Mode,
     /// How its rows meet those already there; `None` where they are not told apart by a key.
     pub rules: Option<Rules>,
+    /// How the source's keys are read beside its rows, to find what is missing.
+    pub keys: Option<Keys>,
     /// How Parquet is written.
     pub parquet: Parquet,
     /// Columns that become folders.
@@ -170,6 +173,7 @@ async fn stream(
         protect::Plan::decide(&dataset, &engine.policy, output, &verdicts, &stream.partition_by)?;
     protection.name_keys(&engine.keyring).await?;
     let rules = merging::rules(stream, reading.transform.output(), &protection)?;
+    let keys = Keys::plan(engine, stream, rules.as_ref(), &dataset, described).await?;
     if let Some(lifetime) = rules.as_ref().and_then(Rules::lifetime) {
         protection = protection.with_lifetime(lifetime)?;
     }
@@ -206,6 +210,7 @@ async fn stream(
             WriteMode::Merge(_) | WriteMode::Scd2(_) => Mode::Merge,
         },
         rules,
+        keys,
         parquet: stream.parquet,
         partition_by: stream.partition_by.clone(),
         rows,
@@ -214,22 +219,26 @@ async fn stream(
 }
 
 /// Which columns are read, and the transform over them.
-struct Reading {
+pub(super) struct Reading {
     read: Vec<SourceColumn>,
-    asked: Vec<Column>,
-    decisions: Vec<Decision>,
-    converted: SchemaRef,
+    pub(super) asked: Vec<Column>,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) converted: SchemaRef,
     /// Whether a decision rejects rows.
     quarantines: bool,
     /// The places of the columns that the transform sees, where more are read.
     shown: Option<Vec<usize>>,
     unread: Vec<String>,
-    transform: Transform,
+    pub(super) transform: Transform,
 }
 
 /// Plans the transform over all columns, to see which it looks at. A column that cannot be carried
 /// is no obstacle unless something does. A cursor is read whether or not the transform sees it.
-async fn reading(stream: &Stream, all: &[SourceColumn], memory_limit_bytes: u64) -> Result<Reading> {
+pub(super) async fn reading(
+    stream: &Stream,
+    all: &[SourceColumn],
+    memory_limit_bytes: u64,
+) -> Result<Reading> {
     let sql = stream.transform.as_deref();
     let is_offered = |column: &&SourceColumn| sql.is_some() || !is_dropped(&stream.columns, column.name());
     let (offered, unread): (Vec<&SourceColumn>, Vec<&SourceColumn>) = all.iter().partition(is_offered);
@@ -267,7 +276,7 @@ fn is_dropped(columns: &Columns, name: &str) -> bool {
 
 /// The Arrow schema of source columns after the decisions on them; one that cannot be carried is held a
 /// text until it is known whether anything looks at it.
-fn schema(columns: &[SourceColumn]) -> SchemaRef {
+pub(super) fn schema(columns: &[SourceColumn]) -> SchemaRef {
     let field = |column: &SourceColumn| {
         column.carried().field().unwrap_or_else(|| Field::new(column.name(), DataType::Utf8, true))
     };

@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use super::{Engine, StreamPlan, application};
 use crate::error::{At, Error, Result};
 use crate::keys::Purpose;
-use crate::publish::{History, Mode, Order, Store, Table};
+use crate::publish::merge::Rules;
+use crate::publish::{History, Mode, Order, Publication, Store, Table};
 use crate::spec::{DatasetName, Pipeline};
 
 /// Versions looked back over for what unfinished runs published.
@@ -125,6 +126,25 @@ async fn history(
     Ok(history)
 }
 
+/// A key that was published as a token is not found by one that is published as it is.
+fn check_form(rules: &Rules, plan: &StreamPlan, dataset: &DatasetName, newest: &Publication) -> Result<()> {
+    let form = |word: &str| if word == "encrypt" { "allow".to_owned() } else { word.to_owned() };
+    let now = plan.protection.decisions().iter().filter(|decision| rules.key.contains(&decision.path));
+    for decision in now {
+        let before = newest.columns.iter().find(|(path, _)| *path == decision.path);
+        let Some((_, before)) = before.filter(|(_, word)| form(word) != form(decision.action.word())) else {
+            continue;
+        };
+        return Err(Error::held(format!(
+            "column `{}` of `primary_key` was published to {dataset} by `{before}` and is now by `{}`: its keys \
+             would not be found again",
+            decision.path, decision.action
+        ))
+        .help("publish once with write_mode: overwrite, or to another dataset"));
+    }
+    Ok(())
+}
+
 async fn may_follow(
     engine: &Engine,
     pipeline: &Pipeline,
@@ -138,6 +158,9 @@ async fn may_follow(
         return Err(Error::held(format!("dataset {dataset} is published by {}", newest.stream)).help(
             "give this stream a `dataset` of its own, or remove the table if it is meant to take over",
         ));
+    }
+    if let Some(rules) = &plan.rules {
+        check_form(rules, plan, dataset, newest)?;
     }
     if engine.keyring.peek(&Purpose::Footer(dataset.clone())).await?.is_none() {
         return Err(Error::held(format!("dataset {dataset} is published, but its keys are not here"))

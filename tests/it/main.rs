@@ -45,4 +45,5 @@ mod source_sqlite;
 mod standing;
 mod tidy;
 mod trial;
+mod two_writers;
 mod versions;

@@ -260,6 +260,8 @@ pub(in crate::publish) fn added(commit: &[u8]) -> Vec<String> {
 /// What a commit of ours tells of its run; `None` when it is not one of ours.
 pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Publication> {
     let info = commit_info(commit)?;
+    let column =
+        |column: &Value| Some((column["column"].as_str()?.to_owned(), column["action"].as_str()?.to_owned()));
     let ours = &info["sealift"];
     Some(Publication {
         run_id: ours["run_id"].as_str()?.to_owned(),
@@ -267,6 +269,7 @@ pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Pub
         outcome: Outcome { version, rows: ours["rows"].as_u64()?, bytes: ours["bytes"].as_u64()? },
         cursor: note_of(&ours["cursor"]),
         window: note_of(&ours["window"]),
+        columns: ours["columns"].as_array()?.iter().filter_map(column).collect(),
         at_ms: info["timestamp"].as_i64()?,
     })
 }

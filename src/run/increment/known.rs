@@ -13,13 +13,14 @@ use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 use futures::TryStreamExt as _;
+use serde_json::Value;
 
 use super::super::{Engine, Memory, StreamPlan};
 use super::rows::Range;
 use crate::error::{Error, Result};
 use crate::protect;
 use crate::publish::{Reading, Store, Table};
-use crate::source::Bound;
+use crate::source::{Bound, Literal};
 use crate::spec::Action;
 
 /// What a key takes, at the moment when its set grows to twice its size.
@@ -87,13 +88,17 @@ impl Known {
             return Ok(None);
         }
         let place = |name: &String| columns.iter().position(|column| column == name);
-        let places: Option<Vec<usize>> = cursor.map(|cursor| cursor.iter().filter_map(place).collect());
+        let places: Option<Vec<usize>> =
+            cursor.as_ref().map(|cursor| cursor.iter().filter_map(place).collect());
         let range = places.filter(|_| bound.is_some()).map(|places| Range::of(places, bound));
-        let reading =
-            Reading::prepare(store, &engine.keyring, &plan.dataset, &table, &columns, &table.files).await?;
+        let mut files = table.files.clone();
+        if let (Some(cursor), Some(bound)) = (&cursor, bound) {
+            files.retain(|file| may_hold(file.stats.as_deref(), cursor, bound));
+        }
+        let reading = Reading::prepare(store, &engine.keyring, &plan.dataset, &table, &columns, &files).await?;
         let most = Memory::of(engine.config.memory_limit_bytes).beside_keys().1 / KEY_BYTES;
         let mut known = Self::new(columns, reading.schema())?;
-        for file in &table.files {
+        for file in &files {
             let mut rows = reading.rows(file).await?;
             while let Some(mut batch) = rows.try_next().await? {
                 if let Some(range) = &range {
@@ -142,6 +147,35 @@ impl Known {
     }
 }
 
+/// Whether a file may hold rows of the range, by the statistics that the log has of the published `cursor`.
+fn may_hold(stats: Option<&str>, cursor: &[String], bound: &Bound) -> bool {
+    let stats: Value = stats.and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or_default();
+    let may_be_null = |name: &String| stats["nullCount"][name.as_str()].as_u64() != Some(0);
+    if bound.or_null && cursor.iter().any(may_be_null) {
+        return true;
+    }
+    let (Some(name), Some(from)) = (cursor.first(), bound.from.as_ref().and_then(|from| from.first())) else {
+        return true;
+    };
+    greatest(&stats["maxValues"][name.as_str()], from).is_none_or(|greatest| greatest >= *from)
+}
+
+/// A greatest value as the log has it, no less than it is; `None` where it tells nothing of values `like` this.
+fn greatest(written: &Value, like: &Literal) -> Option<Literal> {
+    // Some writers cut instants to milliseconds.
+    let micros = || {
+        let text = written.as_str()?.trim_end_matches('Z');
+        let at = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+        Some(at.and_utc().timestamp_micros().saturating_add(999))
+    };
+    match like {
+        Literal::Integer(_) => written.as_i64().map(Literal::Integer),
+        Literal::Timestamp(_) => micros().map(Literal::Timestamp),
+        Literal::Instant(_) => micros().map(Literal::Instant),
+        Literal::Decimal(..) | Literal::Text(_) | Literal::Date(_) => None,
+    }
+}
+
 #[cold]
 fn unfit() -> Error {
     Error::failed("the primary key's columns are not as the table has them")
@@ -170,6 +204,28 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
+
+    #[test]
+    fn a_file_that_ends_before_the_range_holds_none_of_it() {
+        let bound = |from, or_null| {
+            let (columns, from) = (vec!["at".to_owned()], Some(vec![from]));
+            Bound { columns, from, before: None, or_null }
+        };
+        let holds = |stats: &str, bound: &Bound| may_hold(Some(stats), &["at".to_owned()], bound);
+        let integers = r#"{"maxValues": {"at": 7}, "nullCount": {"at": 0}}"#;
+        assert!(holds(integers, &bound(Literal::Integer(7), false)));
+        assert!(!holds(integers, &bound(Literal::Integer(8), true)));
+        let nulls = integers.replace("\"at\": 0", "\"at\": 1");
+        assert!(holds(&nulls, &bound(Literal::Integer(8), true)));
+        for (text, micros) in [("1970-01-01T00:00:01.500Z", 1_500_999), ("1970-01-01T00:00:01.500000", 1_500_000)] {
+            let stats = format!(r#"{{"maxValues": {{"at": "{text}"}}}}"#);
+            assert!(holds(&stats, &bound(Literal::Instant(micros), false)), "{text}");
+            assert!(!holds(&stats, &bound(Literal::Timestamp(1_501_000), false)), "{text}");
+        }
+        let unknown = [r#"{"maxValues": {"at": "soon"}}"#, "{}", ""];
+        assert!(unknown.iter().all(|stats| holds(stats, &bound(Literal::Instant(1), false))));
+        assert!(may_hold(None, &["at".to_owned()], &bound(Literal::Integer(1), false)));
+    }
 
     #[test]
     fn a_row_is_known_by_all_of_its_key_and_null_is_a_value() {

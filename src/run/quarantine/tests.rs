@@ -13,6 +13,7 @@ fn history(runs: &[(&str, u64)], is_whole: bool) -> History {
             outcome,
             cursor: None,
             window: None,
+            columns: Vec::new(),
             at_ms: 0,
         }
     };
