@@ -27,7 +27,8 @@ impl Asked {
     fn of(journal: &[Passed]) -> Self {
         let of_lake = || journal.iter().filter(|passed| passed.path.starts_with("/lake/test/shop/"));
         let data_files = |method: &str| {
-            let of_data = of_lake().filter(|passed| passed.path.contains("/part-") && passed.method == method);
+            let of_data =
+                of_lake().filter(|passed| passed.path.contains("/part-") && passed.method == method);
             of_data.map(|passed| &passed.path).collect::<BTreeSet<_>>()
         };
         let (read, written) = (data_files("GET"), data_files("PUT"));

@@ -75,7 +75,10 @@ impl Trial {
             (server, network, database, changer)
         });
         let house = house(&mode, &network, &database);
-        (Self { mode, seed, dice, runtime, house, server, network, database, counts: Counts::default() }, changer)
+        (
+            Self { mode, seed, dice, runtime, house, server, network, database, counts: Counts::default() },
+            changer,
+        )
     }
 
     /// Syncs until `rounds` are done and the last of them completed, and compares after each that did.
@@ -90,7 +93,11 @@ impl Trial {
             let started = Instant::now();
             let ended = self.sync(kill);
             in_vain = if ended == Ended::Completed { 0 } else { in_vain + 1 };
-            assert!(in_vain < MOST_IN_VAIN, "{}: {in_vain} runs in a row ended without success", self.place());
+            assert!(
+                in_vain < MOST_IN_VAIN,
+                "{}: {in_vain} runs in a row ended without success",
+                self.place()
+            );
             if ended == Ended::Completed {
                 whole = started.elapsed();
                 self.compare();

@@ -25,7 +25,8 @@ const fn step(mode: &'static str, change: &'static str) -> Step {
 const OVERWRITE: &str = "sync_mode: full_refresh, write_mode: overwrite";
 const APPEND: &str = "sync_mode: full_refresh, write_mode: append";
 const MERGE: &str = "sync_mode: full_refresh, write_mode: merge, primary_key: [id]";
-const MERGE_AND_DELETE: &str = "sync_mode: full_refresh, write_mode: merge, primary_key: [id], delete_missing: hard";
+const MERGE_AND_DELETE: &str =
+    "sync_mode: full_refresh, write_mode: merge, primary_key: [id], delete_missing: hard";
 const INCREMENT: &str =
     "sync_mode: incremental, write_mode: merge, primary_key: [id], cursor_field: changed, lookback: 10";
 const INCREMENT_ADDED: &str =
@@ -33,7 +34,10 @@ const INCREMENT_ADDED: &str =
 
 /// More than the ten versions after which a checkpoint is written.
 const STEPS: [Step; 14] = [
-    step(OVERWRITE, "INSERT INTO items SELECT g, g * 7, 'x' || g, 'c' || g % 3, g FROM generate_series(1, 400) g"),
+    step(
+        OVERWRITE,
+        "INSERT INTO items SELECT g, g * 7, 'x' || g, 'c' || g % 3, g FROM generate_series(1, 400) g",
+    ),
     step(OVERWRITE, "DELETE FROM items WHERE id % 5 = 0"),
     Step { mode: APPEND, change: "UPDATE items SET cents = cents + 1", adds: true },
     step(OVERWRITE, "INSERT INTO items SELECT g, g, NULL, 'c9', 400 FROM generate_series(1001, 1100) g"),
@@ -46,7 +50,10 @@ const STEPS: [Step; 14] = [
     step(INCREMENT, "SELECT 1"),
     step(INCREMENT_ADDED, "INSERT INTO items SELECT g, g, 'v', 'c0', 602 FROM generate_series(4001, 4010) g"),
     step(INCREMENT_ADDED, "INSERT INTO items SELECT g, g, 'v', 'c1', 602 FROM generate_series(4011, 4020) g"),
-    step(MERGE_AND_DELETE, "DELETE FROM items WHERE id > 4005; UPDATE items SET cents = 0 WHERE country = 'c2'"),
+    step(
+        MERGE_AND_DELETE,
+        "DELETE FROM items WHERE id > 4005; UPDATE items SET cents = 0 WHERE country = 'c2'",
+    ),
 ];
 
 async fn sums_of_source(database: &Database) -> Sums {

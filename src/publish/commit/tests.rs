@@ -53,7 +53,8 @@ async fn a_version_says_where_it_comes_from_and_the_next_one_builds_on_it() {
     assert_eq!(of_kind(&third, "txn")[0]["version"], 2);
 
     for (run, version) in [("run-1", Some(0)), ("run-2", Some(1)), ("run-3", Some(2)), ("run-4", None)] {
-        let history = Table::history(&store, &dataset(), "crm/public.people", |_| false).await.unwrap().unwrap();
+        let history =
+            Table::history(&store, &dataset(), "crm/public.people", |_| false).await.unwrap().unwrap();
         let found = history.by(run, "crm/public.people");
         assert_eq!(found.map(|outcome| outcome.version), version, "{run}");
         assert!(history.is_whole && history.by(run, "crm/public.others").is_none());

@@ -95,7 +95,8 @@ impl Known {
         if let (Some(cursor), Some(bound)) = (&cursor, bound) {
             files.retain(|file| may_hold(file.stats.as_deref(), cursor, bound));
         }
-        let reading = Reading::prepare(store, &engine.keyring, &plan.dataset, &table, &columns, &files).await?;
+        let reading =
+            Reading::prepare(store, &engine.keyring, &plan.dataset, &table, &columns, &files).await?;
         let most = Memory::of(engine.config.memory_limit_bytes).beside_keys().1 / KEY_BYTES;
         let mut known = Self::new(columns, reading.schema())?;
         for file in &files {
@@ -217,7 +218,9 @@ mod tests {
         assert!(!holds(integers, &bound(Literal::Integer(8), true)));
         let nulls = integers.replace("\"at\": 0", "\"at\": 1");
         assert!(holds(&nulls, &bound(Literal::Integer(8), true)));
-        for (text, micros) in [("1970-01-01T00:00:01.500Z", 1_500_999), ("1970-01-01T00:00:01.500000", 1_500_000)] {
+        for (text, micros) in
+            [("1970-01-01T00:00:01.500Z", 1_500_999), ("1970-01-01T00:00:01.500000", 1_500_000)]
+        {
             let stats = format!(r#"{{"maxValues": {{"at": "{text}"}}}}"#);
             assert!(holds(&stats, &bound(Literal::Instant(micros), false)), "{text}");
             assert!(!holds(&stats, &bound(Literal::Timestamp(1_501_000), false)), "{text}");

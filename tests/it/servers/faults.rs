@@ -273,7 +273,8 @@ impl Network {
         let key = format!("{} {}", request.method, request.uri);
         let mut drawn = self.drawn();
         // Drawn for every request, so that a calm spell does not change what comes after it.
-        let (meets, which, delay) = (drawn.dice.below(1000), drawn.dice.next(), drawn.dice.below(MOST_DELAY_MS));
+        let (meets, which, delay) =
+            (drawn.dice.below(1000), drawn.dice.next(), drawn.dice.below(MOST_DELAY_MS));
         let met = drawn.in_a_row.remove(&key).unwrap_or(0);
         let mut fault = None;
         if meets < self.rates.of(class) && met < MOST_IN_A_ROW && !is_spared {
@@ -318,6 +319,7 @@ fn says(status: u16) -> Response<Body> {
         412 => "PreconditionFailed",
         _ => "SlowDown",
     };
-    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>");
+    let body =
+        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>");
     Response::builder().status(status).body(Body::from(body)).unwrap()
 }

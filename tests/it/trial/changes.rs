@@ -177,7 +177,9 @@ impl Changer {
             (Life::Delete, 3, Some(at)) => self.give_another_key(transaction, at),
             (Life::Delete, 4, _) if !self.dead.is_empty() => self.insert_again(transaction),
             (Life::Mark, 0..=2, Some(at)) => self.update(transaction, at, "NOT gone"),
-            (Life::Update | Life::Delete | Life::Mark, 5..=8, Some(at)) => self.update(transaction, at, "gone"),
+            (Life::Update | Life::Delete | Life::Mark, 5..=8, Some(at)) => {
+                self.update(transaction, at, "gone")
+            }
             (Life::Update | Life::Mark, _, Some(at)) if is_full => self.update(transaction, at, "gone"),
             (Life::Delete, _, Some(at)) if is_full => self.delete(transaction, at),
             _ => self.insert_many(transaction, 1),
@@ -188,7 +190,8 @@ impl Changer {
     fn free(&mut self, transaction: &Transaction) -> Option<usize> {
         let at = self.dice.below(self.live.len().max(1) as u64) as usize;
         let id = self.live.get(at)?;
-        let is_held = transaction.ids.contains(id) || self.late.as_ref().is_some_and(|late| late.ids.contains(id));
+        let is_held =
+            transaction.ids.contains(id) || self.late.as_ref().is_some_and(|late| late.ids.contains(id));
         (!is_held).then_some(at)
     }
 
@@ -233,7 +236,8 @@ impl Changer {
             return self.dead.push(id);
         }
         let (name, amount, instant) = (self.name(), self.amount(), self.instant());
-        write!(transaction.sql, "INSERT INTO items SELECT {id}, {name}, {amount}, false, {instant}; ").unwrap();
+        write!(transaction.sql, "INSERT INTO items SELECT {id}, {name}, {amount}, false, {instant}; ")
+            .unwrap();
         self.live.push(id);
         transaction.ids.insert(id);
     }
@@ -270,7 +274,11 @@ impl Changer {
 
     fn name(&mut self) -> String {
         let length = self.dice.below(20) as usize;
-        if self.dice.below(10) == 0 { "NULL::text".to_owned() } else { format!("'{}'", self.dice.text(length)) }
+        if self.dice.below(10) == 0 {
+            "NULL::text".to_owned()
+        } else {
+            format!("'{}'", self.dice.text(length))
+        }
     }
 
     fn amount(&mut self) -> String {

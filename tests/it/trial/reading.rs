@@ -35,7 +35,9 @@ impl Trial {
             }
             Holds::EverySnapshot => {
                 let mut by_seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
-                for (row, seen) in self.published(&session, &format!("SELECT {PUBLISHED}, seen FROM trial.items")) {
+                for (row, seen) in
+                    self.published(&session, &format!("SELECT {PUBLISHED}, seen FROM trial.items"))
+                {
                     by_seen.entry(seen).or_default().push(row);
                 }
                 assert_eq!(by_seen.len(), self.runs_that_succeeded(), "{}: snapshots appended", self.place());
@@ -81,7 +83,8 @@ impl Trial {
         if published == source {
             return;
         }
-        let (theirs, ours) = (source.iter().collect::<BTreeSet<_>>(), published.iter().collect::<BTreeSet<_>>());
+        let (theirs, ours) =
+            (source.iter().collect::<BTreeSet<_>>(), published.iter().collect::<BTreeSet<_>>());
         let lost: Vec<_> = theirs.difference(&ours).take(5).collect();
         let strange: Vec<_> = ours.difference(&theirs).take(5).collect();
         panic!(
@@ -137,12 +140,16 @@ impl Trial {
         let mut found = Vec::new();
         for batch in &batches {
             let batch: &arrow::array::RecordBatch = batch;
-            let columns: Vec<_> =
-                batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
+            let columns: Vec<_> = batch
+                .columns()
+                .iter()
+                .map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap())
+                .collect();
             assert!(batch.columns().iter().all(|column| column.null_count() == 0), "{sql}");
-            found.extend((0..batch.num_rows()).map(|row| {
-                (columns[0].value(row).to_string(), columns[1].value(row).to_string())
-            }));
+            found.extend(
+                (0..batch.num_rows())
+                    .map(|row| (columns[0].value(row).to_string(), columns[1].value(row).to_string())),
+            );
         }
         found
     }

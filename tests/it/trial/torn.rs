@@ -48,7 +48,9 @@ fn a_torn_upload_is_whole_or_not_there() {
             in_vain += 1;
             assert!(in_vain < 5 * SYNCS, "SEALIFT_TEST_SEED={seed}");
         }
-        let found = house.query("SELECT count(*) AS rows, min(sync) AS sync, sum(length(body)) AS letters FROM trial.documents");
+        let found = house.query(
+            "SELECT count(*) AS rows, min(sync) AS sync, sum(length(body)) AS letters FROM trial.documents",
+        );
         let expected = serde_json::json!([{"rows": ROWS, "sync": sync, "letters": ROWS * DIGESTS * 32}]);
         assert_eq!(found, expected, "SEALIFT_TEST_SEED={seed}");
     }
