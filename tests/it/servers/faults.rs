@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::super::house::Dice;
+use crate::house::Dice;
 
 /// Faults that one request meets in a row; then it passes, so that repeating it helps.
 const MOST_IN_A_ROW: u32 = 2;
