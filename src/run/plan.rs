@@ -171,46 +171,25 @@ async fn stream(
     fidelity::check_names(&stream.columns, described)?;
     fidelity::check_types(described)?;
     let before = Predecessor::load(store, &dataset, application).await?;
-    let memory = Memory::of(engine.config.memory_limit_bytes);
-    let holds_keys = stream.sync_mode != SyncMode::FullRefresh
-        || !stream.primary_key.is_empty()
-        || quality::holds_keys(&stream.quality);
-    let transform_bytes = if holds_keys { memory.beside_keys().0 } else { memory.transform_bytes };
-    let reading = reading(stream, described, before.as_ref(), transform_bytes).await?;
+    let reading = reading(stream, described, before.as_ref(), transform_bytes(engine, stream)).await?;
     let source_columns = described.clone();
-    let source = schema(&source_columns);
     let verdicts = classify::declared(
         &stream.columns,
-        &source,
+        &schema(&source_columns),
         reading.transform.output(),
         reading.transform.origins(),
         reading.transform.copies(),
     );
-    let decide = |output: &SchemaRef| {
-        protect::Plan::decide(&dataset, &engine.policy, output.clone(), &verdicts, &stream.partition_by)
-    };
-    let mut protection = decide(reading.transform.output())?;
-    let fit = before
-        .as_ref()
-        .and_then(|before| before.fit(&stream.schema_contract, reading.transform.output(), &protection));
-    if let Some(fit) = &fit {
-        protection = decide(fit.output())?;
-    }
-    protection.name_keys(&engine.keyring).await?;
+    let (mut protection, fit) =
+        protected(engine, stream, &dataset, before.as_ref(), &reading, &verdicts).await?;
     let quality = Quality::plan(store, &stream.quality, &protection).await?;
-    let checked = Arc::clone(protection.input());
     let rules = merging::rules(stream, reading.transform.output(), &protection)?;
     let keys = Keys::plan(engine, stream, rules.as_ref(), &dataset, described).await?;
     if let Some(lifetime) = rules.as_ref().and_then(Rules::lifetime) {
         protection = protection.with_lifetime(lifetime)?;
     }
     publish::check_schema(protection.output())?;
-    let increment = match &stream.sync_mode {
-        SyncMode::Incremental(cursor) => {
-            Some(Increment::plan(cursor, &reading.read, &reading.transform, &protection)?)
-        }
-        SyncMode::FullRefresh => None,
-    };
+    let increment = increment(stream, &reading, &protection)?;
     if rules.is_none() {
         known::check(&stream.primary_key, &protection)?;
     }
@@ -227,7 +206,7 @@ async fn stream(
     };
     let comparison = contract::compare(before.as_ref(), &planned, &stream.schema_contract);
     let rejected = if quality.quarantines() {
-        Some(quarantine::Columns::Output(&checked, &verdicts))
+        Some(quarantine::Columns::Output(quality.rows(), &verdicts))
     } else {
         reading.quarantines.then_some(quarantine::Columns::Source(&reading.asked))
     };
@@ -263,6 +242,47 @@ async fn stream(
         rows,
         bytes,
     })
+}
+
+/// What the spec's SQL may sort and group, beside keys of rows where any are held.
+fn transform_bytes(engine: &Engine, stream: &Stream) -> u64 {
+    let memory = Memory::of(engine.config.memory_limit_bytes);
+    let holds_keys = stream.sync_mode != SyncMode::FullRefresh
+        || !stream.primary_key.is_empty()
+        || quality::holds_keys(&stream.quality);
+    if holds_keys { memory.beside_keys().0 } else { memory.transform_bytes }
+}
+
+/// One action per column, of the types that are published, and how the rows are made to fit those.
+async fn protected(
+    engine: &Engine,
+    stream: &Stream,
+    dataset: &DatasetName,
+    before: Option<&Predecessor>,
+    reading: &Reading,
+    verdicts: &[Verdict],
+) -> Result<(protect::Plan, Option<Fit>)> {
+    let decide = |output: &SchemaRef| {
+        protect::Plan::decide(dataset, &engine.policy, output.clone(), verdicts, &stream.partition_by)
+    };
+    let output = reading.transform.output();
+    let mut protection = decide(output)?;
+    let fit = before.and_then(|before| before.fit(&stream.schema_contract, output, &protection));
+    if let Some(fit) = &fit {
+        protection = decide(fit.output())?;
+    }
+    protection.name_keys(&engine.keyring).await?;
+    Ok((protection, fit))
+}
+
+/// How the rows are read from run to run.
+fn increment(stream: &Stream, reading: &Reading, protection: &protect::Plan) -> Result<Option<Increment>> {
+    match &stream.sync_mode {
+        SyncMode::Incremental(cursor) => {
+            Increment::plan(cursor, &reading.read, &reading.transform, protection).map(Some)
+        }
+        SyncMode::FullRefresh => Ok(None),
+    }
 }
 
 /// What the commit does to the rows already there.

@@ -98,6 +98,11 @@ impl Quality {
         Ok(Self { checks: planned, rows: Arc::clone(rows), open })
     }
 
+    /// The schema of the rows that are checked.
+    pub(super) fn rows(&self) -> &SchemaRef {
+        &self.rows
+    }
+
     /// Whether each demand is made of single rows, so that parts of the rows can be judged by themselves.
     pub(super) fn is_of_rows(&self) -> bool {
         self.checks.iter().all(|planned| matches!(planned.test, Test::Row(_)))

@@ -92,7 +92,7 @@ impl Sample {
     fn take(&mut self, column: &ArrayRef, name: &str) -> Result<()> {
         for row in 0..column.len() {
             self.seen += 1;
-            if self.seen % self.every != 0 || column.is_null(row) {
+            if !self.seen.is_multiple_of(self.every) || column.is_null(row) {
                 continue;
             }
             self.values.push(literal(column, row).ok_or_else(|| no_order(name))?);

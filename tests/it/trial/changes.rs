@@ -178,7 +178,7 @@ impl Changer {
             (Life::Delete, 4, _) if !self.dead.is_empty() => self.insert_again(transaction),
             (Life::Mark, 0..=2, Some(at)) => self.update(transaction, at, "NOT gone"),
             (Life::Update | Life::Delete | Life::Mark, 5..=8, Some(at)) => {
-                self.update(transaction, at, "gone")
+                self.update(transaction, at, "gone");
             }
             (Life::Update | Life::Mark, _, Some(at)) if is_full => self.update(transaction, at, "gone"),
             (Life::Delete, _, Some(at)) if is_full => self.delete(transaction, at),
