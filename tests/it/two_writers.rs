@@ -14,15 +14,18 @@ use crate::servers::postgres::Database;
 const ROUNDS: usize = 50;
 const ROWS: u64 = 20;
 
-const MODES: [&str; 3] =
-    ["write_mode: overwrite", "write_mode: append", "write_mode: merge\n    delete_missing: hard"];
+const MODES: [&str; 3] = [
+    "write_mode: overwrite",
+    "write_mode: append",
+    "write_mode: merge\n    primary_key: [id]\n    delete_missing: hard",
+];
 
 /// Writes the pipeline with one of the modes.
 fn pipeline(house: &House, mode: &str) {
     house.pipeline(
         "clock",
         &format!(
-            "connection: db\ndataset: \"clock.{{table}}\"\nstreams:\n  public.ticks:\n    primary_key: [id]\n    \
+            "connection: db\ndataset: \"clock.{{table}}\"\nstreams:\n  public.ticks:\n    \
              columns: {{note: {{tag: secret}}, \"*\": {{tag: public}}}}\n    {mode}"
         ),
     );
