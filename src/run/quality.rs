@@ -2,7 +2,7 @@
 //!
 //! Checks see the output rows before they are protected, in memory and nowhere else. Those on single rows are
 //! evaluated batch by batch; the others are concluded when the last row has passed, which is before the
-//! commit. What a [`Finding`] says are names and counts, never a value.
+//! commit. What is said of them are names and counts, never a value.
 
 mod judge;
 mod keys;
