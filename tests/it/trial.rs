@@ -195,7 +195,7 @@ fn random_instant(dice: &mut Dice, whole: Duration) -> Duration {
 
 /// Syncs of a mode that takes a share of a thousand of them.
 fn rounds(share: u32) -> u32 {
-    let all = std::env::var("SEALIFT_TEST_ROUNDS").map_or(200, |text| text.parse().unwrap());
+    let all = std::env::var("SEALIFT_TEST_ROUNDS").map_or(60, |text| text.parse().unwrap());
     (all * share).div_ceil(1000)
 }
 
