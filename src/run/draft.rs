@@ -101,13 +101,13 @@ impl Draft {
     }
 
     /// The files.
-    pub(super) const fn written(&self) -> &Written {
-        &self.written
+    pub(super) fn into_written(self) -> Written {
+        self.written
     }
 
-    /// Takes the files of another draft of the same dataset.
-    pub(super) fn join(&mut self, other: Self) {
-        self.written.join(other.written);
+    /// Takes more files of the same dataset.
+    pub(super) fn join(&mut self, written: Written) {
+        self.written.join(written);
     }
 
     /// How many rows there are.

@@ -55,20 +55,20 @@ impl Load<'_> {
         };
         let mut whole = Draft::of(self.engine, self.plan, Written::default()).await?;
         while let Some(part) = parts.next() {
-            let draft = match part.kept {
+            let written = match part.kept {
                 Some(kept) => {
                     self.found.is_partial.store(true, Ordering::Relaxed);
                     (self.counter)(kept.rows, kept.bytes);
-                    Draft::of(self.engine, self.plan, kept).await?
+                    kept
                 }
                 None => {
                     let rows = self.read(snapshot, &part.relation).await?;
-                    let draft = self.seal(parts.within(&part, rows), None, None).await?;
-                    parts.written(self, part.index, draft.written()).await?;
-                    draft
+                    let written = self.seal(parts.within(&part, rows), None, None).await?.into_written();
+                    parts.written(self, part.index, &written).await?;
+                    written
                 }
             };
-            whole.join(draft);
+            whole.join(written);
         }
         Ok(whole)
     }

@@ -244,9 +244,7 @@ async fn forget(load: &Load<'_>, kept: Vec<WrittenPart>, why: &str) -> Result<()
     tracing::warn!(%stream, "starts over: {} parts of a load that died are of no use, for {why}", kept.len());
     for part in &kept {
         let Ok(manifest) = manifest(load, part).await else { continue };
-        if let Err(error) = manifest.files.discard(load.store, &load.plan.dataset).await {
-            tracing::warn!(%stream, %error, "unpublished files stay behind, unseen by readers");
-        }
+        manifest.files.discard_quietly(load.store, &load.plan.dataset).await;
     }
     load.engine.ledger.forget_parts(&load.job.pipeline.name, stream).await
 }

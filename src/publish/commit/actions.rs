@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::head::{self, Head, Live};
@@ -135,8 +136,8 @@ impl Actions<'_> {
                 "policy_digest": provenance.policy_digest,
                 "snapshot": provenance.snapshot,
                 "columns": columns,
-                "cursor": provenance.cursor.as_ref().map(noted),
-                "window": provenance.window.as_ref().map(noted),
+                "cursor": provenance.cursor,
+                "window": provenance.window,
                 "withdrawn": withdrawn,
                 "rows": self.outcome(0).rows,
                 "bytes": self.written.bytes,
@@ -203,15 +204,6 @@ impl Actions<'_> {
             configuration.insert(OPEN_COLUMNS.into(), reachable.join(","));
         }
     }
-}
-
-fn noted(note: &Note) -> Value {
-    json!({"key": note.key, "sealed": note.sealed})
-}
-
-fn note_of(noted: &Value) -> Option<Note> {
-    let text = |key: &str| Some(noted[key].as_str()?.to_owned());
-    Some(Note { key: text("key")?, sealed: text("sealed")? })
 }
 
 /// The `remove` and `add` actions: of the files that are `gone`, and of those that are written.
@@ -306,6 +298,7 @@ pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Pub
     let column =
         |column: &Value| Some((column["column"].as_str()?.to_owned(), column["action"].as_str()?.to_owned()));
     let ours = &info["sealift"];
+    let note = |name: &str| Note::deserialize(&ours[name]).ok();
     Some(Publication {
         run_id: ours["run_id"].as_str()?.to_owned(),
         stream: ours["stream"].as_str()?.to_owned(),
@@ -315,8 +308,8 @@ pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Pub
             bytes: ours["bytes"].as_u64()?,
             receipt: ours["receipt"].as_str().map(str::to_owned),
         },
-        cursor: note_of(&ours["cursor"]),
-        window: note_of(&ours["window"]),
+        cursor: note("cursor"),
+        window: note("window"),
         columns: ours["columns"].as_array()?.iter().filter_map(column).collect(),
         at_ms: info["timestamp"].as_i64()?,
     })
@@ -341,11 +334,6 @@ pub(in crate::publish) fn account(version: u64, commit: &[u8]) -> Option<Account
 /// The files that a commit's bytes add and remove, as the log writes their paths.
 #[must_use]
 pub fn files_of(commit: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
-    let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
-    for line in commit.split(|&byte| byte == b'\n') {
-        let Ok(action) = serde_json::from_slice::<Value>(line) else { continue };
-        added.extend(action["add"]["path"].as_str().map(str::to_owned));
-        removed.extend(action["remove"]["path"].as_str().map(str::to_owned));
-    }
-    (added, removed)
+    let named = |action: &str| named(commit, action).into_iter().collect();
+    (named("add"), named("remove"))
 }

@@ -1,10 +1,11 @@
 //! What must hold of a stream's rows.
 
+use super::columns::distinct;
 use super::quantity::duration_within;
 use super::{not_empty, within};
 use crate::error::Result;
 use crate::spec::DatasetName;
-use crate::spec::faults::{Fault, Faults, listed, quoted};
+use crate::spec::faults::{Fault, Faults, listed};
 use crate::spec::pipeline::Position;
 use crate::spec::quality::{Check, Demand, OnFail};
 use crate::spec::raw::pipeline::Defaults;
@@ -201,24 +202,12 @@ fn no_bound(span: crate::spec::text::Span, faults: &Faults<'_>) {
 
 /// Names of columns: at least one, none twice.
 fn names(placed: &List<String>, faults: &Faults<'_>) -> Option<Vec<String>> {
-    let mut names: Vec<String> = Vec::new();
-    let mut right = true;
-    for column in placed.get()? {
-        match faults.parse(column, not_empty) {
-            Some(name) if names.contains(&name) => {
-                let message = format!("{} is named twice", quoted(&name));
-                faults.push(Fault::new(column.span, message).help("remove one"));
-                right = false;
-            }
-            Some(name) => names.push(name),
-            None => right = false,
-        }
-    }
+    let names = distinct(placed.get()?, faults);
     if placed.get().is_some_and(Vec::is_empty) {
         faults.push(Fault::new(placed.key, "no column is named").help("write `[column]`"));
-        right = false;
+        return None;
     }
-    right.then_some(names)
+    names
 }
 
 fn words(placed: &Placed<Words>) -> Option<String> {
