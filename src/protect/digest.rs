@@ -179,6 +179,13 @@ impl Digest {
         self.nulls
     }
 
+    /// Whether both are of the same values: those of one column and one kind, under one key.
+    #[must_use]
+    pub fn agrees(&self, other: &Self) -> bool {
+        let known = |digest: &Self| (digest.nulls, digest.sum);
+        self.column == other.column && self.kind == other.kind && known(self) == known(other)
+    }
+
     /// The digest under a version's nonce, in hexadecimal.
     #[must_use]
     pub fn masked(&self, nonce: &str) -> String {

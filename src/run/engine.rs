@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::keys::Keyring;
 use crate::publish::Store;
 use crate::source::{Gate, Gates};
-use crate::spec::config::Connection;
+use crate::spec::config::{self, Connection};
 use crate::spec::{Config, Pipeline, PipelineName, Policy, StoreName};
 
 /// The valid documents and the opened services behind them.
@@ -111,18 +111,24 @@ impl Engine {
         self.config.stores.values().map(Store::open).collect()
     }
 
-    /// Tests, once per process, that a pipeline's store keeps what publishing relies on.
+    /// Tests, once a day and machine, that a pipeline's store keeps what publishing relies on. `sealift doctor`
+    /// tests it at any time.
     ///
     /// # Errors
-    /// Those of [`Store::check`].
+    /// Those of [`Store::check`] and of the ledger.
     pub async fn check_store(&self, pipeline: &Pipeline, store: &Store) -> Result<()> {
         let name = self.store_name(pipeline)?;
         let known = |set: &Mutex<HashSet<StoreName>>| set.lock().is_ok_and(|set| set.contains(name));
-        if !known(&self.checked) {
+        if known(&self.checked) {
+            return Ok(());
+        }
+        let place = self.config.stores.get(name).map(config::Store::place).unwrap_or_default();
+        if !self.ledger.is_tested(&place).await? {
             store.check().await.map_err(|error| error.at(format!("store {name}")))?;
-            if let Ok(mut checked) = self.checked.lock() {
-                checked.insert(name.clone());
-            }
+            self.ledger.tested(&place).await?;
+        }
+        if let Ok(mut checked) = self.checked.lock() {
+            checked.insert(name.clone());
         }
         Ok(())
     }

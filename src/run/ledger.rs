@@ -29,6 +29,7 @@ const CONNECTIONS: u32 = 4;
 pub const MAX_LISTED: u32 = 1000;
 
 mod parts;
+mod stores;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/run/ledger");
 

@@ -1,7 +1,6 @@
 //! The rows of one stream on their way from the source to objects that nobody sees yet.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
@@ -11,11 +10,11 @@ use super::draft::Draft;
 use super::increment::Asked;
 use super::increment::known::Known;
 use super::parts::Parts;
+use super::passage::{Found, Passage};
 use super::progress::Counter;
-use super::{Engine, Job, Memory, StreamPlan, cancelled, quality, unless_cancelled};
+use super::{Engine, Job, Memory, StreamPlan, cancelled, unless_cancelled};
 use crate::error::Result;
-use crate::publish::merge::Rules;
-use crate::publish::{Facts, Store, Written};
+use crate::publish::{Store, Written};
 use crate::source::{Relation, Snapshot};
 use crate::{Batches, Rejects};
 
@@ -80,27 +79,8 @@ impl Load<'_> {
 
     async fn seal(&self, rows: Batches, known: Option<Known>, rejects: Option<Rejects>) -> Result<Draft> {
         let Self { engine, store, plan, asked, found, .. } = *self;
-        // Rows are rejected as they are read, or as they are to be published: never both.
-        let (unread, unpublished) =
-            if plan.quality.quarantines() { (None, rejects) } else { (rejects, None) };
-        let rows = asked.narrow(plan, rows, unread);
-        let rows = plan.transform.apply(rows).await?;
-        let rows = match &plan.fit {
-            Some(fit) => fit.apply(rows, Arc::clone(&found.unfit)),
-            None => rows,
-        };
-        let against = quality::Against {
-            keyring: &engine.keyring,
-            store,
-            memory_limit_bytes: engine.config.memory_limit_bytes,
-            last: plan.last.as_ref(),
-            now_micros: self.taken_at.timestamp_micros(),
-        };
-        let rows = plan.quality.judge(rows, &against, &found.report, unpublished).await?;
-        let rows = match plan.rules.as_ref().and_then(Rules::lifetime) {
-            Some(own) => own.begin(rows, plan.protection.input().clone(), self.taken_at.timestamp_micros()),
-            None => rows,
-        };
+        let passage = Passage { engine, store, plan, asked, found, taken_at: self.taken_at };
+        let rows = passage.take(rows, rejects).await?;
         let memory = Memory::of(engine.config.memory_limit_bytes);
         let memory_bytes = match plan.quarantine {
             Some(_) => memory.beside_quarantine().0,
@@ -108,32 +88,6 @@ impl Load<'_> {
         };
         Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, known, memory_bytes)
             .await
-    }
-}
-
-/// What is found of the rows while they are written.
-#[derive(Default)]
-pub(super) struct Found {
-    report: quality::Shared,
-    unfit: Arc<AtomicU64>,
-    /// Whether rows are published that passed in an earlier run.
-    is_partial: AtomicBool,
-}
-
-impl Found {
-    /// What was found, when all rows have passed.
-    pub(super) fn told(&self, plan: &StreamPlan) -> (Option<Facts>, Vec<String>) {
-        let quality::Report { facts, mut warnings } =
-            self.report.lock().map(|report| report.clone()).unwrap_or_default();
-        let unfit = self.unfit.load(Ordering::Relaxed);
-        if let Some(fit) = plan.fit.as_ref().filter(|_| unfit > 0) {
-            let columns = fit.columns().join("`, `");
-            let rows = if unfit == 1 { "1 row was".to_owned() } else { format!("{unfit} rows were") };
-            let text = format!("{rows} left out: a value does not fit the published type of `{columns}`");
-            tracing::warn!(dataset = %plan.dataset, "{text}");
-            warnings.push(text);
-        }
-        ((!self.is_partial.load(Ordering::Relaxed)).then_some(facts), warnings)
     }
 }
 

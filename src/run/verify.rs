@@ -9,6 +9,7 @@ mod content;
 mod fault;
 mod files;
 mod source;
+mod whole;
 
 use std::collections::BTreeMap;
 

@@ -83,6 +83,19 @@ pub struct S3 {
     pub path_style: bool,
 }
 
+impl Store {
+    /// Which place it is, whatever it is called and whoever asks: tells any two stores apart.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::File { root } => format!("file {}", root.display()),
+            Self::S3(S3 { bucket, prefix, endpoint, region, .. }) => {
+                format!("s3 {} {region} {bucket}/{prefix}", endpoint.as_deref().unwrap_or("aws"))
+            }
+        }
+    }
+}
+
 /// A named source endpoint.
 #[derive(Clone, Debug)]
 pub enum Connection {

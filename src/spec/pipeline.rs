@@ -308,7 +308,7 @@ pub struct Parquet {
     pub compression: Compression,
     /// Rows in a row group at the most, default 1,048,576.
     pub row_group_rows: usize,
-    /// A file is closed when it has grown to this, default 512 MiB.
+    /// A file is closed when it has grown to this, default 512 MiB; 64 MiB where rows are merged.
     pub file_size_bytes: u64,
 }
 
@@ -328,6 +328,14 @@ pub enum Compression {
 impl Default for Parquet {
     fn default() -> Self {
         Self { compression: Compression::Zstd(1), row_group_rows: 1 << 20, file_size_bytes: 512 << 20 }
+    }
+}
+
+impl Parquet {
+    /// The default where rows are merged: a changed row costs the file that holds it, written again.
+    #[must_use]
+    pub fn of_merges() -> Self {
+        Self { file_size_bytes: 64 << 20, ..Self::default() }
     }
 }
 

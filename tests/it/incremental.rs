@@ -242,11 +242,13 @@ async fn a_merge_reads_what_changed_and_finds_what_is_gone() {
     sync(&house, &[]);
     let expected = [(1, "changed"), (2, "unseen"), (3, "c")];
     assert_eq!(notes(), json!(expected.map(|(id, note)| json!({"id": id, "note": note}))));
+    house.run(&["verify", "shop.orders", "--against-source"]).expect(1);
     sync(&house, &["--from", "2024-01-01", "--to", "2024-01-02"]);
     assert_eq!(
         house.query("SELECT note FROM shop.orders WHERE id = 2"),
         json!([{"note": "below the cursor"}])
     );
+    house.run(&["verify", "shop.orders", "--against-source"]).expect(0);
 }
 
 #[tokio::test]

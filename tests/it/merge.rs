@@ -106,7 +106,12 @@ async fn after_every_sync_the_dataset_is_the_source_for_every_reader() {
         assert_eq!(summary["streams"][0]["version"], version);
         assert_eq!(published(&house, ""), source(&database).await, "{change}");
         readers_agree(&house, &database).await;
+        house.run(&["verify", "crm.people", "--against-source"]).expect(0);
     }
+    database.run("UPDATE people SET ssn = 'other' WHERE id = 1").await;
+    let ran = house.run(&["verify", "crm.people", "--against-source"]);
+    assert!(ran.expect(1).stdout.contains("other values in column `ssn`"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("column `id`"), "{}", ran.stdout);
     // An older version still reads as it was.
     let rows =
         house.run(&["query", "SELECT count(*) AS n FROM crm.people", "--as-of", "0", "--format", "json"]);
@@ -126,6 +131,10 @@ async fn without_delete_missing_rows_that_are_gone_stay_and_protected_keys_are_f
             "SELECT count(*) AS n, count(DISTINCT id) AS ids, sum(CASE WHEN ssn = 'y' THEN 1 END) AS y FROM crm.people",
         );
         assert_eq!(found, json!([{"n": 50, "ids": 50, "y": 5}]), "{key}");
+        let ran = house.run(&["verify", "crm.people", "--against-source"]);
+        assert!(ran.expect(1).stdout.contains("gives 40 rows, and version 1 holds 50"), "{}", ran.stdout);
+        database.run("INSERT INTO people SELECT n, 'CH', 'ssn-' || n FROM generate_series(1, 10) n").await;
+        house.run(&["verify", "crm.people", "--against-source"]).expect(0);
     }
 }
 
@@ -150,6 +159,7 @@ async fn rows_that_are_missing_are_marked_since_when() {
     assert_eq!(first[0], second[0], "since when it is missing does not move");
     assert_eq!(published(&house, "WHERE _deleted_at IS NULL"), source(&database).await);
     assert_eq!(house.query("SELECT count(*) AS n FROM crm.people"), json!([{"n": 20}]));
+    house.run(&["verify", "crm.people", "--against-source"]).expect(0);
 }
 
 #[tokio::test]
@@ -172,6 +182,7 @@ async fn every_past_of_the_source_can_be_read_from_its_history() {
         pasts.push((chrono::Utc::now(), source(&database).await));
         std::thread::sleep(Duration::from_millis(20));
     }
+    house.run(&["verify", "crm.people", "--against-source"]).expect(0);
     for (instant, past) in pasts {
         let at = format!("TIMESTAMP '{}'", instant.format("%Y-%m-%dT%H:%M:%S%.6fZ"));
         let held = format!("WHERE _valid_from <= {at} AND coalesce(_valid_to > {at}, true)");

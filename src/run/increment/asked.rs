@@ -84,6 +84,20 @@ impl Asked {
         Ok(asked)
     }
 
+    /// All rows of a stream, for nobody's commit.
+    pub(in crate::run) fn everything(plan: &StreamPlan) -> Self {
+        Self {
+            relation: plan.relation.clone(),
+            mode: plan.mode,
+            stream: String::new(),
+            bound: None,
+            last: None,
+            greatest: Greatest::default(),
+            window: None,
+            moves: false,
+        }
+    }
+
     /// Exactly the rows that were asked for, after the decisions on their types, with the columns that the
     /// transform sees.
     pub(in crate::run) fn narrow(

@@ -107,3 +107,18 @@ async fn a_file_that_is_no_store_is_refused_with_a_remedy() {
     assert_eq!(error.kind(), Kind::Failed);
     assert!(error.message().contains("damaged"), "{error}");
 }
+
+#[tokio::test]
+async fn a_store_is_tested_once_a_day() {
+    let (_folder, ledger) = ledger().await;
+    assert!(!ledger.is_tested("file /lake").await.unwrap());
+    ledger.tested("file /lake").await.unwrap();
+    ledger.tested("file /lake").await.unwrap();
+    assert!(ledger.is_tested("file /lake").await.unwrap());
+    assert!(!ledger.is_tested("file /lake2").await.unwrap());
+    for hours in [-25, 1] {
+        let then = now_ms() + hours * 3_600_000;
+        sqlx::query("UPDATE stores SET tested_ms = ?").bind(then).execute(&ledger.pool).await.unwrap();
+        assert!(!ledger.is_tested("file /lake").await.unwrap(), "{hours}");
+    }
+}

@@ -1,31 +1,44 @@
 //! The source, read again and compared with what a receipt says of it.
 
-use futures::TryStreamExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::DateTime;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::content::differing;
+use super::whole::Whole;
 use super::{Compared, Fault, Findings, What};
 use crate::error::{At as _, Error, Kind, Result};
 use crate::protect::{Digests, Sealed};
 use crate::publish::receipt::Receipt;
-use crate::publish::{Mode, Store};
-use crate::run::{Engine, StreamPlan, plan, quarantine};
-use crate::source::{self, Snapshot, convert};
+use crate::publish::{Mode, Store, Table};
+use crate::run::increment::Asked;
+use crate::run::passage::{Found, Passage};
+use crate::run::{Engine, plan, quarantine};
+use crate::source::{self, Snapshot};
 use crate::spec::{Pipeline, StreamName};
 
 /// What the source gives now.
 struct Again {
-    read: u64,
-    written: u64,
-    digests: Digests,
+    rows: Told,
     snapshot: Option<String>,
 }
 
-/// Reads the stream of the version's receipt from its source once more, through the same transform, and adds
+/// What it is compared with.
+enum Told {
+    /// The rows of one version, as its receipt tells of them.
+    Receipt { read: u64, written: u64, digests: Digests },
+    /// All rows of the table, which many versions made.
+    Table(Whole),
+}
+
+/// Reads the stream of the version's receipt from its source once more, through the same steps, and adds
 /// what differs to the findings.
 ///
 /// # Errors
-/// `Usage` when the version has no receipt that can be read, or no pipeline of today published it, or its
-/// rows are not all that the stream reads; else those of source and transform.
+/// `Usage` when the version has no receipt that can be read, or no pipeline of today published it, or the
+/// stream keeps no more than its latest increment; else those of source and transform.
 pub async fn against(engine: &Engine, findings: &mut Findings) -> Result<()> {
     let Some(receipt) = findings.receipt.clone() else {
         return Err(Error::new(Kind::Usage, "the version has no receipt to compare the source with"));
@@ -43,28 +56,32 @@ pub async fn against(engine: &Engine, findings: &mut Findings) -> Result<()> {
     }
     let why = explanation(&receipt, &again);
     findings.notes.push(format!("the source was read again: {why}"));
-    let mut differs = |message: String| {
-        let message = format!("{message} ({why})");
-        findings.faults.push(Fault::of(What::SourceDiffers, receipt.version, message));
+    let (differences, columns) = match &again.rows {
+        Told::Receipt { read, written, digests } => of_receipt(&receipt, *read, *written, digests),
+        Told::Table(whole) => whole.differences(receipt.version),
     };
-    for (what, now, then) in [
-        ("gives", again.read, receipt.rows.read),
-        ("gives after the transform", again.written, receipt.rows.written),
-    ] {
-        if now != then {
-            differs(format!("the source {what} {now} rows, and gave {then} to version {}", receipt.version));
-        }
-    }
-    for column in differing(&receipt, &again.digests) {
-        differs(format!(
-            "the source has other values in column `{column}` than version {} was made from",
-            receipt.version
-        ));
-    }
-    for digest in again.digests.columns() {
-        findings.columns.insert(digest.column().to_owned(), Compared::Source);
-    }
+    findings.faults.extend(
+        differences
+            .into_iter()
+            .map(|message| Fault::of(What::SourceDiffers, receipt.version, format!("{message} ({why})"))),
+    );
+    findings.columns.extend(columns.into_iter().map(|column| (column, Compared::Source)));
     Ok(())
+}
+
+/// What differs from the receipt, and the columns that were compared.
+fn of_receipt(receipt: &Receipt, read: u64, written: u64, digests: &Digests) -> (Vec<String>, Vec<String>) {
+    let version = receipt.version;
+    let counts =
+        [("gives", read, receipt.rows.read), ("gives after the transform", written, receipt.rows.written)];
+    let counted = counts.into_iter().filter(|(_, now, then)| now != then).map(|(what, now, then)| {
+        format!("the source {what} {now} rows, and gave {then} to version {version}")
+    });
+    let valued = differing(receipt, digests).map(|column| {
+        format!("the source has other values in column `{column}` than version {version} was made from")
+    });
+    let columns = digests.columns().iter().map(|digest| digest.column().to_owned());
+    (counted.chain(valued).collect(), columns.collect())
 }
 
 /// The pipeline and the stream that a receipt names.
@@ -104,37 +121,45 @@ async fn rows(
 ) -> Result<Again> {
     let plans = plan::every(engine, store, pipeline, Some(stream), snapshot).await?;
     let plan = plans.first().ok_or_else(|| Error::failed("the stream has no plan"))?;
-    if plan.mode == Mode::Merge || plan.increment.is_some() {
+    if plan.increment.is_some() && plan.mode == Mode::Overwrite {
         return Err(Error::new(
             Kind::Usage,
-            "a version of a stream that is merged or incremental does not hold all rows of its source",
+            "the stream keeps no more than what was new in its last run, which the source does not tell again",
         )
         .help("compare it without --against-source"));
     }
     if plan.dataset.to_string() != receipt.dataset {
         return Err(Error::new(Kind::Usage, format!("the stream publishes {} today", plan.dataset)));
     }
-    let read = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counter = read.clone();
-    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    let read = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&read);
     let rows = snapshot.read(&plan.relation, &plan.reads).await?;
-    let rows = futures::StreamExt::boxed(rows.inspect_ok(move |batch| {
-        counter.fetch_add(batch.num_rows() as u64, relaxed);
-    }));
+    let rows = rows.inspect_ok(move |batch| {
+        counter.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+    });
+    let (asked, found) = (Asked::everything(plan), Found::default());
+    let taken_at = DateTime::parse_from_rfc3339(&receipt.started_at).unwrap_or_default().to_utc();
+    let passage = Passage { engine, store, plan, asked: &asked, found: &found, taken_at };
     let (rejects, mut rejected) = quarantine::queue();
-    let rejects = plan.quarantine.is_some().then_some(rejects);
-    let rows = convert::convert(rows, &plan.decisions, &plan.converted, rejects);
     // What is rejected was counted, and is not looked at.
     let drained = async { while rejected.recv().await.is_some() {} };
-    let (digested, ()) = tokio::join!(digest(engine, plan, rows), drained);
-    let (written, digests) = digested?;
-    Ok(Again { read: read.load(relaxed), written, digests, snapshot: snapshot.id() })
+    let sealed = async {
+        let rows = passage.take(rows.boxed(), plan.quarantine.is_some().then_some(rejects)).await?;
+        let sealed = Sealed::seal(&plan.protection, rows, &engine.keyring).await?;
+        if plan.mode == Mode::Merge || plan.increment.is_some() {
+            let table = Table::load(store, &plan.dataset, Some(receipt.version)).await?;
+            let table = table.ok_or_else(|| Error::failed("the version is gone"))?;
+            return Whole::compare(engine, store, plan, &table, sealed).await.map(Told::Table);
+        }
+        let (written, digests) = digest(sealed).await?;
+        Ok(Told::Receipt { read: read.load(Ordering::Relaxed), written, digests })
+    };
+    let (rows, ()) = tokio::join!(sealed, drained);
+    Ok(Again { rows: rows?, snapshot: snapshot.id() })
 }
 
-/// The digests of the rows, which are sealed and thrown away.
-async fn digest(engine: &Engine, plan: &StreamPlan, rows: crate::Batches) -> Result<(u64, Digests)> {
-    let rows = plan.transform.apply(rows).await?;
-    let sealed = Sealed::seal(&plan.protection, rows, &engine.keyring).await?;
+/// The digests of the rows, which are thrown away.
+async fn digest(sealed: Sealed) -> Result<(u64, Digests)> {
     let tally = sealed.tally().clone();
     let mut batches = sealed.into_batches();
     let mut written = 0;

@@ -6,16 +6,23 @@ use crate::spec::faults::{Fault, Faults};
 use crate::spec::pipeline::{Compression, Parquet};
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::stream as raw;
+use crate::spec::sync::WriteMode;
 
-/// A stream's settings over the pipeline's (which are checked where they stand) over the built-in ones.
+/// A stream's settings over the pipeline's (which are checked where they stand) over the built-in ones of
+/// its write mode.
 pub(crate) fn parquet(
     own: Option<&Placed<raw::Parquet>>,
     defaults: Option<&raw::Parquet>,
+    write_mode: Option<&WriteMode>,
     faults: &Faults<'_>,
 ) -> Option<Parquet> {
+    let built_in = match write_mode {
+        Some(WriteMode::Merge(_) | WriteMode::Scd2(_)) => Parquet::of_merges(),
+        _ => Parquet::default(),
+    };
     let base = match defaults {
-        Some(defaults) => settings(defaults, Parquet::default(), &Faults::new(faults.text))?,
-        None => Parquet::default(),
+        Some(defaults) => settings(defaults, built_in, &Faults::new(faults.text))?,
+        None => built_in,
     };
     match own {
         Some(own) => settings(own.get()?, base, faults),

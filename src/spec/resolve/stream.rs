@@ -30,7 +30,7 @@ pub(crate) fn check_defaults(defaults: Option<&Defaults>, faults: &Faults<'_>) {
     let Some(defaults) = defaults else { return };
     increment::check_defaults(defaults, faults);
     let _ = quarantine::bound(defaults.max_quarantine_rows.as_ref(), faults);
-    let _ = parquet(defaults.parquet.as_ref(), None, faults);
+    let _ = parquet(defaults.parquet.as_ref(), None, None, faults);
     contract::check_default(defaults.schema_contract.as_ref(), faults);
     let _ = defaults.quality.as_ref().and_then(|list| quality::listed_checks(list, faults));
 }
@@ -65,6 +65,7 @@ pub(crate) fn stream(
     let parquet = parquet(
         raw.parquet.as_ref(),
         defaults.and_then(|defaults| defaults.parquet.as_ref()).and_then(Placed::get),
+        write_mode.as_ref(),
         faults,
     );
     let columns = columns?;
