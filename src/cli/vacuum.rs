@@ -66,6 +66,8 @@ fn print(dataset: &DatasetName, vacuumed: &Vacuumed, dry_run: bool) {
         );
     }
     if *spared_strays {
-        println!("A pipeline is running: files younger than a day that no version names stay.");
+        println!(
+            "A pipeline is running: files that no version names yet, and that a run may still publish, stay."
+        );
     }
 }

@@ -14,7 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
 
-use super::commit::{OPEN_COLUMNS, Outcome, account, app_id, publication};
+use super::commit::{OPEN_COLUMNS, Outcome, account, app_id, named, publication};
 use super::path::ObjectPath;
 use super::{Store, fault as store_fault};
 use crate::error::{At as _, Error, Kind, Result};
@@ -201,6 +201,31 @@ pub async fn versions(store: &Store, dataset: &DatasetName) -> Result<Vec<u64>> 
     }
     versions.sort_unstable();
     Ok(versions)
+}
+
+/// The files that versions after `since` added, relative to the table; `None` where a commit of these is gone, so
+/// that nobody knows.
+///
+/// # Errors
+/// As the store answers.
+pub async fn added_since(
+    store: &Store,
+    dataset: &DatasetName,
+    since: Option<u64>,
+) -> Result<Option<BTreeSet<String>>> {
+    let versions = versions(store, dataset).await?;
+    let Some(newest) = versions.last().copied() else { return Ok(Some(BTreeSet::new())) };
+    let first = since.map_or(0, |since| since.saturating_add(1));
+    let mut added = BTreeSet::new();
+    let mut read = 0;
+    let mut commits = commits(store, dataset, first..=newest);
+    while let Some((_, commit)) = commits.try_next().await? {
+        let paths = named(&commit, "add").into_iter();
+        added
+            .extend(paths.filter_map(|path| Some(ObjectPath::of_log(dataset, &path)?.relative().to_owned())));
+        read += 1;
+    }
+    Ok((read == (newest + 1).saturating_sub(first)).then_some(added))
 }
 
 /// The version of a commit's name: 20 digits and `.json`.

@@ -1,15 +1,16 @@
 //! The rows of one stream on their way from the source to objects that nobody sees yet.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::draft::Draft;
 use super::increment::Asked;
 use super::increment::known::Known;
-use super::parts::Parts;
+use super::parts::{Loaded, Parts};
 use super::passage::{Found, Passage};
 use super::progress::Counter;
 use super::{Engine, Job, Memory, StreamPlan, cancelled, unless_cancelled};
@@ -54,20 +55,21 @@ impl Load<'_> {
         };
         let mut whole = Draft::of(self.engine, self.plan, Written::default()).await?;
         while let Some(part) = parts.next() {
-            let written = match part.kept {
+            let loaded = match part.kept {
                 Some(kept) => {
                     self.found.is_partial.store(true, Ordering::Relaxed);
-                    (self.counter)(kept.rows, kept.bytes);
+                    (self.counter)(kept.read, kept.files.bytes);
                     kept
                 }
                 None => {
-                    let rows = self.read(snapshot, &part.relation).await?;
+                    let (rows, read) = counted(self.read(snapshot, &part.relation).await?);
                     let written = self.seal(parts.within(&part, rows), None, None).await?.into_written();
-                    parts.written(self, part.index, &written).await?;
-                    written
+                    let loaded = Loaded { files: written, read: read.load(Ordering::Relaxed) };
+                    parts.written(self, part.index, &loaded).await?;
+                    loaded
                 }
             };
-            whole.join(written);
+            whole.join(loaded.files);
         }
         Ok(whole)
     }
@@ -89,6 +91,16 @@ impl Load<'_> {
         Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, known, memory_bytes)
             .await
     }
+}
+
+/// The rows, and how many of them have passed.
+fn counted(rows: Batches) -> (Batches, Arc<AtomicU64>) {
+    let read = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&read);
+    let rows = rows.inspect_ok(move |batch| {
+        counter.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+    });
+    (rows.boxed(), read)
 }
 
 /// The rows, counted, ending with an error as soon as the run is cancelled: the writer then

@@ -236,8 +236,12 @@ async fn publish(
     let columns = stays(&plan.comparison);
     let provenance = Provenance { snapshot: source.snapshot.id(), rows, facts, columns, ..told };
     let landing = Landing { engine, job, store, plan, standing, asked: &asked, taken_at };
+    // From here on a commit may name the files: they are no part of another load.
+    if let Err(error) = engine.ledger.forget_parts(&job.pipeline.name, &plan.relation.stream).await {
+        drafts.discard(store).await;
+        return Err(error);
+    }
     let (outcome, quarantined) = landing.land(drafts, provenance).await?;
-    engine.ledger.forget_parts(&job.pipeline.name, &plan.relation.stream).await?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {

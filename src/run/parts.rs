@@ -5,19 +5,18 @@
 //! the source is at the same instant (or the spec accepts another), and every file is there, of the same
 //! size and digest. Otherwise it starts over, says so, and removes what was kept.
 
+pub(super) mod kept;
 mod ranges;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use self::kept::{Kept, Manifest};
 use super::ledger::WrittenPart;
 use super::load::Load;
 use crate::Batches;
-use crate::error::{Error, Result};
-use crate::keys::note::Note;
-use crate::protect::digest::SoFar;
-use crate::publish::{Mode, Written};
-use crate::source::{Literal, Relation, Snapshot};
+use crate::error::Result;
+use crate::publish::{Mode, Written, table};
+use crate::source::{Relation, Snapshot};
 use crate::spec::sync::Resume;
 
 /// Most parts of one load.
@@ -30,25 +29,24 @@ pub(super) struct Parts {
     instant: Option<String>,
     /// The bounds of all parts, where the spec accepts that they are of several instants.
     ranges: Option<ranges::Ranges>,
+    /// The dataset's newest version when the load began.
+    version: Option<u64>,
 }
 
 /// One part.
 pub(super) struct Part {
     pub(super) index: u32,
     pub(super) relation: Relation,
-    /// Its files, where an earlier run has written it.
-    pub(super) kept: Option<Written>,
+    /// What an earlier run has written of it.
+    pub(super) kept: Option<Loaded>,
 }
 
-/// What is sealed in the ledger of a part that is written.
-#[derive(Deserialize, Serialize)]
-struct Manifest {
-    files: Written,
-    ranges: Option<ranges::Ranges>,
-    /// The digests of the values in it.
-    digests: Vec<SoFar>,
-    /// The greatest cursor in this part and those before it.
-    reached: Option<Vec<Literal>>,
+/// The rows of one part, in files that nobody sees.
+pub(super) struct Loaded {
+    /// The files.
+    pub(super) files: Written,
+    /// How many rows the source gave for them.
+    pub(super) read: u64,
 }
 
 impl Parts {
@@ -62,27 +60,24 @@ impl Parts {
         snapshot: &mut dyn Snapshot,
         is_compared: bool,
     ) -> Result<Option<Self>> {
-        let kept = load.engine.ledger.parts(&load.job.pipeline.name, &load.plan.relation.stream).await?;
+        let kept = kept::of(load).await?;
         if is_compared || !is_resumable(load) {
-            forget(load, kept, "the stream is read another way now").await?;
+            kept::give_up(load, kept, "the stream is read another way now").await?;
             return Ok(None);
         }
-        match load.plan.resume {
-            Resume::SameInstant => {
-                let relations =
-                    snapshot.parts(&load.plan.relation, load.plan.parquet.file_size_bytes).await?;
-                Self::take_over(load, relations, None, snapshot.id(), kept).await
-            }
+        let (relation, file_bytes) = (&load.plan.relation, load.plan.parquet.file_size_bytes);
+        let (relations, ranges) = match load.plan.resume {
+            Resume::SameInstant => (snapshot.parts(relation, file_bytes).await?, None),
             Resume::MixedInstants => {
-                let known = ranges_of(load, &kept).await;
+                let known = kept.first().and_then(|kept| kept.manifest.ranges.clone());
                 let ranges = match known {
                     Some(ranges) => ranges,
                     None => ranges::find(load, snapshot).await?,
                 };
-                let relations = ranges.relations(&load.plan.relation);
-                Self::take_over(load, relations, Some(ranges), snapshot.id(), kept).await
+                (ranges.relations(relation), Some(ranges))
             }
-        }
+        };
+        Self::take_over(load, relations, ranges, snapshot.id(), kept).await
     }
 
     async fn take_over(
@@ -90,20 +85,22 @@ impl Parts {
         relations: Vec<Relation>,
         ranges: Option<ranges::Ranges>,
         instant: Option<String>,
-        kept: Vec<WrittenPart>,
+        kept: Vec<Kept>,
     ) -> Result<Option<Self>> {
         if !(2..=MOST_PARTS).contains(&relations.len()) {
-            forget(load, kept, "the source has no such parts now").await?;
+            kept::give_up(load, kept, "the source has no such parts now").await?;
             return Ok(None);
         }
-        let asked = asked(load, relations.len(), ranges.as_ref())?;
-        let is_same = |part: &WrittenPart| part.asked == asked;
-        let is_instant = |part: &WrittenPart| ranges.is_some() || part.instant == instant;
+        let asked = asked(load, relations.len());
+        let is_same = |kept: &Kept| kept.part.asked == asked && kept.manifest.ranges == ranges;
+        let is_instant = |kept: &Kept| ranges.is_some() || kept.part.instant == instant;
         let kept = if !kept.iter().all(is_same) {
-            forget(load, kept, "the pipeline, the policy or the source's columns changed meanwhile").await?;
+            let why = "the pipeline, the policy or the source's columns changed meanwhile";
+            kept::give_up(load, kept, why).await?;
             Vec::new()
         } else if !kept.iter().all(is_instant) {
-            forget(load, kept, "the source is not what it was, and one version holds one instant").await?;
+            let why = "the source is not what it was, and one version holds one instant";
+            kept::give_up(load, kept, why).await?;
             Vec::new()
         } else {
             kept
@@ -113,17 +110,18 @@ impl Parts {
             .zip(0..)
             .map(|(relation, index)| Part { index, relation, kept: None })
             .collect();
-        for part in kept {
-            let place = usize::try_from(part.part).ok().and_then(|place| parts.get_mut(place));
+        for kept in kept {
+            let place = usize::try_from(kept.part.part).ok().and_then(|place| parts.get_mut(place));
             let Some(place) = place.filter(|place| place.kept.is_none()) else { continue };
-            place.kept = still_there(load, &part).await?;
+            place.kept = kept.still_there(load).await?;
         }
         let taken = parts.iter().filter(|part| part.kept.is_some()).count();
         if taken > 0 {
             let stream = &load.plan.relation.stream;
             tracing::warn!(%stream, "a load that died goes on: {taken} of {} parts are written already", parts.len());
         }
-        Ok(Some(Self { left: parts.into_iter(), asked, instant, ranges }))
+        let version = table::versions(load.store, &load.plan.dataset).await?.last().copied();
+        Ok(Some(Self { left: parts.into_iter(), asked, instant, ranges, version }))
     }
 
     /// The rows of one part only: a source may give more than it was asked for.
@@ -143,18 +141,16 @@ impl Parts {
     ///
     /// # Errors
     /// Those of the ledger and the keyring.
-    pub(super) async fn written(&self, load: &Load<'_>, index: u32, files: &Written) -> Result<()> {
+    pub(super) async fn written(&self, load: &Load<'_>, index: u32, loaded: &Loaded) -> Result<()> {
+        let Loaded { files, read } = loaded;
         let manifest = Manifest {
             files: files.clone(),
+            read: *read,
+            version: self.version,
             ranges: self.ranges.clone(),
             digests: files.digests.so_far(),
             reached: load.asked.reached(),
         };
-        let manifest =
-            serde_json::to_vec(&manifest).map_err(|_| Error::failed("a part's files cannot be listed"))?;
-        let note = Note::seal(&load.engine.keyring, &load.plan.dataset, &about(load), &manifest).await?;
-        let note =
-            serde_json::to_string(&note).map_err(|_| Error::failed("a part's files cannot be listed"))?;
         let part = WrittenPart {
             run_id: load.job.run_id,
             part: index,
@@ -162,7 +158,7 @@ impl Parts {
             instant: self.instant.clone(),
             rows: files.rows,
             bytes: files.bytes,
-            manifest: note,
+            manifest: manifest.seal(load).await?,
         };
         load.engine.ledger.part_written(&load.plan.relation.stream, &part).await
     }
@@ -183,10 +179,10 @@ fn is_resumable(load: &Load<'_>) -> bool {
         && !has_cursor
 }
 
-/// A digest of all that decides what a part's files hold, but for the source's instant.
-fn asked(load: &Load<'_>, parts: usize, ranges: Option<&ranges::Ranges>) -> Result<String> {
+/// A digest of all that decides what a part's files hold, but for the source's instant and the bounds: these are
+/// values of rows, and sealed.
+fn asked(load: &Load<'_>, parts: usize) -> String {
     let plan = load.plan;
-    let ranges = serde_json::to_string(&ranges).map_err(|_| Error::failed("parts cannot be listed"))?;
     let mut digest = Sha256::new();
     let columns = |schema: &arrow::datatypes::Schema| format!("{:?}", schema.fields());
     for text in [
@@ -197,54 +193,9 @@ fn asked(load: &Load<'_>, parts: usize, ranges: Option<&ranges::Ranges>) -> Resu
         columns(&plan.converted).as_str(),
         columns(plan.protection.output()).as_str(),
         parts.to_string().as_str(),
-        ranges.as_str(),
     ] {
         digest.update((text.len() as u64).to_be_bytes());
         digest.update(text);
     }
-    Ok(hex::encode(digest.finalize()))
-}
-
-/// What a manifest is sealed for.
-fn about(load: &Load<'_>) -> String {
-    format!("parts of {}/{}", load.job.pipeline.name, load.plan.relation.stream)
-}
-
-async fn manifest(load: &Load<'_>, part: &WrittenPart) -> Result<Manifest> {
-    let damaged = |_| Error::failed("the list of a part's files is damaged");
-    let note: Note = serde_json::from_str(&part.manifest).map_err(damaged)?;
-    let opened = note.open(&load.engine.keyring, &load.plan.dataset, &about(load)).await?;
-    serde_json::from_slice(opened.expose()).map_err(damaged)
-}
-
-/// The ranges that the kept parts were cut by, where they can be read.
-async fn ranges_of(load: &Load<'_>, kept: &[WrittenPart]) -> Option<ranges::Ranges> {
-    manifest(load, kept.first()?).await.ok()?.ranges
-}
-
-/// The files of a part, if every one of them is as it was written.
-async fn still_there(load: &Load<'_>, part: &WrittenPart) -> Result<Option<Written>> {
-    let Ok(manifest) = manifest(load, part).await else { return Ok(None) };
-    let is_there = manifest.files.is_there(load.store, &load.plan.dataset).await?;
-    if !is_there {
-        return Ok(None);
-    }
-    load.asked.reaches(manifest.reached);
-    let mut digests = load.plan.protection.digests(&load.engine.keyring).await?;
-    digests.resume(&manifest.digests);
-    Ok(Some(Written { digests, ..manifest.files }))
-}
-
-/// Removes what was kept, and says why.
-async fn forget(load: &Load<'_>, kept: Vec<WrittenPart>, why: &str) -> Result<()> {
-    if kept.is_empty() {
-        return Ok(());
-    }
-    let stream = &load.plan.relation.stream;
-    tracing::warn!(%stream, "starts over: {} parts of a load that died are of no use, for {why}", kept.len());
-    for part in &kept {
-        let Ok(manifest) = manifest(load, part).await else { continue };
-        manifest.files.discard_quietly(load.store, &load.plan.dataset).await;
-    }
-    load.engine.ledger.forget_parts(&load.job.pipeline.name, stream).await
+    hex::encode(digest.finalize())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -172,4 +172,80 @@ async fn a_table_goes_on_only_where_the_spec_accepts_several_instants() {
     let later = house.query("SELECT count(*) AS n FROM load.people WHERE note = 'later'");
     let later = later[0]["n"].as_u64().unwrap();
     assert!(later > 0 && later < 120_000, "{later} rows are of the later instant");
+}
+
+/// The metadata store as it is now, to be put back later.
+fn ledger(house: &House) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(house.path("out/var")).unwrap().map(|entry| entry.unwrap().path());
+    let is_ledger = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("sealift.db");
+    files.filter(is_ledger).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// Puts an older metadata store back: it lists parts that are published since.
+fn restore(house: &House, older: &[(PathBuf, Vec<u8>)]) {
+    for (path, _) in ledger(house) {
+        fs::remove_file(path).unwrap();
+    }
+    for (path, bytes) in older {
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn parts_that_are_published_are_neither_taken_over_nor_removed() {
+    for mode in ["overwrite", "append"] {
+        let house = house_of_files();
+        let document = fs::read_to_string(house.path("in/pipelines/load.yaml")).unwrap();
+        let column = format!("    write_mode: {mode}\n    columns:");
+        house.write("in/pipelines/load.yaml", &document.replace("    columns:", &column));
+        killed_after(&house, 3);
+        let older = ledger(&house);
+        says(&sync(&house), "parts are written already");
+        assert_eq!(counted(&house, "load.people"), all());
+        // The source as it was: what is published may not be published again by the same names.
+        restore(&house, &older);
+        sync(&house).expect(0);
+        let times = if mode == "append" { 2 } else { 1 };
+        let rows = house.query("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM load.people");
+        assert_eq!(rows[0], json!({"n": times * FILES * ROWS, "ids": FILES * ROWS}), "{mode}");
+        // Another source: what is of no use to the load is still of use to readers.
+        restore(&house, &older);
+        house.write("in/drops/people0.csv", "id,name,note\n0,Ann,x\n");
+        sync(&house).expect(0);
+        let one = (FILES - 1) * ROWS + 1;
+        let rows = house.query("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM load.people");
+        let (n, ids) = if mode == "append" { (2 * FILES * ROWS + one, FILES * ROWS) } else { (one, one) };
+        assert_eq!(rows[0], json!({"n": n, "ids": ids}), "{mode}");
+        let first = house.run(&["query", "SELECT count(*) AS n FROM load.people", "--as-of", "0"]);
+        first.expect(0);
+        house.run(&["verify", "load.people"]).expect(0);
+    }
+}
+
+#[test]
+fn the_receipt_of_a_load_that_went_on_counts_what_the_source_gave() {
+    let house = house_of_files();
+    let document = fs::read_to_string(house.path("in/pipelines/load.yaml")).unwrap();
+    let transform = "    transform: SELECT * FROM source WHERE id % 2 = 0\n    columns:";
+    house.write("in/pipelines/load.yaml", &document.replace("    columns:", transform));
+    killed_after(&house, 3);
+    says(&sync(&house), "parts are written already");
+    let folder = house.path("out/lake/load/people/_sealift/receipts");
+    let receipt = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let receipt: Value = serde_json::from_slice(&fs::read(receipt).unwrap()).unwrap();
+    let (all, half) = (FILES * ROWS, FILES * ROWS / 2);
+    assert_eq!(receipt["rows"], json!({"read": all, "filtered": half, "quarantined": 0, "written": half}));
+    house.run(&["verify", "load.people", "--against-source"]).expect(0);
+}
+
+#[test]
+fn an_erasure_takes_the_parts_that_are_kept() {
+    let house = house_of_files();
+    sync(&house).expect(0);
+    // Another instant, of which a part is kept.
+    house.write("in/drops/people0.csv", &csv(&mut Dice::new("erased"), 0));
+    let before = data_files(&house.path("out/lake"));
+    killed_after(&house, before + 2);
+    house.run(&["erase", "load.people", "--where", "id = 7"]).expect(0);
+    assert!(!sync(&house).expect(0).printed().contains("written already"));
 }

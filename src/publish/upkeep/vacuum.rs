@@ -115,7 +115,7 @@ struct Past {
     needed: BTreeSet<String>,
     /// Files that commits name: they were never strays.
     named: BTreeSet<String>,
-    /// The oldest of the newest publications of all streams.
+    /// The oldest of the newest publications of all streams, and of their newest with a cursor.
     last_words_from: Option<u64>,
 }
 
@@ -132,7 +132,7 @@ impl Past {
         let kept_from = before.map(|(version, _)| *version).max().or(oldest).unwrap_or_default();
         let mut past =
             Self { kept_from, needed: BTreeSet::new(), named: BTreeSet::new(), last_words_from: None };
-        let mut last_words = BTreeMap::new();
+        let (mut last_words, mut last_cursors) = (BTreeMap::new(), BTreeMap::new());
         let commits = stream::iter(listing.commits.keys().copied())
             .map(|version| async move { (version, table::read_commit(store, dataset, version).await) });
         let mut commits = commits.buffered(REQUESTS);
@@ -146,10 +146,13 @@ impl Past {
             past.named.extend(removed);
             past.named.extend(named(&commit, "add").into_iter().filter_map(relative));
             if let Some(publication) = publication(version, &commit) {
+                if publication.cursor.is_some() {
+                    last_cursors.insert(publication.stream.clone(), version);
+                }
                 last_words.insert(publication.stream, version);
             }
         }
-        past.last_words_from = last_words.into_values().min();
+        past.last_words_from = last_words.into_values().chain(last_cursors.into_values()).min();
         Ok(past)
     }
 

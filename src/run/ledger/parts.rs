@@ -76,6 +76,37 @@ impl Ledger {
         rows.iter().map(read).collect()
     }
 
+    /// The streams of a pipeline that have such parts.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn streams_with_parts(&self, pipeline: &PipelineName) -> Result<Vec<StreamName>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT p.stream FROM run_parts p JOIN runs r ON r.run_id = p.run_id WHERE r.pipeline = ?",
+        )
+        .bind(pipeline.as_str())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        rows.iter().map(|row| StreamName::parse(&get::<String>(row, "stream")?)).collect()
+    }
+
+    /// When the oldest run began that may still publish a file it wrote: one that is under way, or one of which
+    /// parts are kept. Milliseconds since 1970.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn oldest_writer_ms(&self) -> Result<Option<i64>> {
+        let row = sqlx::query(
+            "SELECT min(created_ms) AS oldest FROM runs
+             WHERE state IN ('queued', 'running') OR run_id IN (SELECT run_id FROM run_parts)",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        get(&row, "oldest")
+    }
+
     /// Forgets all parts of a stream: they are published, or of no use any more.
     ///
     /// # Errors

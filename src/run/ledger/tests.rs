@@ -122,3 +122,22 @@ async fn a_store_is_tested_once_a_day() {
         assert!(!ledger.is_tested("file /lake").await.unwrap(), "{hours}");
     }
 }
+
+#[tokio::test]
+async fn a_run_may_still_publish_what_it_wrote_while_it_is_under_way_or_parts_are_kept() {
+    let (_folder, ledger) = ledger().await;
+    assert_eq!(ledger.oldest_writer_ms().await.unwrap(), None);
+    let run_id = ledger.queue(&pipeline("crm"), "abc", Trigger::Cli).await.unwrap();
+    let created = Some(ledger.run(&run_id).await.unwrap().unwrap().created_at.timestamp_millis());
+    assert_eq!(ledger.oldest_writer_ms().await.unwrap(), created);
+    let stream = crate::spec::StreamName::parse("people").unwrap();
+    let (asked, manifest) = ("a".to_owned(), "m".to_owned());
+    let part = WrittenPart { run_id, part: 0, asked, instant: None, rows: 1, bytes: 1, manifest };
+    ledger.part_written(&stream, &part).await.unwrap();
+    ledger.start(&run_id).await.unwrap();
+    ledger.conclude(&run_id, &Err(Error::temporary("killed"))).await.unwrap();
+    assert_eq!(ledger.oldest_writer_ms().await.unwrap(), created);
+    assert_eq!(ledger.streams_with_parts(&pipeline("crm")).await.unwrap(), [stream.clone()]);
+    ledger.forget_parts(&pipeline("crm"), &stream).await.unwrap();
+    assert_eq!(ledger.oldest_writer_ms().await.unwrap(), None);
+}

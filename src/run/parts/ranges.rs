@@ -18,7 +18,7 @@ use crate::source::{Bound, Literal, Relation, Snapshot};
 const SAMPLES: usize = 1 << 16;
 
 /// The bounds between parts, ascending. They are kept with the parts: a load that goes on has the same.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
 pub(super) struct Ranges {
     column: String,
     /// Where the column is in the rows as they are read.

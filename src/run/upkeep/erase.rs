@@ -11,6 +11,7 @@ use crate::govern::audit;
 use crate::keys::{Domain, Purpose};
 use crate::publish::upkeep::{Doomed, Erased, Request};
 use crate::publish::{History, Table, Upkeep};
+use crate::run::parts::kept;
 use crate::run::quarantine::orphans;
 use crate::run::{Engine, RunId};
 use crate::spec::DatasetName;
@@ -58,8 +59,8 @@ pub enum Beside {
 ///
 /// # Errors
 /// `Usage` when there is no such dataset, or for a reason that cannot be kept; `Invalid` for a condition
-/// that does not fit the dataset; `Temporary` when another upkeep of it is under way, or when a run ended
-/// between its quarantine and its dataset; else those of [`Upkeep::erase`].
+/// that does not fit the dataset; `Temporary` when another upkeep of it is under way, when a run ended
+/// between its quarantine and its dataset, or when a pipeline runs of which parts of a load are kept; else those of [`Upkeep::erase`].
 pub async fn erase(engine: &Engine, dataset: &DatasetName, erasure: Erasure<'_>) -> Result<Outcome> {
     check_reason(erasure.reason)?;
     let place = Place::find(engine, dataset).await?;
@@ -72,6 +73,9 @@ pub async fn erase(engine: &Engine, dataset: &DatasetName, erasure: Erasure<'_>)
     let _lease = lease(engine, dataset)?;
     for set_aside in quarantine.iter().chain(dataset.is_quarantine().then_some(dataset)) {
         settled(&place, set_aside).await?;
+    }
+    if !erasure.dry_run {
+        forget_parts(engine, &place, dataset).await?;
     }
     let digest = match erasure.dry_run {
         true => None,
@@ -152,6 +156,17 @@ async fn settled(place: &Place, quarantine: &DatasetName) -> Result<()> {
         ))
         .help("let the pipeline run to its end, then erase again")),
     }
+}
+
+/// Removes the parts of loads that died: the next run would publish the rows in them again.
+async fn forget_parts(engine: &Engine, place: &Place, dataset: &DatasetName) -> Result<()> {
+    for pipeline in &engine.pipelines {
+        if !engine.ledger.streams_with_parts(&pipeline.name).await?.is_empty() {
+            let _lease = engine.lease(&pipeline.name)?;
+            kept::erase(engine, &place.store, dataset, pipeline).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes into the audit trail that rows are erased, and answers with the digest of the condition there.

@@ -61,7 +61,7 @@ pub async fn compact(engine: &Engine, dataset: &DatasetName, wish: Wish) -> Resu
 pub struct Vacuumed {
     /// What was removed, or would be.
     pub swept: Swept,
-    /// Strays younger than a day stayed, as they may belong to a run that is under way.
+    /// Strays stayed that may belong to a run which is under way: those younger than a day, or than it is.
     pub spared_strays: bool,
 }
 
@@ -79,13 +79,24 @@ pub async fn vacuum(
 ) -> Result<Vacuumed> {
     let place = Place::find(engine, dataset).await?;
     let _lease = lease(engine, dataset)?;
-    // While these are held no run of this machine writes files.
-    let leases = if retain < STRAYS { idle(engine)? } else { None };
-    let spared_strays = retain < STRAYS && leases.is_none();
-    let strays = if spared_strays { STRAYS } else { retain };
-    let retention = Retention { versions_since: before(now, retain), strays_since: before(now, strays) };
+    // While these are held no run of this machine writes files, nor takes any over.
+    let leases = idle(engine)?;
+    let spared_strays = leases.is_none();
+    let strays_since = match leases {
+        Some(_) => before(now, retain),
+        None => before(now, retain.max(STRAYS)).min(oldest_writer(engine).await?),
+    };
+    let retention = Retention { versions_since: before(now, retain), strays_since };
     let swept = upkeep::vacuum(&place.store, dataset, &retention, dry_run).await?;
     Ok(Vacuumed { swept, spared_strays })
+}
+
+/// Nothing that is older belongs to a run of this machine which may still publish it.
+async fn oldest_writer(engine: &Engine) -> Result<DateTime<Utc>> {
+    let began = engine.ledger.oldest_writer_ms().await?.and_then(DateTime::from_timestamp_millis);
+    // The store's clock may be another one.
+    let since = began.map(|began| began.checked_sub_signed(chrono::TimeDelta::hours(1)).unwrap_or(began));
+    Ok(since.unwrap_or(DateTime::<Utc>::MAX_UTC))
 }
 
 /// The instant that lies this far back; the first there is where none lies so far.
