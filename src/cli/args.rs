@@ -50,8 +50,10 @@ pub(super) enum LogFormat {
 pub(super) enum Command {
     /// Check documents offline: every mistake, with file, line, column and remedy
     Validate(Validate),
-    /// Show what a run would do to each column; reads no rows, writes nothing
+    /// Show what a run would do to each column; reads some rows, writes nothing
     Plan(OfPipeline),
+    /// Tell what columns seem to hold, of a pipeline's streams or of a file; writes nothing
+    Classify(Classify),
     /// Run a pipeline here and now
     Sync(Sync),
     /// Read a past range of incremental streams again, window by window
@@ -97,6 +99,27 @@ pub(super) struct OfPipeline {
     /// Only this stream
     #[arg(long)]
     pub(super) stream: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Classify {
+    /// A pipeline's name, or a .csv or .parquet file
+    #[arg(value_name = "PIPELINE|FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(super) target: String,
+    /// Only this stream of the pipeline
+    #[arg(long)]
+    pub(super) stream: Option<String>,
+    /// Look at so many rows of each stream at the most
+    #[arg(long, default_value_t = 100_000, value_parser = rows)]
+    pub(super) rows: usize,
+}
+
+/// At least one row, and not more than fit a sample's counts.
+fn rows(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|rows| (1..=1_000_000_000).contains(rows))
+        .ok_or_else(|| "write 1 to 1000000000".to_owned())
 }
 
 #[derive(Debug, clap::Args)]

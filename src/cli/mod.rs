@@ -6,6 +6,7 @@
 
 mod args;
 mod backfill;
+mod classify;
 mod compact;
 mod completions;
 mod datasets;
@@ -99,6 +100,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
     match command {
         Command::Validate(args) => validate::run(context, &args),
         Command::Plan(args) => plan::run(context, &args).await,
+        Command::Classify(args) => classify::run(context, &args).await,
         Command::Sync(args) => sync::run(context, &args).await,
         Command::Backfill(args) => backfill::run(context, &args).await,
         Command::Query(args) => query::run(context, &args).await,

@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 
 use super::args::OfPipeline;
 use super::{Context, Done, Failure, show};
+use crate::classify::Found;
 use crate::error::{At, Result};
 use crate::protect::Decision;
 use crate::publish::Store;
+use crate::run::classification::Look;
 use crate::run::contract::{Change, Comparison};
 use crate::run::fidelity::SourceColumn;
 use crate::run::plan::{self, Planned};
@@ -21,7 +23,8 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
     let only = args.stream.as_deref().map(StreamName::parse).transpose()?;
     let (store, connection) = engine.places(pipeline)?;
     let mut snapshot = crate::source::open(connection, engine.gate(pipeline))?.snapshot().await?;
-    let planned = plan::streams(&engine, &store, pipeline, only.as_ref(), &mut *snapshot).await?;
+    let planned =
+        plan::streams(&engine, &store, pipeline, only.as_ref(), &mut *snapshot, Look::Always).await?;
 
     let mut described = Vec::new();
     for plan in &planned {
@@ -149,6 +152,8 @@ struct Column {
     because: String,
     key: Option<String>,
     lineage: Option<Vec<String>>,
+    /// What was found in the source column that it is a copy of.
+    found: Option<Found>,
 }
 
 impl Column {
@@ -157,6 +162,7 @@ impl Column {
             "column": self.name, "source_type": self.source_type, "arrow_type": self.arrow_type,
             "type": self.published_type, "fidelity": self.fidelity, "tag": self.tag, "action": self.action,
             "because": self.because, "key": self.key, "lineage": self.lineage,
+            "found": self.found.as_ref().map(super::classify::json),
         })
     }
 
@@ -244,8 +250,17 @@ fn column(plan: &StreamPlan, decision: &Decision) -> Column {
         fidelity: source
             .map_or_else(|| computed_from(plan, lineage.as_deref()), |c| c.fidelity().to_string()),
         lineage,
+        found: found(plan, &decision.path, copied.map(String::as_str)),
         ..Column::of_decision(decision)
     }
+}
+
+/// What was found in the part of the source that a leaf is a copy of.
+fn found(plan: &StreamPlan, path: &str, copied: Option<&str>) -> Option<Found> {
+    let path = path.replace(".list.element", "");
+    let below = path.split_once('.').map_or_else(String::new, |(_, below)| format!(".{below}"));
+    let name = format!("{}{below}", copied?);
+    plan.found.iter().find(|found| found.name == name).cloned()
 }
 
 /// A computed column is what its SQL makes of its sources; those that lose values are named.
@@ -272,7 +287,18 @@ fn heading(plan: &StreamPlan, consistency: &str) -> String {
 fn print(heading: &str, columns: &[Column]) {
     println!("{heading}");
     let mut table = show::table(
-        &["column", "source type", "arrow type", "type", "fidelity", "tag", "action", "because", "lineage"],
+        &[
+            "column",
+            "source type",
+            "arrow type",
+            "type",
+            "fidelity",
+            "tag",
+            "action",
+            "because",
+            "found",
+            "lineage",
+        ],
         &[],
     );
     for column in columns {
@@ -285,6 +311,9 @@ fn print(heading: &str, columns: &[Column]) {
             column.tag.clone().unwrap_or_default(),
             column.action.clone(),
             column.because.clone(),
+            column.found.as_ref().map_or_else(String::new, |found| {
+                format!("{} {:.2}", found.finding.tag, found.finding.confidence)
+            }),
             column.lineage.as_ref().map_or_else(|| "unknown".into(), |names| names.join(", ")),
         ]);
     }

@@ -41,7 +41,7 @@ pub(super) fn choose(
     }
     too_weak(policy, leaf, &reaching, &policy_asks, problems);
     let choice = strictest(leaf, &policy_asks, &spec_asks, problems);
-    if let Some(Choice { action: Action::Mask(_), .. }) = choice {
+    if let Some(Choice { action: Action::Mask(_) | Action::Scrub, .. }) = choice {
         computed_mask(leaf, verdict, &reaching, &policy_asks, problems);
     }
     if problems.len() == before { choice } else { None }
@@ -194,7 +194,7 @@ fn too_weak(
     }
 }
 
-/// A mask hides a whole value. Of pieces of it, each mask would show the end of its piece, and the
+/// A mask hides a whole value, and `scrub` knows one by its whole text. Of pieces of it, each mask would show the end of its piece, and the
 /// pieces can be put together: so where a mask is asked for what the column comes from, it acts on an
 /// unchanged copy only. What the spec asks for the computed column itself, on top of a policy that
 /// would publish it as it is, can only hide more.
@@ -205,7 +205,7 @@ fn computed_mask(
     policy_asks: &[Choice],
     problems: &mut Vec<String>,
 ) {
-    let is_mask = |action: &Action| matches!(action, Action::Mask(_));
+    let is_mask = |action: &Action| matches!(action, Action::Mask(_) | Action::Scrub);
     let by_policy = policy_asks.iter().find(|c| is_mask(&c.action)).cloned();
     let of_source = || {
         let mut others = reaching.iter().filter(|e| e.why != Why::Named);

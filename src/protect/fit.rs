@@ -11,7 +11,9 @@ use crate::spec::action::Mask;
 pub(super) fn can_take(leaf: &Leaf, action: &Action) -> bool {
     match action {
         Action::Allow | Action::Encrypt | Action::Nullify | Action::Drop => true,
-        Action::Mask(_) | Action::Redact => !leaf.is_nested && leaf.data_type == DataType::Utf8,
+        Action::Mask(_) | Action::Scrub | Action::Redact => {
+            !leaf.is_nested && leaf.data_type == DataType::Utf8
+        }
         Action::Tokenize { .. } | Action::Hash { .. } => !leaf.is_nested && is_canonical(&leaf.data_type),
     }
 }
@@ -37,6 +39,7 @@ fn is_canonical(data_type: &DataType) -> bool {
 pub(super) fn refusal(leaf: &Leaf) -> String {
     let candidates = [
         Action::Mask(Mask::default()),
+        Action::Scrub,
         Action::Encrypt,
         Action::Tokenize { join_domain: None },
         Action::Hash { join_domain: None },

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::Plan;
 use crate::error::Result;
+use crate::spec::classification::Classification;
 use crate::spec::pipeline::{Column, Position};
 use crate::spec::policy::{Rule, TagGlob, Unmatched};
 use crate::spec::verdict::{Evidence, Origin, Verdict, Why};
@@ -20,6 +21,7 @@ pub(super) fn policy(unmatched: Unmatched, rules: &[(&str, Action)]) -> Policy {
         name: "test".to_owned(),
         unmatched,
         rules: rules.iter().map(rule).collect(),
+        classification: Classification::default(),
         digest: String::new(),
         path: PathBuf::new(),
     }

@@ -213,7 +213,9 @@ pub(super) fn purpose(dataset: &DatasetName, path: &str, action: &Action) -> Opt
         Action::Encrypt => Some(Purpose::Column { dataset: dataset.clone(), column: path.to_owned() }),
         Action::Tokenize { join_domain } => Some(Purpose::Tokenize(domain(join_domain))),
         Action::Hash { join_domain } => Some(Purpose::Hash(domain(join_domain))),
-        Action::Allow | Action::Mask(_) | Action::Redact | Action::Nullify | Action::Drop => None,
+        Action::Allow | Action::Mask(_) | Action::Scrub | Action::Redact | Action::Nullify | Action::Drop => {
+            None
+        }
     }
 }
 
@@ -320,9 +322,11 @@ fn columns(
             Action::Drop => continue,
             Action::Nullify => (field.data_type().clone(), true),
             Action::Allow | Action::Encrypt => (field.data_type().clone(), field.is_nullable()),
-            Action::Mask(_) | Action::Tokenize { .. } | Action::Hash { .. } | Action::Redact => {
-                (DataType::Utf8, field.is_nullable())
-            }
+            Action::Mask(_)
+            | Action::Scrub
+            | Action::Tokenize { .. }
+            | Action::Hash { .. }
+            | Action::Redact => (DataType::Utf8, field.is_nullable()),
         };
         output.push(Field::new(field.name(), data_type, nullable));
         columns.push(Column { index, carried: field.data_type().clone(), action });

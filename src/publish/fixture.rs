@@ -16,6 +16,7 @@ use crate::Batches;
 use crate::error::Result;
 use crate::keys::{Keyring, Signer};
 use crate::protect::{Plan, Sealed};
+use crate::spec::classification::Classification;
 use crate::spec::pipeline::{Column, Parquet, Position};
 use crate::spec::policy::{Rule, TagGlob, Unmatched};
 use crate::spec::verdict::{Evidence, Origin, Verdict, Why};
@@ -60,6 +61,7 @@ pub(super) async fn seal_batches(
         name: "test".into(),
         unmatched: Unmatched::Refuse,
         rules: vec![rule("open", Action::Allow), rule("shut", Action::Encrypt)],
+        classification: Classification::default(),
         digest: "digest".into(),
         path: PathBuf::new(),
     };

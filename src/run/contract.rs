@@ -19,8 +19,8 @@ pub use self::fit::Fit;
 use crate::error::{Error, Kind, Result};
 use crate::protect;
 use crate::publish::{Evolution, Mode, Recorded, Store, Table};
-use crate::spec::DatasetName;
 use crate::spec::contract::{self, SchemaContract};
+use crate::spec::{DatasetName, Tag};
 
 /// The newest version of a dataset, which a run replaces or adds to.
 #[derive(Debug)]
@@ -38,6 +38,12 @@ impl Predecessor {
         let Some(table) = Table::load(store, dataset, None).await? else { return Ok(None) };
         let recorded = Recorded::load(store, dataset, table.version, stream).await?;
         Ok(Some(Self { table, recorded }))
+    }
+
+    /// The tag that a column was published with, where it is recorded.
+    pub(super) fn tag(&self, column: &str) -> Option<Tag> {
+        let (_, tag) = self.recorded.columns.get(column)?;
+        Tag::parse(tag.as_deref()?).ok()
     }
 
     /// Columns of an output that were not there before, where the contract leaves such out: neither published

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::Ledger;
+use crate::classify::Classifier;
 use crate::error::{Error, Kind, Result};
 use crate::keys::Keyring;
 use crate::publish::Store;
@@ -18,6 +19,8 @@ pub struct Engine {
     pub config: Config,
     /// The policy in force.
     pub policy: Policy,
+    /// What finds out what columns hold, as the policy has it.
+    pub classifier: Classifier,
     /// Every pipeline, by name.
     pub pipelines: Vec<Pipeline>,
     /// The ledger of runs.
@@ -44,10 +47,11 @@ impl Engine {
     /// `Invalid` with every problem of the documents; those of the ledger and the key provider.
     pub async fn open(config: &Path, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
         let (config, policy, pipelines) = crate::spec::load_all(config)?;
+        let classifier = Classifier::new(&policy.classification)?;
         let ledger = Ledger::open(&config.metadata).await?;
         let keyring = Arc::new(Keyring::open(&config.keys, notice).await?);
         let gates = Gates::new(&config, super::Memory::of(config.memory_limit_bytes).source_bytes);
-        Ok(Self { config, policy, pipelines, ledger, keyring, gates, checked: Mutex::default() })
+        Ok(Self { config, policy, classifier, pipelines, ledger, keyring, gates, checked: Mutex::default() })
     }
 
     /// The pipeline of this name.

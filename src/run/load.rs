@@ -88,8 +88,15 @@ impl Load<'_> {
             Some(_) => memory.beside_quarantine().0,
             None => memory.encode_bytes,
         };
-        Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, known, memory_bytes)
-            .await
+        let (protection, folders) = (&plan.protection, &plan.partition_by);
+        let draft = Draft::write(engine, store, plan, protection, folders, rows, known, memory_bytes).await?;
+        match found.watch.check(engine, plan) {
+            Ok(()) => Ok(draft),
+            Err(error) => {
+                draft.discard(store).await;
+                Err(error)
+            }
+        }
     }
 }
 

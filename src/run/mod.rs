@@ -1,6 +1,7 @@
 //! One run of a pipeline: the whole story on one page.
 
 pub mod backfill;
+pub mod classification;
 pub mod contract;
 mod draft;
 pub mod engine;

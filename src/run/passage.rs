@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 
+use super::classification::Watch;
 use super::increment::Asked;
 use super::{Engine, StreamPlan, quality};
 use crate::error::Result;
@@ -50,6 +51,7 @@ impl Passage<'_> {
             now_micros: self.taken_at.timestamp_micros(),
         };
         let rows = plan.quality.judge(rows, &against, &found.report, unpublished).await?;
+        let rows = found.watch.over(plan, rows);
         Ok(match plan.rules.as_ref().and_then(Rules::lifetime) {
             Some(own) => own.begin(rows, plan.protection.input().clone(), self.taken_at.timestamp_micros()),
             None => rows,
@@ -62,6 +64,8 @@ impl Passage<'_> {
 pub(super) struct Found {
     report: quality::Shared,
     unfit: Arc<AtomicU64>,
+    /// What the columns hold that are to be open.
+    pub(super) watch: Watch,
     /// Whether rows are published that passed in an earlier run.
     pub(super) is_partial: AtomicBool,
 }

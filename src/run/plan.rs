@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::classification::{self, Look};
 use super::contract::{self, Comparison, Fit, Predecessor};
 use super::fidelity::{self, SourceColumn};
 use super::increment::{Increment, known};
@@ -13,6 +14,7 @@ use super::quality::{self, Quality};
 use super::quarantine::{self, Quarantine};
 use super::{Engine, Memory, application, merging};
 use crate::classify;
+use crate::classify::Found;
 use crate::error::{At, Error, Result};
 use crate::protect;
 use crate::publish::merge::Rules;
@@ -46,6 +48,8 @@ pub struct StreamPlan {
     pub unread: Vec<String>,
     /// How rows become output.
     pub transform: Transform,
+    /// What was found of the columns that are read, where rows were looked at.
+    pub found: Vec<Found>,
     /// What is known of each output column.
     pub verdicts: Vec<Verdict>,
     /// What happens to each leaf column.
@@ -108,6 +112,7 @@ pub async fn streams(
     pipeline: &Pipeline,
     only: Option<&StreamName>,
     snapshot: &mut dyn Snapshot,
+    look: Look,
 ) -> Result<Vec<Planned>> {
     let mut planned: Vec<Planned> = Vec::new();
     for stream in &pipeline.streams {
@@ -120,7 +125,8 @@ pub async fn streams(
             let mut described = Vec::new();
             let application = application(pipeline, &name);
             let plan =
-                self::stream(engine, store, (stream, &application), relation, snapshot, &mut described).await;
+                self::stream(engine, store, (stream, &application, look), relation, snapshot, &mut described)
+                    .await;
             planned.push(plan.map(Box::new).map_err(|error| {
                 let error = error.at(format!("stream {name}"));
                 Box::new(Unplanned { stream: name, source_columns: described, error })
@@ -160,7 +166,7 @@ pub fn all(planned: Vec<Planned>) -> Result<Vec<StreamPlan>> {
 async fn stream(
     engine: &Engine,
     store: &Store,
-    (stream, application): (&Stream, &str),
+    (stream, application, look): (&Stream, &str, Look),
     relation: Relation,
     snapshot: &mut dyn Snapshot,
     described: &mut Vec<SourceColumn>,
@@ -173,13 +179,17 @@ async fn stream(
     let before = Predecessor::load(store, &dataset, application).await?;
     let reading = reading(stream, described, before.as_ref(), transform_bytes(engine, stream)).await?;
     let source_columns = described.clone();
-    let verdicts = classify::declared(
+    let found = classification::look(engine, stream, look, &relation, &reading, snapshot).await;
+    // From here on, what was found counts as declared.
+    let stream = &classification::declared(engine, stream, &reading, &found, before.as_ref());
+    let mut verdicts = classify::declared(
         &stream.columns,
         &schema(&source_columns),
         reading.transform.output(),
         reading.transform.origins(),
         reading.transform.copies(),
     );
+    classify::lower(&mut verdicts, reading.transform.aggregates(), &engine.policy.classification);
     let (mut protection, fit) =
         protected(engine, stream, &dataset, before.as_ref(), &reading, &verdicts).await?;
     let quality = Quality::plan(store, &stream.quality, &protection).await?;
@@ -224,6 +234,7 @@ async fn stream(
         shown: reading.shown,
         unread: reading.unread,
         transform: reading.transform,
+        found,
         verdicts,
         protection,
         comparison,
@@ -441,7 +452,7 @@ pub async fn every(
     only: Option<&StreamName>,
     snapshot: &mut dyn Snapshot,
 ) -> Result<Vec<StreamPlan>> {
-    all(streams(engine, store, pipeline, only, snapshot)
+    all(streams(engine, store, pipeline, only, snapshot, Look::Needed)
         .await
         .at(|| format!("pipeline {}", pipeline.name))?)
     .at(|| format!("pipeline {}", pipeline.name))

@@ -9,6 +9,8 @@ pub enum Action {
     Allow,
     /// All but the last characters replaced (see [`Mask`]); text out.
     Mask(Mask),
+    /// In free text, what detectors find is replaced by what it is (`[EMAIL]`); text out.
+    Scrub,
     /// Parquet Modular Encryption of the column, AES-256-GCM; type kept, key needed to read.
     Encrypt,
     /// AES-SIV token: deterministic, reversible with the key, joinable inside a join domain; text out.
@@ -47,7 +49,7 @@ impl Action {
     /// How much the action hides; of two matching actions the greater is the stricter.
     ///
     /// The order asks what the most privileged reader of the table still sees: everything
-    /// (`allow`), a part of it in the clear (`mask`), everything with the column's key
+    /// (`allow`), a part of it in the clear (`mask`; `scrub`), everything with the column's key
     /// (`encrypt`), a pseudonym that can be reversed (`tokenize`) or cannot (`hash`), that there
     /// was a value (`redact`), that there is a column (`nullify`), nothing (`drop`).
     #[must_use]
@@ -55,6 +57,7 @@ impl Action {
         match self {
             Self::Allow => 0,
             Self::Mask(mask) => 100 + 99_u32.saturating_sub(u32::try_from(mask.keep_last).unwrap_or(99)),
+            Self::Scrub => 200,
             Self::Encrypt => 300,
             Self::Tokenize { .. } => 400,
             Self::Hash { .. } => 500,
@@ -70,6 +73,7 @@ impl Action {
         match self {
             Self::Allow => "allow",
             Self::Mask(_) => "mask",
+            Self::Scrub => "scrub",
             Self::Encrypt => "encrypt",
             Self::Tokenize { .. } => "tokenize",
             Self::Hash { .. } => "hash",

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::classification::Classification;
 use super::{Action, Tag};
 
 /// A valid policy document.
@@ -13,6 +14,8 @@ pub struct Policy {
     pub unmatched: Unmatched,
     /// The rules, in document order.
     pub rules: Vec<Rule>,
+    /// How columns are classified.
+    pub classification: Classification,
     /// SHA-256 of the document's bytes, lower-case hex.
     pub digest: String,
     /// The file it came from.
@@ -36,23 +39,7 @@ impl TagGlob {
     /// Whether the tag matches.
     #[must_use]
     pub fn matches(&self, tag: &Tag) -> bool {
-        let (glob, text) = (self.0.as_bytes(), tag.as_str().as_bytes());
-        // On a mismatch, the last star seen takes one more character.
-        let (mut g, mut t, mut star) = (0, 0, None);
-        while t < text.len() {
-            if glob.get(g) == Some(&b'*') {
-                star = Some((g + 1, t));
-                g += 1;
-            } else if glob.get(g) == Some(&text[t]) {
-                (g, t) = (g + 1, t + 1);
-            } else if let Some((after, from)) = star {
-                star = Some((after, from + 1));
-                (g, t) = (after, from + 1);
-            } else {
-                return false;
-            }
-        }
-        glob[g..].iter().all(|byte| *byte == b'*')
+        is_match(&self.0, tag.as_str())
     }
 
     /// A glob without checks.
@@ -66,6 +53,28 @@ impl TagGlob {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a glob matches a text: `*` stands for any characters.
+#[must_use]
+pub fn is_match(glob: &str, text: &str) -> bool {
+    let (glob, text) = (glob.as_bytes(), text.as_bytes());
+    // On a mismatch, the last star seen takes one more character.
+    let (mut g, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        if glob.get(g) == Some(&b'*') {
+            star = Some((g + 1, t));
+            g += 1;
+        } else if glob.get(g) == Some(&text[t]) {
+            (g, t) = (g + 1, t + 1);
+        } else if let Some((after, from)) = star {
+            star = Some((after, from + 1));
+            (g, t) = (after, from + 1);
+        } else {
+            return false;
+        }
+    }
+    glob[g..].iter().all(|byte| *byte == b'*')
 }
 
 /// What happens to a column that no rule covers.
@@ -128,6 +137,7 @@ mod tests {
                 rule(&["pii.us.*", "public"], Action::Encrypt),
                 rule(&["pii.us.ssn"], Action::Mask(super::super::action::Mask::default())),
             ],
+            classification: Classification::default(),
             digest: String::new(),
             path: PathBuf::new(),
         };

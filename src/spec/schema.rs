@@ -68,7 +68,7 @@ mod tests {
         ] {
             assert!(accepts(&super::policy(), &policy(action.clone())), "{action}");
         }
-        for action in [json!("encrypted"), json!({"mask": {"keep": 2}}), json!("scrub"), json!(1)] {
+        for action in [json!("encrypted"), json!({"mask": {"keep": 2}}), json!("generalize"), json!(1)] {
             assert!(!accepts(&super::policy(), &policy(action.clone())), "{action}");
         }
     }

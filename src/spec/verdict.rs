@@ -14,6 +14,17 @@ pub enum Origin {
     Unknown,
 }
 
+/// An output column that sums up one source column over groups of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aggregated {
+    /// The function, lower-case.
+    pub function: String,
+    /// The source column, which goes into the function unchanged and decides nothing else.
+    pub column: String,
+    /// Rows of a group at the least, as the SQL asks for.
+    pub min_rows: u64,
+}
+
 /// What is known of one top-level output column.
 #[derive(Clone, Debug)]
 pub struct Verdict {

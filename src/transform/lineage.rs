@@ -24,8 +24,12 @@ pub(super) fn identity(schema: &Schema) -> Vec<Origin> {
 /// substr(ssn, 1, 1) = a.d` spells a number out without naming its column in the result. So the
 /// columns that decide which rows exist reach every column that is not the source's own.
 pub(super) fn origins(plan: &LogicalPlan) -> Vec<Origin> {
-    let deciding = Walk { deciding: from([]) }.deciding(plan);
-    Walk { deciding }.origins(plan)
+    Walk { deciding: deciding(plan) }.origins(plan)
+}
+
+/// The source columns that decide which rows exist and how often.
+pub(super) fn deciding(plan: &LogicalPlan) -> Origin {
+    Walk { deciding: from([]) }.deciding(plan)
 }
 
 /// One pass over a plan.
@@ -235,7 +239,7 @@ fn from<const N: usize>(names: [String; N]) -> Origin {
     Origin::Columns(BTreeSet::from(names))
 }
 
-fn merge(left: Origin, right: Origin) -> Origin {
+pub(super) fn merge(left: Origin, right: Origin) -> Origin {
     match (left, right) {
         (Origin::Columns(mut left), Origin::Columns(right)) => {
             left.extend(right);

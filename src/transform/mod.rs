@@ -5,6 +5,7 @@
 //! that change anything. Nothing is spilled to disk, where it would lie unsealed; a query that
 //! needs more memory than allowed fails instead.
 
+mod aggregate;
 pub mod check;
 mod condition;
 mod fault;
@@ -19,7 +20,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::Batches;
 use crate::error::{Error, Result};
-use crate::spec::verdict::Origin;
+use crate::spec::verdict::{Aggregated, Origin};
 
 pub use self::condition::Condition;
 
@@ -33,6 +34,7 @@ pub struct Transform {
     output: SchemaRef,
     origins: Vec<Origin>,
     copies: Vec<Option<String>>,
+    aggregates: Vec<Option<Aggregated>>,
     reads: Vec<usize>,
     is_row_by_row: bool,
     memory_limit_bytes: usize,
@@ -68,7 +70,7 @@ impl Transform {
         memory_limit_bytes: u64,
     ) -> Result<Self> {
         let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
-        let (planned, origins, copies, reads, source, is_row_by_row) = match sql {
+        let (planned, origins, copies, aggregates, reads, source, is_row_by_row) = match sql {
             Some(sql) => {
                 // What an optimiser derives from NOT NULL must not decide which columns exist.
                 let source = wide::nullable(&source);
@@ -80,6 +82,7 @@ impl Transform {
                     schema,
                     lineage::origins(logical),
                     lineage::copies(logical),
+                    aggregate::aggregates(logical, &lineage::deciding(logical)),
                     plan.reads,
                     source,
                     is_row_by_row,
@@ -88,13 +91,25 @@ impl Transform {
             None => {
                 let names = source.fields().iter().map(|field| Some(field.name().clone()));
                 let (copies, reads) = (names.collect(), (0..source.fields().len()).collect());
-                (source.clone(), lineage::identity(&source), copies, reads, source, true)
+                let nothing = vec![None; source.fields().len()];
+                (source.clone(), lineage::identity(&source), copies, nothing, reads, source, true)
             }
         };
         let output = normal::schema(&planned)?;
         distinct_names(&output)?;
         let sql = sql.map(str::to_owned);
-        Ok(Self { sql, kept, source, output, origins, copies, reads, is_row_by_row, memory_limit_bytes })
+        Ok(Self {
+            sql,
+            kept,
+            source,
+            output,
+            origins,
+            copies,
+            aggregates,
+            reads,
+            is_row_by_row,
+            memory_limit_bytes,
+        })
     }
 
     /// Schema of the output: column order as the SQL gives it, types that a Delta table can hold.
@@ -114,6 +129,12 @@ impl Transform {
     #[must_use]
     pub fn copies(&self) -> &[Option<String>] {
         &self.copies
+    }
+
+    /// For every output column, what it sums up over groups of rows, if it does.
+    #[must_use]
+    pub fn aggregates(&self) -> &[Option<Aggregated>] {
+        &self.aggregates
     }
 
     /// Indices of the source columns that the rows bring, ascending, at least one; the others are

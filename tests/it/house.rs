@@ -89,10 +89,15 @@ impl House {
 
     /// Writes the policy: `rules` are lines of YAML, unindented.
     pub(crate) fn policy(&self, rules: &str) {
+        self.policy_with(rules, "");
+    }
+
+    /// Writes a policy; `more` are whole lines of YAML behind the rules.
+    pub(crate) fn policy_with(&self, rules: &str, more: &str) {
         self.write(
             "in/policy.yaml",
             &format!(
-                "apiVersion: sealift/v1\nkind: Policy\nname: test-policy\nunmatched: refuse\nrules:\n{}",
+                "apiVersion: sealift/v1\nkind: Policy\nname: test-policy\nunmatched: refuse\nrules:\n{}\n{more}",
                 indented(rules)
             ),
         );

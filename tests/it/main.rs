@@ -17,6 +17,7 @@
 mod bad_documents;
 mod broken_source;
 mod canary;
+mod classification;
 mod conformance;
 mod contract;
 mod daemon;

@@ -5,6 +5,7 @@ mod canonical;
 mod hash;
 mod mask;
 mod redact;
+mod scrub;
 mod text;
 pub mod tokenize;
 
@@ -45,6 +46,7 @@ pub(super) async fn of(
     Ok(match (action, key) {
         (Action::Allow | Action::Encrypt, _) => Box::new(Keep),
         (Action::Mask(mask), _) => Box::new(mask::Kernel::new(*mask)),
+        (Action::Scrub, _) => Box::new(scrub::Kernel),
         (Action::Redact, _) => Box::new(redact::Kernel::default()),
         (Action::Nullify, _) => Box::new(Nullify(carried.clone())),
         (Action::Hash { .. }, Some((key, _))) => Box::new(hash::Kernel::new(&key)?),

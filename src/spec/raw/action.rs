@@ -21,6 +21,8 @@ pub(crate) enum Action {
     Redact,
     /// All but the last characters are replaced.
     Mask(Mask),
+    /// In free text, what detectors find is replaced by what it is, such as `[EMAIL]`.
+    Scrub,
     /// HMAC-SHA-256: the same value gives the same hash; not reversible.
     Hash(Join),
     /// AES-SIV token: the same value gives the same token; reversible with the key.
@@ -35,8 +37,6 @@ pub(crate) enum Action {
     TokenizeFpe(Later),
     #[schemars(skip)]
     EncryptValue(Later),
-    #[schemars(skip)]
-    Scrub(Later),
 }
 
 /// Options of `mask`.

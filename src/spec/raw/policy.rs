@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::ApiVersion;
 use super::action::Action;
+use super::classification::Classification;
 use super::placed::Placed;
 
 /// Which tag asks for which action.
@@ -22,6 +23,8 @@ pub(crate) struct Policy {
     pub(crate) unmatched: Option<Placed<Unmatched>>,
     /// The rules. Of all that match a tag the one with the strictest action counts.
     pub(crate) rules: Placed<Vec<Placed<Rule>>>,
+    /// How columns are classified: detectors, findings that are set aside, aggregates.
+    pub(crate) classification: Option<Placed<Classification>>,
     /// Who may be granted what. Checked, and used once grants are there.
     pub(crate) release: Option<Placed<Vec<Placed<Release>>>>,
 }

@@ -16,6 +16,7 @@ pub(crate) fn action(placed: &Placed<raw::Action>, faults: &Faults<'_>) -> Optio
         raw::Action::Nullify => Some(Action::Nullify),
         raw::Action::Redact => Some(Action::Redact),
         raw::Action::Encrypt => Some(Action::Encrypt),
+        raw::Action::Scrub => Some(Action::Scrub),
         raw::Action::Mask(mask) => {
             let kept = faults.take_optional(mask.keep_last.as_ref(), within(0, 99))?;
             let keep_last = kept.and_then(|kept| usize::try_from(kept).ok());
@@ -35,7 +36,7 @@ fn join_domain(join: &Join, faults: &Faults<'_>) -> Option<Option<String>> {
     faults.parse_optional(join.join_domain.as_ref(), slug)
 }
 
-fn slug(text: &str) -> Result<String> {
+pub(super) fn slug(text: &str) -> Result<String> {
     if is_slug(text) {
         return Ok(text.to_owned());
     }
@@ -54,7 +55,6 @@ fn later_action(action: &raw::Action) -> (&'static str, &'static str) {
         raw::Action::EncryptValue(_) => {
             ("encrypt_value", "use `encrypt`, or `tokenize` for a value in a cell")
         }
-        raw::Action::Scrub(_) => ("scrub", "use `encrypt` or `redact`"),
         _ => ("this action", "use `encrypt`"),
     }
 }

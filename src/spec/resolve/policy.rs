@@ -1,6 +1,7 @@
 //! The policy.
 
 use super::action::action;
+use super::classification::classification;
 use super::{not_empty, within};
 use crate::error::{Error, Result};
 use crate::spec::Policy;
@@ -20,6 +21,7 @@ pub(crate) fn policy(raw: &raw::Policy, faults: &Faults<'_>) -> Option<Policy> {
         }),
     };
     let rules = all(raw.rules.get(), |placed| rule(placed.get()?, faults));
+    let classification = classification(raw.classification.as_ref(), faults);
     for release in raw.release.iter().filter_map(Placed::get).flatten().filter_map(Placed::get) {
         check_release(release, faults);
     }
@@ -27,6 +29,7 @@ pub(crate) fn policy(raw: &raw::Policy, faults: &Faults<'_>) -> Option<Policy> {
         name: name?,
         unmatched: unmatched?,
         rules: rules?,
+        classification: classification?,
         digest: faults.text.digest.clone(),
         path: faults.text.path.clone(),
     })
@@ -38,7 +41,7 @@ fn rule(raw: &raw::Rule, faults: &Faults<'_>) -> Option<Rule> {
     Some(Rule { tags: tags?, action: action? })
 }
 
-fn globs(raw: &Placed<Vec<Placed<String>>>, faults: &Faults<'_>) -> Option<Vec<TagGlob>> {
+pub(super) fn globs(raw: &Placed<Vec<Placed<String>>>, faults: &Faults<'_>) -> Option<Vec<TagGlob>> {
     let tags = raw.get()?;
     if tags.is_empty() {
         faults.push(
@@ -50,7 +53,7 @@ fn globs(raw: &Placed<Vec<Placed<String>>>, faults: &Faults<'_>) -> Option<Vec<T
 }
 
 /// A glob over tags: what a tag may hold, and `*`.
-fn glob(text: &str) -> Result<TagGlob> {
+pub(super) fn glob(text: &str) -> Result<TagGlob> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.*".contains(&b);
     let fits = !text.is_empty() && text.len() <= 255 && text.bytes().all(allowed);
     if fits && !text.contains("..") && !text.starts_with('.') && !text.ends_with('.') {
@@ -81,7 +84,7 @@ fn check_release(release: &raw::Release, faults: &Faults<'_>) {
 }
 
 /// All of a list, read to its end; `None` when any is wrong.
-fn all<V, T>(list: Option<&Vec<V>>, read: impl FnMut(&V) -> Option<T>) -> Option<Vec<T>> {
+pub(super) fn all<V, T>(list: Option<&Vec<V>>, read: impl FnMut(&V) -> Option<T>) -> Option<Vec<T>> {
     let read: Vec<Option<T>> = list?.iter().map(read).collect();
     read.into_iter().collect()
 }

@@ -1,0 +1,88 @@
+//! French words.
+use super::Entry;
+use crate::classify::names::concept::Concept::*;
+
+/// Words and their meaning.
+pub(super) const WORDS: &[Entry] = &[
+    (
+        &[Person],
+        "personne cliente salarie employe adherent assure titulaire abonne beneficiaire \
+        locataire emprunteur destinataire expediteur cli conjoint mere pere enfant eleve medecin \
+        conducteur collaborateur demandeur usager",
+    ),
+    (&[Name], "nom noms"),
+    (&[First, Name], "prenom prenoms pren"),
+    (&[Last, Name], "nomfamille nomdefamille patronyme nomusage nomfam"),
+    (&[Last], "famille"),
+    (&[Full, Name], "nomcomplet"),
+    (&[Full], "complet"),
+    (&[Birth], "naissance naiss nais naissa"),
+    (&[Birth, Date], "datenaissance datedenaissance datenaiss dnaissance ddn datnais"),
+    (&[Gender], "sexe genre"),
+    (&[User, Name], "identifiant nomutilisateur pseudo pseudonyme"),
+    (&[User], "utilisateur"),
+    (&[Phone], "telephone numtel numerotelephone teleph tlf"),
+    (&[Mobile, Phone], "portable telportable numportable"),
+    (&[Email], "courriel mel adressemail couriel"),
+    (&[Address], "adresse addresse domicile"),
+    (&[Street], "rue voie libellevoie"),
+    (&[House], "batiment etage appartement"),
+    (&[City], "ville commune localite"),
+    (&[Region], "canton"),
+    (&[Country], "pays nationalite"),
+    (&[Postal], "postale"),
+    (&[Postal, Code], "codepostal cp codepost codpostal"),
+    (&[Home], "livraison facturation"),
+    (&[National], "nationale"),
+    (&[Social, Security], "secu securitesociale secusociale"),
+    (&[Social], "sociale"),
+    (&[Security], "securite"),
+    (
+        &[NationalId],
+        "nss numsecu numerosecuritesociale numsecusociale nirpp numinsee spi numfiscal \
+        avsnummer",
+    ),
+    (&[Tax], "fiscale fisc impot"),
+    (&[Identity], "identite cni"),
+    (&[Passport], "passeport numpasseport nopasseport"),
+    (&[Driver, Licence], "permisconduire permis"),
+    (&[Driver], "conduire conduite"),
+    (&[Account], "compte cpte numcompte numerocompte nocompte cpt"),
+    (&[Bank], "banque bancaire"),
+    (&[Bank, Account], "rib"),
+    (&[Card], "carte cartebancaire numcarte numerocarte cb nocarte"),
+    (
+        &[Amount],
+        "montant solde salaire revenu mnt mtt loyer paiement cotisation versement pret frais \
+        chiffreaffaires epargne encours revenus dette",
+    ),
+    (&[Price], "prix"),
+    (&[Currency], "devise monnaie"),
+    (&[Expiry], "validite"),
+    (&[Medical], "medicale sante"),
+    (&[Record], "dossier"),
+    (&[Diagnosis], "diagnostic pathologie"),
+    (&[Password], "motdepasse mdp motpasse passe mdpasse"),
+    (&[Token], "jeton"),
+    (&[Key], "cle"),
+    (&[Secret], "clesecrete"),
+    (&[Vin], "numchassis numerochassis"),
+    (&[Vehicle], "vehicule voiture"),
+    (&[Text], "commentaire commentaires remarque texte avis objet"),
+    (&[Number], "numero numeros n"),
+    (&[Year], "annee an"),
+    (&[Month], "mois"),
+    (&[Day], "jour"),
+    (&[Place], "lieu"),
+    (&[Facet], "nb nbre statut etat categorie langue niveau taille taux civilite libelle motif"),
+    (&[Happening], "envoye cree modifie creation modification maj verifie valide"),
+    (&[Question], "est actif indicateur"),
+    (
+        &[Thing],
+        "produit fichier societe entreprise fournisseur marque magasin etablissement raison \
+        raisonsociale ecole serveur",
+    ),
+    (&[Deal], "commande facture billet numcommande numfacture contrat colis bon sinistre"),
+    (&[Measure], "quantite qte poids hauteur largeur duree valeur superficie effectif"),
+    (&[Link], "de du des la le les d l au aux sur et pour par en un une"),
+];

@@ -1,0 +1,284 @@
+//! What is found in the rows: before a run, of columns that nobody declared; during it, of those that were to
+//! be published in the clear.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use futures::future::join;
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::contract::Predecessor;
+use super::plan::{self, Reading};
+use super::{Engine, Memory, StreamPlan, fidelity, quarantine};
+use crate::Batches;
+use crate::classify::{self, Classifier, Finding, Found, Seen, Survey};
+use crate::error::{At as _, Error, Kind, Result};
+use crate::protect::Decision;
+use crate::source::{self, Relation, Snapshot, convert};
+use crate::spec::pipeline::{Column, Selector};
+use crate::spec::{Action, Pipeline, Stream, StreamName, Tag};
+
+/// Rows that a plan looks at.
+const ROWS: usize = 16_384;
+/// What a finding needs to stop a run: its share of the odds.
+const SURE: f64 = 0.9;
+
+/// When a plan looks at rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Where a column is not declared, so that what is found decides.
+    Needed,
+    /// At every stream, to tell what is found.
+    Always,
+}
+
+/// Reads the first rows of a relation and tells what each part of its columns holds, as far as can be told. A
+/// fault of the source ends the look: the run itself will meet it.
+pub(super) async fn look(
+    engine: &Engine,
+    stream: &Stream,
+    look: Look,
+    relation: &Relation,
+    reading: &Reading,
+    snapshot: &mut dyn Snapshot,
+) -> Vec<Found> {
+    let is_declared = classify::undeclared(&stream.columns, &reading.converted).is_empty();
+    if is_declared && look == Look::Needed {
+        return Vec::new();
+    }
+    sampled(engine, relation, reading, snapshot, ROWS).await
+}
+
+async fn sampled(
+    engine: &Engine,
+    relation: &Relation,
+    reading: &Reading,
+    snapshot: &mut dyn Snapshot,
+    most: usize,
+) -> Vec<Found> {
+    let mut survey = Survey::of(&reading.converted);
+    if let Ok(rows) = snapshot.read(relation, &reading.asked).await {
+        let (rejects, mut rejected) = quarantine::queue();
+        let forget = async move { while rejected.recv().await.is_some() {} };
+        let rows = convert::convert(rows, &reading.decisions, &reading.converted, Some(rejects));
+        join(first(rows, &mut survey, most), forget).await;
+    }
+    engine.classifier.findings(&survey)
+}
+
+/// What every stream of a pipeline (or the one named `only`) holds, by its first `rows` rows.
+///
+/// # Errors
+/// As for planning, before anything is decided.
+pub async fn survey(
+    engine: &Engine,
+    pipeline: &Pipeline,
+    only: Option<&StreamName>,
+    snapshot: &mut dyn Snapshot,
+    rows: usize,
+) -> Result<Vec<(String, Vec<Found>)>> {
+    let memory_bytes = Memory::of(engine.config.memory_limit_bytes).transform_bytes;
+    let mut surveyed = Vec::new();
+    for stream in &pipeline.streams {
+        for relation in snapshot.find(&stream.selector).await? {
+            if only.is_some_and(|only| *only != relation.stream) {
+                continue;
+            }
+            let described = fidelity::decide(snapshot.describe(&relation).await?.columns, &stream.columns);
+            let reading = plan::reading(stream, &described, None, memory_bytes).await;
+            let reading = reading.at(|| format!("stream {}", relation.stream))?;
+            let found = sampled(engine, &relation, &reading, snapshot, rows).await;
+            surveyed.push((relation.stream.to_string(), found));
+        }
+    }
+    match (surveyed.is_empty(), only) {
+        (true, Some(only)) => {
+            Err(Error::new(Kind::Usage, format!("pipeline {} has no stream {only}", pipeline.name)))
+        }
+        _ => Ok(surveyed),
+    }
+}
+
+/// What a file holds, by its first `rows` rows.
+///
+/// # Errors
+/// Those of reading it.
+pub async fn survey_file(
+    classifier: &Classifier,
+    selector: &Selector,
+    snapshot: &mut dyn Snapshot,
+    rows: usize,
+) -> Result<Vec<Found>> {
+    let relations = snapshot.find(selector).await?;
+    let relation = relations.first().ok_or_else(|| Error::failed("there is no such file"))?;
+    let columns = snapshot.describe(relation).await?.columns;
+    let field = |column: &source::Column| column.field();
+    let schema = Schema::new(columns.iter().filter_map(field).collect::<Vec<_>>());
+    let read: Vec<source::Column> = columns.into_iter().filter(|column| column.field().is_some()).collect();
+    let mut survey = Survey::of(&schema);
+    let batches = snapshot.read(relation, &read).await?;
+    first(batches, &mut survey, rows).await;
+    Ok(classifier.findings(&survey))
+}
+
+/// Surveys the first rows. The stream is dropped here, which ends the read at the source.
+async fn first(mut rows: Batches, survey: &mut Survey, most: usize) {
+    let mut seen = 0;
+    while seen < most {
+        let Some(Ok(batch)) = rows.next().await else { break };
+        seen += batch.num_rows();
+        survey.observe(&batch);
+    }
+}
+
+/// The stream with what was found of columns that nothing declares. What can be told of one counts as if it
+/// were declared; a column of which nothing can be told is left to the policy's `unmatched`. A tag that a column
+/// was published with stays, unless what is found asks for more.
+pub(super) fn declared(
+    engine: &Engine,
+    stream: &Stream,
+    reading: &Reading,
+    found: &[Found],
+    before: Option<&Predecessor>,
+) -> Stream {
+    let mut stream = stream.clone();
+    let undeclared = classify::undeclared(&stream.columns, &reading.converted);
+    for found in found.iter().filter(|found| undeclared.contains(&found.name)) {
+        let new = Tag::parse(&found.finding.tag).ok().filter(|tag| tag.as_str() != "unknown");
+        let old = before.and_then(|before| before.tag(published_as(reading, &found.name)?));
+        let strength =
+            |tag: &Tag| engine.policy.rule_for(tag).map_or(u32::MAX, |(_, rule)| rule.action.strength());
+        let tag = match (new, old) {
+            (Some(new), Some(old)) => Some(if strength(&new) > strength(&old) { new } else { old }),
+            (new, old) => new.or(old),
+        };
+        let Some(tag) = tag else { continue };
+        let column = stream.columns.named.entry(found.name.clone()).or_insert(Column {
+            tag: None,
+            action: None,
+            conversion: None,
+            position: stream.position,
+        });
+        column.tag = Some(tag);
+    }
+    stream
+}
+
+/// The output column that holds a source column unchanged.
+fn published_as<'r>(reading: &'r Reading, name: &str) -> Option<&'r str> {
+    let place = reading.transform.copies().iter().position(|copy| copy.as_deref() == Some(name))?;
+    Some(reading.transform.output().field(place).name())
+}
+
+/// Watches over the columns that are published with less than encryption. No `Debug`: it holds values.
+#[derive(Clone, Default)]
+pub(super) struct Watch(Arc<Mutex<Option<Survey>>>);
+
+impl Watch {
+    /// The rows, of which some are looked at as they pass.
+    pub(super) fn over(&self, plan: &StreamPlan, rows: Batches) -> Batches {
+        let schema = plan.quality.rows();
+        let is_open = |path: &str| {
+            let of = |decision: &&Decision| top(&decision.path) == path && is_open(decision);
+            plan.protection.decisions().iter().any(|decision| of(&decision))
+        };
+        let fields = schema.fields().iter().enumerate();
+        let places: Vec<usize> =
+            fields.filter(|(_, field)| is_open(field.name())).map(|(place, _)| place).collect();
+        if places.is_empty() {
+            return rows;
+        }
+        let watch = self.clone();
+        rows.inspect_ok(move |batch| watch.observe(batch, &places)).boxed()
+    }
+
+    fn observe(&self, batch: &RecordBatch, places: &[usize]) {
+        let Ok(batch) = batch.project(places) else { return };
+        let mut survey = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        survey.get_or_insert_with(|| Survey::of(batch.schema_ref())).observe(&batch);
+    }
+
+    /// Whether what was seen may be published as it was decided.
+    ///
+    /// # Errors
+    /// `Held`, naming every column in which something was found that the policy asks more for.
+    pub(super) fn check(&self, engine: &Engine, plan: &StreamPlan) -> Result<()> {
+        let survey = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(survey) = survey.as_ref() else { return Ok(()) };
+        let found = engine.classifier.findings(survey);
+        let problems: Vec<String> = found.iter().filter_map(|found| problem(engine, plan, found)).collect();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Error::held(problems.join("\n")).help(
+            "give the column this tag under `columns` in the pipeline; a finding that is wrong is set aside by an \
+             entry of infosec's under `classification: lowered` in the policy",
+        ))
+        .at(|| format!("dataset {}", plan.dataset))
+    }
+}
+
+/// Why a finding stands in the way of what was decided of its column.
+fn problem(engine: &Engine, plan: &StreamPlan, found: &Found) -> Option<String> {
+    let Found { name, finding } = found;
+    if !is_hit(finding) {
+        return None;
+    }
+    let tag = Tag::parse(&finding.tag).ok()?;
+    let is_it = |decision: &&Decision| decision.path.replace(".list.element", "") == *name;
+    let decision = plan.protection.decisions().iter().find(is_it)?;
+    let asked = engine.policy.rule_for(&tag).map(|(_, rule)| &rule.action);
+    let is_more = asked.is_none_or(|asked| asked.strength() > decision.action.strength());
+    let lowered = engine.policy.classification.lowered(&plan.dataset.to_string(), name, &tag);
+    if !is_open(decision) || !is_more || lowered.is_some() {
+        return None;
+    }
+    let asks =
+        asked.map_or_else(|| "has no rule for that".to_owned(), |asked| format!("asks `{asked}` for that"));
+    Some(format!(
+        "column `{name}` was to be published by `{}` ({}), but {}; the policy {asks}",
+        decision.action,
+        decision.because,
+        told(finding)
+    ))
+}
+
+/// Whether values, not names, say that something is there, and surely.
+fn is_hit(finding: &Finding) -> bool {
+    let is_of_values = finding.evidence.first().is_some_and(|one| matches!(one.seen, Seen::Values { .. }));
+    is_of_values && finding.confidence >= SURE && !matches!(finding.tag.as_str(), "internal" | "unknown")
+}
+
+/// A finding in words: `holds pii.email: 497 of 512 sampled values pass email`.
+#[must_use]
+pub fn told(finding: &Finding) -> String {
+    let because: Vec<String> = because(finding).into_iter().take(2).collect();
+    match because.is_empty() {
+        true => format!("holds {}", finding.tag),
+        false => format!("holds {}: {}", finding.tag, because.join(", ")),
+    }
+}
+
+/// What speaks for the tag of a finding, strongest first.
+#[must_use]
+pub fn because(finding: &Finding) -> Vec<String> {
+    let own = finding.evidence.iter().filter(|one| one.tag == finding.tag);
+    let told = own.map(|one| match &one.seen {
+        Seen::Values { detector, passed, sampled } => {
+            format!("{passed} of {sampled} sampled values pass {detector}")
+        }
+        Seen::Name { term } => format!("its name says {term}"),
+        Seen::Siblings { column } => format!("it stands beside {column}"),
+        Seen::Shape { form } => format!("its values: {form}"),
+    });
+    told.collect()
+}
+
+fn is_open(decision: &Decision) -> bool {
+    decision.action.strength() < Action::Encrypt.strength()
+}
+
+fn top(path: &str) -> &str {
+    path.split('.').next().unwrap_or(path)
+}
