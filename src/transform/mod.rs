@@ -35,6 +35,8 @@ pub struct Transform {
     copies: Vec<Option<String>>,
     reads: Vec<usize>,
     is_row_by_row: bool,
+    gathers: Option<&'static str>,
+    filters: bool,
     memory_limit_bytes: usize,
 }
 
@@ -68,6 +70,7 @@ impl Transform {
         memory_limit_bytes: u64,
     ) -> Result<Self> {
         let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
+        let (mut gathers, mut filters) = (None, false);
         let (planned, origins, copies, reads, source, is_row_by_row) = match sql {
             Some(sql) => {
                 // What an optimiser derives from NOT NULL must not decide which columns exist.
@@ -76,6 +79,7 @@ impl Transform {
                 let logical = &plan.logical;
                 let schema = logical.schema().inner().clone();
                 let is_row_by_row = lineage::is_row_by_row(logical);
+                (gathers, filters) = (lineage::gathers(logical), lineage::filters(logical));
                 (
                     schema,
                     lineage::origins(logical),
@@ -94,7 +98,19 @@ impl Transform {
         let output = normal::schema(&planned)?;
         distinct_names(&output)?;
         let sql = sql.map(str::to_owned);
-        Ok(Self { sql, kept, source, output, origins, copies, reads, is_row_by_row, memory_limit_bytes })
+        Ok(Self {
+            sql,
+            kept,
+            source,
+            output,
+            origins,
+            copies,
+            reads,
+            is_row_by_row,
+            gathers,
+            filters,
+            memory_limit_bytes,
+        })
     }
 
     /// Schema of the output: column order as the SQL gives it, types that a Delta table can hold.
@@ -128,6 +144,19 @@ impl Transform {
     #[must_use]
     pub const fn is_row_by_row(&self) -> bool {
         self.is_row_by_row
+    }
+
+    /// What it does to rows that an output row is not made of alone, as a verb; such output over some of the
+    /// rows says nothing of all of them. `None` where it does nothing of the kind.
+    #[must_use]
+    pub const fn gathers(&self) -> Option<&'static str> {
+        self.gathers
+    }
+
+    /// Whether it leaves out rows by values of the source.
+    #[must_use]
+    pub const fn filters(&self) -> bool {
+        self.filters
     }
 
     /// Runs the transform over `batches`, which hold the columns of [`Transform::reads`]; row order
