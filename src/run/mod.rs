@@ -4,6 +4,7 @@ pub mod backfill;
 pub mod contract;
 mod draft;
 pub mod engine;
+mod exact;
 pub mod fidelity;
 pub mod increment;
 mod landing;

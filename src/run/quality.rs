@@ -180,8 +180,14 @@ async fn referenced(
     let recorded = Recorded::load(store, dataset, table.version, "").await?;
     let data_type = |name: &String| {
         let index = index(name, &table.schema).map_err(|error| error.at(format!("dataset {dataset}")))?;
-        let action = recorded.columns.get(name).map_or("allow", |(action, _)| action.as_str());
-        if !matches!(action, "allow" | "encrypt") {
+        let Some((action, _)) = recorded.columns.get(name) else {
+            return Err(Error::held(format!(
+                "it is not known whether column `{name}` of {dataset} holds values to compare with: no commit in \
+                 its log says how it is protected"
+            ))
+            .help("publish the dataset once with Sealift, or remove the check"));
+        };
+        if !matches!(action.as_str(), "allow" | "encrypt") {
             return Err(Error::held(format!(
                 "column `{name}` of {dataset} holds no values to compare with: {action}"
             ))
