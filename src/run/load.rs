@@ -86,7 +86,8 @@ impl Load<'_> {
             Some(_) => memory.beside_quarantine().0,
             None => memory.encode_bytes,
         };
-        Draft::write(engine, store, plan, &plan.protection, &plan.partition_by, rows, known, memory_bytes)
+        let keep = known.map(|known| found.brought(plan, known));
+        Draft::write_kept(engine, store, plan, &plan.protection, &plan.partition_by, rows, keep, memory_bytes)
             .await
     }
 }

@@ -72,6 +72,8 @@ pub struct StreamPlan {
     pub rules: Option<Rules>,
     /// How the source's keys are read beside its rows, to find what is missing.
     pub keys: Option<Keys>,
+    /// What its author may not expect of the rows, whatever they are.
+    pub warnings: Vec<String>,
     /// How Parquet is written.
     pub parquet: Parquet,
     /// Columns that become folders.
@@ -206,6 +208,7 @@ async fn stream(
         Some(columns) => Some(Quarantine::plan(engine, store, stream, &dataset, columns).await?),
         None => None,
     };
+    let warnings = warnings(rules.as_ref(), reading.transform.filters());
     Ok(StreamPlan {
         relation,
         dataset,
@@ -227,6 +230,7 @@ async fn stream(
         primary_key: stream.primary_key.clone(),
         mode: mode(&stream.write_mode),
         resume: stream.resume,
+        warnings,
         rules,
         keys,
         parquet: stream.parquet,
@@ -298,10 +302,25 @@ async fn protected(
 fn increment(stream: &Stream, reading: &Reading, protection: &protect::Plan) -> Result<Option<Increment>> {
     match &stream.sync_mode {
         SyncMode::Incremental(cursor) => {
+            if let Some(what) = reading.transform.gathers() {
+                return Err(Error::held(format!(
+                    "the transform {what}, and an incremental run sees a part of the rows: what it makes of them is \
+                     not what all of them make"
+                ))
+                .help("do so in a `query` stream at the source, or read all rows: `sync_mode: full_refresh`"));
+            }
             Increment::plan(cursor, &reading.read, &reading.transform, protection).map(Some)
         }
         SyncMode::FullRefresh => Ok(None),
     }
+}
+
+/// Rows that a transform no longer lets pass look like rows that did not change.
+fn warnings(rules: Option<&Rules>, filters: bool) -> Vec<String> {
+    let stays = filters && rules.is_some_and(|rules| rules.missing.is_none());
+    let text = "`transform` leaves out rows by a condition: published rows that no longer meet it stay as they are; \
+                name what deletes a row as `soft_delete`, or set `delete_missing`";
+    stays.then(|| text.to_owned()).into_iter().collect()
 }
 
 /// What the commit does to the rows already there.
