@@ -49,6 +49,7 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
             "published_version": plan.as_ref().ok().and_then(|plan| plan.comparison.version),
             "changes": plan.as_ref().ok().map(|plan| changes(context, &plan.comparison)),
             "quarantine": plan.as_ref().ok().and_then(|plan| rejected(context, plan)),
+            "warnings": plan.as_ref().map_or_else(|_| Vec::new(), |plan| warnings(context, plan)),
         }));
     }
     let summary = json!({ "streams": described });
@@ -98,6 +99,14 @@ fn rejected(context: &Context, plan: &StreamPlan) -> Option<Value> {
         "columns": columns.iter().map(Column::json).collect::<Vec<_>>(),
         "changes": changes(context, &quarantine.comparison),
     }))
+}
+
+/// What the author may not expect: printed, or for programs.
+fn warnings(context: &Context, plan: &StreamPlan) -> Vec<String> {
+    for warning in plan.warnings.iter().filter(|_| !context.json) {
+        println!("warning: {}: {warning}\n", plan.relation.stream);
+    }
+    plan.warnings.clone()
 }
 
 /// Whether every stream has a plan and may follow what is published.

@@ -8,6 +8,8 @@
 mod compare;
 mod fit;
 mod reshape;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -27,6 +29,8 @@ use crate::spec::{DatasetName, Tag};
 pub(super) struct Predecessor {
     pub(super) table: Table,
     pub(super) recorded: Recorded,
+    /// Columns that were dropped, and would be published if they were not left out.
+    withheld: BTreeSet<String>,
 }
 
 impl Predecessor {
@@ -37,7 +41,7 @@ impl Predecessor {
     pub(super) async fn load(store: &Store, dataset: &DatasetName, stream: &str) -> Result<Option<Self>> {
         let Some(table) = Table::load(store, dataset, None).await? else { return Ok(None) };
         let recorded = Recorded::load(store, dataset, table.version, stream).await?;
-        Ok(Some(Self { table, recorded }))
+        Ok(Some(Self { table, recorded, withheld: BTreeSet::new() }))
     }
 
     /// The tag that a column was published with, where it is recorded.
@@ -52,11 +56,30 @@ impl Predecessor {
         if contract.columns != contract::Change::Discard {
             return BTreeSet::new();
         }
-        let is_there =
-            |name: &String| self.has(name) || self.recorded.columns.keys().any(|path| top(path) == name);
+        let is_there = |name: &String| {
+            let is_recorded = || self.recorded.columns.keys().any(|path| top(path) == name);
+            self.has(name) || (is_recorded() && !self.withheld.contains(name))
+        };
         let is_known = |name: &String| is_there(name) || contract.renamed.get(name).is_some_and(is_there);
         let names = output.fields().iter().map(|field| field.name());
         names.filter(|name| !is_known(name)).cloned().collect()
+    }
+
+    /// Withholds columns which the contract leaves out and which were dropped as long as `planned` was decided
+    /// otherwise. Says whether there are any, so that the output has to be planned again.
+    pub(super) fn withhold(&mut self, contract: &SchemaContract, planned: &protect::Plan) -> bool {
+        if contract.columns != contract::Change::Discard {
+            return false;
+        }
+        let names = planned.output().fields().iter().map(|field| field.name());
+        let is_new = |name: &&String| {
+            let is_renamed = contract.renamed.get(*name).is_some_and(|old| self.has(old));
+            !self.has(name) && !is_renamed
+        };
+        let withheld: Vec<String> = names.filter(is_new).cloned().collect();
+        let before = self.withheld.len();
+        self.withheld.extend(withheld);
+        self.withheld.len() > before
     }
 
     /// Checks that a column which is declared to be renamed comes under its new name.

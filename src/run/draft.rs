@@ -63,8 +63,25 @@ impl Draft {
         known: Option<Known>,
         memory_bytes: u64,
     ) -> Result<Self> {
-        let signer = engine.keyring.signer().await?;
         let keep = known.map(|mut known| -> Keep { Box::new(move |batch| known.fresh(batch)) });
+        Self::write_kept(engine, store, plan, protection, partition_by, rows, keep, memory_bytes).await
+    }
+
+    /// The same of those rows that `keep` says.
+    ///
+    /// # Errors
+    /// As [`Draft::write`].
+    pub(super) async fn write_kept(
+        engine: &Engine,
+        store: &Store,
+        plan: &StreamPlan,
+        protection: &protect::Plan,
+        partition_by: &[String],
+        rows: Batches,
+        keep: Option<Keep>,
+        memory_bytes: u64,
+    ) -> Result<Self> {
+        let signer = engine.keyring.signer().await?;
         let sealed = Sealed::seal_kept(protection, rows, &engine.keyring, keep).await?;
         let columns = columns(engine, protection).await?;
         let schema = sealed.schema().clone();

@@ -9,11 +9,15 @@ pub(super) mod cursor;
 pub(super) mod known;
 pub(super) mod rows;
 
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 pub(super) use self::asked::Asked;
 pub use self::asked::Part;
 use self::cursor::Kind;
+use self::rows::Horizon;
 use super::fidelity::SourceColumn;
 use super::standing::Standing;
 use super::{Engine, StreamPlan, application};
@@ -110,6 +114,19 @@ impl Increment {
     ) -> Result<bool> {
         let stream = application(pipeline, &plan.relation.stream);
         Ok(self.last(engine, plan, standing, &stream).await?.is_some())
+    }
+
+    /// The latest value of the first column that can be of now: a time without a zone may be of one that is ahead
+    /// of UTC.
+    fn horizon(&self, now: DateTime<Utc>) -> Option<Horizon> {
+        let ahead = now.checked_add_signed(TimeDelta::days(1))?;
+        let latest = match self.first()? {
+            Kind::Instant => Literal::Instant(now.timestamp_micros()),
+            Kind::Timestamp => Literal::Timestamp(ahead.timestamp_micros()),
+            Kind::Date => Literal::Date(i32::try_from(ahead.timestamp().div_euclid(86_400)).ok()?),
+            Kind::Integer | Kind::Decimal(_) | Kind::Text => return None,
+        };
+        Some(Horizon { latest, is_passed: Arc::default() })
     }
 
     /// The type of the first column, by which ranges are asked for.

@@ -89,7 +89,9 @@ impl Load<'_> {
             None => memory.encode_bytes,
         };
         let (protection, folders) = (&plan.protection, &plan.partition_by);
-        let draft = Draft::write(engine, store, plan, protection, folders, rows, known, memory_bytes).await?;
+        let keep = known.map(|known| found.brought(plan, known));
+        let draft =
+            Draft::write_kept(engine, store, plan, protection, folders, rows, keep, memory_bytes).await?;
         match found.watch.check(engine, plan) {
             Ok(()) => Ok(draft),
             Err(error) => {

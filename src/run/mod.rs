@@ -5,6 +5,7 @@ pub mod classification;
 pub mod contract;
 mod draft;
 pub mod engine;
+mod exact;
 pub mod fidelity;
 pub mod increment;
 mod landing;
@@ -208,7 +209,7 @@ async fn publish(
     let stop = job.cancel.child_token();
     let (rejects, rejected) = quarantine::queue();
 
-    let asked = Asked::of(engine, job, plan, standing).await?;
+    let asked = Asked::of(engine, job, plan, standing, source.taken_at).await?;
     let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
     let known_rejected = unless_cancelled(job.cancel, asked.rejected(engine, store, plan)).await?;
     let (found, taken_at) = (Found::default(), source.taken_at);
@@ -220,10 +221,18 @@ async fn publish(
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
     let mut drafts = Drafts { own: Some(own), rejected, keys: None };
 
+    let (facts, warnings) = match found.told(plan, &asked) {
+        Ok(told) => told,
+        Err(error) => {
+            drafts.discard(store).await;
+            return Err(error);
+        }
+    };
     let (written, set_aside) = drafts.rows();
     if written == 0 && set_aside == 0 && asked.is_nothing(plan, standing) {
         drafts.discard(store).await;
-        return Ok(Published::unchanged(plan, standing, started.elapsed().as_secs_f64()));
+        let seconds = started.elapsed().as_secs_f64();
+        return Ok(Published { warnings, ..Published::unchanged(plan, standing, seconds) });
     }
     drafts.keys = match present(engine, job, source, store, plan).await {
         Ok(keys) => keys,
@@ -233,7 +242,6 @@ async fn publish(
         }
     };
     let rows = Rows::of(read.load(Ordering::Relaxed), set_aside, written);
-    let (facts, warnings) = found.told(plan);
     let columns = stays(&plan.comparison);
     let provenance = Provenance { snapshot: source.snapshot.id(), rows, facts, columns, ..told };
     let landing = Landing { engine, job, store, plan, standing, asked: &asked, taken_at };

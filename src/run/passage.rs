@@ -7,8 +7,10 @@ use chrono::{DateTime, Utc};
 
 use super::classification::Watch;
 use super::increment::Asked;
+use super::increment::known::Known;
 use super::{Engine, StreamPlan, quality};
 use crate::error::Result;
+use crate::protect::sealed::Keep;
 use crate::publish::merge::Rules;
 use crate::publish::{Facts, Store};
 use crate::{Batches, Rejects};
@@ -47,10 +49,9 @@ impl Passage<'_> {
             keyring: &engine.keyring,
             store,
             memory_limit_bytes: engine.config.memory_limit_bytes,
-            last: plan.last.as_ref(),
             now_micros: self.taken_at.timestamp_micros(),
         };
-        let rows = plan.quality.judge(rows, &against, &found.report, unpublished).await?;
+        let rows = plan.quality.judge(rows, &against, &found.tally, unpublished).await?;
         let rows = found.watch.over(plan, rows);
         Ok(match plan.rules.as_ref().and_then(Rules::lifetime) {
             Some(own) => own.begin(rows, plan.protection.input().clone(), self.taken_at.timestamp_micros()),
@@ -62,7 +63,7 @@ impl Passage<'_> {
 /// What is found of the rows while they are written.
 #[derive(Default)]
 pub(super) struct Found {
-    report: quality::Shared,
+    tally: quality::Shared,
     unfit: Arc<AtomicU64>,
     /// What the columns hold that are to be open.
     pub(super) watch: Watch,
@@ -71,10 +72,22 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Which rows are not `known`, and so are brought by the run.
+    pub(super) fn brought(&self, plan: &StreamPlan, mut known: Known) -> Keep {
+        plan.quality.brought(Box::new(move |batch| known.fresh(batch)), &self.tally)
+    }
+
     /// What was found, when all rows have passed.
-    pub(super) fn told(&self, plan: &StreamPlan) -> (Option<Facts>, Vec<String>) {
-        let quality::Report { facts, mut warnings } =
-            self.report.lock().map(|report| report.clone()).unwrap_or_default();
+    ///
+    /// # Errors
+    /// Those of [`quality::Quality::conclude`].
+    pub(super) fn told(&self, plan: &StreamPlan, asked: &Asked) -> Result<(Option<Facts>, Vec<String>)> {
+        let tally = self.tally.lock().map(|tally| tally.clone()).unwrap_or_default();
+        let mut warnings = plan.quality.conclude(&tally, plan.last.as_ref())?;
+        for text in plan.warnings.iter().map(String::as_str).chain(asked.warning()) {
+            tracing::warn!(dataset = %plan.dataset, "{text}");
+            warnings.push(text.to_owned());
+        }
         let unfit = self.unfit.load(Ordering::Relaxed);
         if let Some(fit) = plan.fit.as_ref().filter(|_| unfit > 0) {
             let columns = fit.columns().join("`, `");
@@ -83,6 +96,6 @@ impl Found {
             tracing::warn!(dataset = %plan.dataset, "{text}");
             warnings.push(text);
         }
-        ((!self.is_partial.load(Ordering::Relaxed)).then_some(facts), warnings)
+        Ok(((!self.is_partial.load(Ordering::Relaxed)).then(|| tally.facts()), warnings))
     }
 }

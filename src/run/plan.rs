@@ -1,11 +1,11 @@
 //! What a run will do, decided stream by stream before any row moves.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod reading;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 
 use super::classification::{self, Look};
+pub(super) use self::reading::{Reading, reading, schema};
 use super::contract::{self, Comparison, Fit, Predecessor};
 use super::fidelity::{self, SourceColumn};
 use super::increment::{Increment, known};
@@ -20,11 +20,11 @@ use crate::protect;
 use crate::publish::merge::Rules;
 use crate::publish::{self, Facts, Mode, Store};
 use crate::source::convert::Decision;
-use crate::source::{Carried, Column, Relation, Shape, Snapshot};
-use crate::spec::pipeline::{Columns, Parquet, Selector};
+use crate::source::{Column, Relation, Shape, Snapshot};
+use crate::spec::pipeline::Parquet;
 use crate::spec::sync::{Resume, SyncMode, WriteMode};
 use crate::spec::verdict::Verdict;
-use crate::spec::{Action, DatasetName, Pipeline, Stream, StreamName};
+use crate::spec::{DatasetName, Pipeline, Stream, StreamName};
 use crate::transform::Transform;
 
 /// Everything decided about one stream.
@@ -76,6 +76,8 @@ pub struct StreamPlan {
     pub rules: Option<Rules>,
     /// How the source's keys are read beside its rows, to find what is missing.
     pub keys: Option<Keys>,
+    /// What its author may not expect of the rows, whatever they are.
+    pub warnings: Vec<String>,
     /// How Parquet is written.
     pub parquet: Parquet,
     /// Columns that become folders.
@@ -176,25 +178,17 @@ async fn stream(
     *described = fidelity::decide(columns, &stream.columns);
     fidelity::check_names(&stream.columns, described)?;
     fidelity::check_types(described)?;
-    let before = Predecessor::load(store, &dataset, application).await?;
-    let reading = reading(stream, described, before.as_ref(), transform_bytes(engine, stream)).await?;
-    let source_columns = described.clone();
-    let found = classification::look(engine, stream, look, &relation, &reading, snapshot).await;
+    let mut before = Predecessor::load(store, &dataset, application).await?;
+    let first = reading(stream, described, before.as_ref(), transform_bytes(engine, stream)).await?;
+    let found = classification::look(engine, stream, look, &relation, &first, snapshot).await;
     // From here on, what was found counts as declared.
-    let stream = &classification::declared(engine, stream, &reading, &found, before.as_ref());
-    let mut verdicts = classify::declared(
-        &stream.columns,
-        &schema(&source_columns),
-        reading.transform.output(),
-        reading.transform.origins(),
-        reading.transform.copies(),
-    );
-    classify::lower(&mut verdicts, reading.transform.aggregates(), &engine.policy.classification);
-    let (mut protection, fit) =
-        protected(engine, stream, &dataset, before.as_ref(), &reading, &verdicts).await?;
+    let stream = &classification::declared(engine, stream, &first, &found, before.as_ref());
+    let (reading, verdicts, (mut protection, fit)) =
+        covered(engine, stream, &dataset, before.as_mut(), described).await?;
+    let source_columns = described.clone();
     let quality = Quality::plan(store, &stream.quality, &protection).await?;
     let rules = merging::rules(stream, reading.transform.output(), &protection)?;
-    let keys = Keys::plan(engine, stream, rules.as_ref(), &dataset, described).await?;
+    let keys = Keys::plan(engine, stream, rules.as_ref(), &dataset, described, fit.as_ref()).await?;
     if let Some(lifetime) = rules.as_ref().and_then(Rules::lifetime) {
         protection = protection.with_lifetime(lifetime)?;
     }
@@ -224,6 +218,7 @@ async fn stream(
         Some(columns) => Some(Quarantine::plan(engine, store, stream, &dataset, columns).await?),
         None => None,
     };
+    let warnings = warnings(rules.as_ref(), reading.transform.filters());
     Ok(StreamPlan {
         relation,
         dataset,
@@ -246,6 +241,7 @@ async fn stream(
         primary_key: stream.primary_key.clone(),
         mode: mode(&stream.write_mode),
         resume: stream.resume,
+        warnings,
         rules,
         keys,
         parquet: stream.parquet,
@@ -262,6 +258,34 @@ fn transform_bytes(engine: &Engine, stream: &Stream) -> u64 {
         || !stream.primary_key.is_empty()
         || quality::holds_keys(&stream.quality);
     if holds_keys { memory.beside_keys().0 } else { memory.transform_bytes }
+}
+
+/// What is read, what is known of it and what is done to it: without columns that the contract leaves out.
+async fn covered(
+    engine: &Engine,
+    stream: &Stream,
+    dataset: &DatasetName,
+    mut before: Option<&mut Predecessor>,
+    described: &[SourceColumn],
+) -> Result<(Reading, Vec<Verdict>, (protect::Plan, Option<Fit>))> {
+    loop {
+        let reading = reading(stream, described, before.as_deref(), transform_bytes(engine, stream)).await?;
+        let mut verdicts = classify::declared(
+            &stream.columns,
+            &schema(described),
+            reading.transform.output(),
+            reading.transform.origins(),
+            reading.transform.copies(),
+        );
+        classify::lower(&mut verdicts, reading.transform.aggregates(), &engine.policy.classification);
+        let protected = protected(engine, stream, dataset, before.as_deref(), &reading, &verdicts).await?;
+        // Which columns are no longer dropped shows only now.
+        let is_withheld =
+            before.as_mut().is_some_and(|before| before.withhold(&stream.schema_contract, &protected.0));
+        if !is_withheld {
+            return Ok((reading, verdicts, protected));
+        }
+    }
 }
 
 /// One action per column, of the types that are published, and how the rows are made to fit those.
@@ -290,10 +314,25 @@ async fn protected(
 fn increment(stream: &Stream, reading: &Reading, protection: &protect::Plan) -> Result<Option<Increment>> {
     match &stream.sync_mode {
         SyncMode::Incremental(cursor) => {
+            if let Some(what) = reading.transform.gathers() {
+                return Err(Error::held(format!(
+                    "the transform {what}, and an incremental run sees a part of the rows: what it makes of them is \
+                     not what all of them make"
+                ))
+                .help("do so in a `query` stream at the source, or read all rows: `sync_mode: full_refresh`"));
+            }
             Increment::plan(cursor, &reading.read, &reading.transform, protection).map(Some)
         }
         SyncMode::FullRefresh => Ok(None),
     }
+}
+
+/// Rows that a transform no longer lets pass look like rows that did not change.
+fn warnings(rules: Option<&Rules>, filters: bool) -> Vec<String> {
+    let stays = filters && rules.is_some_and(|rules| rules.missing.is_none());
+    let text = "`transform` leaves out rows by a condition: published rows that no longer meet it stay as they are; \
+                name what deletes a row as `soft_delete`, or set `delete_missing`";
+    stays.then(|| text.to_owned()).into_iter().collect()
 }
 
 /// What the commit does to the rows already there.
@@ -303,116 +342,6 @@ pub(super) const fn mode(write_mode: &WriteMode) -> Mode {
         WriteMode::Append => Mode::Append,
         WriteMode::Merge(_) | WriteMode::Scd2(_) => Mode::Merge,
     }
-}
-
-/// Which columns are read, and the transform over them.
-pub(super) struct Reading {
-    read: Vec<SourceColumn>,
-    pub(super) asked: Vec<Column>,
-    pub(super) decisions: Vec<Decision>,
-    pub(super) converted: SchemaRef,
-    /// Whether a decision rejects rows.
-    quarantines: bool,
-    /// The places of the columns that the transform sees, where more are read.
-    shown: Option<Vec<usize>>,
-    unread: Vec<String>,
-    /// New output columns that the contract leaves out.
-    left_out: BTreeSet<String>,
-    pub(super) transform: Transform,
-}
-
-/// Plans the transform over all columns, to see which it looks at. A column that cannot be carried
-/// is no obstacle unless something does. A cursor is read whether or not the transform sees it.
-pub(super) async fn reading(
-    stream: &Stream,
-    all: &[SourceColumn],
-    before: Option<&Predecessor>,
-    memory_limit_bytes: u64,
-) -> Result<Reading> {
-    let sql = stream.transform.as_deref();
-    let is_offered = |column: &&SourceColumn| sql.is_some() || !is_dropped(&stream.columns, column.name());
-    let (offered, unread): (Vec<&SourceColumn>, Vec<&SourceColumn>) = all.iter().partition(is_offered);
-    let mut offered: Vec<SourceColumn> = offered.into_iter().cloned().collect();
-    let mut transform = Transform::plan(sql, schema(&offered), memory_limit_bytes).await?;
-    let left_out = before.map(|before| before.left_out(&stream.schema_contract, transform.output()));
-    let left_out = left_out.unwrap_or_default();
-    match sql {
-        _ if left_out.is_empty() => {}
-        Some(_) => transform = transform.without(&left_out).await?,
-        None => {
-            offered.retain(|column| !left_out.contains(column.name()));
-            transform = Transform::plan(None, schema(&offered), memory_limit_bytes).await?;
-        }
-    }
-    let seen: Vec<&str> =
-        transform.reads().iter().filter_map(|&index| Some(offered.get(index)?.name())).collect();
-    let cursor = match &stream.sync_mode {
-        SyncMode::Incremental(cursor) => cursor.fields.as_slice(),
-        SyncMode::FullRefresh => &[],
-    };
-    let is_seen = |column: &SourceColumn| seen.contains(&column.name());
-    let is_cursor = |column: &SourceColumn| cursor.iter().any(|name| name == column.name());
-    let read: Vec<SourceColumn> =
-        all.iter().filter(|column| is_seen(column) || is_cursor(column)).cloned().collect();
-    refuse_uncarried(&stream.selector, &read)?;
-    let shown: Vec<usize> =
-        read.iter().enumerate().filter(|(_, column)| is_seen(column)).map(|(place, _)| place).collect();
-    let decision = |column: &SourceColumn| Some(Decision::of(&column.described, column.decided?));
-    Ok(Reading {
-        asked: read.iter().map(SourceColumn::asked).collect(),
-        decisions: read.iter().filter_map(decision).collect(),
-        converted: schema(&read),
-        quarantines: read.iter().any(SourceColumn::quarantines),
-        shown: (shown.len() < read.len()).then_some(shown),
-        unread: unread.into_iter().map(|column| column.name().to_owned()).collect(),
-        left_out,
-        transform,
-        read,
-    })
-}
-
-fn is_dropped(columns: &Columns, name: &str) -> bool {
-    columns.named.get(name).is_some_and(|column| column.action == Some(Action::Drop))
-}
-
-/// The Arrow schema of source columns after the decisions on them; one that cannot be carried is held a
-/// text until it is known whether anything looks at it.
-pub(super) fn schema(columns: &[SourceColumn]) -> SchemaRef {
-    let field = |column: &SourceColumn| {
-        column.carried().field().unwrap_or_else(|| Field::new(column.name(), DataType::Utf8, true))
-    };
-    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
-}
-
-fn refuse_uncarried(selector: &Selector, columns: &[SourceColumn]) -> Result<()> {
-    let refused: Vec<(String, String)> = columns
-        .iter()
-        .filter_map(|column| match column.carried().carried {
-            Carried::Refused { remedy } => {
-                let Column { name, source_type, .. } = &column.described;
-                let what = format!("column `{name}` of type {source_type} cannot be carried");
-                Some((what, with_text(selector, name, remedy)))
-            }
-            _ => None,
-        })
-        .collect();
-    match refused.as_slice() {
-        [] => Ok(()),
-        [(what, remedy)] => Err(Error::held(what).help(remedy)),
-        many => {
-            let lines: Vec<String> = many.iter().map(|(what, remedy)| format!("{what}: {remedy}")).collect();
-            Err(Error::held(lines.join("\n")).help("settle each of them"))
-        }
-    }
-}
-
-/// The source's remedy, with the decision that a database can always serve: its own text.
-fn with_text(selector: &Selector, name: &str, remedy: String) -> String {
-    let is_readable = !remedy.contains("GRANT ");
-    if matches!(selector, Selector::Files(_)) || remedy.contains("{as: ") || !is_readable {
-        return remedy;
-    }
-    format!("carry it as the source's own text: `columns: {{{name}: {{as: text}}}}`; or {remedy}")
 }
 
 fn distinct_datasets(planned: &[Planned]) -> Result<()> {
@@ -456,20 +385,4 @@ pub async fn every(
         .await
         .at(|| format!("pipeline {}", pipeline.name))?)
     .at(|| format!("pipeline {}", pipeline.name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::spec::pipeline::TablePattern;
-
-    #[test]
-    fn the_remedy_of_a_refused_column_offers_its_text_where_that_can_be_had() {
-        let table = TablePattern { schema: "public".to_owned(), table: "places".to_owned() };
-        let of = |remedy: &str| with_text(&Selector::Table(table.clone()), "spot", remedy.to_owned());
-        assert!(of("leave it out").contains("`columns: {spot: {as: text}}`; or leave it out"));
-        for whole in ["GRANT SELECT (spot) ON places TO a", "write `columns: {spot: {as: text}}`"] {
-            assert_eq!(of(whole), whole);
-        }
-    }
 }

@@ -1,8 +1,11 @@
 //! The keys that the source has, where rows that are missing are looked for and not all rows are read.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use futures::future::join;
 
+use super::contract::Fit;
 use super::draft::Draft;
 use super::fidelity::SourceColumn;
 use super::plan::{reading, schema};
@@ -24,11 +27,13 @@ pub struct Keys {
     decisions: Vec<Decision>,
     converted: SchemaRef,
     transform: Transform,
+    fit: Option<Fit>,
     protection: protect::Plan,
 }
 
 impl Keys {
-    /// Decides; `None` where the rows tell, or nobody asks.
+    /// Decides; `None` where the rows tell, or nobody asks. Rows that are to `fit` the published types may be
+    /// left out of a full refresh, so that they do not tell which keys there are.
     ///
     /// # Errors
     /// As for the stream itself.
@@ -38,9 +43,10 @@ impl Keys {
         rules: Option<&Rules>,
         dataset: &DatasetName,
         described: &[SourceColumn],
+        fit: Option<&Fit>,
     ) -> Result<Option<Self>> {
         let Some(rules) = rules.filter(|rules| rules.missing.is_some()) else { return Ok(None) };
-        if stream.sync_mode == SyncMode::FullRefresh {
+        if stream.sync_mode == SyncMode::FullRefresh && fit.is_none() {
             return Ok(None);
         }
         let sql = Some(sql(stream.transform.as_deref(), rules));
@@ -51,12 +57,16 @@ impl Keys {
         let output = transform.output().clone();
         let verdicts =
             classify::declared(&stream.columns, &source, &output, transform.origins(), transform.copies());
+        // A key that does not fit is none of those that are published.
+        let fit = fit.and_then(|fit| fit.of(&output));
+        let output = fit.as_ref().map_or(output, |fit| fit.output().clone());
         let protection = protect::Plan::decide(dataset, &engine.policy, output, &verdicts, &[])?;
         Ok(Some(Self {
             reads: reading.asked,
             decisions: reading.decisions,
             converted: reading.converted,
             transform,
+            fit,
             protection,
         }))
     }
@@ -79,6 +89,10 @@ impl Keys {
         let forget = async move { while rejected.recv().await.is_some() {} };
         let rows = convert::convert(rows, &self.decisions, &self.converted, Some(rejects));
         let rows = self.transform.apply(rows).await?;
+        let rows = match &self.fit {
+            Some(fit) => fit.apply(rows, Arc::default()),
+            None => rows,
+        };
         let memory_bytes = Memory::of(engine.config.memory_limit_bytes).encode_bytes;
         let keys = Draft::write(engine, store, plan, &self.protection, &[], rows, None, memory_bytes);
         join(keys, forget).await.0

@@ -6,6 +6,7 @@
 
 mod judge;
 mod keys;
+mod outcome;
 #[cfg(test)]
 mod tests;
 
@@ -15,11 +16,12 @@ use std::time::Duration;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use self::keys::Key;
+pub use self::outcome::Tally;
 use super::Memory;
 use crate::error::{Error, Result};
 use crate::keys::Keyring;
 use crate::protect;
-use crate::publish::{Facts, Reading, Recorded, Store, Table, type_name};
+use crate::publish::{Reading, Recorded, Store, Table, type_name};
 use crate::spec::quality::{Check, Demand};
 use crate::spec::{Action, DatasetName};
 use crate::transform::check::Condition;
@@ -27,7 +29,7 @@ use crate::transform::check::Condition;
 /// The checks of a stream, planned for its output.
 #[derive(Debug)]
 pub struct Quality {
-    checks: Vec<Planned>,
+    checks: Arc<Vec<Planned>>,
     rows: SchemaRef,
     /// Open columns, whose NULLs are counted for the next run.
     open: Vec<usize>,
@@ -50,25 +52,14 @@ enum Test {
     Drift { rows_percent: Option<u64>, nulls_points: Option<u64> },
 }
 
-/// What the rows of one run turned out to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// What the run brings to the dataset.
-    pub facts: Facts,
-    /// Demands that are not met and only told (`on_fail: warn`).
-    pub warnings: Vec<String>,
-}
-
-/// A report that is complete when the rows have passed.
-pub(super) type Shared = Arc<Mutex<Report>>;
+/// A tally that is complete when the rows have passed.
+pub(super) type Shared = Arc<Mutex<Tally>>;
 
 /// What a run compares its rows with.
 pub(super) struct Against<'a> {
     pub(super) keyring: &'a Keyring,
     pub(super) store: &'a Store,
     pub(super) memory_limit_bytes: u64,
-    /// What the last run brought.
-    pub(super) last: Option<&'a Facts>,
     /// When the run began, in microseconds since 1970.
     pub(super) now_micros: i64,
 }
@@ -95,7 +86,7 @@ impl Quality {
         };
         let fields = rows.fields().iter().enumerate();
         let open = fields.filter(|(_, field)| is_open(field.name())).map(|(index, _)| index).collect();
-        Ok(Self { checks: planned, rows: Arc::clone(rows), open })
+        Ok(Self { checks: Arc::new(planned), rows: Arc::clone(rows), open })
     }
 
     /// The schema of the rows that are checked.
@@ -180,8 +171,14 @@ async fn referenced(
     let recorded = Recorded::load(store, dataset, table.version, "").await?;
     let data_type = |name: &String| {
         let index = index(name, &table.schema).map_err(|error| error.at(format!("dataset {dataset}")))?;
-        let action = recorded.columns.get(name).map_or("allow", |(action, _)| action.as_str());
-        if !matches!(action, "allow" | "encrypt") {
+        let Some((action, _)) = recorded.columns.get(name) else {
+            return Err(Error::held(format!(
+                "it is not known whether column `{name}` of {dataset} holds values to compare with: no commit in \
+                 its log says how it is protected"
+            ))
+            .help("publish the dataset once with Sealift, or remove the check"));
+        };
+        if !matches!(action.as_str(), "allow" | "encrypt") {
             return Err(Error::held(format!(
                 "column `{name}` of {dataset} holds no values to compare with: {action}"
             ))

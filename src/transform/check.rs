@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, lit};
 use datafusion::physical_plan::PhysicalExpr;
@@ -84,16 +84,40 @@ fn column(name: &str) -> Expr {
     Expr::Column(Column::from_name(name))
 }
 
-/// The text as a value of the column's type.
+/// The text as a value of the column's type, which it must be exactly.
 fn literal(text: &str, column: &str, rows: &SchemaRef) -> Result<Expr> {
     let data_type = rows.field_with_name(column).map_or(DataType::Utf8, |field| field.data_type().clone());
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    let cast = cast_with_options(&StringArray::from(vec![text]), &data_type, &options).ok();
+    let cast = cast(&StringArray::from(vec![text]), &data_type).filter(|one| !is_rounded(text, one));
     let scalar = cast.and_then(|one| ScalarValue::try_from_array(&one, 0).ok());
     scalar.map(lit).ok_or_else(|| {
         Error::invalid(format!("`{text}` is no value of column `{column}`, whose type is {data_type}"))
             .help("write it as the type is written, such as 0, 1.50, 2024-01-02 or 'text'")
     })
+}
+
+fn cast(one: &dyn Array, to: &DataType) -> Option<ArrayRef> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(one, to, &options).ok()
+}
+
+/// Whether the value is another than the text says, for want of digits.
+fn is_rounded(text: &str, value: &ArrayRef) -> bool {
+    let zone = match value.data_type() {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => {
+            let fraction = text.trim().split_once('.').map_or("", |(_, fraction)| fraction);
+            return fraction.trim_end_matches('0').len() > usize::try_from(*scale).unwrap_or_default();
+        }
+        DataType::Timestamp(_, zone) => zone.clone(),
+        DataType::Date32 => None,
+        _ => return false,
+    };
+    // Instants beyond the years that nanoseconds reach are told by their microseconds alone.
+    let fine = DataType::Timestamp(TimeUnit::Nanosecond, zone);
+    let said = cast(&StringArray::from(vec![text]), &fine);
+    said.is_some_and(|said| cast(value, &fine).is_some_and(|kept| said != kept))
 }
 
 #[cfg(test)]
@@ -167,6 +191,41 @@ mod tests {
         }
         let accepted = Demand::Accepted { column: text("n"), values: vec![text("many")] };
         assert_eq!(violated(accepted).unwrap_err().kind(), Kind::Invalid);
+    }
+
+    #[test]
+    fn a_literal_is_not_rounded_to_the_columns_digits() {
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("rate", DataType::Decimal128(10, 2), true),
+            Field::new("day", DataType::Date32, true),
+            Field::new("at", micros, true),
+        ]));
+        let planned = |column: &str, min: &str| {
+            let range = Demand::Range { column: text(column), min: Some(text(min)), max: None };
+            Condition::of(&range, &schema).map_err(|error| error.kind())
+        };
+        for (column, min) in [
+            ("rate", "0.01"),
+            ("rate", "-1.500"),
+            ("rate", "100"),
+            ("rate", "0.000"),
+            ("day", "2024-01-02"),
+            ("at", "2024-01-02T00:00:00.123456"),
+            ("at", "9999-12-31T23:59:59"),
+        ] {
+            assert!(planned(column, min).is_ok(), "{column} {min}");
+        }
+        for (column, min) in [
+            ("rate", "0.001"),
+            ("rate", "99.995"),
+            ("at", "2024-01-02T00:00:00.1234567"),
+            ("day", "2024-01-02T12:00:00"),
+        ] {
+            assert_eq!(planned(column, min).unwrap_err(), Kind::Invalid, "{column} {min}");
+        }
+        let accepted = Demand::Accepted { column: text("rate"), values: vec![text("1.00"), text("1.005")] };
+        assert_eq!(Condition::of(&accepted, &schema).unwrap_err().kind(), Kind::Invalid);
     }
 
     #[test]

@@ -198,6 +198,62 @@ pub(super) fn is_row_by_row(plan: &LogicalPlan) -> bool {
     is && walked.is_ok()
 }
 
+/// What makes output rows of many source rows, or of so many of them; nothing where each is made of one.
+pub(super) fn gathers(plan: &LogicalPlan) -> Option<&'static str> {
+    let mut gathers = None;
+    let walked = plan.apply_with_subqueries(|node| {
+        let word = match node {
+            LogicalPlan::Aggregate(_) => "groups or counts",
+            LogicalPlan::Distinct(Distinct::On(_)) => "keeps one of several with DISTINCT ON",
+            LogicalPlan::Limit(_) => "limits",
+            LogicalPlan::Sort(sort) if sort.fetch.is_some() => "limits",
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        if reads_source(node) {
+            gathers = Some(word);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    if walked.is_ok() { gathers } else { Some("reads in an unknown way") }
+}
+
+/// Whether rows are left out by what the source says of them, and not by their place among others.
+pub(super) fn filters(plan: &LogicalPlan) -> bool {
+    let mut filters = false;
+    let walked = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Filter(filter) = node {
+            filters |= is_of_rows(&filter.predicate, &filter.input);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    filters || walked.is_err()
+}
+
+/// For every column of a plan whether it is made of a row's own values, and not of its place in a window.
+fn of_rows(plan: &LogicalPlan) -> Vec<bool> {
+    let width = plan.schema().fields().len();
+    match plan {
+        LogicalPlan::Filter(filter) => of_rows(&filter.input),
+        LogicalPlan::Sort(sort) => of_rows(&sort.input),
+        LogicalPlan::SubqueryAlias(alias) => of_rows(&alias.input),
+        LogicalPlan::Window(window) => {
+            let mut of_rows = of_rows(&window.input);
+            of_rows.resize(width, false);
+            of_rows
+        }
+        LogicalPlan::Projection(projection) => {
+            projection.expr.iter().map(|expr| is_of_rows(expr, &projection.input)).collect()
+        }
+        _ => vec![true; width],
+    }
+}
+
+fn is_of_rows(expr: &Expr, input: &LogicalPlan) -> bool {
+    let (of_rows, schema) = (of_rows(input), input.schema());
+    let is_own = |column| schema.maybe_index_of_column(column).and_then(|place| of_rows.get(place).copied());
+    expr.column_refs().into_iter().any(|column| is_own(column).unwrap_or(true))
+}
+
 /// Whether rows of the source come through this node.
 fn reads_source(plan: &LogicalPlan) -> bool {
     let mut reads = false;

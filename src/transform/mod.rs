@@ -37,6 +37,8 @@ pub struct Transform {
     aggregates: Vec<Option<Aggregated>>,
     reads: Vec<usize>,
     is_row_by_row: bool,
+    gathers: Option<&'static str>,
+    filters: bool,
     memory_limit_bytes: usize,
 }
 
@@ -70,6 +72,7 @@ impl Transform {
         memory_limit_bytes: u64,
     ) -> Result<Self> {
         let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
+        let (mut gathers, mut filters) = (None, false);
         let (planned, origins, copies, aggregates, reads, source, is_row_by_row) = match sql {
             Some(sql) => {
                 // What an optimiser derives from NOT NULL must not decide which columns exist.
@@ -78,6 +81,7 @@ impl Transform {
                 let logical = &plan.logical;
                 let schema = logical.schema().inner().clone();
                 let is_row_by_row = lineage::is_row_by_row(logical);
+                (gathers, filters) = (lineage::gathers(logical), lineage::filters(logical));
                 (
                     schema,
                     lineage::origins(logical),
@@ -108,6 +112,8 @@ impl Transform {
             aggregates,
             reads,
             is_row_by_row,
+            gathers,
+            filters,
             memory_limit_bytes,
         })
     }
@@ -149,6 +155,19 @@ impl Transform {
     #[must_use]
     pub const fn is_row_by_row(&self) -> bool {
         self.is_row_by_row
+    }
+
+    /// What it does to rows that an output row is not made of alone, as a verb; such output over some of the
+    /// rows says nothing of all of them. `None` where it does nothing of the kind.
+    #[must_use]
+    pub const fn gathers(&self) -> Option<&'static str> {
+        self.gathers
+    }
+
+    /// Whether it leaves out rows by values of the source.
+    #[must_use]
+    pub const fn filters(&self) -> bool {
+        self.filters
     }
 
     /// Runs the transform over `batches`, which hold the columns of [`Transform::reads`]; row order

@@ -258,3 +258,25 @@ async fn what_looks_at_several_rows_is_told_from_what_looks_at_one() {
         assert!(!is_row_by_row(Some(sql)).await, "{sql}");
     }
 }
+
+#[tokio::test]
+async fn what_is_made_of_many_rows_is_told_from_what_is_made_of_one() {
+    for (sql, gathers, filters) in [
+        ("SELECT id, lower(country) AS c FROM source", false, false),
+        ("SELECT country, count(*) AS n FROM source GROUP BY country", true, false),
+        ("SELECT DISTINCT ON (country) country, id FROM source ORDER BY country, id", true, false),
+        ("SELECT DISTINCT id, country FROM source", false, false),
+        ("SELECT id FROM source ORDER BY id LIMIT 5", true, false),
+        ("SELECT id FROM (SELECT id, upper(country) AS c FROM source) WHERE c = 'CH'", false, true),
+        ("SELECT id FROM source WHERE id > (SELECT max(n) FROM (VALUES (1), (2)) AS v(n))", false, true),
+        (
+            "SELECT id FROM (SELECT *, row_number() OVER (PARTITION BY id ORDER BY ssn DESC) AS nth FROM source) \
+             WHERE nth = 1",
+            false,
+            false,
+        ),
+    ] {
+        let transform = plan(sql).await.unwrap();
+        assert_eq!((transform.gathers().is_some(), transform.filters()), (gathers, filters), "{sql}");
+    }
+}

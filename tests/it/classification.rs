@@ -139,11 +139,11 @@ fn trap_a_hit_in_what_was_declared_internal_stops_the_run() {
     };
     let entries =
         [lowered("contact", "pii.email"), lowered("ref", "financial.*"), lowered("note", "free_text.pii")];
-    let house = self::house(RULES, open);
-    house.policy_with(RULES, &format!("classification:\n  lowered: [{}]", entries[..2].join(", ")));
-    says(house.run(&["sync", "crm"]).expect(76), &["column `note`"]);
-    house.policy_with(RULES, &format!("classification:\n  lowered: [{}]", entries.join(", ")));
-    house.run(&["sync", "crm"]).expect(0);
+    let again = house(RULES, open);
+    again.policy_with(RULES, &format!("classification:\n  lowered: [{}]", entries[..2].join(", ")));
+    says(again.run(&["sync", "crm"]).expect(76), &["column `note`"]);
+    again.policy_with(RULES, &format!("classification:\n  lowered: [{}]", entries.join(", ")));
+    again.run(&["sync", "crm"]).expect(0);
 }
 
 #[test]

@@ -230,6 +230,31 @@ async fn rows_that_do_not_fit_the_published_types_are_left_out_and_counted() {
 }
 
 #[tokio::test]
+async fn trap_a_row_that_is_left_out_is_not_missing() {
+    let shop = Shop::open().await;
+    shop.source(
+        "ALTER TABLE people ADD COLUMN n; UPDATE people SET n = id; INSERT INTO people VALUES (3, 'Eve', 3)",
+    )
+    .await;
+    let columns = |to: &str| {
+        format!(
+            "{{name: {{tag: pii.name}}, id: {{as: {to}, tag: public}}, n: {{as: {to}}}, \"*\": {{tag: public}}}}"
+        )
+    };
+    let (key, missing) = ("primary_key: [id]", "delete_missing: hard");
+    shop.spec("merge", &columns("int32"), &[key, missing]);
+    shop.sync(0);
+    shop.source(
+        "UPDATE people SET n = 5000000000 WHERE id = 1; DELETE FROM people WHERE id = 3;
+         INSERT INTO people VALUES (5000000000, 'Far', 4)",
+    )
+    .await;
+    shop.spec("merge", &columns("int64"), &[key, missing, "schema_contract: {types: discard}"]);
+    says(&shop.sync(0), &["2 rows were left out"]);
+    assert_eq!(shop.rows("id, n"), json!([{"id": 1, "n": 1}, {"id": 2, "n": 2}]));
+}
+
+#[tokio::test]
 async fn a_type_that_breaks_is_taken_by_an_overwrite_alone() {
     let shop = Shop::open().await;
     shop.source("ALTER TABLE people ADD COLUMN n; UPDATE people SET n = id").await;

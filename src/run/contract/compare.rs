@@ -22,6 +22,7 @@ pub(in crate::run) fn compare(
     let Some(before) = before else { return Comparison::default() };
     let rules = Rules { before, planned, contract, renamed: renamed(before, planned, contract) };
     let mut changes = rules.columns();
+    changes.extend(rules.undoable());
     changes.extend(rules.removed());
     changes.extend(rules.left_out());
     changes.extend(rules.protection());
@@ -141,6 +142,28 @@ impl Rules<'_> {
         Change { column: field.name().clone(), kind: ChangeKind::Renamed, published, planned, then }
     }
 
+    /// Declared renamings onto a name that is published already: rows that stay hold something else under it.
+    fn undoable(&self) -> Vec<Change> {
+        if !self.keeps() {
+            return Vec::new();
+        }
+        let is_planned = |name: &String| self.output().field_with_name(name).is_ok();
+        let is_undoable = |(new, old): &(&String, &String)| {
+            is_planned(new) && !is_planned(old) && self.before.has(new) && self.before.has(old)
+        };
+        let change = |(new, old): (&String, &String)| Change {
+            column: new.clone(),
+            kind: ChangeKind::Renamed,
+            published: old.clone(),
+            planned: new.clone(),
+            then: Then::Fails(format!(
+                "`{new}` is published already, beside `{old}`: {OVERWRITE_ONCE}, or take it out of `renamed` if \
+                 it holds what it held"
+            )),
+        };
+        self.contract.renamed.iter().filter(is_undoable).map(change).collect()
+    }
+
     fn retyped(&self, field: &Field, old: &Field) -> Option<Change> {
         // Where the action of rows that stay changes too, that alone is told.
         if self.keeps() && self.decisions(field.name()).any(|decision| self.is_protected_otherwise(decision))
@@ -228,8 +251,21 @@ impl Rules<'_> {
     fn protection(&self) -> Vec<Change> {
         let mut changes = Vec::new();
         for decision in self.planned.protection.decisions() {
-            let Some((action, tag)) = self.recorded(decision) else { continue };
             let planned_tag = decision.tag.as_ref().map(ToString::to_string);
+            let Some((action, tag)) = self.recorded(decision) else {
+                if self.is_protected_otherwise(decision) {
+                    changes.push(Change {
+                        column: decision.path.clone(),
+                        kind: ChangeKind::Action,
+                        published: String::new(),
+                        planned: protected(decision.action.word(), planned_tag.as_deref()),
+                        then: Then::Held(format!(
+                            "it is not known how the rows that are there are protected: {OVERWRITE_ONCE}"
+                        )),
+                    });
+                }
+                continue;
+            };
             let (kind, then) = if self.is_protected_otherwise(decision) {
                 let then = match self.keeps() {
                     true => Then::Held(format!("the rows that are there stay as they are: {OVERWRITE_ONCE}")),
@@ -254,14 +290,17 @@ impl Rules<'_> {
         changes
     }
 
-    /// Whether the published column is protected by another action. One that is to be dropped is told as
-    /// removed, and one that was dropped as added.
+    /// Whether the published column is protected by another action, or may be in rows that stay. One that is
+    /// to be dropped is told as removed, and one that was dropped as added.
     fn is_protected_otherwise(&self, decision: &Decision) -> bool {
-        let is_published = self.old(top(&decision.path)).is_some();
-        let recorded = self.recorded(decision).map(|(action, _)| action.as_str());
-        is_published
-            && decision.action != Action::Drop
-            && recorded.is_some_and(|word| word != decision.action.word())
+        let Some(old) = self.old(top(&decision.path)).filter(|_| decision.action != Action::Drop) else {
+            return false;
+        };
+        match self.recorded(decision) {
+            Some((word, _)) => word != decision.action.word(),
+            // A leaf that is new in a column is a matter of its type.
+            None => self.keeps() && !self.before.recorded.columns.keys().any(|path| top(path) == old.name()),
+        }
     }
 
     fn recorded(&self, decision: &Decision) -> Option<&(String, Option<String>)> {

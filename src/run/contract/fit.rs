@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::kernels::cmp::not_distinct;
-use arrow::compute::{CastOptions, and, can_cast_types, cast_with_options, filter_record_batch};
+use arrow::compute::{and, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt as _;
 
 use crate::Batches;
 use crate::error::{Error, Result};
+use crate::run::exact;
 
 /// How the columns of an output become those of the published types.
 #[derive(Clone, Debug)]
@@ -20,13 +20,13 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Plans the casts; `None` where none is needed. One that does not exist is not planned: its column
-    /// stays as it is, and breaks the contract.
+    /// Plans the casts; `None` where none is needed. One that would not keep what values mean is not planned:
+    /// its column stays as it is, and breaks the contract.
     pub(super) fn plan(planned: &SchemaRef, targets: Vec<Option<DataType>>) -> Option<Self> {
         let field = |(field, target): (&Arc<Field>, Option<DataType>)| match target {
             Some(target)
-                if can_cast_types(field.data_type(), &target)
-                    && can_cast_types(&target, field.data_type()) =>
+                if exact::is_alike(field.data_type(), &target)
+                    || exact::is_spelt(field.data_type(), &target) =>
             {
                 Field::new(field.name(), target, true)
             }
@@ -35,6 +35,16 @@ impl Fit {
         let output: Vec<Field> = planned.fields().iter().zip(targets).map(field).collect();
         let output = Arc::new(Schema::new(output));
         (output != *planned).then(|| Self { planned: Arc::clone(planned), output })
+    }
+
+    /// The same for rows that have some of the columns; `None` where none of those is made to fit.
+    pub(in crate::run) fn of(&self, rows: &SchemaRef) -> Option<Self> {
+        let target = |field: &Arc<Field>| {
+            let is_same = self.planned(field.name()).is_some_and(|planned| planned == field.data_type());
+            let fitted = self.output.field_with_name(field.name()).ok().filter(|_| is_same)?;
+            Some(fitted.data_type().clone())
+        };
+        Self::plan(rows, rows.fields().iter().map(target).collect())
     }
 
     /// The schema that comes out.
@@ -84,16 +94,12 @@ impl Fit {
                 columns.push(Arc::clone(column));
                 continue;
             }
-            let options = CastOptions { safe: true, ..CastOptions::default() };
-            let cast = cast_with_options(column, field.data_type(), &options).map_err(failed)?;
-            // What reads back to the same value has lost nothing.
-            let back = cast_with_options(&cast, column.data_type(), &options).map_err(failed)?;
-            let same = not_distinct(&back, column).map_err(failed)?;
+            let (fitted, is_exact) = exact::cast(column, field.data_type()).map_err(failed)?;
             fits = Some(match fits {
-                Some(fits) => and(&fits, &same).map_err(failed)?,
-                None => same,
+                Some(fits) => and(&fits, &is_exact).map_err(failed)?,
+                None => is_exact,
             });
-            columns.push(cast);
+            columns.push(fitted);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let fitted =
@@ -110,6 +116,7 @@ impl Fit {
 #[cfg(test)]
 mod tests {
     use arrow::array::{Float64Array, Int64Array, StringArray};
+    use arrow::datatypes::TimeUnit;
     use futures::TryStreamExt as _;
 
     use super::*;
@@ -132,5 +139,27 @@ mod tests {
         assert_eq!(fitted[0].schema(), *fit.output());
         assert_eq!(fitted[0].column(1).as_ref(), &Int64Array::from(vec![1, 3]));
         assert!(Fit::plan(&batch.schema(), vec![None, None, None]).is_none());
+    }
+
+    #[test]
+    fn a_number_is_not_made_an_instant() {
+        let epoch: ArrayRef = Arc::new(Int64Array::from(vec![1_700_000_000]));
+        let rows = RecordBatch::try_from_iter([("at", epoch)]).unwrap().schema();
+        for zone in [None, Some("UTC".into())] {
+            let target = DataType::Timestamp(TimeUnit::Microsecond, zone);
+            assert!(Fit::plan(&rows, vec![Some(target)]).is_none());
+        }
+    }
+
+    #[test]
+    fn rows_with_some_of_the_columns_are_made_to_fit_alike() {
+        let rows = |names: &[&str]| -> SchemaRef {
+            let fields = names.iter().map(|name| Field::new(*name, DataType::Int64, true));
+            Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        };
+        let fit = Fit::plan(&rows(&["a", "id"]), vec![None, Some(DataType::Int32)]).unwrap();
+        let keys = fit.of(&rows(&["id"])).unwrap();
+        assert_eq!((keys.columns(), keys.output().field(0).data_type()), (vec!["id"], &DataType::Int32));
+        assert!(fit.of(&rows(&["a"])).is_none());
     }
 }

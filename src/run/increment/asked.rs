@@ -1,14 +1,16 @@
 //! What one run asks of the source for a stream: what is new, everything, or a part.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::Increment;
 use super::cursor::Kind;
 use super::known::Known;
-use super::rows::{Greatest, Range};
+use super::rows::{Greatest, Horizon, Range};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::keys::Note;
 use crate::publish::{Mode, Provenance, Store};
@@ -29,6 +31,8 @@ pub(in crate::run) struct Asked {
     /// The cursor before this run.
     last: Option<Vec<Literal>>,
     greatest: Greatest,
+    /// What of the cursor can be of now, where it tells a time.
+    horizon: Option<Horizon>,
     /// What of the range is kept in the commit.
     window: Option<Value>,
     /// Whether the run moves the cursor: a part that is read again does not.
@@ -44,6 +48,7 @@ impl Asked {
         job: &Job<'_>,
         plan: &StreamPlan,
         standing: &Standing,
+        taken_at: DateTime<Utc>,
     ) -> Result<Self> {
         let stream = application(job.pipeline, &plan.relation.stream);
         let replaces = matches!(job.extent, Extent::Full) && plan.mode == Mode::Append;
@@ -54,6 +59,7 @@ impl Asked {
             bound: None,
             last: None,
             greatest: Greatest::default(),
+            horizon: plan.increment.as_ref().and_then(|increment| increment.horizon(taken_at)),
             window: None,
             moves: true,
         };
@@ -93,6 +99,7 @@ impl Asked {
             bound: None,
             last: None,
             greatest: Greatest::default(),
+            horizon: None,
             window: None,
             moves: false,
         }
@@ -109,7 +116,7 @@ impl Asked {
         let convert = |rows| convert::convert(rows, &plan.decisions, &plan.converted, rejects);
         let Some(increment) = &plan.increment else { return convert(rows) };
         let range = Range::of(increment.places(), self.bound.as_ref());
-        let narrow = |rows| range.narrow(rows, self.greatest.clone());
+        let narrow = |rows| range.narrow_within(rows, self.greatest.clone(), self.horizon.clone());
         // A row that is not asked for is not rejected either, so they are left out first where that can be.
         let rows = if increment.is_decided { narrow(convert(rows)) } else { convert(narrow(rows)) };
         match plan.shown.clone() {
@@ -167,6 +174,20 @@ impl Asked {
     pub(in crate::run) fn reached(&self) -> Option<Vec<Literal>> {
         let greatest = self.greatest.lock().unwrap_or_else(PoisonError::into_inner).clone();
         greatest.max(self.last.clone())
+    }
+
+    /// What is not as it should be with the cursor's times.
+    pub(in crate::run) fn warning(&self) -> Option<&'static str> {
+        let horizon = self.horizon.as_ref().filter(|_| self.moves)?;
+        if self.last.as_ref().and_then(|last| last.first()).is_some_and(|last| *last > horizon.latest) {
+            return Some(
+                "the last run's cursor lies in the future, so rows of now are not read: `--full-refresh` reads them",
+            );
+        }
+        horizon
+            .is_passed
+            .load(Ordering::Relaxed)
+            .then_some("rows are stamped later than now: they are read, and the cursor waits for their time")
     }
 
     /// Takes over how far an earlier run reached whose rows are published with this one's.

@@ -1,5 +1,6 @@
 //! Exactly the rows of a range, and how far they reach.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{
@@ -21,6 +22,15 @@ use crate::source::{Bound, Literal};
 /// The greatest cursor that was seen, filled while rows pass.
 pub(in crate::run) type Greatest = Arc<Mutex<Option<Vec<Literal>>>>;
 
+/// The latest value of the cursor's first column that can be of now. A row stamped later moves the cursor no
+/// further, so that it does not hide those that come before its time.
+#[derive(Clone, Debug)]
+pub(super) struct Horizon {
+    pub(super) latest: Literal,
+    /// Whether a row lay behind it.
+    pub(super) is_passed: Arc<AtomicBool>,
+}
+
 /// A range of cursor values, compared here: a source may give more rows.
 #[derive(Clone, Debug)]
 pub(in crate::run) struct Range {
@@ -40,9 +50,19 @@ impl Range {
 
     /// The rows of the range; `greatest` is left with the greatest cursor among those without a NULL in it.
     pub(in crate::run) fn narrow(self, rows: Batches, greatest: Greatest) -> Batches {
+        self.narrow_within(rows, greatest, None)
+    }
+
+    /// The same, with the greatest cursor of those rows that are not behind the `horizon`.
+    pub(super) fn narrow_within(
+        self,
+        rows: Batches,
+        greatest: Greatest,
+        horizon: Option<Horizon>,
+    ) -> Batches {
         let narrowed = rows.map(move |batch| {
             let batch = batch?;
-            let (kept, seen) = self.apply(&batch).map_err(|_| unfit())?;
+            let (kept, seen) = self.apply(&batch, horizon.as_ref()).map_err(|_| unfit())?;
             let mut greatest = greatest.lock().unwrap_or_else(PoisonError::into_inner);
             if seen > *greatest {
                 *greatest = seen;
@@ -60,14 +80,18 @@ impl Range {
         compute().map_err(|_| unfit())
     }
 
-    fn apply(&self, batch: &RecordBatch) -> Result<(RecordBatch, Option<Vec<Literal>>), ArrowError> {
+    fn apply(
+        &self,
+        batch: &RecordBatch,
+        horizon: Option<&Horizon>,
+    ) -> Result<(RecordBatch, Option<Vec<Literal>>), ArrowError> {
         let columns = self.columns(batch)?;
         if self.from.is_none() && self.before.is_none() && self.or_null {
-            return Ok((batch.clone(), greatest(columns)?));
+            return Ok((batch.clone(), greatest(come(columns, horizon)?)?));
         }
         let mask = self.within(&columns)?;
         let kept = columns.iter().map(|column| filter(column, &mask)).collect::<Result<_, _>>()?;
-        Ok((filter_record_batch(batch, &mask)?, greatest(kept)?))
+        Ok((filter_record_batch(batch, &mask)?, greatest(come(kept, horizon)?)?))
     }
 
     fn within(&self, columns: &[ArrayRef]) -> Result<BooleanArray, ArrowError> {
@@ -148,6 +172,17 @@ fn scalar(value: &Literal, data_type: &DataType) -> Result<Scalar<ArrayRef>, Arr
         _ => return Err(ArrowError::SchemaError(String::new())),
     };
     Ok(Scalar::new(array))
+}
+
+/// The rows that are not behind the horizon.
+fn come(columns: Vec<ArrayRef>, horizon: Option<&Horizon>) -> Result<Vec<ArrayRef>, ArrowError> {
+    let (Some(horizon), Some(first)) = (horizon, columns.first()) else { return Ok(columns) };
+    let has_come = cmp::lt_eq(first, &scalar(&horizon.latest, first.data_type())?)?;
+    if has_come.false_count() == 0 {
+        return Ok(columns);
+    }
+    horizon.is_passed.store(true, Ordering::Relaxed);
+    columns.iter().map(|column| filter(column, &has_come)).collect()
 }
 
 /// The greatest cursor; `None` where each row has a NULL in it.
@@ -234,6 +269,20 @@ mod tests {
         assert_eq!(kept(&range(Some(vec![Literal::Integer(2)]), None, false)), [1, 2, 5]);
         assert_eq!(kept(&range(None, Some(vec![Literal::Integer(2)]), false)), [0]);
         assert_eq!(kept(&range(None, None, true)).len(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_row_behind_the_horizon_is_read_and_moves_nothing() {
+        let all = Range { places: vec![0, 1], from: None, before: None, or_null: true };
+        let (seen, is_passed) = (Greatest::default(), Arc::new(AtomicBool::new(false)));
+        let horizon = |latest| Horizon { latest: Literal::Integer(latest), is_passed: is_passed.clone() };
+        let rows = || futures::stream::iter([Ok(batch())]).boxed();
+        assert_eq!(all.clone().narrow_within(rows(), seen.clone(), Some(horizon(3))).count().await, 1);
+        assert!(*seen.lock().unwrap() == Some(at(3, "é")) && !is_passed.load(Ordering::Relaxed));
+        let seen = Greatest::default();
+        let kept: Vec<_> = all.narrow_within(rows(), seen.clone(), Some(horizon(2))).collect().await;
+        assert_eq!(kept[0].as_ref().unwrap().num_rows(), 6);
+        assert!(*seen.lock().unwrap() == Some(at(2, "b")) && is_passed.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The checks at work on the rows of one run.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 
 use arrow::array::{
     Array as _, AsArray as _, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -10,10 +11,11 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use futures::StreamExt as _;
 
 use super::keys::{Hashing, Seen};
-use super::{Against, Planned, Quality, Report, Shared, Test, present, share};
+use super::outcome::{self, Tally};
+use super::{Against, Planned, Quality, Shared, Test, present, share};
 use crate::error::{Error, Result};
 use crate::publish::Facts;
-use crate::spec::quality::{Check, OnFail};
+use crate::spec::quality::Check;
 use crate::transform::check::Condition;
 use crate::{Batches, Rejected, Rejects};
 
@@ -29,13 +31,18 @@ enum Sight {
     Row(Condition),
     Unique(Hashing, Seen),
     ForeignKey(Hashing, Seen),
-    RowCount { min: Option<u64>, max: Option<u64> },
-    Freshness { column: usize, oldest_micros: i64, newest_micros: Option<i64> },
-    Drift { rows_percent: Option<u64>, nulls_points: Option<u64>, last: Option<Facts> },
+    Freshness {
+        column: usize,
+        oldest_micros: i64,
+        newest_micros: Option<i64>,
+    },
+    /// Rows are counted for all.
+    Count,
 }
 
 /// The checks of one run.
 pub(in crate::run) struct Judge {
+    checks: Arc<Vec<Planned>>,
     watches: Vec<Watch>,
     rows: SchemaRef,
     /// Rows that were passed on.
@@ -43,36 +50,39 @@ pub(in crate::run) struct Judge {
     /// The open columns, and how many NULLs each has.
     nulls: Vec<(usize, u64)>,
     shared: Shared,
+    is_of_rows: bool,
     rejects: Option<Rejects>,
 }
 
 impl Quality {
-    /// Passes the rows on, without those that go to `rejects`. When the last one has passed, `report` is
-    /// complete.
+    /// Passes the rows on, without those that go to `rejects`. When the last one has passed, they are
+    /// in the `tally`, and [`Quality::conclude`] tells what comes of it.
     ///
     /// # Errors
     /// Those of reading the dataset of a foreign key. Items: `Data`, naming checks and counts, after the
-    /// last row where a demand with `on_fail: fail` is not met; `Failed` where memory does not suffice for
+    /// last row where a demand with `on_fail: fail` is not met and all demands are on single rows; `Failed` where memory does not suffice for
     /// the keys of the rows.
     pub(in crate::run) async fn judge(
         &self,
         rows: Batches,
         against: &Against<'_>,
-        report: &Shared,
+        tally: &Shared,
         rejects: Option<Rejects>,
     ) -> Result<Batches> {
         let key_bytes = share(against.memory_limit_bytes, &self.checks);
         let mut watches = Vec::with_capacity(self.checks.len());
-        for planned in &self.checks {
+        for planned in self.checks.iter() {
             let sight = sight(planned, against, key_bytes).await?;
             watches.push(Watch { check: planned.check.clone(), sight, violations: 0 });
         }
         let judge = Judge {
+            checks: Arc::clone(&self.checks),
             watches,
             rows: Arc::clone(&self.rows),
             passed: 0,
             nulls: self.open.iter().map(|index| (*index, 0)).collect(),
-            shared: Arc::clone(report),
+            shared: Arc::clone(tally),
+            is_of_rows: self.is_of_rows(),
             rejects,
         };
         let passed = futures::stream::unfold(Some((rows, judge)), |state| async {
@@ -100,16 +110,12 @@ async fn sight(planned: &Planned, against: &Against<'_>, key_bytes: u64) -> Resu
                 .map_err(|error| error.at(planned.check.demand.to_string()))?;
             Sight::ForeignKey(key.hashing()?, seen)
         }
-        Test::RowCount { min, max } => Sight::RowCount { min: *min, max: *max },
         Test::Freshness { column, max_age } => {
             let age_micros = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
             let oldest_micros = against.now_micros.saturating_sub(age_micros);
             Sight::Freshness { column: *column, oldest_micros, newest_micros: None }
         }
-        Test::Drift { rows_percent, nulls_points } => {
-            let (rows_percent, nulls_points) = (*rows_percent, *nulls_points);
-            Sight::Drift { rows_percent, nulls_points, last: against.last.cloned() }
-        }
+        Test::RowCount { .. } | Test::Drift { .. } => Sight::Count,
     })
 }
 
@@ -158,35 +164,20 @@ impl Judge {
         Ok((kept, Some(rejected)))
     }
 
-    /// Completes the report.
+    /// Completes the tally. Demands on single rows are concluded here: a part of the rows that does not meet
+    /// them is not to stay.
     fn conclude(self) -> Result<()> {
-        let Self { watches, rows, passed, nulls, shared, .. } = self;
+        let Self { checks, watches, rows, passed, nulls, shared, is_of_rows, .. } = self;
         let nulls = nulls.into_iter().map(|(index, nulls)| (rows.field(index).name().clone(), nulls));
         let facts = Facts { rows: passed, nulls: nulls.collect() };
-        let (mut broken, mut warnings) = (Vec::new(), Vec::new());
-        for watch in &watches {
-            let Some(finding) = watch.conclude(&facts) else { continue };
-            let text = format!("{}: {finding}", watch.check.demand);
-            match watch.check.on_fail {
-                OnFail::Warn => {
-                    tracing::warn!(line = watch.check.position.line, "{text}");
-                    warnings.push(text);
-                }
-                OnFail::Fail | OnFail::Quarantine => {
-                    broken.push(format!("{text} (line {} of the pipeline)", watch.check.position.line));
-                }
-            }
+        let violations: BTreeMap<usize, u64> = watches.iter().map(Watch::violations).enumerate().collect();
+        shared.lock().unwrap_or_else(PoisonError::into_inner).add(facts.clone(), violations.clone());
+        if is_of_rows {
+            let mut own = Tally::default();
+            own.add(facts, violations);
+            outcome::conclude(&checks, &own, None)?;
         }
-        if let Ok(mut shared) = shared.lock() {
-            *shared = Report { facts, warnings };
-        }
-        match broken.as_slice() {
-            [] => Ok(()),
-            broken => Err(Error::data(broken.join("\n")).help(
-                "mend the rows at the source, leave them out in `transform`, or change the check or its \
-                 `on_fail`; nothing of the stream was published",
-            )),
-        }
+        Ok(())
     }
 }
 
@@ -221,41 +212,20 @@ impl Watch {
                 let newest = newest(batch, *column)?;
                 *newest_micros = (*newest_micros).max(newest);
             }
-            Sight::RowCount { .. } | Sight::Drift { .. } => {}
+            Sight::Count => {}
         }
         Ok(())
     }
 
-    /// What is wrong, where something is.
-    fn conclude(&self, facts: &Facts) -> Option<String> {
+    /// How many rows violate it; of a newest value that is too old there is one.
+    fn violations(&self) -> u64 {
         match &self.sight {
-            Sight::Row(_) => rows(self.violations, "violates it", "violate it"),
-            Sight::ForeignKey(..) => rows(self.violations, "has no counterpart", "have no counterpart"),
-            Sight::Unique(..) => rows(self.violations, "repeats a key", "repeat a key"),
-            Sight::RowCount { min, max } => {
-                let rows = facts.rows;
-                match (min, max) {
-                    (Some(min), _) if rows < *min => Some(format!("{rows} rows, and at least {min} are due")),
-                    (_, Some(max)) if rows > *max => Some(format!("{rows} rows, and at most {max} are due")),
-                    _ => None,
-                }
-            }
             // Where no row has a value there is nothing to be old: `row_count` tells of that.
-            Sight::Freshness { oldest_micros, newest_micros, .. } => newest_micros
-                .is_some_and(|newest| newest < *oldest_micros)
-                .then(|| "the newest value is older than `max_age`".to_owned()),
-            Sight::Drift { rows_percent, nulls_points, last } => {
-                drift(facts, last.as_ref()?, *rows_percent, *nulls_points)
+            Sight::Freshness { oldest_micros, newest_micros, .. } => {
+                u64::from(newest_micros.is_some_and(|newest| newest < *oldest_micros))
             }
+            _ => self.violations,
         }
-    }
-}
-
-fn rows(count: u64, one: &str, many: &str) -> Option<String> {
-    match count {
-        0 => None,
-        1 => Some(format!("1 row {one}")),
-        count => Some(format!("{count} rows {many}")),
     }
 }
 
@@ -270,30 +240,4 @@ fn newest(batch: &RecordBatch, column: usize) -> Result<Option<i64>> {
     let instants = cast(column, &to).map_err(failed)?;
     let instants: &TimestampMicrosecondArray = instants.as_primitive::<TimestampMicrosecondType>();
     Ok(max(instants))
-}
-
-/// How far a run is from the last one, where that is too far. Where the last brought nothing, there is
-/// nothing to compare with.
-fn drift(now: &Facts, last: &Facts, rows_percent: Option<u64>, nulls_points: Option<u64>) -> Option<String> {
-    let (rows, before) = (u128::from(now.rows), u128::from(last.rows));
-    if before == 0 {
-        return None;
-    }
-    let mut found = Vec::new();
-    if rows_percent.is_some_and(|percent| rows.abs_diff(before) * 100 > u128::from(percent) * before) {
-        found.push(format!("{} rows, and {} the last time", now.rows, last.rows));
-    }
-    if let Some(points) = nulls_points.filter(|_| rows > 0) {
-        let strays = now.nulls.iter().filter(|(name, nulls)| {
-            let Some(nulls_before) = last.nulls.get(*name) else { return false };
-            // Shares of two row counts, compared without rounding.
-            let apart = (u128::from(**nulls) * before).abs_diff(u128::from(*nulls_before) * rows);
-            apart * 100 > u128::from(points) * rows * before
-        });
-        let names: Vec<String> = strays.map(|(name, _)| format!("`{name}`")).collect();
-        if !names.is_empty() {
-            found.push(format!("another share of NULL in {} than the last time", names.join(", ")));
-        }
-    }
-    (!found.is_empty()).then(|| found.join("; "))
 }

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
+use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use arrow::row::{RowConverter, SortField};
 
 use crate::error::{Error, Result};
 use crate::publish::type_name;
+use crate::run::exact;
 
 /// Bytes that one more hash takes of a set, and of the set that it grows out of.
 const BYTES_PER_KEY: u64 = 64;
@@ -50,10 +50,8 @@ impl Key {
     /// # Errors
     /// `Invalid` where a type cannot be compared with the other.
     pub(super) fn of_types(&self, types: &[DataType]) -> Result<Self> {
-        let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8);
         for ((name, own), other) in self.names.iter().zip(&self.types).zip(types) {
-            let alike = own == other || (is_text(own) == is_text(other) && can_cast_types(own, other));
-            if !alike {
+            if !exact::is_alike(own, other) {
                 return Err(Error::invalid(format!(
                     "column `{name}` of type {} cannot be compared with one of type {}",
                     type_name(own),
@@ -100,25 +98,31 @@ pub(super) struct Hashing {
 }
 
 impl Hashing {
-    /// The hash of each row; `None` for one with a NULL among its key columns.
+    /// The hash of each row; `None` for one with a NULL among its key columns. A value that the type in which
+    /// it is compared does not hold exactly equals none of that type.
     ///
     /// # Errors
     /// `Failed` for rows that are not as planned.
     pub(super) fn hashes(&self, rows: &RecordBatch) -> Result<Vec<Option<u128>>> {
         let Key { columns, types, hashers: [first, second], .. } = &self.key;
         let failed = |_| Error::failed("the rows do not have the planned columns");
-        // What the other type cannot hold is NULL, and told from it by the own column.
-        let options = CastOptions { safe: true, ..CastOptions::default() };
         let own: Vec<&ArrayRef> = columns.iter().filter_map(|index| rows.columns().get(*index)).collect();
-        let cast = own.iter().zip(types).map(|(column, to)| match column.data_type() == to {
-            true => Ok(Arc::clone(column)),
-            false => cast_with_options(column, to, &options),
-        });
-        let cast = cast.collect::<std::result::Result<Vec<ArrayRef>, _>>().map_err(failed)?;
-        let converted = self.converter.convert_columns(&cast).map_err(failed)?;
+        let mut compared: Vec<ArrayRef> = Vec::with_capacity(own.len());
+        let mut told: Vec<BooleanArray> = Vec::new();
+        for (column, to) in own.iter().zip(types) {
+            if column.data_type() == to {
+                compared.push(Arc::clone(column));
+                continue;
+            }
+            let (there, is_exact) = exact::cast(column, to).map_err(failed)?;
+            compared.push(there);
+            told.push(is_exact);
+        }
+        let converted = self.converter.convert_columns(&compared).map_err(failed)?;
         let hash = |(row, bytes): (usize, arrow::row::Row<'_>)| {
             let has_null = own.iter().any(|column| column.is_null(row));
-            let wide = |hasher: &RandomState| u128::from(hasher.hash_one(bytes.as_ref()));
+            let is_exact = told.iter().all(|is_exact| is_exact.value(row));
+            let wide = |hasher: &RandomState| u128::from(hasher.hash_one((is_exact, bytes.as_ref())));
             (!has_null).then(|| (wide(first) << 64) | wide(second))
         };
         Ok(converted.iter().enumerate().map(hash).collect())

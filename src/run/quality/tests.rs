@@ -7,6 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::*;
 use crate::error::Kind;
 use crate::keys::Keyring;
+use crate::publish::Facts;
 use crate::spec::config;
 use crate::spec::pipeline::Position;
 use crate::spec::quality::OnFail;
@@ -22,13 +23,13 @@ fn batch(ids: &[Option<i64>], days: &[Option<i32>]) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
-/// What is found wrong with batches of one shape: the error, or the warnings.
+/// What is found wrong with batches of one shape: the error, or the warnings and the facts.
 async fn judged(
     demand: Demand,
     on_fail: OnFail,
     batches: Vec<RecordBatch>,
     last: Option<Facts>,
-) -> Result<Report> {
+) -> Result<(Vec<String>, Facts)> {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("lake");
     let store = Store::open(&config::Store::File { root }).unwrap();
@@ -38,24 +39,19 @@ async fn judged(
     let check = Check { demand, on_fail, position: Position { line: 7, column: 1 } };
     let test = test(&store, &check.demand, &rows).await?;
     let open = (0..rows.fields().len()).collect();
-    let quality = Quality { checks: vec![Planned { check, test }], rows, open };
-    let against = Against {
-        keyring: &keyring,
-        store: &store,
-        memory_limit_bytes: 256_000_000,
-        last: last.as_ref(),
-        now_micros: 20 * DAY,
-    };
+    let quality = Quality { checks: Arc::new(vec![Planned { check, test }]), rows, open };
+    let against =
+        Against { keyring: &keyring, store: &store, memory_limit_bytes: 256_000_000, now_micros: 20 * DAY };
     let shared = Shared::default();
     let batches = futures::stream::iter(batches.into_iter().map(Ok)).boxed();
     let passed = quality.judge(batches, &against, &shared, None).await?;
     let _: Vec<RecordBatch> = passed.try_collect().await?;
-    let report = shared.lock().unwrap().clone();
-    Ok(report)
+    let tally = shared.lock().unwrap().clone();
+    Ok((quality.conclude(&tally, last.as_ref())?, tally.facts()))
 }
 
 async fn warnings(demand: Demand, batches: Vec<RecordBatch>, last: Option<Facts>) -> Vec<String> {
-    judged(demand, OnFail::Warn, batches, last).await.unwrap().warnings
+    judged(demand, OnFail::Warn, batches, last).await.unwrap().0
 }
 
 fn days(days: &[Option<i32>]) -> RecordBatch {
@@ -129,9 +125,9 @@ async fn drift_is_told_beyond_its_bounds_only() {
         warnings(nulls(16), three(), last(2, 1)).await,
         ["drift: another share of NULL in `id` than the last time"]
     );
-    let report = judged(rows(0), OnFail::Warn, three(), None).await.unwrap();
+    let (_, facts) = judged(rows(0), OnFail::Warn, three(), None).await.unwrap();
     let expected = BTreeMap::from([("id".to_owned(), 1), ("day".to_owned(), 3)]);
-    assert_eq!(report.facts, Facts { rows: 3, nulls: expected });
+    assert_eq!(facts, Facts { rows: 3, nulls: expected });
 }
 
 #[tokio::test]
@@ -139,4 +135,53 @@ async fn a_column_that_is_not_there_is_told_with_the_nearest() {
     let error = judged(Demand::NotNull(vec!["idd".to_owned()]), OnFail::Fail, vec![ids(&[])], None).await;
     let error = error.unwrap_err();
     assert_eq!((error.kind(), error.remedy()), (Kind::Invalid, Some("did you mean `id`?")));
+}
+
+/// Checks that are only told, each with its test.
+fn told(tests: Vec<(Demand, Test)>) -> Vec<Planned> {
+    let position = Position { line: 7, column: 1 };
+    let planned = |(demand, test)| Planned { check: Check { demand, on_fail: OnFail::Warn, position }, test };
+    tests.into_iter().map(planned).collect()
+}
+
+#[test]
+fn what_is_found_of_parts_adds_up() {
+    let key = Key::new(&ids(&[]).schema(), &[0], None).unwrap();
+    let checks = told(vec![
+        (Demand::Unique(vec!["id".to_owned()]), Test::Unique(key)),
+        (Demand::RowCount { min: None, max: Some(6) }, Test::RowCount { min: None, max: Some(6) }),
+    ]);
+    let mut tally = Tally::default();
+    let facts = |rows, nulls| Facts { rows, nulls: BTreeMap::from([("id".to_owned(), nulls)]) };
+    tally.add(facts(4, 1), BTreeMap::from([(0, 1000)]));
+    tally.add(facts(3, 2), BTreeMap::from([(0, 0)]));
+    assert_eq!(tally.facts(), facts(7, 3));
+    let warnings = outcome::conclude(&checks, &tally, None).unwrap();
+    let texts: Vec<&str> = warnings.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(texts, ["unique [id]: 1000 rows repeat a key", "row_count: 7 rows, and at most 6 are due"]);
+}
+
+#[test]
+fn rows_that_are_published_already_are_none_that_the_run_brings() {
+    let (rows, shared) = (ids(&[Some(1), None, Some(3)]), Shared::default());
+    let quality = Quality { checks: Arc::default(), rows: rows.schema(), open: vec![0] };
+    let mut keep = quality
+        .brought(Box::new(|_| Ok(arrow::array::BooleanArray::from(vec![false, false, true]))), &shared);
+    assert_eq!(keep(&rows).unwrap().true_count(), 1);
+    let mut tally = shared.lock().unwrap();
+    tally.add(Facts { rows: 3, nulls: BTreeMap::from([("id".to_owned(), 1)]) }, BTreeMap::new());
+    assert_eq!(tally.facts(), Facts { rows: 1, nulls: BTreeMap::from([("id".to_owned(), 0)]) });
+}
+
+#[test]
+fn a_value_that_the_other_type_does_not_hold_has_no_counterpart() {
+    let own: ArrayRef = Arc::new(arrow::array::Float64Array::from(vec![1.0, 1.5, 3.0]));
+    let own = RecordBatch::try_from_iter([("n", own)]).unwrap();
+    let other = RecordBatch::try_from_iter([("m", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef)]);
+    let key = Key::new(&own.schema(), &[0], Some(&[DataType::Int64])).unwrap();
+    let theirs = key.of_all().unwrap().hashes(&other.unwrap()).unwrap();
+    let found = key.hashing().unwrap().hashes(&own).unwrap().into_iter().map(|hash| theirs.contains(&hash));
+    assert_eq!(found.collect::<Vec<_>>(), [true, false, false]);
+    let instant = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None);
+    assert_eq!(Key::new(&own.schema(), &[0], Some(&[instant])).unwrap_err().kind(), Kind::Invalid);
 }

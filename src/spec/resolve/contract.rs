@@ -67,7 +67,9 @@ fn said(placed: Option<&Placed<raw::SchemaContract>>, faults: &Faults<'_>) -> Op
 fn renamed(placed: &Placed<Map<String>>, faults: &Faults<'_>) -> Option<BTreeMap<String, String>> {
     let mut renamed = BTreeMap::new();
     let mut right = true;
-    for (new, old) in &placed.get()?.0 {
+    let entries = &placed.get()?.0;
+    let is_new = |name: &String| entries.iter().any(|(new, _)| new.get() == Some(name));
+    for (new, old) in entries {
         let (Some(new_name), Some(old_name)) = (new.get(), old.get()) else {
             right = false;
             continue;
@@ -78,6 +80,12 @@ fn renamed(placed: &Placed<Map<String>>, faults: &Faults<'_>) -> Option<BTreeMap
             Some((format!("{} is the same name", quoted(old_name)), "write {new_name: old_name}"))
         } else if renamed.values().any(|other| other == old_name) {
             Some((format!("{} is renamed twice", quoted(old_name)), "keep one of them"))
+        } else if is_new(old_name) {
+            let message = format!("{} is both a new name and an old one", quoted(old_name));
+            Some((
+                message,
+                "names are not handed on beside rows that have them: publish once with `write_mode: overwrite`, without `renamed`",
+            ))
         } else {
             None
         };

@@ -116,3 +116,51 @@ async fn mariadb_follows_every_kind_of_cursor() {
         assert_eq!(ids(&house), json!([{"id": 1}, {"id": 3}, {"id": 4}]), "{kind}");
     }
 }
+
+/// A table `orders` of an SQLite file with these rows (id and instant), and its pipeline.
+async fn stamped(rows: &str, more: &str) -> (tempfile::TempDir, House) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.db");
+    let sql =
+        format!("CREATE TABLE orders (id INTEGER NOT NULL, at DATETIME); INSERT INTO orders VALUES {rows}");
+    source_sqlite::make(&file, &sql).await;
+    let connection = format!("db: {{sqlite: {{path: {}}}}}", file.display());
+    let house = house(&connection, "main.orders", &format!("cursor_field: at, {more}"));
+    let text = std::fs::read_to_string(house.path("in/pipelines/shop.yaml")).unwrap();
+    house.write("in/pipelines/shop.yaml", &text.replace("columns: {", "columns: {at: {as: timestamp}, "));
+    (folder, house)
+}
+
+#[tokio::test]
+async fn trap_a_row_from_the_future_hides_none_of_now() {
+    let rows = "(1, '2024-01-01 10:00:00'), (2, '9999-12-31 00:00:00')";
+    let (folder, house) = stamped(rows, "quality: [{check: \"id > 0\"}]").await;
+    let first = house.json(&["sync", "shop"], 0);
+    assert_eq!(first["streams"][0]["rows"], 2);
+    assert!(first["streams"][0]["warnings"][0].as_str().unwrap().contains("later than now"), "{first}");
+    let now = "INSERT INTO orders VALUES (3, '2024-01-02 10:00:00')";
+    source_sqlite::make(&folder.path().join("shop.db"), now).await;
+    assert_eq!((sync(&house), sync(&house)), (1, 0));
+    assert_eq!(ids(&house), json!([{"id": 1}, {"id": 2}, {"id": 3}]));
+}
+
+#[tokio::test]
+async fn rows_that_are_read_again_are_none_that_a_run_brings() {
+    let (folder, house) = stamped("(1, '2024-01-01 10:00:00')", "quality: [{row_count: {min: 1}}]").await;
+    assert_eq!(sync(&house), 1);
+    let told = house.run(&["sync", "shop"]);
+    told.expect(65);
+    assert!(told.printed().contains("row_count: 0 rows, and at least 1 are due"), "{}", told.printed());
+    let more = "INSERT INTO orders VALUES (2, '2024-01-01 10:00:00')";
+    source_sqlite::make(&folder.path().join("shop.db"), more).await;
+    assert_eq!(sync(&house), 1);
+}
+
+#[tokio::test]
+async fn what_is_made_of_many_rows_is_not_made_of_some_of_them() {
+    let sql = "transform: \"SELECT id, count(*) AS n FROM source GROUP BY id\"";
+    let (_folder, house) = stamped("(1, '2024-01-01 10:00:00')", sql).await;
+    let held = house.run(&["plan", "shop"]);
+    held.expect(76);
+    assert!(held.printed().contains("groups or counts"), "{}", held.printed());
+}
