@@ -41,7 +41,8 @@ impl Actions<'_> {
         let mut actions = vec![json!({"commitInfo": self.commit_info(head, attempt, receipt_sha256)})];
         // Where rows are only taken back, or none are brought, the table stays as it is.
         let is_fence = matches!(self.change.effect, Effect::Fence);
-        if !self.only_withdraws() && !(is_fence && head.is_some()) {
+        let stays = self.only_withdraws() || (is_fence && head.is_some());
+        if !stays {
             if let Some(head) = head.filter(|_| self.change.effect.keeps()) {
                 self.check_append(head, &rows)?;
             }
