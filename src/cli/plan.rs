@@ -13,7 +13,7 @@ use crate::run::classification::Look;
 use crate::run::contract::{Change, Comparison};
 use crate::run::fidelity::SourceColumn;
 use crate::run::plan::{self, Planned};
-use crate::run::{Engine, Increment, Quarantine, StreamPlan, standing};
+use crate::run::{Engine, Extent, Increment, Quarantine, StreamPlan, standing};
 use crate::spec::verdict::Origin;
 use crate::spec::{Pipeline, StreamName};
 
@@ -118,7 +118,7 @@ async fn may_run(
     planned: Vec<Planned>,
 ) -> Result<()> {
     let plans = plan::all(planned)?;
-    let standing = standing(engine, pipeline, store, &plans, true).await?;
+    let standing = standing(engine, pipeline, store, &plans, &Extent::New, true).await?;
     for (plan, standing) in plans.iter().zip(&standing) {
         let Some(increment) = &plan.increment else { continue };
         let goes_on = increment.goes_on(engine, pipeline, plan, standing).await?;

@@ -8,6 +8,8 @@ mod replace;
 mod schema;
 
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;
@@ -60,7 +62,13 @@ pub enum Effect<'a> {
         /// Versions whose rows are taken back, where they are still there: the run they belong to never
         /// published the rest.
         withdrawn: &'a [u64],
+        /// The first version whose keys the rows were not compared with; `None` where they have none. From
+        /// there on nobody may have added rows.
+        unseen: Option<u64>,
     },
+    /// Keeps them, and adds none: the stream has one version more, so that no run of it which began before can
+    /// publish any longer. A table that is not there yet comes to be.
+    Fence,
     /// Keeps them all but those of some files, which were written again.
     Rewrite(&'a Rewrite),
 }
@@ -73,7 +81,7 @@ impl Effect<'_> {
 
     /// Whether files may go.
     const fn removes(&self) -> bool {
-        !matches!(self, Self::Append { withdrawn: [] })
+        !matches!(self, Self::Append { withdrawn: [], .. } | Self::Fence)
     }
 
     /// Whether rows may go.
@@ -183,7 +191,7 @@ pub struct Outcome {
 /// # Errors
 /// `Held` when the rows differ from the table that they are added to, other than `evolution` allows (what
 /// differs, and the remedy); `Temporary` when others kept winning, another run of the stream published
-/// first, or files were changed that were to be rewritten; `Failed` when the table is damaged or not ours
+/// first, rows were added whose keys were not seen, or files were changed that were to be rewritten; `Failed` when the table is damaged or not ours
 /// to write.
 pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
     let dataset = change.dataset;
@@ -212,7 +220,7 @@ pub(super) async fn attempt(store: &Store, written: &Written, change: &Change<'_
 /// # Errors
 /// `Failed` for such a table, or one that is damaged; else as the store answers.
 pub(super) async fn check_writable(store: &Store, dataset: &DatasetName) -> Result<()> {
-    Head::load(store, dataset, None, Order::Any, Effect::Append { withdrawn: &[] }).await.map(drop)
+    Head::load(store, dataset, None, Order::Any, Effect::Fence).await.map(drop)
 }
 
 /// What a commit is derived from.

@@ -155,7 +155,7 @@ async fn commit_instead(
 ) -> Result<Outcome> {
     let effect = match mode {
         Mode::Overwrite => Effect::Overwrite,
-        Mode::Append | Mode::Merge => Effect::Append { withdrawn },
+        Mode::Append | Mode::Merge => Effect::Append { withdrawn, unseen: None },
     };
     let change = Change {
         dataset: &dataset(),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 
 use super::commit::commit_info;
@@ -10,7 +11,7 @@ use super::{Store, table};
 use crate::error::Result;
 use crate::spec::DatasetName;
 
-/// Commits looked back over.
+/// Commits looked back over for what a run brought.
 const COMMITS_BACK: u64 = 100;
 
 /// What the newest commits of Sealift say, as far as they say something.
@@ -33,25 +34,30 @@ pub struct Facts {
 
 impl Recorded {
     /// What is recorded in a dataset up to its version `newest`: of the columns by anybody, of what was
-    /// brought by the `stream` (`pipeline/stream`).
+    /// brought by the `stream` (`pipeline/stream`), where one is asked for.
     ///
     /// # Errors
     /// As the store answers.
-    pub async fn load(store: &Store, dataset: &DatasetName, newest: u64, stream: &str) -> Result<Self> {
+    pub async fn load(
+        store: &Store,
+        dataset: &DatasetName,
+        newest: u64,
+        stream: Option<&str>,
+    ) -> Result<Self> {
         let mut recorded = Self::default();
-        for version in (newest.saturating_sub(COMMITS_BACK)..=newest).rev() {
-            // Log clean-up removes the oldest first: before a gap there is nothing.
-            let Some(commit) = table::read_commit(store, dataset, version).await? else { break };
+        let mut commits = table::commits(store, dataset, 0..=newest);
+        while let Some((version, commit)) = commits.try_next().await? {
+            let is_far = newest - version >= COMMITS_BACK || stream.is_none();
+            if !recorded.columns.is_empty() && (recorded.facts.is_some() || is_far) {
+                break;
+            }
             let Some(info) = commit_info(&commit) else { continue };
             let ours = &info["sealift"];
             if recorded.columns.is_empty() {
                 recorded.columns = columns(&ours["columns"]);
             }
-            if recorded.facts.is_none() && ours["stream"] == stream {
+            if recorded.facts.is_none() && stream.is_some_and(|stream| ours["stream"] == stream) && !is_far {
                 recorded.facts = Facts::of(&ours["facts"]);
-            }
-            if !recorded.columns.is_empty() && recorded.facts.is_some() {
-                break;
             }
         }
         Ok(recorded)
@@ -89,7 +95,7 @@ mod tests {
     async fn what_a_run_brought_is_there_for_the_next_one() {
         let store = Scripted::new([]).store();
         publish(&store, people(0..5), Mode::Append, "run-1").await.unwrap();
-        let recorded = Recorded::load(&store, &dataset(), 0, "crm/public.people").await.unwrap();
+        let recorded = Recorded::load(&store, &dataset(), 0, Some("crm/public.people")).await.unwrap();
         assert_eq!(recorded.columns["id"], ("allow".to_owned(), Some("open".to_owned())));
         assert_eq!(recorded.facts, None);
         let facts = Facts { rows: 5, nulls: BTreeMap::from([("id".to_owned(), 2)]) };

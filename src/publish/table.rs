@@ -16,7 +16,7 @@ use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
 
 use super::commit::{OPEN_COLUMNS, Outcome, account, app_id, named, publication};
 use super::path::ObjectPath;
-use super::{Store, fault as store_fault};
+use super::{Decided, Store, fault as store_fault};
 use crate::error::{At as _, Error, Kind, Result};
 use crate::keys::Note;
 use crate::spec::DatasetName;
@@ -273,10 +273,14 @@ pub struct Publication {
     pub cursor: Option<Note>,
     /// The window of a backfill that it was.
     pub window: Option<Note>,
-    /// What was done to each leaf column: path and action word.
-    pub columns: Vec<(String, String)>,
+    /// What was done to each leaf column.
+    pub columns: Vec<Decided>,
     /// When the commit was made, in milliseconds since 1970 by the clock of who made it.
     pub at_ms: i64,
+    /// Whether no row stayed that was there before.
+    pub overwrites: bool,
+    /// Versions whose rows it took back.
+    pub withdrawn: Vec<u64>,
 }
 
 /// All that the commit of a version of ours tells of its run: enough to record it again.

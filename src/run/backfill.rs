@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::increment::Part;
 use super::increment::cursor::{self, Kind};
-use super::{Engine, Standing, StreamPlan, application, plan, standing};
+use super::{Engine, Extent, Standing, StreamPlan, application, plan, standing};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::source::{self, Literal};
 use crate::spec::sync::Lookback;
@@ -81,7 +81,7 @@ pub async fn left(
     let plans = plan::every(engine, &store, pipeline, only, &mut *snapshot).await;
     snapshot.close().await;
     let plans = plans?;
-    let standing = standing(engine, pipeline, &store, &plans, false).await?;
+    let standing = standing(engine, pipeline, &store, &plans, &Extent::New, false).await?;
     let mut left: Option<Vec<Part>> = None;
     for (plan, standing) in plans.iter().zip(&standing) {
         let Some(kind) = plan.increment.as_ref().and_then(|increment| increment.first()) else {

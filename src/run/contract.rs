@@ -34,11 +34,16 @@ pub(super) struct Predecessor {
 }
 
 impl Predecessor {
-    /// Loads it; `None` when nothing is published. `stream` is `pipeline/stream`.
+    /// Loads it; `None` when nothing is published. `stream` is `pipeline/stream`, whose facts
+    /// are asked for; nobody's without.
     ///
     /// # Errors
     /// Those of [`Table::load`].
-    pub(super) async fn load(store: &Store, dataset: &DatasetName, stream: &str) -> Result<Option<Self>> {
+    pub(super) async fn load(
+        store: &Store,
+        dataset: &DatasetName,
+        stream: Option<&str>,
+    ) -> Result<Option<Self>> {
         let Some(table) = Table::load(store, dataset, None).await? else { return Ok(None) };
         let recorded = Recorded::load(store, dataset, table.version, stream).await?;
         Ok(Some(Self { table, recorded, withheld: BTreeSet::new() }))
@@ -263,6 +268,13 @@ impl Comparison {
     /// How the rows may differ from the table when they are committed.
     pub(super) fn evolution(&self) -> &Evolution {
         &self.evolution
+    }
+
+    /// The name under which a planned column is published: another one where it is renamed now.
+    pub(super) fn published(&self, column: &str) -> String {
+        let is_it = |change: &&Change| change.kind == ChangeKind::Renamed && change.column == column;
+        let renaming = self.changes.iter().find(is_it);
+        renaming.map_or(column, |change| &change.published).to_owned()
     }
 
     /// What is recorded of the columns that stay although the run does not bring them.

@@ -14,6 +14,7 @@ use crate::keys::Signer;
 use crate::protect::sealed::Keep;
 use crate::protect::{self, Sealed};
 use crate::publish::merge::{Present, Rules};
+use crate::publish::receipt::Rows;
 use crate::publish::{
     self, Change, Decided, Effect, Evolution, Merge, Order, Outcome, Provenance, Store, Written,
 };
@@ -155,11 +156,48 @@ impl Draft {
     /// # Errors
     /// Those of [`Merge::publish`].
     pub(super) async fn merge(self, merging: &Merging<'_>) -> Result<Outcome> {
-        let &Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop } = merging;
-        let evolution = plan.comparison.evolution();
-        let provenance = self.told(provenance);
+        let provenance = self.told(merging.provenance);
+        let keys = merging.keys.map(|keys| keys.written.as_table(&keys.schema, &keys.partition_by));
+        let present = match (&keys, merging.rules.missing) {
+            (Some(keys), _) => Present::Keys(keys),
+            (None, Some(_)) => Present::Incoming,
+            (None, None) => Present::Unknown,
+        };
+        self.merge_of(merging, &provenance).publish(self.written.clone(), present, merging.stop).await
+    }
+
+    /// Checks that every row to be merged has a key of its own.
+    ///
+    /// # Errors
+    /// Those of [`Merge::check_keys`].
+    pub(super) async fn check_keys(&self, merging: &Merging<'_>) -> Result<()> {
+        self.merge_of(merging, merging.provenance).check_keys(&self.written).await
+    }
+
+    /// Keeps all runs of the stream from publishing that began before, but for one that follows `order`.
+    ///
+    /// # Errors
+    /// Those of [`publish::commit()`].
+    pub(super) async fn fence(&self, store: &Store, order: Order, provenance: &Provenance) -> Result<()> {
+        // It says nothing of columns: it brings none.
+        let provenance = Provenance {
+            columns: Vec::new(),
+            cursor: None,
+            window: None,
+            facts: None,
+            rows: Rows::default(),
+            ..provenance.clone()
+        };
+        let evolution = Evolution::default();
+        let change = self.change(Effect::Fence, order, &evolution, &provenance);
+        publish::commit(store, Written::default(), &change).await.map(drop)
+    }
+
+    fn merge_of<'a>(&'a self, merging: &Merging<'a>, provenance: &'a Provenance) -> Merge<'a> {
+        let &Merging { engine, store, plan, rules, at_us, order, .. } = merging;
         let memory = Memory::of(engine.config.memory_limit_bytes);
-        let merge = Merge {
+        let effect = Effect::Append { withdrawn: &[], unseen: None };
+        Merge {
             store,
             keyring: &engine.keyring,
             rules,
@@ -168,15 +206,8 @@ impl Draft {
             at_us,
             keys_bytes: memory.keys_bytes(),
             encode_bytes: memory.encode_bytes,
-            change: self.change(Effect::Append { withdrawn: &[] }, order, evolution, &provenance),
-        };
-        let keys = keys.map(|keys| keys.written.as_table(&keys.schema, &keys.partition_by));
-        let present = match (&keys, rules.missing) {
-            (Some(keys), _) => Present::Keys(keys),
-            (None, Some(_)) => Present::Incoming,
-            (None, None) => Present::Unknown,
-        };
-        merge.publish(self.written.clone(), present, stop).await
+            change: self.change(effect, order, plan.comparison.evolution(), provenance),
+        }
     }
 
     fn told(&self, provenance: &Provenance) -> Provenance {

@@ -20,10 +20,11 @@ use self::cursor::Kind;
 use self::rows::Horizon;
 use super::fidelity::SourceColumn;
 use super::standing::Standing;
-use super::{Engine, StreamPlan, application};
+use super::{Engine, Quarantine, StreamPlan, application};
 use crate::error::{Error, Result};
 use crate::keys::Note;
 use crate::protect;
+use crate::publish::History;
 use crate::source::{Bound, Carried, Literal};
 use crate::spec::pipeline::OnOverflow;
 use crate::spec::sync::{Cursor, Lookback};
@@ -147,6 +148,19 @@ impl Increment {
         self.fields.iter().map(|field| field.published.clone()).collect()
     }
 
+    /// The columns of a quarantine that hold the whole cursor unchanged, if they do.
+    fn rejected(&self, quarantine: &Quarantine) -> Option<Vec<String>> {
+        let protection = &quarantine.protection;
+        let column = |field: &Field| {
+            let name = match quarantine.is_of_source {
+                true => Some(&field.name).filter(|_| !self.is_decided),
+                false => field.published.as_ref(),
+            }?;
+            holds(name, field.kind, protection).then(|| name.clone())
+        };
+        self.fields.iter().map(column).collect()
+    }
+
     /// The rows from a cursor on, or of a part of them.
     fn bound(&self, from: Option<Vec<Literal>>, before: Option<Vec<Literal>>, or_null: bool) -> Bound {
         let columns = self.fields.iter().map(|field| field.name.clone()).collect();
@@ -172,7 +186,8 @@ impl Increment {
         Note::seal(&engine.keyring, dataset, &subject(stream), cursor.to_string().as_bytes()).await
     }
 
-    /// The cursor of the newest version that has one; `None` where there is none yet.
+    /// The cursor of the newest version that has one; `None` where there is none yet, or the rows are gone that
+    /// it stands for.
     async fn last(
         &self,
         engine: &Engine,
@@ -180,10 +195,7 @@ impl Increment {
         standing: &Standing,
         stream: &str,
     ) -> Result<Option<Vec<Literal>>> {
-        let own = standing.dataset.publications.iter().filter(|publication| publication.stream == stream);
-        let Some(note) = own.filter_map(|publication| publication.cursor.as_ref()).next() else {
-            return Ok(None);
-        };
+        let Some(note) = recorded(&standing.dataset, stream) else { return Ok(None) };
         let opened = note.open(&engine.keyring, &plan.dataset, &subject(stream)).await?;
         let sealed: Value = serde_json::from_slice(opened.expose())
             .map_err(|_| Error::failed(format!("the cursor of {} cannot be read", plan.dataset)))?;
@@ -197,6 +209,20 @@ impl Increment {
             .help("read everything again with `--full-refresh`, or give the stream its old cursor back")
         })
     }
+}
+
+/// The sealed cursor of the stream's newest version that has one. What was published before all rows were
+/// replaced by others stands for nothing.
+fn recorded<'a>(history: &'a History, stream: &str) -> Option<&'a Note> {
+    for publication in &history.publications {
+        if publication.stream == stream && publication.cursor.is_some() {
+            return publication.cursor.as_ref();
+        }
+        if publication.overwrites {
+            break;
+        }
+    }
+    None
 }
 
 fn subject(stream: &str) -> String {
@@ -233,8 +259,15 @@ fn kind(column: &SourceColumn) -> Result<Kind> {
 fn published(name: &str, kind: Kind, transform: &Transform, protection: &protect::Plan) -> Option<String> {
     let place = transform.copies().iter().position(|copy| copy.as_deref() == Some(name))?;
     let output = transform.output().fields().get(place)?.name();
-    let decision = protection.decisions().iter().find(|decision| decision.path == *output)?;
-    let field = protection.output().field_with_name(output).ok()?;
-    let is_unchanged = matches!(decision.action, Action::Allow | Action::Encrypt);
-    (is_unchanged && Kind::of(field.data_type()) == Some(kind)).then(|| output.clone())
+    holds(output, kind, protection).then(|| output.clone())
+}
+
+/// Whether a published column holds values of this kind in the clear or encrypted.
+fn holds(column: &str, kind: Kind, protection: &protect::Plan) -> bool {
+    let is_unchanged = |decision: &protect::Decision| {
+        decision.path == column && matches!(decision.action, Action::Allow | Action::Encrypt)
+    };
+    let field = protection.output().field_with_name(column);
+    protection.decisions().iter().any(is_unchanged)
+        && field.is_ok_and(|field| Kind::of(field.data_type()) == Some(kind))
 }

@@ -1,16 +1,16 @@
-//! What a stream has written, made visible in its order: rejected rows first, then the files that were there in
-//! a new shape, then the stream's own rows.
+//! What a stream has written, made visible in its order: the files that were there in a new shape, then rejected
+//! rows, then the stream's own.
 
 use chrono::{DateTime, Utc};
 
 use super::draft::{Draft, Merging};
 use super::increment::Asked;
-use super::quarantine::Quarantined;
+use super::quarantine::{self, Quarantined};
 use super::standing::Standing;
-use super::{Engine, Job, StreamPlan, stays};
+use super::{Engine, Job, StreamPlan, stays, unless_cancelled};
 use crate::error::{Error, Result};
 use crate::publish::receipt::Rows;
-use crate::publish::{Effect, Mode, Outcome, Provenance, Store};
+use crate::publish::{Effect, Mode, Order, Outcome, Provenance, Store};
 
 /// The drafts of one stream. One that has landed is gone from here.
 #[derive(Default)]
@@ -72,27 +72,64 @@ impl Landing<'_> {
         provenance: Provenance,
     ) -> Result<(Outcome, Option<Quarantined>)> {
         let Self { engine, store, plan, asked, .. } = *self;
+        let marked = asked.mark(engine, plan, provenance.clone()).await?;
+        let nothing = || Error::failed("there is nothing to publish");
+        let own = drafts.own.as_ref().ok_or_else(nothing)?;
+        // Whatever can fail does so before anything of the run is visible.
+        if let (Some(merging), Some(_)) =
+            (self.merging(None, self.standing.order(), &marked), &drafts.rejected)
+        {
+            unless_cancelled(self.job.cancel, own.check_keys(&merging)).await?;
+        }
+        plan.comparison.reshape(engine, store, plan, &plan.dataset, &marked).await?;
+        let order = self.fence(own, &provenance).await?;
         let quarantined = self.rejected(drafts.rejected.take(), &provenance).await?;
-        let provenance = asked.mark(engine, plan, provenance).await?;
-        plan.comparison.reshape(engine, store, plan, &plan.dataset, &provenance).await?;
-        let own = drafts.own.take().ok_or_else(|| Error::failed("there is nothing to publish"))?;
-        let outcome = self.own(own, drafts.keys.as_ref(), &provenance).await?;
+        let own = drafts.own.take().ok_or_else(nothing)?;
+        let outcome = self.own(own, drafts.keys.as_ref(), order, &marked).await?;
         Ok((outcome, quarantined))
     }
 
-    async fn own(&self, own: Draft, keys: Option<&Draft>, provenance: &Provenance) -> Result<Outcome> {
+    /// What the stream's own version comes after. Where rejected rows of another run are to be taken back, that run
+    /// must not publish any longer what they were left out of.
+    async fn fence(&self, own: &Draft, provenance: &Provenance) -> Result<Order> {
+        let Self { store, plan, standing, asked, .. } = *self;
+        let order = standing.order();
+        if plan.quarantine.is_none()
+            || quarantine::withdrawn(asked.mode, &provenance.stream, standing).is_empty()
+        {
+            return Ok(order);
+        }
+        own.fence(store, order, provenance).await?;
+        Ok(Order::After(Some(standing.dataset.txn.map_or(0, |txn| txn + 1))))
+    }
+
+    fn merging<'m>(
+        &'m self,
+        keys: Option<&'m Draft>,
+        order: Order,
+        provenance: &'m Provenance,
+    ) -> Option<Merging<'m>> {
         let Self { engine, store, plan, .. } = *self;
-        let (order, evolution) = (self.standing.order(), plan.comparison.evolution());
-        if let Some(rules) = &plan.rules {
-            let (at_us, stop) = (self.taken_at.timestamp_micros(), self.job.cancel);
-            let merging = Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop };
+        let rules = plan.rules.as_ref()?;
+        let (at_us, stop) = (self.taken_at.timestamp_micros(), self.job.cancel);
+        Some(Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop })
+    }
+
+    async fn own(
+        &self,
+        own: Draft,
+        keys: Option<&Draft>,
+        order: Order,
+        provenance: &Provenance,
+    ) -> Result<Outcome> {
+        if let Some(merging) = self.merging(keys, order, provenance) {
             return own.merge(&merging).await;
         }
         let effect = match self.asked.mode {
             Mode::Overwrite => Effect::Overwrite,
-            Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
+            Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[], unseen: self.asked.unseen() },
         };
-        own.commit(store, effect, order, evolution, provenance).await
+        own.commit(self.store, effect, order, self.plan.comparison.evolution(), provenance).await
     }
 
     /// Rejected rows, where the stream has a quarantine.

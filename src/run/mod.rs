@@ -152,7 +152,7 @@ async fn streams(
     let plans = unless_cancelled(job.cancel, plans).await?;
     let runs = resume::runs(engine, job).await?;
     let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
-    let standing = standing(engine, job.pipeline, store, &plans, is_settled).await?;
+    let standing = standing(engine, job.pipeline, store, &plans, job.extent, is_settled).await?;
     for (plan, standing) in plans.iter().zip(&standing) {
         let stream = application(job.pipeline, &plan.relation.stream);
         standing.check_instant(&stream, source.taken_at).at(|| format!("dataset {}", plan.dataset))?;
@@ -211,7 +211,7 @@ async fn publish(
 
     let asked = Asked::of(engine, job, plan, standing, source.taken_at).await?;
     let known = unless_cancelled(job.cancel, asked.known(engine, store, plan)).await?;
-    let known_rejected = unless_cancelled(job.cancel, asked.rejected(engine, store, plan)).await?;
+    let known_rejected = unless_cancelled(job.cancel, asked.rejected(engine, store, plan, standing));
     let (found, taken_at) = (Found::default(), source.taken_at);
     let (ask, see) = (&asked, &found);
     let load =
@@ -292,7 +292,7 @@ async fn write_rejected(
     store: &Store,
     plan: &StreamPlan,
     rejected: mpsc::Receiver<Rejected>,
-    known: Option<Known>,
+    known: impl Future<Output = Result<Option<Known>>>,
 ) -> Result<Option<Draft>> {
     match &plan.quarantine {
         Some(quarantine) => {

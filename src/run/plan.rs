@@ -4,8 +4,8 @@ mod reading;
 
 use arrow::datatypes::SchemaRef;
 
-use super::classification::{self, Look};
 pub(super) use self::reading::{Reading, reading, schema};
+use super::classification::{self, Look};
 use super::contract::{self, Comparison, Fit, Predecessor};
 use super::fidelity::{self, SourceColumn};
 use super::increment::{Increment, known};
@@ -178,7 +178,7 @@ async fn stream(
     *described = fidelity::decide(columns, &stream.columns);
     fidelity::check_names(&stream.columns, described)?;
     fidelity::check_types(described)?;
-    let mut before = Predecessor::load(store, &dataset, application).await?;
+    let mut before = Predecessor::load(store, &dataset, Some(application)).await?;
     let first = reading(stream, described, before.as_ref(), transform_bytes(engine, stream)).await?;
     let found = classification::look(engine, stream, look, &relation, &first, snapshot).await;
     // From here on, what was found counts as declared.

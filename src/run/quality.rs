@@ -168,7 +168,7 @@ async fn referenced(
     references: &[String],
 ) -> Result<Vec<DataType>> {
     // Whose stream it is does not matter here.
-    let recorded = Recorded::load(store, dataset, table.version, "").await?;
+    let recorded = Recorded::load(store, dataset, table.version, None).await?;
     let data_type = |name: &String| {
         let index = index(name, &table.schema).map_err(|error| error.at(format!("dataset {dataset}")))?;
         let Some((action, _)) = recorded.columns.get(name) else {

@@ -16,13 +16,14 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::contract::{self, Comparison, Predecessor};
+use super::contract::{self, ChangeKind, Comparison, Predecessor};
 use super::draft::Draft;
 use super::increment::known::Known;
 use super::plan::mode;
 use super::standing::Standing;
 use super::{Engine, Memory, StreamPlan};
 use crate::error::{Error, Kind, Result};
+use crate::publish::receipt::Rows;
 use crate::publish::{self, Effect, History, Mode, Provenance, Publication, Store};
 use crate::source::Column;
 use crate::spec::contract::SchemaContract;
@@ -43,6 +44,8 @@ pub struct Quarantine {
     pub max_rows: u64,
     /// What happens to each leaf column: our own first, then the source's.
     pub protection: protect::Plan,
+    /// Whether they hold the columns of the source, as they are read.
+    pub(super) is_of_source: bool,
     /// The rows as they come.
     rejected: SchemaRef,
     /// The rows as they are sealed.
@@ -125,14 +128,15 @@ impl Quarantine {
         publish::check_schema(protection.output())?;
         let comparison = compare(store, stream, dataset, &protection).await?;
         let max_rows = stream.max_quarantine_rows;
-        Ok(Self { dataset: dataset.clone(), max_rows, protection, rejected, shape, comparison })
+        let is_of_source = matches!(columns, Columns::Source(_));
+        Ok(Self { dataset: dataset.clone(), max_rows, protection, is_of_source, rejected, shape, comparison })
     }
 
-    /// Takes rejected rows until nobody gives any more, and writes those that are not `known`; `None` where there
-    /// were none.
+    /// Takes rejected rows until nobody gives any more, and writes those that are not `known`, which is asked with
+    /// the first of them; `None` where there were none.
     ///
     /// # Errors
-    /// `Data` for more rows than there may be; else those of [`Draft::write`].
+    /// `Data` for more rows than there may be; else those of `known` and of [`Draft::write`].
     pub(super) async fn take(
         &self,
         engine: &Engine,
@@ -140,9 +144,10 @@ impl Quarantine {
         plan: &StreamPlan,
         run_id: String,
         mut rejected: mpsc::Receiver<Rejected>,
-        known: Option<Known>,
+        known: impl Future<Output = Result<Option<Known>>>,
     ) -> Result<Option<Draft>> {
         let Some(first) = rejected.recv().await else { return Ok(None) };
+        let known = known.await?;
         let rest = stream::poll_fn(move |context| rejected.poll_recv(context));
         let rejected = stream::once(async { first }).chain(rest).boxed();
         let rows = behind_own(rejected, self.rejected.clone(), run_id, self.max_rows);
@@ -183,12 +188,7 @@ impl Quarantine {
         standing: &Standing,
         provenance: &Provenance,
     ) -> Result<Quarantined> {
-        let withdrawn = match (mode, &standing.quarantine) {
-            (Mode::Append | Mode::Merge, Some(history)) => {
-                orphans(&provenance.stream, &standing.dataset, history)
-            }
-            _ => Vec::new(),
-        };
+        let withdrawn = withdrawn(mode, &provenance.stream, standing);
         let is_due = match mode {
             Mode::Overwrite => standing.quarantine.is_some(),
             Mode::Append | Mode::Merge => !withdrawn.is_empty(),
@@ -200,9 +200,13 @@ impl Quarantine {
         };
         let effect = match mode {
             Mode::Overwrite => Effect::Overwrite,
-            Mode::Append | Mode::Merge => Effect::Append { withdrawn: &withdrawn },
+            Mode::Append | Mode::Merge => Effect::Append { withdrawn: &withdrawn, unseen: None },
         };
-        if let Err(error) = self.comparison.reshape(engine, store, plan, &self.dataset, provenance).await {
+        let reshaped = match withdrawn.is_empty() || !self.reshapes() {
+            true => self.comparison.reshape(engine, store, plan, &self.dataset, provenance).await,
+            false => self.only_withdraw(engine, store, plan, effect, standing, provenance).await,
+        };
+        if let Err(error) = reshaped {
             draft.discard(store).await;
             return Err(error);
         }
@@ -210,6 +214,44 @@ impl Quarantine {
             .commit(store, effect, standing.quarantine_order(), self.comparison.evolution(), provenance)
             .await?;
         Ok(Quarantined { dataset: self.dataset.clone(), rows: outcome.rows })
+    }
+
+    /// Whether the files that are there are written again for the rows to come, so that no version tells any
+    /// longer which of them it added.
+    fn reshapes(&self) -> bool {
+        self.comparison.changes.iter().any(|change| change.kind == ChangeKind::Widened)
+    }
+
+    /// Takes rows back before the files are written again that hold them.
+    ///
+    /// # Errors
+    /// `Temporary`: the next run finds a table that it can write again.
+    async fn only_withdraw(
+        &self,
+        engine: &Engine,
+        store: &Store,
+        plan: &StreamPlan,
+        effect: Effect<'_>,
+        standing: &Standing,
+        provenance: &Provenance,
+    ) -> Result<()> {
+        let nothing = self.write(engine, store, plan, stream::empty().boxed(), None).await?;
+        let provenance = Provenance { rows: Rows::default(), ..provenance.clone() };
+        let evolution = self.comparison.evolution();
+        nothing.commit(store, effect, standing.quarantine_order(), evolution, &provenance).await?;
+        Err(Error::temporary(format!(
+            "rows of {} were taken back that a run left which did not end, before the table takes its new schema",
+            self.dataset
+        ))
+        .help("run it again"))
+    }
+}
+
+/// The versions of a stream's quarantine that its next one takes back.
+pub(super) fn withdrawn(mode: Mode, stream: &str, standing: &Standing) -> Vec<u64> {
+    match (mode, &standing.quarantine) {
+        (Mode::Append | Mode::Merge, Some(history)) => orphans(stream, &standing.dataset, history),
+        _ => Vec::new(),
     }
 }
 
@@ -220,7 +262,7 @@ async fn compare(
     dataset: &DatasetName,
     protection: &protect::Plan,
 ) -> Result<Comparison> {
-    let before = Predecessor::load(store, dataset, "").await?;
+    let before = Predecessor::load(store, dataset, None).await?;
     let planned = contract::Planned {
         protection,
         partition_by: &[],
@@ -289,18 +331,28 @@ pub(super) async fn side_by_side(
     }
 }
 
-/// The versions of a quarantine that belong to runs of the stream which never published its dataset, as
-/// far as that is certain: they are newer than one whose run did. Where there is none such, and the
-/// dataset's history is not whole, they are newer than all that is in sight of it: the ids of runs sort by
-/// time, and one that is older may have published what is out of sight.
+/// The versions of a quarantine that [`unsettled`] runs left rows in which nobody took back.
 pub(super) fn orphans(stream: &str, dataset: &History, quarantine: &History) -> Vec<u64> {
-    let oldest = dataset.publications.iter().rfind(|one| one.stream == stream);
-    let is_in_sight = |one: &Publication| {
+    let is_withdrawn = |version| quarantine.publications.iter().any(|one| one.withdrawn.contains(&version));
+    let left = unsettled(stream, dataset, quarantine).filter(|one| one.outcome.rows > 0);
+    left.map(|one| one.outcome.version).filter(|version| !is_withdrawn(*version)).collect()
+}
+
+/// What runs of the stream published to a quarantine that never published its dataset, as far as that is
+/// certain: they are newer than one whose run did. Where there is none such, and the dataset's history is not
+/// whole, they are newer than all that is in sight of it: the ids of runs sort by time, and one that is older
+/// may have published what is out of sight.
+pub(super) fn unsettled<'a>(
+    stream: &'a str,
+    dataset: &'a History,
+    quarantine: &'a History,
+) -> impl Iterator<Item = &'a Publication> {
+    let oldest = dataset.publications.iter().rfind(move |one| one.stream == stream);
+    let is_in_sight = move |one: &Publication| {
         dataset.is_whole || oldest.is_some_and(|oldest| one.run_id.as_str() > oldest.run_id.as_str())
     };
-    let theirs = quarantine.publications.iter().filter(|one| one.stream == stream);
-    let unsettled = theirs.take_while(|one| dataset.by(&one.run_id, stream).is_none() && is_in_sight(one));
-    unsettled.filter(|one| one.outcome.rows > 0).map(|one| one.outcome.version).collect()
+    let theirs = quarantine.publications.iter().filter(move |one| one.stream == stream);
+    theirs.take_while(move |one| dataset.by(&one.run_id, stream).is_none() && is_in_sight(one))
 }
 
 #[cold]

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Engine, StreamPlan, application};
+use super::{Engine, Extent, StreamPlan, application};
 use crate::error::{At, Error, Result};
 use crate::keys::Purpose;
+use crate::protect::Decision;
 use crate::publish::merge::Rules;
 use crate::publish::{History, Mode, Order, Publication, Store, Table};
-use crate::spec::{DatasetName, Pipeline};
+use crate::spec::{Action, DatasetName, Pipeline};
 
 /// Versions looked back over for what unfinished runs published.
 const VERSIONS_BACK: u64 = 100;
@@ -57,16 +58,20 @@ struct Reach {
     is_long: bool,
     /// Whether the stream reads on from its last cursor.
     needs_cursor: bool,
+    /// Whether rows of others would go.
+    replaces: bool,
 }
 
 impl Reach {
     fn is_enough(&self, history: &History) -> bool {
         let mut own = history.publications.iter().filter(|one| one.stream == self.stream);
+        // Nothing counts that was published before all rows were replaced.
+        let is_all = || history.publications.iter().any(|one| one.overwrites);
         let has_own = match self.needs_cursor {
-            true => own.any(|one| one.cursor.is_some()),
+            true => own.any(|one| one.cursor.is_some()) || is_all(),
             false => own.next().is_some() || history.versions >= VERSIONS_BACK,
         };
-        has_own && (!self.is_long || history.versions >= VERSIONS_BACK)
+        has_own && (!self.is_long || history.versions >= VERSIONS_BACK) && (!self.replaces || is_all())
     }
 }
 
@@ -74,15 +79,16 @@ impl Reach {
 /// pipeline's last run came to its end, so that nothing of one that did not has to be looked for.
 ///
 /// # Errors
-/// Those of [`super::contract::Comparison::check`]; `Held` when another pipeline's stream publishes what an
-/// overwriting one would replace, or one that looks for missing rows would take out, and when
-/// the keys of a published dataset are missing: new keys under the old names would leave two kinds
+/// Those of [`super::contract::Comparison::check`]; `Held` when rows of another pipeline's stream are there
+/// that this one would replace, or take out as missing, when pseudonyms that stay were made with another key,
+/// and when the keys of a published dataset are missing: new keys under the old names would leave two kinds
 /// of ciphertext in one table. Else those of the store.
 pub async fn standing(
     engine: &Engine,
     pipeline: &Pipeline,
     store: &Store,
     plans: &[StreamPlan],
+    extent: &Extent,
     is_settled: bool,
 ) -> Result<Vec<Standing>> {
     let mut standing = Vec::with_capacity(plans.len());
@@ -91,12 +97,13 @@ pub async fn standing(
             stream: application(pipeline, &plan.relation.stream),
             is_long: !is_settled || plan.quarantine.is_some(),
             needs_cursor: plan.increment.is_some(),
+            replaces: plan.mode == Mode::Append && *extent == Extent::Full,
         };
-        let dataset = history(engine, pipeline, store, plan, &plan.dataset, &reach).await?;
+        let dataset = history(engine, store, plan, &plan.dataset, &reach).await?;
         let quarantine = match &plan.quarantine {
             Some(quarantine) => {
                 let reach = Reach { needs_cursor: false, ..reach };
-                history(engine, pipeline, store, plan, &quarantine.dataset, &reach).await?
+                history(engine, store, plan, &quarantine.dataset, &reach).await?
             }
             None => None,
         };
@@ -115,7 +122,6 @@ pub async fn standing(
 /// What stands in one dataset of a stream, which the stream may follow.
 async fn history(
     engine: &Engine,
-    pipeline: &Pipeline,
     store: &Store,
     plan: &StreamPlan,
     dataset: &DatasetName,
@@ -123,20 +129,31 @@ async fn history(
 ) -> Result<Option<History>> {
     let history = Table::history(store, dataset, &reach.stream, |history| reach.is_enough(history)).await?;
     if let Some(history) = &history {
-        may_follow(engine, pipeline, plan, dataset, history)
+        may_follow(engine, plan, dataset, history, reach)
             .await
             .at(|| format!("stream {}", plan.relation.stream))?;
     }
     Ok(history)
 }
 
+/// What other streams published since all rows were last replaced, newest first.
+fn others<'a>(history: &'a History, stream: &'a str) -> impl Iterator<Item = &'a Publication> {
+    let mut is_before = false;
+    let since = history.publications.iter().take_while(move |one| {
+        let is_since = !is_before;
+        is_before |= one.overwrites;
+        is_since
+    });
+    since.filter(move |one| one.stream != stream)
+}
+
 /// A key that was published as a token is not found by one that is published as it is.
 fn check_form(rules: &Rules, plan: &StreamPlan, dataset: &DatasetName, newest: &Publication) -> Result<()> {
-    let form = |word: &str| if word == "encrypt" { "allow".to_owned() } else { word.to_owned() };
+    let form = |word: &str| if word == "encrypt" { "allow" } else { word }.to_owned();
     let now = plan.protection.decisions().iter().filter(|decision| rules.key.contains(&decision.path));
     for decision in now {
-        let before = newest.columns.iter().find(|(path, _)| *path == decision.path);
-        let Some((_, before)) = before.filter(|(_, word)| form(word) != form(decision.action.word())) else {
+        let before = newest.columns.iter().find(|one| one.column == decision.path).map(|one| &one.action);
+        let Some(before) = before.filter(|word| form(word) != form(decision.action.word())) else {
             continue;
         };
         return Err(Error::held(format!(
@@ -149,19 +166,57 @@ fn check_form(rules: &Rules, plan: &StreamPlan, dataset: &DatasetName, newest: &
     Ok(())
 }
 
+/// A value that was published as a token or a hash has another one under another key, so that neither it nor
+/// its row is found again.
+fn check_pseudonyms(decisions: &[Decision], dataset: &DatasetName, history: &History) -> Result<()> {
+    // A key that is replaced keeps its id up to the version.
+    let id = |key: &String| key.rsplit_once('@').map_or(key.as_str(), |(id, _)| id).to_owned();
+    let is_pseudonym =
+        |decision: &&Decision| matches!(decision.action, Action::Tokenize { .. } | Action::Hash { .. });
+    for decision in decisions.iter().filter(is_pseudonym) {
+        let recorded = |one: &Publication| {
+            let columns = one.columns.iter();
+            let mut its = columns.filter(|c| c.column == decision.path && c.action == decision.action.word());
+            its.find_map(|column| column.key.as_ref().map(id))
+        };
+        let before = history.publications.iter().find_map(recorded);
+        let now = decision.key.as_ref().map(id);
+        if let (Some(before), Some(now)) = (before, now)
+            && before != now
+        {
+            return Err(Error::held(format!(
+                "column `{}` was published to {dataset} with the key {before} and is now with {now}: the same value \
+                 would look otherwise in the rows that are there",
+                decision.path
+            ))
+            .help("give the policy its old `join_domain` back, publish once with write_mode: overwrite, or to another dataset"));
+        }
+    }
+    Ok(())
+}
+
 async fn may_follow(
     engine: &Engine,
-    pipeline: &Pipeline,
     plan: &StreamPlan,
     dataset: &DatasetName,
     history: &History,
+    reach: &Reach,
 ) -> Result<()> {
     let Some(newest) = history.publications.first() else { return Ok(()) };
-    let takes_all = plan.mode == Mode::Overwrite || plan.rules.as_ref().is_some_and(|r| r.missing.is_some());
-    if takes_all && newest.stream != application(pipeline, &plan.relation.stream) {
-        return Err(Error::held(format!("dataset {dataset} is published by {}", newest.stream)).help(
+    let replaces = reach.replaces || plan.mode == Mode::Overwrite;
+    let takes_all = replaces || plan.rules.as_ref().is_some_and(|rules| rules.missing.is_some());
+    let stranger = others(history, &reach.stream).next().filter(|_| takes_all);
+    if let Some(stranger) = stranger {
+        return Err(Error::held(format!("dataset {dataset} is published by {}", stranger.stream)).help(
             "give this stream a `dataset` of its own, or remove the table if it is meant to take over",
         ));
+    }
+    if !replaces {
+        let decisions = match &plan.quarantine {
+            Some(quarantine) if quarantine.dataset == *dataset => quarantine.protection.decisions(),
+            _ => plan.protection.decisions(),
+        };
+        check_pseudonyms(decisions, dataset, history)?;
     }
     if let Some(rules) = &plan.rules {
         check_form(rules, plan, dataset, newest)?;
@@ -171,4 +226,65 @@ async fn may_follow(
             .help("restore the keys folder that `keys` in the configuration names, or mount it"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::{Decided, Outcome};
+
+    fn publication(stream: &str, overwrites: bool, key: Option<&str>) -> Publication {
+        let column = Decided {
+            column: "email".to_owned(),
+            tag: None,
+            action: "tokenize".to_owned(),
+            key: key.map(str::to_owned),
+        };
+        Publication {
+            run_id: "run".to_owned(),
+            stream: stream.to_owned(),
+            outcome: Outcome { version: 0, rows: 1, bytes: 1, receipt: None },
+            cursor: None,
+            window: None,
+            columns: vec![column],
+            at_ms: 0,
+            withdrawn: Vec::new(),
+            overwrites,
+        }
+    }
+
+    fn history(publications: Vec<Publication>) -> History {
+        History { publications, ..History::default() }
+    }
+
+    #[test]
+    fn rows_of_others_are_there_until_all_are_replaced() {
+        let found = |publications| others(&history(publications), "p/own").count();
+        let (own, other) = (publication("p/own", false, None), publication("q/other", false, None));
+        let all = publication("p/own", true, None);
+        assert_eq!(found(vec![own.clone(), other.clone(), own.clone()]), 1, "not only the newest counts");
+        assert_eq!(found(vec![own.clone(), all, other]), 0);
+        assert_eq!(found(vec![own, publication("q/other", true, None)]), 1);
+    }
+
+    #[test]
+    fn pseudonyms_that_stay_are_made_with_one_key() {
+        let decision = |key: &str| Decision {
+            path: "email".to_owned(),
+            tag: None,
+            action: Action::Tokenize { join_domain: None },
+            because: String::new(),
+            key: Some(key.to_owned()),
+        };
+        let check = |now: &str, before: Vec<Publication>| {
+            let dataset = DatasetName::parse("crm.people").unwrap();
+            check_pseudonyms(&[decision(now)], &dataset, &history(before))
+        };
+        let with = |key| publication("p/own", false, key);
+        let old = Some("sealift:join/customer#tokenize@1");
+        check("sealift:join/customer#tokenize", vec![with(old)]).unwrap();
+        check("sealift:join/crm#tokenize", vec![with(None)]).unwrap();
+        let error = check("sealift:join/crm#tokenize", vec![with(None), with(old)]).unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Held);
+    }
 }

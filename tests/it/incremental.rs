@@ -2,8 +2,10 @@
 //! and the cursor is nobody's to read.
 
 mod backfill;
+mod changed;
 mod killed;
 mod others;
+mod rejected;
 
 use serde_json::{Value, json};
 

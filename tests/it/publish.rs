@@ -93,7 +93,7 @@ impl Desk {
             order: sealift::publish::Order::Any,
             effect: match mode {
                 Mode::Overwrite => Effect::Overwrite,
-                Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
+                Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[], unseen: None },
             },
             evolution: &Evolution::default(),
             provenance: &provenance,

@@ -96,7 +96,7 @@ impl World {
             order: publish::Order::Any,
             effect: match mode {
                 Mode::Overwrite => Effect::Overwrite,
-                Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[] },
+                Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[], unseen: None },
             },
             evolution: &Evolution::default(),
             provenance: &provenance,

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::keys::Note;
 use crate::publish::parquet::{File, Written};
 use crate::publish::table::{Account, Publication};
-use crate::publish::{Facts, ObjectPath};
+use crate::publish::{Decided, Facts, ObjectPath};
 use crate::spec::DatasetName;
 
 /// The setting that names the columns which Delta writers may keep statistics of: the open ones.
@@ -39,8 +39,10 @@ impl Actions<'_> {
         let now_ms = attempt.now_ms;
         let rows = schema::of(self.change.schema)?;
         let mut actions = vec![json!({"commitInfo": self.commit_info(head, attempt, receipt_sha256)})];
-        // Where rows are only taken back, the table stays as it is.
-        if !self.only_withdraws() {
+        // Where rows are only taken back, or none are brought, the table stays as it is.
+        let is_fence = matches!(self.change.effect, Effect::Fence);
+        let stays = self.only_withdraws() || (is_fence && head.is_some());
+        if !stays {
             if let Some(head) = head.filter(|_| self.change.effect.keeps()) {
                 self.check_append(head, &rows)?;
             }
@@ -73,7 +75,7 @@ impl Actions<'_> {
 
     fn only_withdraws(&self) -> bool {
         let Change { effect, evolution, .. } = self.change;
-        let withdraws = matches!(effect, Effect::Append { withdrawn: [_, ..] });
+        let withdraws = matches!(effect, Effect::Append { withdrawn: [_, ..], .. });
         withdraws && !evolution.reshapes && self.written.files.is_empty()
     }
 
@@ -104,21 +106,25 @@ impl Actions<'_> {
         // Texts holding JSON, as Delta has it.
         let (operation, parameters) = match effect {
             Effect::Overwrite => ("WRITE", json!({"mode": "Overwrite", "partitionBy": by})),
-            Effect::Append { .. } => ("WRITE", json!({"mode": "Append", "partitionBy": by})),
+            Effect::Append { .. } | Effect::Fence => ("WRITE", json!({"mode": "Append", "partitionBy": by})),
             Effect::Rewrite(Rewrite { changes_rows: true, .. }) => ("MERGE", json!({})),
             Effect::Rewrite(_) => ("OPTIMIZE", json!({})),
         };
         let withdrawn = match effect {
-            Effect::Append { withdrawn } => withdrawn,
+            Effect::Append { withdrawn, .. } => withdrawn,
             _ => &[],
         };
         let columns: Vec<_> = provenance
             .columns
             .iter()
-            .map(|one| json!({"column": one.column, "action": one.action, "tag": one.tag}))
+            .map(|one| json!({"column": one.column, "action": one.action, "tag": one.tag, "key": one.key}))
             .collect();
         // A run is known by the commit that holds its rows, and what was there before is not its own.
-        let run_id = if self.change.evolution.reshapes { "reshaped_by" } else { "run_id" };
+        let run_id = match effect {
+            _ if self.change.evolution.reshapes => "reshaped_by",
+            Effect::Fence => "fenced_by",
+            _ => "run_id",
+        };
         json!({
             "timestamp": now_ms,
             "operation": operation,
@@ -292,11 +298,26 @@ pub(in crate::publish) fn named(commit: &[u8], action: &str) -> Vec<String> {
     actions.filter_map(|named| named[action]["path"].as_str().map(str::to_owned)).collect()
 }
 
+/// Whether a commit adds rows that were not there: not where files are compacted, or take a new schema.
+pub(super) fn brings_rows(commit: &[u8]) -> bool {
+    let lines = commit.split(|&byte| byte == b'\n');
+    let mut actions = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let is_reshaped = commit_info(commit).is_some_and(|info| info["sealift"]["reshaped_by"].is_string());
+    !is_reshaped && actions.any(|action| action["add"]["dataChange"].as_bool() == Some(true))
+}
+
 /// What a commit of ours tells of its run; `None` when it is not one of ours.
 pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Publication> {
     let info = commit_info(commit)?;
-    let column =
-        |column: &Value| Some((column["column"].as_str()?.to_owned(), column["action"].as_str()?.to_owned()));
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let column = |column: &Value| {
+        Some(Decided {
+            column: text(&column["column"])?,
+            tag: text(&column["tag"]),
+            action: text(&column["action"])?,
+            key: text(&column["key"]),
+        })
+    };
     let ours = &info["sealift"];
     let note = |name: &str| Note::deserialize(&ours[name]).ok();
     Some(Publication {
@@ -312,6 +333,8 @@ pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Pub
         window: note("window"),
         columns: ours["columns"].as_array()?.iter().filter_map(column).collect(),
         at_ms: info["timestamp"].as_i64()?,
+        overwrites: info["operationParameters"]["mode"] == "Overwrite",
+        withdrawn: ours["withdrawn"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),
     })
 }
 

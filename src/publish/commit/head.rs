@@ -1,6 +1,7 @@
 //! The table a commit builds on: what of its newest version the next one must know.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use deltalake_core::kernel::EagerSnapshot;
 use serde_json::Value;
@@ -57,7 +58,8 @@ impl Head {
     /// Loads the newest version. `stream` is the one that publishes, where one does.
     ///
     /// # Errors
-    /// `Temporary` when another run of the stream has published meanwhile; those of [`table::snapshot`];
+    /// `Temporary` when another run of the stream has published meanwhile, or rows came whose keys were not
+    /// seen; those of [`table::snapshot`];
     /// `Failed` for a table that is not ours to write.
     pub(super) async fn load(
         store: &Store,
@@ -79,17 +81,23 @@ impl Head {
         };
         check_order(order, txn)?;
         let files = match effect {
-            Effect::Append { withdrawn: [] } => Vec::new(),
+            Effect::Fence => Vec::new(),
             Effect::Overwrite => live_files(&snapshot, dataset)?,
-            Effect::Append { withdrawn } => {
+            Effect::Append { withdrawn, unseen } => {
+                check_seen(store, dataset, unseen, snapshot.version()).await?;
                 let theirs = added(store, dataset, withdrawn).await?;
-                let mut files = live_files(&snapshot, dataset)?;
+                let mut files =
+                    if withdrawn.is_empty() { Vec::new() } else { live_files(&snapshot, dataset)? };
                 files.retain(|file| theirs.contains(&file.path.in_log()));
                 files
             }
             Effect::Rewrite(rewrite) => {
                 let added = match rewrite.changes_rows {
-                    true => added_since(store, dataset, rewrite.read_version, snapshot.version()).await?,
+                    true => {
+                        let since = rewrite.read_version.map_or(0, |read| read + 1);
+                        let adds = |commit: &[u8]| !actions::named(commit, "add").is_empty();
+                        any(store, dataset, since..=snapshot.version(), adds).await?
+                    }
                     false => false,
                 };
                 match replaced(live_files(&snapshot, dataset)?, rewrite, added) {
@@ -160,15 +168,30 @@ async fn added(store: &Store, dataset: &DatasetName, versions: &[u64]) -> Result
     Ok(paths)
 }
 
-/// Whether any version after `read` up to `newest` adds files. One that is cleaned up is taken to.
-async fn added_since(store: &Store, dataset: &DatasetName, read: Option<u64>, newest: u64) -> Result<bool> {
-    for version in read.map_or(0, |read| read + 1)..=newest {
+/// Whether the commit of any of these versions `is` one that is looked for. One that is cleaned up is taken to be.
+async fn any(
+    store: &Store,
+    dataset: &DatasetName,
+    versions: RangeInclusive<u64>,
+    is: impl Fn(&[u8]) -> bool,
+) -> Result<bool> {
+    for version in versions {
         let commit = table::read_commit(store, dataset, version).await?;
-        if commit.is_none_or(|commit| !actions::named(&commit, "add").is_empty()) {
+        if commit.is_none_or(|commit| is(&commit)) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Refuses rows that were not compared with all keys that are there.
+async fn check_seen(store: &Store, dataset: &DatasetName, unseen: Option<u64>, newest: u64) -> Result<()> {
+    let Some(unseen) = unseen else { return Ok(()) };
+    if any(store, dataset, unseen..=newest, actions::brings_rows).await? {
+        return Err(Error::temporary("another writer added rows to the dataset meanwhile")
+            .help("run it again: rows whose primary key is there by then are not added again"));
+    }
+    Ok(())
 }
 
 /// The files to replace, if the table still is as it was read.

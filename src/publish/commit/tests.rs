@@ -257,7 +257,7 @@ async fn partition_columns_must_agree_on_append() {
         open: &["id".into()],
         partition_by: &by,
         order: Order::Any,
-        effect: Effect::Append { withdrawn: &[] },
+        effect: Effect::Append { withdrawn: &[], unseen: None },
         evolution: &Evolution::default(),
         provenance: &provenance("r"),
         signer: &Signer::for_tests(),
@@ -328,7 +328,7 @@ fn column_names(table: &Table) -> Vec<&str> {
 async fn an_append_differs_as_far_as_it_is_allowed() {
     let store = Scripted::new([]).store();
     publish(&store, people(0..10), Mode::Append, "run-1").await.unwrap();
-    let append = Effect::Append { withdrawn: &[] };
+    let append = Effect::Append { withdrawn: &[], unseen: None };
     let names = |name: &str| [name.to_owned()].into();
     let (added, absent) = (Evolution { added: names("phone"), ..Evolution::default() }, names("ssn"));
     let error = commit_named(&store, ["id", "phone"], append, &added).await.unwrap_err();

@@ -134,6 +134,18 @@ impl<'a> Matching<'a> {
         Ok(found)
     }
 
+    /// Looks at the keys of the incoming rows only.
+    ///
+    /// # Errors
+    /// As [`Matching::run`].
+    pub(super) async fn check(self) -> Result<()> {
+        let (incoming, mut found, mut doubled) = (rows(self.incoming), Found::default(), 0);
+        for part in Part::all(incoming, self.merge.keys_bytes / Index::KEY_BYTES) {
+            doubled += self.index(part, part.expected(incoming), &mut found, None).await?.doubled;
+        }
+        if doubled > 0 { Err(self.doubled(doubled)) } else { Ok(()) }
+    }
+
     /// Files of the table that may hold rows concerned.
     fn candidates(&self, ranges: &mut Ranges) -> Vec<usize> {
         ranges.settle();

@@ -145,6 +145,17 @@ impl Merge<'_> {
         Err(error).at(|| format!("dataset {dataset}"))
     }
 
+    /// Checks that incoming rows can be told apart, as [`Merge::publish`] does once more.
+    ///
+    /// # Errors
+    /// `Data` for rows that have no key, or that of another incoming row; those of reading the files back.
+    pub async fn check_keys(&self, incoming: &Written) -> Result<()> {
+        let dataset = self.change.dataset;
+        let table = incoming.as_table(self.change.schema, self.change.partition_by);
+        let check = Matching::new(self, &table, None, Present::Unknown)?.check().await;
+        check.at(|| format!("dataset {dataset}"))
+    }
+
     /// What the newest version makes of the incoming rows.
     async fn draft(&self, incoming: &Written, table: &Table, present: Present<'_>) -> Result<Draft> {
         let live = Table::load(self.store, self.change.dataset, None).await?;

@@ -1,7 +1,8 @@
 //! What one run asks of the source for a stream: what is new, everything, or a part.
 
-use std::sync::PoisonError;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::sync::{OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
@@ -9,14 +10,15 @@ use serde_json::Value;
 
 use super::Increment;
 use super::cursor::Kind;
-use super::known::Known;
+use super::known::{Column, Known, Sought};
 use super::rows::{Greatest, Horizon, Range};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::keys::Note;
-use crate::publish::{Mode, Provenance, Store};
+use crate::publish::{Mode, Provenance, Publication, Store, Table};
 use crate::run::backfill::{self, Backfill};
-use crate::run::{Engine, Extent, Job, Memory, Standing, StreamPlan, application};
+use crate::run::{Engine, Extent, Job, Memory, Standing, StreamPlan, application, quarantine};
 use crate::source::{Bound, Literal, Relation, convert};
+use crate::spec::DatasetName;
 use crate::{Batches, Rejects, protect};
 
 /// What one run asks of the source for a stream, and what becomes of the answer.
@@ -37,6 +39,10 @@ pub(in crate::run) struct Asked {
     window: Option<Value>,
     /// Whether the run moves the cursor: a part that is read again does not.
     moves: bool,
+    /// The first version whose rows were not looked at for keys.
+    unseen: OnceLock<u64>,
+    /// Whether there is a cursor that no longer counts.
+    forgets: bool,
 }
 
 impl Asked {
@@ -62,6 +68,8 @@ impl Asked {
             horizon: plan.increment.as_ref().and_then(|increment| increment.horizon(taken_at)),
             window: None,
             moves: true,
+            unseen: OnceLock::new(),
+            forgets: false,
         };
         let increment = match (&plan.increment, job.extent) {
             (Some(increment), _) => increment,
@@ -72,7 +80,7 @@ impl Asked {
             (None, _) => return Ok(asked),
         };
         match job.extent {
-            Extent::Full => {}
+            Extent::Full => asked.forgets = super::recorded(&standing.dataset, &asked.stream).is_some(),
             Extent::New => {
                 asked.last = increment.last(engine, plan, standing, &asked.stream).await?;
                 let or_null = increment.fields.iter().any(|field| field.nullable);
@@ -102,6 +110,8 @@ impl Asked {
             horizon: None,
             window: None,
             moves: false,
+            unseen: OnceLock::new(),
+            forgets: false,
         }
     }
 
@@ -128,7 +138,8 @@ impl Asked {
     /// The keys of published rows that may be among those that are read; `None` where every row is new.
     ///
     /// # Errors
-    /// Those of [`Known::load`].
+    /// `Held` where rows are published without one of the columns that tell them apart; those of
+    /// [`Known::load`].
     pub(in crate::run) async fn known(
         &self,
         engine: &Engine,
@@ -138,22 +149,37 @@ impl Asked {
         if self.mode != Mode::Append || plan.primary_key.is_empty() {
             return Ok(None);
         }
+        let table = Table::load(store, &plan.dataset, None).await?;
+        // Set once: a stream is asked for once a run.
+        let _ = self.unseen.set(table.as_ref().map_or(0, |table| table.version + 1));
+        let Some(table) = table else { return Ok(None) };
         let cursor = plan.increment.as_ref().and_then(Increment::published);
-        let mut columns = plan.primary_key.clone();
+        let mut names = plan.primary_key.clone();
         for name in cursor.iter().flatten() {
-            if !columns.contains(name) {
-                columns.push(name.clone());
+            if !names.contains(name) {
+                names.push(name.clone());
             }
         }
-        let place = |name: &String| columns.iter().position(|column| column == name);
-        let places: Option<Vec<usize>> = cursor.map(|cursor| cursor.iter().filter_map(place).collect());
-        let range =
-            places.filter(|_| self.bound.is_some()).map(|places| Range::of(places, self.bound.as_ref()));
-        Known::load(engine, store, &plan.dataset, columns, range, known_bytes(engine).0).await
+        let columns = compared(&names, &plan.protection, |name| plan.comparison.published(name))?;
+        let lacks = |column: &&Column| table.schema.field_with_name(&column.published).is_err();
+        if let Some(column) = columns.iter().find(lacks).filter(|_| !table.files.is_empty()) {
+            return Err(untold(&column.name));
+        }
+        let range = self.range(cursor.as_deref(), &names);
+        let too_many = &too_many;
+        let sought =
+            Sought { columns, range, but: BTreeSet::new(), most_bytes: known_bytes(engine).0, too_many };
+        Known::load(store, &engine.keyring, &plan.dataset, &table, sought).await
+    }
+
+    /// The first version whose rows [`Asked::known`] did not see; `None` where rows are not told by their keys.
+    pub(in crate::run) fn unseen(&self) -> Option<u64> {
+        self.unseen.get().copied()
     }
 
     /// The rows that are rejected already, where some are read again; `None` where every one is new. They have no
-    /// key of their own, so all that is published of them is compared.
+    /// key of their own, so all that is published of them is compared. Those that are to be withdrawn are none
+    /// of them, nor is what others rejected since the run was planned.
     ///
     /// # Errors
     /// Those of [`Known::load`].
@@ -162,12 +188,44 @@ impl Asked {
         engine: &Engine,
         store: &Store,
         plan: &StreamPlan,
+        standing: &Standing,
     ) -> Result<Option<Known>> {
-        let reads_again = plan.increment.is_some() && self.mode != Mode::Overwrite;
-        let Some(quarantine) = plan.quarantine.as_ref().filter(|_| reads_again) else { return Ok(None) };
-        let names = quarantine.protection.output().fields().iter().map(|field| field.name());
-        let columns = names.filter(|name| *name != protect::rejected::RUN_ID).cloned().collect();
-        Known::load(engine, store, &quarantine.dataset, columns, None, known_bytes(engine).1).await
+        let is_told = plan.increment.is_some() || !plan.primary_key.is_empty();
+        let (Some(quarantine), true) = (&plan.quarantine, is_told && self.mode != Mode::Overwrite) else {
+            return Ok(None);
+        };
+        let Some(version) = standing.quarantine.as_ref().and_then(|history| history.newest) else {
+            return Ok(None);
+        };
+        let Some(table) = Table::load(store, &quarantine.dataset, Some(version)).await? else {
+            return Ok(None);
+        };
+        let fields = quarantine.protection.output().fields().iter().map(|field| field.name());
+        let names: Vec<String> = fields.filter(|name| *name != protect::rejected::RUN_ID).cloned().collect();
+        let columns = compared(&names, &quarantine.protection, str::to_owned)?;
+        let cursor = plan.increment.as_ref().and_then(|increment| increment.rejected(quarantine));
+        let is_there = |name: &String| table.schema.field_with_name(name).is_ok();
+        let cursor = cursor.filter(|cursor| cursor.iter().all(is_there));
+        let range = self.range(cursor.as_deref(), &names);
+        let but = self.unsettled(standing).map(|one| one.run_id.clone()).collect();
+        let too_many = &|most| too_many_rejected(&quarantine.dataset, most);
+        let sought = Sought { columns, range, but, most_bytes: known_bytes(engine).1, too_many };
+        Known::load(store, &engine.keyring, &quarantine.dataset, &table, sought).await
+    }
+
+    /// What runs of the stream left in the quarantine that never published its dataset.
+    fn unsettled<'s>(&'s self, standing: &'s Standing) -> impl Iterator<Item = &'s Publication> {
+        let quarantine = standing.quarantine.iter();
+        quarantine.flat_map(|history| quarantine::unsettled(&self.stream, &standing.dataset, history))
+    }
+
+    /// The range that was asked for, in rows of the columns `names`; `None` without one, or where the `cursor` is
+    /// not among them.
+    fn range(&self, cursor: Option<&[String]>, names: &[String]) -> Option<Range> {
+        let bound = self.bound.as_ref()?;
+        let place = |name: &String| names.iter().position(|column| column == name);
+        let places = cursor?.iter().map(place).collect::<Option<_>>()?;
+        Some(Range::of(places, Some(bound)))
     }
 
     /// The cursor after this run.
@@ -205,6 +263,8 @@ impl Asked {
             // Rows may be gone, which only their keys tell.
             && plan.keys.is_none()
             && standing.dataset.newest.is_some()
+            && quarantine::withdrawn(self.mode, &self.stream, standing).is_empty()
+            && !self.forgets
             && is_still
     }
 
@@ -240,6 +300,47 @@ impl Asked {
 fn known_bytes(engine: &Engine) -> (u64, u64) {
     let all = Memory::of(engine.config.memory_limit_bytes).beside_keys().1;
     (all / 4 * 3, all / 4)
+}
+
+/// The columns `names` of protected rows; `published` gives the name of each in the table.
+fn compared(
+    names: &[String],
+    protection: &protect::Plan,
+    published: impl Fn(&str) -> String,
+) -> Result<Vec<Column>> {
+    let column = |name: &String| {
+        let field = protection.output().field_with_name(name);
+        let field = field.map_err(|_| Error::failed(format!("`{name}` is no published column")))?;
+        Ok(Column { name: name.clone(), published: published(name), data_type: field.data_type().clone() })
+    };
+    names.iter().map(column).collect()
+}
+
+#[cold]
+fn untold(column: &str) -> Error {
+    Error::held(format!(
+        "`{column}` is new in the dataset, so the rows that are there cannot be told by it from those that are read"
+    ))
+    .help("read everything again with `--full-refresh`; or leave it out in `transform`, and of `primary_key`")
+}
+
+#[cold]
+fn too_many(most: u64) -> Error {
+    Error::failed(format!("more than {most} published rows would have to be told from those that are read"))
+        .help(
+            "raise `memory_limit_mb`; publish the cursor's column unchanged, so that only the rows of the range \
+             that is read are looked at; or shorten `lookback`",
+        )
+}
+
+#[cold]
+fn too_many_rejected(quarantine: &DatasetName, most: u64) -> Error {
+    Error::failed(format!(
+        "more than {most} rows of {quarantine} would have to be told from those that are rejected now"
+    ))
+    .help(format!(
+        "raise `memory_limit_mb`; or take out what is settled by `sealift erase {quarantine} --where …`"
+    ))
 }
 
 fn only(batch: &arrow::array::RecordBatch, shown: &[usize]) -> Result<arrow::array::RecordBatch> {

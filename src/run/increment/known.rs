@@ -4,22 +4,23 @@
 //! changed since is a newer version of it and is added, and only rows of the range that is read have to be
 //! looked at. Both sides are compared as they are published, so a token equals its token.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray as _, BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use futures::TryStreamExt as _;
 use serde_json::Value;
 
-use super::super::Engine;
 use super::rows::Range;
 use crate::error::{Error, Result};
-use crate::protect;
-use crate::publish::{Reading, Store, Table};
+use crate::keys::Keyring;
+use crate::protect::{self, rejected::RUN_ID};
+use crate::publish::table::LiveFile;
+use crate::publish::{Reading, Shift, Store, Table, shift};
 use crate::source::Literal;
 use crate::spec::{Action, DatasetName};
 
@@ -28,7 +29,7 @@ const KEY_BYTES: u64 = 64;
 
 /// The keys of published rows: 128 bits of each, mixed with keys of this process.
 pub(in crate::run) struct Known {
-    columns: Vec<String>,
+    /// The columns that are compared.
     schema: SchemaRef,
     converter: RowConverter,
     hashers: [RandomState; 2],
@@ -63,49 +64,82 @@ pub(in crate::run) fn check(primary_key: &[String], protection: &protect::Plan) 
     Ok(())
 }
 
+/// Which published rows are looked for.
+pub(super) struct Sought<'a> {
+    /// What they are compared by, in this order.
+    pub(super) columns: Vec<Column>,
+    /// Only rows of this range, whose places count in `columns`.
+    pub(super) range: Option<Range>,
+    /// No rows of these runs, in a quarantine.
+    pub(super) but: BTreeSet<String>,
+    /// What the keys may take.
+    pub(super) most_bytes: u64,
+    /// More of them than that.
+    pub(super) too_many: &'a (dyn Fn(u64) -> Error + Sync),
+}
+
+/// A column that rows are compared by.
+pub(super) struct Column {
+    /// Its name in the rows that are read.
+    pub(super) name: String,
+    /// Its name in the table.
+    pub(super) published: String,
+    /// Its type in the rows that are read.
+    pub(super) data_type: DataType,
+}
+
+impl Column {
+    /// As the table has it, in the wider of its two types; `None` where the table lacks it.
+    fn within(&self, table: &Table) -> Option<Field> {
+        let published = table.schema.field_with_name(&self.published).ok()?.data_type();
+        let wider = match shift(published, &self.data_type) {
+            Shift::Widened => &self.data_type,
+            Shift::None | Shift::Breaking => published,
+        };
+        Some(Field::new(&self.name, wider.clone(), true))
+    }
+}
+
 impl Known {
-    /// The keys of a dataset's published rows: their values of `columns`. With a `range`, whose places count
-    /// in `columns`, only of its rows. `None` where there are none, or the columns are of types that cannot be
-    /// compared.
+    /// The keys of a table's rows: their values of the columns that are `sought`, NULL where the table has none.
+    /// `None` where there are none, or the columns are of types that cannot be compared.
     ///
     /// # Errors
-    /// `Failed` for more keys than `most_bytes` hold; those of [`Reading`].
+    /// `Failed` for more keys than may be; those of [`Reading`].
     pub(super) async fn load(
-        engine: &Engine,
         store: &Store,
+        keyring: &Keyring,
         dataset: &DatasetName,
-        columns: Vec<String>,
-        range: Option<Range>,
-        most_bytes: u64,
+        table: &Table,
+        sought: Sought<'_>,
     ) -> Result<Option<Self>> {
-        let Some(table) = Table::load(store, dataset, None).await? else { return Ok(None) };
-        // The commit tells what differs.
-        if columns.iter().any(|name| table.schema.field_with_name(name).is_err()) {
-            return Ok(None);
-        }
-        let files: Vec<_> = match &range {
-            Some(range) => {
-                let names = range.places.iter().filter_map(|&place| columns.get(place)).collect::<Vec<_>>();
-                table
-                    .files
-                    .iter()
-                    .filter(|file| may_hold(file.stats.as_deref(), &names, range))
-                    .cloned()
-                    .collect()
-            }
-            None => table.files.clone(),
+        let Sought { columns, range, but, most_bytes, too_many } = sought;
+        let files = files(table, &columns, range.as_ref());
+        let field = |column: &Column| {
+            let planned = || Field::new(&column.name, column.data_type.clone(), true);
+            column.within(table).unwrap_or_else(planned)
         };
-        let reading = Reading::prepare(store, &engine.keyring, dataset, &table, &columns, &files).await?;
-        let Some(mut known) = Self::new(columns, reading.schema())? else { return Ok(None) };
+        let schema: SchemaRef = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+        let is_there = |name: &&String| table.schema.field_with_name(name).is_ok();
+        let mut names: Vec<String> =
+            columns.iter().map(|column| &column.published).filter(is_there).cloned().collect();
+        if !but.is_empty() {
+            names.push(RUN_ID.to_owned());
+        }
+        let reading = Reading::prepare(store, keyring, dataset, table, &names, &files).await?;
+        let Some(mut known) = Self::new(schema)? else { return Ok(None) };
         let most = most_bytes / KEY_BYTES;
         for file in &files {
             let mut rows = reading.rows(file).await?;
-            while let Some(mut batch) = rows.try_next().await? {
-                if let Some(range) = &range {
-                    let mask = range.mask(&batch)?;
-                    batch = filter_record_batch(&batch, &mask).map_err(|_| unfit())?;
+            while let Some(batch) = rows.try_next().await? {
+                let mut keys = known.shape(&batch, &columns)?;
+                if let Some(others) = others(&batch, &but)? {
+                    keys = filter_record_batch(&keys, &others).map_err(|_| unfit())?;
                 }
-                let hashes = known.hashes(batch.columns())?;
+                if let Some(range) = &range {
+                    keys = filter_record_batch(&keys, &range.mask(&keys)?).map_err(|_| unfit())?;
+                }
+                let hashes = known.hashes(keys.columns())?;
                 known.keys.extend(hashes);
                 if known.keys.len() as u64 > most {
                     return Err(too_many(most));
@@ -115,7 +149,19 @@ impl Known {
         Ok((!known.keys.is_empty()).then_some(known))
     }
 
-    fn new(columns: Vec<String>, schema: &SchemaRef) -> Result<Option<Self>> {
+    /// Published rows with the columns that are compared.
+    fn shape(&self, batch: &RecordBatch, columns: &[Column]) -> Result<RecordBatch> {
+        let shaped = columns.iter().zip(self.schema.fields()).map(|(column, field)| {
+            match batch.column_by_name(&column.published) {
+                Some(published) => exactly(published, field.data_type()),
+                None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+            }
+        });
+        let shaped = shaped.collect::<Result<Vec<ArrayRef>>>()?;
+        RecordBatch::try_new(Arc::clone(&self.schema), shaped).map_err(|_| unfit())
+    }
+
+    fn new(schema: SchemaRef) -> Result<Option<Self>> {
         let fields: Vec<SortField> =
             schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
         if !RowConverter::supports_fields(&fields) {
@@ -123,8 +169,7 @@ impl Known {
         }
         let converter = RowConverter::new(fields).map_err(|_| unfit())?;
         let hashers = [RandomState::new(), RandomState::new()];
-        let schema = Arc::clone(schema);
-        Ok(Some(Self { columns, schema, converter, hashers, keys: HashSet::new() }))
+        Ok(Some(Self { schema, converter, hashers, keys: HashSet::new() }))
     }
 
     /// Which rows of a sealed batch are not known.
@@ -132,10 +177,9 @@ impl Known {
     /// # Errors
     /// `Failed` when the rows do not have the key's columns as the table has them.
     pub(in crate::run) fn fresh(&mut self, batch: &RecordBatch) -> Result<BooleanArray> {
-        let columns = self.columns.iter().zip(self.schema.fields()).map(|(name, field)| {
-            let column = batch.column_by_name(name).ok_or_else(unfit)?;
-            let options = CastOptions { safe: false, ..CastOptions::default() };
-            cast_with_options(column, field.data_type(), &options).map_err(|_| unfit())
+        let columns = self.schema.fields().iter().map(|field| {
+            let column = batch.column_by_name(field.name()).ok_or_else(unfit)?;
+            exactly(column, field.data_type())
         });
         let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
         let hashes = self.hashes(&columns)?;
@@ -150,6 +194,30 @@ impl Known {
         };
         Ok(rows.iter().map(hash).collect())
     }
+}
+
+fn exactly(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(column, data_type, &options).map_err(|_| unfit())
+}
+
+/// Which rows are of other runs than these; `None` where there are none of these.
+fn others(batch: &RecordBatch, runs: &BTreeSet<String>) -> Result<Option<BooleanArray>> {
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    let run_ids = exactly(batch.column_by_name(RUN_ID).ok_or_else(unfit)?, &DataType::Utf8)?;
+    let is_other = |run_id: Option<&str>| Some(run_id.is_none_or(|run_id| !runs.contains(run_id)));
+    Ok(Some(run_ids.as_string::<i32>().iter().map(is_other).collect()))
+}
+
+/// The files that may hold rows of the range.
+fn files(table: &Table, columns: &[Column], range: Option<&Range>) -> Vec<LiveFile> {
+    let Some(range) = range else { return table.files.clone() };
+    let cursor: Vec<&String> =
+        range.places.iter().filter_map(|&place| columns.get(place)).map(|column| &column.published).collect();
+    let may_hold = |file: &&LiveFile| may_hold(file.stats.as_deref(), &cursor, range);
+    table.files.iter().filter(may_hold).cloned().collect()
 }
 
 /// Whether a file may hold rows of the range, by the statistics that the log has of the published `cursor`.
@@ -187,26 +255,17 @@ fn unfit() -> Error {
         .help("mend the stream's SQL, or read everything again with `--full-refresh`")
 }
 
-#[cold]
-fn too_many(most: u64) -> Error {
-    Error::failed(format!("more than {most} published rows would have to be told from those that are read"))
-        .help(
-            "raise `memory_limit_mb`; publish the cursor's column unchanged, so that only the rows of the range \
-             that is read are looked at; or shorten `lookback`",
-        )
-}
-
 /// No key is shown, not even its hash.
 impl std::fmt::Debug for Known {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Known").field("columns", &self.columns).field("keys", &self.keys.len()).finish()
+        let columns: Vec<_> = self.schema.fields().iter().map(|field| field.name()).collect();
+        f.debug_struct("Known").field("columns", &columns).field("keys", &self.keys.len()).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use arrow::array::{Int32Array, Int64Array, StringArray};
-    use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
 
@@ -238,7 +297,7 @@ mod tests {
             Field::new("id", DataType::Int64, true),
             Field::new("part", DataType::Utf8, true),
         ]));
-        let mut known = Known::new(vec!["id".to_owned(), "part".to_owned()], &schema).unwrap().unwrap();
+        let mut known = Known::new(schema).unwrap().unwrap();
         let there: [ArrayRef; 2] = [
             Arc::new(Int64Array::from(vec![Some(1), Some(2), None])),
             Arc::new(StringArray::from(vec![Some("a"), None, Some("")])),

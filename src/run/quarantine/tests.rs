@@ -15,6 +15,8 @@ fn history(runs: &[(&str, u64)], is_whole: bool) -> History {
             window: None,
             columns: Vec::new(),
             at_ms: 0,
+            overwrites: false,
+            withdrawn: Vec::new(),
         }
     };
     let publications = runs.iter().enumerate().map(publication).collect();
@@ -33,6 +35,13 @@ fn what_a_run_left_that_never_published_its_dataset_is_an_orphan() {
     assert_eq!(found(&[("a", 9)], true, &[("d", 1), ("c", 0), ("b", 1), ("a", 1)]), [3, 1]);
     // The very first run was killed.
     assert_eq!(found(&[], true, &[("a", 1)]), [0]);
+}
+
+#[test]
+fn what_was_taken_back_is_not_taken_back_again() {
+    let mut quarantine = history(&[("d", 0), ("c", 1), ("b", 1), ("a", 1)], true);
+    quarantine.publications[0].withdrawn = vec![1];
+    assert_eq!(orphans("p/s", &history(&[("a", 9)], true), &quarantine), [2]);
 }
 
 #[test]
