@@ -48,7 +48,7 @@ pub async fn check(
         match said.get(file_name(&file.path)) {
             Some(said) => checks.push(compare(store, dataset, file, said).boxed()),
             None => {
-                tracing::warn!(%dataset, "a file that no receipt names is written again: it is another writer's")
+                tracing::warn!(%dataset, "a file that no receipt names is written again: it is another writer's");
             }
         }
     }
