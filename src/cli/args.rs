@@ -212,6 +212,10 @@ pub(super) struct Verify {
     /// Also read the source again and compare its rows
     #[arg(long)]
     pub(super) against_source: bool,
+    /// Check signatures with the public keys in FILE, as `sealift keys public` prints them, and without the keys
+    /// folder; digests of rows are then not compared
+    #[arg(long, value_name = "FILE", conflicts_with = "against_source")]
+    pub(super) public_key: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]

@@ -1,6 +1,7 @@
 //! `sealift verify`: whether the evidence of a published version holds.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::args::Verify;
 use super::{Context, Done, Failure, show};
-use crate::error::{Error, Result};
-use crate::keys::Keyring;
+use crate::error::{At as _, Error, Result};
+use crate::keys::{GivenKey, Keyring};
 use crate::publish::{Store, receipt, table};
-use crate::run::verify::{self, Compared, Fault, Findings, Question};
+use crate::run::verify::{self, Compared, Fault, Findings, Question, Trust};
 use crate::run::{Engine, Ledger};
 use crate::spec::{Config, DatasetName};
 
@@ -21,9 +22,18 @@ pub(super) async fn run(context: &Context, args: &Verify) -> Done {
     let stores = config.stores.values().map(Store::open).collect::<Result<Vec<_>>>()?;
     let store = home(&stores, &dataset).await?;
     let ledger = Ledger::open(&config.metadata).await?;
-    let keyring = Keyring::open(&config.keys, &|notice| eprintln!("{notice}")).await?;
-    let question =
-        Question { dataset: &dataset, version: args.version, store, ledger: &ledger, keyring: &keyring };
+    let (given, keyring);
+    let trust = match &args.public_key {
+        Some(path) => {
+            given = public_keys(path)?;
+            Trust::Public(&given)
+        }
+        None => {
+            keyring = Keyring::open(&config.keys, &|notice| eprintln!("{notice}")).await?;
+            Trust::Keys(&keyring)
+        }
+    };
+    let question = Question { dataset: &dataset, version: args.version, store, ledger: &ledger, trust };
     let bar = bar(context.json);
     let mut findings = verify::verify(&question, &|bytes| bar.inc(bytes)).await?;
     bar.finish_and_clear();
@@ -32,6 +42,13 @@ pub(super) async fn run(context: &Context, args: &Verify) -> Done {
         verify::against(&engine, &mut findings).await?;
     }
     finish(context, &dataset, &findings)
+}
+
+/// What an auditor was given.
+fn public_keys(path: &Path) -> Result<Vec<GivenKey>> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Error::invalid(format!("cannot read it: {}", e.kind())));
+    text.and_then(|text| GivenKey::read(&text)).at(|| format!("public keys {}", path.display()))
 }
 
 /// The store that holds the dataset, or what is left of it; the first where none does.

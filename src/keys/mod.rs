@@ -15,4 +15,4 @@ pub use dataset::{DatasetKey, Keyring};
 pub use material::DataKey;
 pub use note::Note;
 pub use purpose::{Domain, Purpose};
-pub use signer::{PublicKey, Signer};
+pub use signer::{GivenKey, PublicKey, Signer};

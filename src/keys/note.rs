@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::spec::DatasetName;
 
-/// A sealed text: AES-256-GCM under the dataset's footer key, bound to its dataset and subject.
+/// A sealed text: AES-256-GCM under the dataset's key of notes, which no reader is given, bound
+/// to its dataset and subject.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Note {
     /// Id of the key.
@@ -25,7 +26,7 @@ impl Note {
     /// # Errors
     /// Those of the keyring.
     pub async fn seal(keyring: &Keyring, dataset: &DatasetName, subject: &str, text: &[u8]) -> Result<Self> {
-        let key = keyring.current(&Purpose::Footer(dataset.clone())).await?;
+        let key = keyring.current(&Purpose::Notes(dataset.clone())).await?;
         let sealed = aead::seal(key.secret(), &bound_to(dataset, subject), text)?;
         Ok(Self { key: key.id().to_owned(), sealed: STANDARD.encode(sealed) })
     }
@@ -36,7 +37,7 @@ impl Note {
     /// Those of the keyring; `Failed` when the note was altered, or is another dataset's or subject's.
     pub async fn open(&self, keyring: &Keyring, dataset: &DatasetName, subject: &str) -> Result<Secret> {
         let altered = || Error::failed(format!("a sealed note of {dataset} was altered, or is not its own"));
-        let is_own = self.key.starts_with(&format!("{}@", Purpose::Footer(dataset.clone()).base_id()));
+        let is_own = self.key.starts_with(&format!("{}@", Purpose::Notes(dataset.clone()).base_id()));
         let sealed = STANDARD.decode(&self.sealed).ok().filter(|_| is_own).ok_or_else(altered)?;
         let key = keyring.by_id(&self.key).await?;
         aead::open(key.secret(), &bound_to(dataset, subject), &sealed).map_err(|_| altered())
@@ -65,9 +66,24 @@ mod tests {
         Note::seal(&keyring, &other, "cursor", b"").await.unwrap();
         assert!(note.open(&keyring, &crm, "window").await.is_err());
         assert!(note.open(&keyring, &other, "cursor").await.is_err());
-        let elsewhere = Note { key: "sealift:crm.b/_footer@1".to_owned(), ..note.clone() };
+        let elsewhere = Note { key: "sealift:crm.b#note@1".to_owned(), ..note.clone() };
         assert!(elsewhere.open(&keyring, &crm, "cursor").await.is_err());
+        let of_readers = Note { key: "sealift:crm.a/_footer@1".to_owned(), ..note.clone() };
+        assert!(of_readers.open(&keyring, &crm, "cursor").await.is_err());
         let cut = Note { sealed: note.sealed[4..].to_owned(), ..note };
         assert!(cut.open(&keyring, &crm, "cursor").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_a_reader_is_given_opens_no_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = config::Keys::File { path: folder.path().join("keys"), passphrase: None };
+        let keyring = Keyring::open(&settings, &|_| {}).await.unwrap();
+        let dataset = DatasetName::parse("crm.a").unwrap();
+        keyring.current(&Purpose::Footer(dataset.clone())).await.unwrap();
+        let note = Note::seal(&keyring, &dataset, "cursor", b"2024").await.unwrap();
+        let released = keyring.list(Some(&dataset)).await.unwrap();
+        assert_eq!(released, ["sealift:crm.a/_footer@1"]);
+        assert!(!released.contains(&note.key));
     }
 }

@@ -29,6 +29,10 @@ pub enum Purpose {
     /// `sealift:<ns>.<name>#digest@<version>`. It reads nothing, so that its id is not among those of
     /// the dataset's reading keys.
     Digest(DatasetName),
+    /// Seals what a dataset's commits tell of values of rows, such as how far a source is read (32 bytes):
+    /// `sealift:<ns>.<name>#note@<version>`. It is for Sealift alone, so that its id is not among those of the
+    /// dataset's reading keys.
+    Notes(DatasetName),
     /// Signs receipts (the seed of an Ed25519 key, 32 bytes): `sealift:receipts#sign@<version>`.
     Receipts,
 }
@@ -57,6 +61,7 @@ impl Purpose {
             Self::Tokenize(domain) => format!("sealift:{domain}#tokenize"),
             Self::Hash(domain) => format!("sealift:{domain}#hash"),
             Self::Digest(dataset) => format!("sealift:{dataset}#digest"),
+            Self::Notes(dataset) => format!("sealift:{dataset}#note"),
             Self::Receipts => "sealift:receipts#sign".to_owned(),
         }
     }
@@ -66,7 +71,12 @@ impl Purpose {
         match self {
             // AES-SIV splits its key in two AES-256 keys.
             Self::Tokenize(_) => 64,
-            Self::Column { .. } | Self::Footer(_) | Self::Hash(_) | Self::Digest(_) | Self::Receipts => 32,
+            Self::Column { .. }
+            | Self::Footer(_)
+            | Self::Hash(_)
+            | Self::Digest(_)
+            | Self::Notes(_)
+            | Self::Receipts => 32,
         }
     }
 }
@@ -143,7 +153,8 @@ mod tests {
             column("a/b"),
             column("a%2fb"),
             Purpose::Footer(dataset.clone()),
-            Purpose::Digest(dataset),
+            Purpose::Digest(dataset.clone()),
+            Purpose::Notes(dataset),
             Purpose::Receipts,
             Purpose::Tokenize(own.clone()),
             Purpose::Hash(own),

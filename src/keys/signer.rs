@@ -29,6 +29,13 @@ pub struct PublicKey {
     bytes: Vec<u8>,
 }
 
+/// A public key as somebody was given it, who may not know its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenKey {
+    id: Option<String>,
+    bytes: Vec<u8>,
+}
+
 impl Keyring {
     /// The signer of receipts, its key made on first use.
     ///
@@ -116,6 +123,52 @@ impl PublicKey {
     }
 }
 
+impl GivenKey {
+    /// Reads public keys as `sealift keys public` prints them: each in PEM, or its 32 bytes in base64 on a line
+    /// of their own, with or without the key's id on the line before.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else, or for no key at all.
+    pub fn read(text: &str) -> Result<Vec<Self>> {
+        let mut keys = Vec::new();
+        let (mut id, mut pem) = (None, None);
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            match line {
+                "-----BEGIN PUBLIC KEY-----" => pem = Some(String::new()),
+                "-----END PUBLIC KEY-----" => {
+                    let bytes = bytes_of(&pem.take().unwrap_or_default())?;
+                    keys.push(Self { id: id.take(), bytes });
+                }
+                _ => match &mut pem {
+                    Some(pem) => pem.push_str(line),
+                    None if line.starts_with("sealift:") => id = Some(line.to_owned()),
+                    None => keys.push(Self { id: id.take(), bytes: bytes_of(line)? }),
+                },
+            }
+        }
+        if keys.is_empty() || pem.is_some() { Err(no_key()) } else { Ok(keys) }
+    }
+
+    /// The key under an id; `None` where it has another one.
+    #[must_use]
+    pub fn named(&self, id: &str) -> Option<PublicKey> {
+        let is_its = self.id.as_ref().is_none_or(|own| own == id);
+        is_its.then(|| PublicKey { id: id.to_owned(), bytes: self.bytes.clone() })
+    }
+}
+
+/// The 32 bytes of a key, which may stand in a `SubjectPublicKeyInfo`.
+fn bytes_of(base64: &str) -> Result<Vec<u8>> {
+    let bytes = STANDARD.decode(base64).map_err(|_| no_key())?;
+    let bytes = bytes.strip_prefix(&SPKI).unwrap_or(&bytes);
+    if bytes.len() == 32 { Ok(bytes.to_vec()) } else { Err(no_key()) }
+}
+
+fn no_key() -> Error {
+    Error::invalid("it holds no public key of Ed25519, in PEM or base64")
+        .help("`sealift keys public`, where the keys are, prints what is asked for")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +187,19 @@ mod tests {
         assert!(hex::encode(&signature).starts_with("92a009a9f0d4cab8720e820b5f642540"));
         assert!(public.verifies(&[0x72], &signature));
         assert!(!public.verifies(&[0x73], &signature) && !public.verifies(&[0x72], &signature[1..]));
+    }
+
+    #[test]
+    fn public_keys_are_read_as_they_are_printed() {
+        let key = Signer::for_tests().public();
+        let id = key.id().to_owned();
+        let pem = GivenKey::read(&format!("{id}\n{}", key.pem())).unwrap();
+        assert_eq!(pem[0].named(&id), Some(key.clone()));
+        assert_eq!(pem[0].named("sealift:receipts#sign@2"), None);
+        let both = GivenKey::read(&format!("{}{}\n", key.pem(), key.base64())).unwrap();
+        assert!(both.len() == 2 && both.iter().all(|given| given.named(&id) == Some(key.clone())));
+        for bad in ["", "c2hvcnQ=", "-----BEGIN PUBLIC KEY-----\nAAAA", "{}"] {
+            assert_eq!(GivenKey::read(bad).unwrap_err().kind(), crate::error::Kind::Invalid, "{bad}");
+        }
     }
 }

@@ -15,12 +15,13 @@ mod tests;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
+use sha2::{Digest as _, Sha256};
 
 use self::actions::Actions;
 use self::head::{Base, Head};
 use self::landing::Landing;
 use super::parquet::Written;
-use super::path::ObjectPath;
+use super::path::{ObjectPath, file_name};
 use super::receipt::{self, Issued, Rows};
 use super::recorded::Facts;
 use super::{Decided, Store, table};
@@ -137,6 +138,19 @@ pub struct Change<'a> {
     pub signer: &'a Signer,
 }
 
+impl Change<'_> {
+    /// The word of its receipt for what it does to the table.
+    const fn operation(&self) -> &'static str {
+        match self.effect {
+            _ if self.evolution.reshapes => "reshape",
+            Effect::Overwrite => "overwrite",
+            Effect::Append { .. } => "append",
+            Effect::Fence => "fence",
+            Effect::Rewrite(_) => "merge",
+        }
+    }
+}
+
 /// Where a version comes from; travels in its commit and its receipt.
 #[derive(Clone, Debug)]
 pub struct Provenance {
@@ -240,21 +254,29 @@ impl Work<'_> {
         }
     }
 
-    /// The commit's bytes on top of `head` (`None`: a new table).
-    fn derive(&self, head: Option<&Head>, attempt: &Attempt<'_>, receipt_sha256: &str) -> Result<Vec<u8>> {
+    /// The commit's bytes on top of `head` (`None`: a new table), with [`receipt::UNNAMED`] for the digest of
+    /// its receipt.
+    fn derive(&self, head: Option<&Head>, attempt: &Attempt<'_>) -> Result<Vec<u8>> {
         match self {
-            Self::Publication(work) => work.derive(head, attempt, receipt_sha256),
-            Self::Replacement(work) => work.derive(head, attempt, receipt_sha256),
+            Self::Publication(work) => work.derive(head, attempt),
+            Self::Replacement(work) => work.derive(head, attempt),
         }
     }
 
-    async fn receipt(&self, store: &Store, attempt: &Attempt<'_>, removed: Vec<String>) -> Result<Issued> {
+    const fn operation(&self) -> &'static str {
+        match self {
+            Self::Publication(Actions { change, .. }) => change.operation(),
+            Self::Replacement(work) => work.operation(),
+        }
+    }
+
+    async fn receipt(&self, store: &Store, attempt: &Attempt<'_>, deed: receipt::Deed) -> Result<Issued> {
         match self {
             Self::Publication(Actions { change, written }) => {
                 let Change { dataset, provenance, signer, .. } = change;
-                receipt::issue(store, dataset, provenance, signer, written, attempt, removed).await
+                receipt::issue(store, dataset, provenance, signer, written, attempt, deed).await
             }
-            Self::Replacement(work) => work.receipt(store, attempt, removed).await,
+            Self::Replacement(work) => work.receipt(store, attempt, deed).await,
         }
     }
 
@@ -286,6 +308,9 @@ pub(super) struct Attempt<'a> {
     /// The same for all attempts of a commit: whichever of them landed is ours.
     pub(super) commit_id: &'a str,
     pub(super) now_ms: i64,
+    /// Stands in the commit and nowhere else: from the commit's digest, which its receipt keeps for ever, nobody
+    /// can guess values that the commit held when it is gone.
+    pub(super) salt: &'a str,
 }
 
 async fn attempts(store: &Store, dataset: &DatasetName, work: &Work<'_>) -> End {
@@ -328,12 +353,29 @@ async fn prepare(store: &Store, work: &Work<'_>, commit_id: &str) -> Result<Opti
     let version = head.as_ref().map_or(0, |head| head.version + 1);
     #[expect(clippy::disallowed_methods, reason = "a Delta commit carries the instant it is made at")]
     let now_ms = chrono::Utc::now().timestamp_millis();
-    let attempt = Attempt { version, commit_id, now_ms };
-    let removed = head.iter().flat_map(|head| &head.files).map(|file| file.path.relative().to_owned());
-    let receipt = work.receipt(store, &attempt, removed.collect()).await?;
-    let bytes = work.derive(head.as_deref(), &attempt, receipt.sha256())?;
-    receipt.put(store).await?;
+    let salt = salt()?;
+    let attempt = Attempt { version, commit_id, now_ms, salt: &salt };
+    let bytes = work.derive(head.as_deref(), &attempt)?;
+    let removed = head.iter().flat_map(|head| &head.files);
+    let deed = receipt::Deed {
+        operation: work.operation(),
+        removed: removed.map(|file| file_name(file.path.relative()).to_owned()).collect(),
+        commit_sha256: hex::encode(Sha256::digest(&bytes)),
+    };
+    let receipt = work.receipt(store, &attempt, deed).await?;
+    let bytes = receipt.name_in(bytes)?;
+    if let Err(error) = receipt.put(store).await {
+        receipt.withdraw(store).await;
+        return Err(error);
+    }
     Ok(Some((version, receipt, bytes)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "salt is no secret while its commit is there")]
+fn salt() -> Result<String> {
+    let mut random = [0_u8; 16];
+    getrandom::fill(&mut random).map_err(|_| Error::failed("the system gives no random bytes"))?;
+    Ok(hex::encode(random))
 }
 
 /// Waits before the next attempt, at random so that rivals fall out of step.

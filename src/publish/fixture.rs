@@ -7,10 +7,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt as _;
+use object_store::ObjectStoreExt as _;
 
 use super::receipt::Rows;
 use super::{
-    Change, Decided, Effect, Evolution, Mode, Order, Outcome, Provenance, Store, Written, commit, write,
+    Change, Decided, Effect, Evolution, Mode, ObjectPath, Order, Outcome, Provenance, Store, Written, commit,
+    write,
 };
 use crate::Batches;
 use crate::error::Result;
@@ -177,4 +179,13 @@ pub(super) async fn objects(store: &Store) -> Vec<String> {
         store.objects().list(None).map(|meta| meta.unwrap().location.to_string()).collect().await;
     all.sort();
     all
+}
+
+/// Alters a byte of an object that Parquet readers do not look at; answers with the bytes as they were.
+pub(super) async fn alter(store: &Store, path: &ObjectPath) -> Vec<u8> {
+    let kept = store.objects().get(&path.location()).await.unwrap().bytes().await.unwrap().to_vec();
+    let mut altered = kept.clone();
+    altered[0] ^= 1;
+    store.objects().put(&path.location(), altered.into()).await.unwrap();
+    kept
 }

@@ -165,7 +165,11 @@ impl Written {
 }
 
 /// The digest of an object's bytes; `None` where there are not as many as there should be.
-async fn sha256(store: &Store, path: &ObjectPath, bytes: u64) -> object_store::Result<Option<String>> {
+pub(super) async fn sha256(
+    store: &Store,
+    path: &ObjectPath,
+    bytes: u64,
+) -> object_store::Result<Option<String>> {
     let object = store.objects().get(&path.location()).await?;
     if object.meta.size != bytes {
         return Ok(None);

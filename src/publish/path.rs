@@ -100,6 +100,12 @@ impl fmt::Display for ObjectPath {
     }
 }
 
+/// The last part of a path below a table: the name of a data file, without the folders.
+#[must_use]
+pub fn file_name(relative: &str) -> &str {
+    relative.rsplit_once('/').map_or(relative, |(_, name)| name)
+}
+
 /// The folder of a dataset's table.
 fn table(dataset: &DatasetName) -> String {
     format!("{}/{}", dataset.namespace(), dataset.name())

@@ -8,6 +8,7 @@
 pub mod canonical;
 mod found;
 mod issue;
+mod original;
 
 #[cfg(test)]
 mod tests;
@@ -20,12 +21,16 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::keys::{PublicKey, Signer};
 
-pub use self::found::{Named, Place, all, named, read};
-pub(super) use self::issue::{Issued, issue};
+pub use self::found::{Named, Place, all, commit_sha256, named, read};
+pub(super) use self::issue::{Deed, Issued, issue};
+pub use self::original::check as check_originals;
 pub use super::commit::files_of;
 
 /// What the first field of every receipt says.
 pub const FORMAT: &str = "sealift-receipt/1";
+
+/// What stands in a commit in the place of its receipt's digest, when the commit's own digest is made.
+pub const UNNAMED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What a receipt says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +50,9 @@ pub struct Receipt {
     pub trigger: String,
     /// `pipeline/stream`.
     pub stream: String,
+    /// What the version did to the table: `overwrite` (no row of an older one stays), `append`, `merge`,
+    /// `reshape`, `compact` or `erase`.
+    pub operation: String,
     /// Where the rows come from.
     pub source: Source,
     /// SHA-256 of the pipeline document.
@@ -59,6 +67,8 @@ pub struct Receipt {
     pub values: Values,
     /// The data files that the version adds and removes.
     pub files: Files,
+    /// SHA-256 of the commit, in which [`UNNAMED`] stands in the place of this receipt's own digest.
+    pub commit_sha256: String,
     /// When the run began with the stream, RFC 3339.
     pub started_at: String,
     /// When the commit was tried, RFC 3339.
@@ -152,13 +162,14 @@ pub struct Digested {
     pub digest: String,
 }
 
-/// The data files that a version adds and removes.
+/// The data files that a version adds and removes, each by its name without the folders: a folder is called
+/// by a value of a partition column, and receipts stay when rows are erased. No two data files share a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
     /// In the order of the commit.
     pub added: Vec<Added>,
-    /// Their paths.
+    /// Their names.
     pub removed: Vec<String>,
 }
 
@@ -166,8 +177,8 @@ pub struct Files {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Added {
-    /// Path relative to the table.
-    pub path: String,
+    /// Its name.
+    pub name: String,
     /// Size.
     pub bytes: u64,
     /// Rows.

@@ -339,6 +339,20 @@ fn log_of(store: &Store, dataset: &DatasetName) -> Result<LogStoreRef> {
     Ok(default_logstore(below, Arc::clone(store.objects()), &location, &StorageConfig::default()))
 }
 
+/// The columns of a version as its log describes them: the parsed `schemaString`; `None` when there is no table.
+///
+/// # Errors
+/// As [`Table::load`].
+pub async fn columns(
+    store: &Store,
+    dataset: &DatasetName,
+    version: u64,
+) -> Result<Option<serde_json::Value>> {
+    let Some((_, snapshot)) = snapshot(store, dataset, Some(version)).await? else { return Ok(None) };
+    let columns = serde_json::to_value(snapshot.schema().as_ref());
+    columns.map(Some).map_err(|_| Error::failed("the table's schema cannot be read"))
+}
+
 /// A version's snapshot and its log; `None` when there is no table.
 pub(super) async fn snapshot(
     store: &Store,

@@ -213,6 +213,8 @@ impl Quarantine {
         let outcome = draft
             .commit(store, effect, standing.quarantine_order(), self.comparison.evolution(), provenance)
             .await?;
+        let version = (outcome.version, outcome.receipt.as_deref());
+        engine.ledger.remember(&self.dataset, &provenance.run_id, Some(version)).await?;
         Ok(Quarantined { dataset: self.dataset.clone(), rows: outcome.rows })
     }
 

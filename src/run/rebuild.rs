@@ -8,6 +8,7 @@ use futures::TryStreamExt as _;
 use super::Ledger;
 use super::ledger::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{At as _, Result};
+use crate::publish::receipt::{self, Named};
 use crate::publish::{Account, Publication, Store, Table, table};
 use crate::spec::DatasetName;
 
@@ -35,11 +36,7 @@ pub async fn rebuild(ledger: &Ledger, stores: &[Store]) -> Result<Rebuilt> {
     let mut restored = HashSet::new();
     for store in stores {
         for dataset in Table::list(store).await.at(|| format!("store {}", store.url()))? {
-            // A quarantine's rows are told by the commit of the dataset itself.
-            if dataset.is_quarantine() {
-                continue;
-            }
-            rebuilt.datasets += 1;
+            rebuilt.datasets += u64::from(!dataset.is_quarantine());
             restore(ledger, store, &dataset, &mut restored, &mut rebuilt)
                 .await
                 .at(|| format!("dataset {dataset}"))?;
@@ -58,7 +55,12 @@ async fn restore(
     let Some(newest) = table::versions(store, dataset).await?.last().copied() else { return Ok(()) };
     let mut commits = table::commits(store, dataset, 0..=newest);
     while let Some((version, commit)) = commits.try_next().await? {
-        let Some((run, stream)) = Account::of(version, &commit).and_then(|told| record(dataset, told)) else {
+        // A quarantine's rows are told by the commit of the dataset itself.
+        let told = Account::of(version, &commit).filter(|_| !dataset.is_quarantine());
+        let Some((run, stream)) = told.and_then(|told| record(dataset, told)) else {
+            if let Some(Named { sha256, run_id: Some(run_id), .. }) = receipt::named(&commit) {
+                ledger.remember(dataset, &run_id, Some((version, sha256.as_deref()))).await?;
+            }
             continue;
         };
         let (new_run, new_stream) = ledger.restore(&run, &stream).await?;

@@ -4,22 +4,28 @@
 //! beside it say, and what the data files are. A fourth, the ledger, knows of versions that a log which was
 //! rolled back does not.
 
+mod beside;
 mod chain;
 mod content;
+mod entries;
 mod fault;
 mod files;
+mod rolled_back;
 mod source;
+mod trust;
+mod walk;
 mod whole;
 
 use std::collections::BTreeMap;
 
 pub use fault::{Fault, What};
 pub use source::against;
+pub use trust::Trust;
 
 use self::chain::Chain;
+use self::walk::Walk;
 use super::Ledger;
 use crate::error::{At as _, Error, Kind, Result};
-use crate::keys::Keyring;
 use crate::publish::receipt::{self, Receipt};
 use crate::publish::{Store, Table, table};
 use crate::spec::DatasetName;
@@ -36,7 +42,7 @@ pub struct Question<'a> {
     /// What runs recorded.
     pub ledger: &'a Ledger,
     /// Whose signature counts, and what reads encrypted columns.
-    pub keyring: &'a Keyring,
+    pub trust: Trust<'a>,
 }
 
 /// What was found.
@@ -92,10 +98,16 @@ pub async fn verify(question: &Question<'_>, counter: Counter<'_>) -> Result<Fin
     let mut faults = Vec::new();
     let mut notes = Vec::new();
     let places = receipt::all(store, dataset).await?;
-    let chain = Chain::read(question, table.version, &places, &mut faults, &mut notes).await?;
-    chain.rolled_back(question, &places, &mut faults, &mut notes).await?;
-    chain.accounts_for(&table, &mut faults);
-    let read = files::compare(question, &table, &chain, counter, &mut faults).await?;
+    let chain = Walk::back(question, &table, &places, &mut faults, &mut notes).await?;
+    rolled_back::find(&chain, question, &places, &mut faults, &mut notes).await?;
+    beside::check(question, &chain, &mut faults).await?;
+    let replay = chain.replay();
+    if chain.is_whole {
+        replay.accounts_for(&table, &mut faults, &mut notes);
+    }
+    entries::columns(question, &table, &chain, &mut faults).await?;
+    entries::files(&table, &chain, &replay, &mut faults, &mut notes);
+    let read = files::compare(question, &table, &chain, &replay, counter, &mut faults).await?;
     let columns = content::compare(question, &table, &chain, &mut faults, &mut notes)
         .await
         .at(|| format!("dataset {dataset}"))?;
@@ -116,7 +128,7 @@ async fn without_log(question: &Question<'_>) -> Result<Findings> {
     let Question { dataset, store, .. } = *question;
     let (mut faults, mut notes) = (Vec::new(), Vec::new());
     let places = receipt::all(store, dataset).await?;
-    Chain::default().rolled_back(question, &places, &mut faults, &mut notes).await?;
+    rolled_back::find(&Chain::default(), question, &places, &mut faults, &mut notes).await?;
     let Some(version) = faults.iter().filter_map(|fault| fault.version).max() else {
         return Err(Error::new(Kind::Usage, format!("there is no dataset {dataset}"))
             .help("`sealift datasets` lists them"));

@@ -249,9 +249,34 @@ async fn a_quarantine_has_evidence_of_its_own() {
     fs::remove_file(&commit).unwrap();
     let ran = house.run(&["verify", "pay.payments__quarantine"]);
     assert!(ran.expect(1).stdout.contains("the log is gone"), "{}", ran.stdout);
+    // Its dataset's receipts speak of it.
+    let ran = house.run(&["verify", "pay.payments"]);
+    assert!(ran.expect(1).stdout.contains("2 rows went to pay.payments__quarantine"), "{}", ran.stdout);
     fs::write(&commit, kept).unwrap();
     house.run(&["verify", "pay.payments", "--against-source"]).expect(0);
     database.run("UPDATE payments SET amount = amount + 1 WHERE id = 7").await;
     let ran = house.run(&["verify", "pay.payments", "--against-source"]);
     assert!(ran.expect(1).stdout.contains("other values in column `amount`"), "{}", ran.stdout);
+}
+
+#[test]
+fn receipts_name_no_folder() {
+    let house = house("append");
+    house.pipeline(
+        "crm",
+        &format!(
+            "connection: drops\ndataset: {DATASET}\nstreams:\n  customers:\n    path: customers.csv\n    \
+             write_mode: overwrite\n    partition_by: [land]\n    columns: {{id: {{tag: public}}, land: {{tag: public}}}}"
+        ),
+    );
+    for _ in 0..2 {
+        house.write("in/drops/customers.csv", "id,land\n1,Atlantis\n2,Avalon\n");
+        house.run(&["sync", "crm"]).expect(0);
+    }
+    let found = house.json(&["verify", DATASET], 0);
+    assert_eq!((&found["receipts"], &found["files"]), (&json!(2), &json!(2)));
+    for path in receipts(&house) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\"part-") && !text.contains("Atlantis") && !text.contains("Avalon"), "{text}");
+    }
 }

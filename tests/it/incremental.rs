@@ -158,7 +158,7 @@ async fn the_cursor_is_in_no_byte_that_is_written() {
     .await;
     assert_eq!(sync(&house, &[]), 1);
     let cursor = commit(&house, 0)["cursor"].clone();
-    assert!(cursor["key"].as_str().unwrap().starts_with("sealift:shop.orders/_footer@"), "{cursor}");
+    assert!(cursor["key"].as_str().unwrap().starts_with("sealift:shop.orders#note@"), "{cursor}");
     let last = "zz93KdYtRv7B";
     database.run(&format!("INSERT INTO orders VALUES (2, '{last}'), (3, '{first}')")).await;
     house.run(&["-vv", "plan", "shop"]).expect(0);

@@ -28,10 +28,16 @@ def fails(path, keys):
     except (KeyError, InvalidSignature):
         return "not signed by these keys"
     table = path.parent.parent.parent
+    commit = table / "_delta_log" / f"{receipt['version']:020}.json"
+    if commit.exists():
+        blank = commit.read_bytes().replace(hashlib.sha256(data).hexdigest().encode(), b"0" * 64, 1)
+        if hashlib.sha256(blank).hexdigest() != receipt["commit_sha256"]:
+            return "its commit is another one"
     for file in receipt["files"]["added"]:
-        data = (table / file["path"]).read_bytes()
+        (path,) = table.rglob(file["name"])
+        data = path.read_bytes()
         if (len(data), hashlib.sha256(data).hexdigest()) != (file["bytes"], file["sha256"]):
-            return f"{file['path']} is another file"
+            return f"{file['name']} is another file"
     return None
 
 

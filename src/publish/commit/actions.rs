@@ -10,6 +10,7 @@ use super::{Attempt, Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
 use crate::keys::Note;
 use crate::publish::parquet::{File, Written};
+use crate::publish::receipt::UNNAMED;
 use crate::publish::table::{Account, Publication};
 use crate::publish::{Decided, Facts, ObjectPath};
 use crate::spec::DatasetName;
@@ -26,19 +27,14 @@ pub(super) struct Actions<'a> {
 }
 
 impl Actions<'_> {
-    /// The commit's bytes on top of `head` (`None`: a new table), which name the SHA-256 of its receipt.
+    /// The commit's bytes on top of `head` (`None`: a new table).
     ///
     /// # Errors
     /// `Held` when rows are appended that do not fit the table.
-    pub(super) fn derive(
-        &self,
-        head: Option<&Head>,
-        attempt: &Attempt<'_>,
-        receipt_sha256: &str,
-    ) -> Result<Vec<u8>> {
+    pub(super) fn derive(&self, head: Option<&Head>, attempt: &Attempt<'_>) -> Result<Vec<u8>> {
         let now_ms = attempt.now_ms;
         let rows = schema::of(self.change.schema)?;
-        let mut actions = vec![json!({"commitInfo": self.commit_info(head, attempt, receipt_sha256)})];
+        let mut actions = vec![json!({"commitInfo": self.commit_info(head, attempt)})];
         // Where rows are only taken back, or none are brought, the table stays as it is.
         let is_fence = matches!(self.change.effect, Effect::Fence);
         let stays = self.only_withdraws() || (is_fence && head.is_some());
@@ -99,8 +95,8 @@ impl Actions<'_> {
         Ok(())
     }
 
-    fn commit_info(&self, head: Option<&Head>, attempt: &Attempt<'_>, receipt_sha256: &str) -> Value {
-        let Attempt { commit_id, now_ms, .. } = *attempt;
+    fn commit_info(&self, head: Option<&Head>, attempt: &Attempt<'_>) -> Value {
+        let Attempt { commit_id, now_ms, salt, .. } = *attempt;
         let Change { effect, provenance, partition_by, .. } = *self.change;
         let by = json!(partition_by).to_string();
         // Texts holding JSON, as Delta has it.
@@ -150,7 +146,8 @@ impl Actions<'_> {
                 "quarantined": provenance.rows.quarantined,
                 "trigger": provenance.trigger,
                 "started_ms": provenance.started_ms,
-                "receipt": receipt_sha256,
+                "receipt": UNNAMED,
+                "salt": salt,
                 "facts": provenance.facts.as_ref().map(Facts::to_json),
             },
         })

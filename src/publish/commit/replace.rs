@@ -114,7 +114,7 @@ impl Actions<'_> {
         &self,
         store: &Store,
         attempt: &Attempt<'_>,
-        removed: Vec<String>,
+        receipt: receipt::Deed,
     ) -> Result<Issued> {
         let Replacement { dataset, deed, run_id, signer, .. } = self.replacement;
         let rows = Rows::of(self.written.rows + deed.erased(), 0, self.written.rows);
@@ -134,7 +134,15 @@ impl Actions<'_> {
             started_ms: attempt.now_ms,
             rows,
         };
-        receipt::issue(store, dataset, &provenance, signer, self.written, attempt, removed).await
+        receipt::issue(store, dataset, &provenance, signer, self.written, attempt, receipt).await
+    }
+
+    /// The word of its receipt for what it does to the table.
+    pub(super) const fn operation(&self) -> &'static str {
+        match self.replacement.deed {
+            Deed::Compact { .. } => "compact",
+            Deed::Erase { .. } => "erase",
+        }
     }
 
     /// What the commit adds as `version`.
@@ -143,14 +151,9 @@ impl Actions<'_> {
     }
 
     /// The commit's bytes on top of `head`.
-    pub(super) fn derive(
-        &self,
-        head: Option<&Head>,
-        attempt: &Attempt<'_>,
-        receipt_sha256: &str,
-    ) -> Result<Vec<u8>> {
+    pub(super) fn derive(&self, head: Option<&Head>, attempt: &Attempt<'_>) -> Result<Vec<u8>> {
         let head = head.ok_or_else(|| Error::failed("the table is gone"))?;
-        let Attempt { commit_id, now_ms, .. } = *attempt;
+        let Attempt { commit_id, now_ms, salt, .. } = *attempt;
         let Replacement { dataset, rewrite, deed, run_id, .. } = self.replacement;
         let mut all = vec![json!({"commitInfo": {
             "timestamp": now_ms,
@@ -166,7 +169,8 @@ impl Actions<'_> {
                 "upkeep": deed.told(),
                 "rows": self.written.rows,
                 "bytes": self.written.bytes,
-                "receipt": receipt_sha256,
+                "receipt": receipt::UNNAMED,
+                "salt": salt,
             },
         }})];
         all.extend(actions::files(&head.files, self.written, dataset, rewrite.changes_rows, now_ms)?);

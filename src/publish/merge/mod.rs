@@ -25,7 +25,7 @@ use self::matching::{Found, Matching};
 use self::rewriting::{Edit, again};
 use super::commit::{End, attempt, overtaken};
 use super::table::LiveFile;
-use super::{Change, Effect, Outcome, Rewrite, Store, Table, Written};
+use super::{Change, Effect, Outcome, Rewrite, Store, Table, Written, receipt};
 use crate::error::{At as _, Error, Kind, Result};
 use crate::keys::Keyring;
 use crate::protect::Lifetime;
@@ -179,7 +179,7 @@ impl Merge<'_> {
             let edits: Vec<(LiveFile, Edit)> =
                 touched.into_iter().filter_map(|(at, rows)| Some((file(live, at)?, edit(rows)))).collect();
             replaced = edits.iter().map(|(file, _)| file.path.clone()).collect();
-            rewritten = match again(self, live, edits).await {
+            rewritten = match self.rewritten(live, edits).await {
                 Ok(rewritten) => rewritten,
                 Err(error) => {
                     again_incoming.discard_quietly(self.store, self.change.dataset).await;
@@ -194,6 +194,14 @@ impl Merge<'_> {
             carried: rewritten.rows,
         };
         Ok(Draft { own, rewritten, rewrite })
+    }
+
+    /// Published files, written again; none whose rows are not those that were published.
+    async fn rewritten(&self, live: &Table, edits: Vec<(LiveFile, Edit)>) -> Result<Written> {
+        let read = edits.iter().filter(|(file, edit)| edit.left(file) != Some(0));
+        let read: Vec<LiveFile> = read.map(|(file, _)| file.clone()).collect();
+        receipt::check_originals(self.store, self.keyring, self.change.dataset, &read).await?;
+        again(self, live, edits).await
     }
 
     /// Rows that were published under other rules may lack what these need, or lie in other folders.

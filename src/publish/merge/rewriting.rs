@@ -95,7 +95,8 @@ impl Edit {
     }
 }
 
-/// Writes some files of a table again, sealed as the stream's plan says.
+/// Writes some files of a table again, sealed as the stream's plan says. What is encrypted in any of them stays
+/// encrypted, whatever the plan says: its values are read decrypted, and no other action is done to them.
 ///
 /// # Errors
 /// Those of [`Reading`], [`Sealed::again`] and [`write`]; then nothing is left behind.
@@ -108,7 +109,7 @@ pub(super) async fn again(merge: &Merge<'_>, table: &Table, edits: Vec<(LiveFile
     let columns: Vec<String> = table.schema.fields().iter().map(|field| field.name().clone()).collect();
     let reading =
         Reading::prepare(merge.store, merge.keyring, dataset, table, &columns, &table.files).await?;
-    let encrypted = encrypted(merge, &reading, &edits).await?;
+    let encrypted = encrypted(merge, &reading, edits.iter().map(|(file, _)| file)).await?;
     let schema = reading.schema().clone();
     let rows = stream::iter(edits).then(move |(file, edit)| {
         let reading = reading.clone();
@@ -128,28 +129,18 @@ pub(super) async fn again(merge: &Merge<'_>, table: &Table, edits: Vec<(LiveFile
     write(sealed, merge.store, merge.parquet, merge.change.partition_by, merge.encode_bytes).await
 }
 
-/// The leaves to encrypt: those of the plan, and of columns it does not know those that are encrypted now.
+/// The leaves to encrypt: those of the plan, and those that are encrypted now.
 async fn encrypted(
     merge: &Merge<'_>,
     reading: &Reading,
-    edits: &[(LiveFile, Edit)],
+    files: impl Iterator<Item = &LiveFile>,
 ) -> Result<BTreeSet<String>> {
-    let known = |leaf: &str| covers(merge.change.schema, leaf);
     let leaves = leaves(reading.schema())?;
     let mut encrypted: BTreeSet<String> = leaves.intersection(merge.encrypted).cloned().collect();
-    if leaves.iter().any(|leaf| !known(leaf)) {
-        for (file, _) in edits {
-            encrypted.extend(reading.encrypted(file).await?.into_iter().filter(|leaf| !known(leaf)));
-        }
+    for file in files {
+        encrypted.extend(reading.encrypted(file).await?.into_iter().filter(|leaf| leaves.contains(leaf)));
     }
     Ok(encrypted)
-}
-
-/// Whether a leaf belongs to a column of the schema, whose name may hold dots.
-fn covers(schema: &Schema, leaf: &str) -> bool {
-    schema.fields().iter().any(|field| {
-        leaf.strip_prefix(field.name().as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
 }
 
 fn leaves(schema: &Schema) -> Result<BTreeSet<String>> {

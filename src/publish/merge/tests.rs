@@ -15,6 +15,8 @@ use crate::publish::fixture::{dataset, keyring, objects, provenance, seal_batche
 use crate::publish::scripted::{Act, Scripted, Seen};
 use crate::publish::{Evolution, Order, Reading, write};
 
+mod originals;
+
 /// A row: key, name (protected), land, whether it is deleted.
 type Row = (i64, &'static str, &'static str, bool);
 
@@ -74,7 +76,7 @@ impl World {
                 partition_by: &self.partition_by,
                 effect: Effect::Append { withdrawn: &[], unseen: None },
                 evolution: &Evolution::default(),
-                signer: &Signer::for_tests(),
+                signer: &self.keyring.signer().await.unwrap(),
                 order,
                 provenance: &provenance("run"),
             },

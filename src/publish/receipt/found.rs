@@ -1,9 +1,13 @@
 //! Receipts and commits as they lie in the store.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
+use sha2::{Digest as _, Sha256};
 
+use super::UNNAMED;
 use crate::error::Result;
 use crate::publish::commit::commit_info;
 use crate::publish::{ObjectPath, Store, fault};
@@ -25,6 +29,8 @@ pub struct Named {
     pub commit_id: String,
     /// SHA-256 of its receipt.
     pub sha256: Option<String>,
+    /// The run, or the work, that made it.
+    pub run_id: Option<String>,
 }
 
 impl Place {
@@ -41,7 +47,28 @@ pub fn named(commit: &[u8]) -> Option<Named> {
     let info = commit_info(commit)?;
     let ours = &info["sealift"];
     let text = |name: &str| ours[name].as_str().map(str::to_owned);
-    Some(Named { commit_id: text("commit_id")?, sha256: text("receipt") })
+    let run_id = text("run_id").or_else(|| text("reshaped_by"));
+    Some(Named { commit_id: text("commit_id")?, sha256: text("receipt"), run_id })
+}
+
+/// SHA-256 of a commit that names a receipt of this digest, as the receipt has it: with [`UNNAMED`] in that
+/// place. `None` where it does not name it.
+#[must_use]
+pub fn commit_sha256(commit: &[u8], receipt_sha256: &str) -> Option<String> {
+    let place = digest_place(commit, receipt_sha256)?;
+    let (before, after) = (commit.get(..place.start)?, commit.get(place.end..)?);
+    let mut hash = Sha256::new();
+    [before, UNNAMED.as_bytes(), after].iter().for_each(|part| hash.update(part));
+    Some(hex::encode(hash.finalize()))
+}
+
+/// Where a commit holds the digest of its receipt. Inside a JSON text the quotes would be escaped, and nothing
+/// before it in a commit of ours has a field of that name.
+pub(super) fn digest_place(commit: &[u8], sha256: &str) -> Option<Range<usize>> {
+    let field = br#""receipt":""#;
+    let named = [field, sha256.as_bytes(), b"\""].concat();
+    let start = commit.windows(named.len()).position(|window| window == named)? + field.len();
+    Some(start..start + sha256.len())
 }
 
 /// Every receipt beside a table, by version.

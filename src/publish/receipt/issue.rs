@@ -4,10 +4,12 @@ use chrono::{DateTime, SecondsFormat};
 use object_store::ObjectStoreExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{Added, Digested, FORMAT, Files, Link, Policy, Receipt, Source, Values};
-use crate::error::Result;
+use super::found::digest_place;
+use super::{Added, Digested, FORMAT, Files, Link, Policy, Receipt, Source, UNNAMED, Values};
+use crate::error::{Error, Result};
 use crate::keys::Signer;
 use crate::publish::commit::Attempt;
+use crate::publish::path::file_name;
 use crate::publish::{ObjectPath, Provenance, Store, Written, fault, table};
 use crate::spec::DatasetName;
 
@@ -22,7 +24,18 @@ pub(in crate::publish) struct Issued {
     sha256: String,
 }
 
-/// The receipt of an attempt to make `written` visible, which removes the files `removed`.
+/// What a commit does, beside making written files visible.
+#[derive(Debug)]
+pub(in crate::publish) struct Deed {
+    /// The receipt's word for it.
+    pub(in crate::publish) operation: &'static str,
+    /// The names of the files that it removes.
+    pub(in crate::publish) removed: Vec<String>,
+    /// SHA-256 of its bytes, in which no receipt is named yet.
+    pub(in crate::publish) commit_sha256: String,
+}
+
+/// The receipt of an attempt to make `written` visible.
 ///
 /// # Errors
 /// As the store answers.
@@ -33,7 +46,7 @@ pub(in crate::publish) async fn issue(
     signer: &Signer,
     written: &Written,
     attempt: &Attempt<'_>,
-    removed: Vec<String>,
+    deed: Deed,
 ) -> Result<Issued> {
     let receipt = Receipt {
         format: FORMAT.to_owned(),
@@ -43,13 +56,15 @@ pub(in crate::publish) async fn issue(
         run_id: provenance.run_id.clone(),
         trigger: provenance.trigger.clone(),
         stream: provenance.stream.clone(),
+        operation: deed.operation.to_owned(),
         source: Source { connection: provenance.connection.clone(), snapshot: provenance.snapshot.clone() },
         spec_digest: provenance.spec_digest.clone(),
         policy: Policy { name: provenance.policy.clone(), digest: provenance.policy_digest.clone() },
         columns: provenance.columns.clone(),
         rows: provenance.rows,
         values: values(written, attempt.commit_id),
-        files: Files { added: added(written), removed },
+        files: Files { added: added(written), removed: deed.removed },
+        commit_sha256: deed.commit_sha256,
         started_at: rfc_3339(provenance.started_ms),
         committed_at: rfc_3339(attempt.now_ms),
         approvals: Vec::new(),
@@ -65,6 +80,17 @@ impl Issued {
     /// SHA-256 of its bytes, as the commit holds it.
     pub(in crate::publish) fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// Puts its digest into the commit, where [`UNNAMED`] stands.
+    ///
+    /// # Errors
+    /// `Failed` for a commit that has no place for it.
+    pub(in crate::publish) fn name_in(&self, mut commit: Vec<u8>) -> Result<Vec<u8>> {
+        let place = digest_place(&commit, UNNAMED).and_then(|place| commit.get_mut(place));
+        let place = place.ok_or_else(|| Error::failed("a commit has no place for its receipt"))?;
+        place.copy_from_slice(self.sha256.as_bytes());
+        Ok(commit)
     }
 
     /// Writes it. Its name is its own, so that nothing is replaced.
@@ -97,7 +123,7 @@ fn values(written: &Written, nonce: &str) -> Values {
 
 fn added(written: &Written) -> Vec<Added> {
     let added = written.files.iter().map(|file| Added {
-        path: file.path.clone(),
+        name: file_name(&file.path).to_owned(),
         bytes: file.bytes,
         rows: file.rows,
         sha256: file.sha256.clone(),

@@ -34,7 +34,7 @@ async fn every_version_has_a_signed_receipt_that_its_commit_and_the_next_receipt
         use sha2::Digest as _;
         assert_eq!(sha256, hex::encode(sha2::Sha256::digest(bytes)));
         for file in &receipt.files.added {
-            let path = crate::publish::ObjectPath::existing(&dataset(), &file.path).unwrap().location();
+            let path = crate::publish::ObjectPath::existing(&dataset(), &file.name).unwrap().location();
             let read = object_store::ObjectStoreExt::get(store.objects().as_ref(), &path).await.unwrap();
             let read = read.bytes().await.unwrap();
             assert_eq!(
@@ -72,4 +72,33 @@ async fn any_other_byte_is_refused() {
     }
     let spaced = [&bytes[..], b" "].concat();
     assert!(Receipt::parse(&spaced).unwrap_err().message().contains("canonical"));
+}
+
+#[tokio::test]
+async fn a_receipt_is_signed_for_every_byte_of_its_commit_and_names_no_folder() {
+    let store = Scripted::new([]).store();
+    publish(&store, people(0..10), Mode::Overwrite, "run-1").await.unwrap();
+    publish(&store, people(0..10), Mode::Append, "run-2").await.unwrap();
+    for (place, bytes) in receipts(&store).await {
+        let receipt = Receipt::parse(&bytes).unwrap().receipt;
+        let commit = table::read_commit(&store, &dataset(), place.version).await.unwrap().unwrap();
+        let sha256 = named(&commit).unwrap().sha256.unwrap();
+        assert_eq!(commit_sha256(&commit, &sha256), Some(receipt.commit_sha256.clone()));
+        for at in 0..commit.len() {
+            let mut altered = commit.to_vec();
+            altered[at] ^= 1;
+            assert_ne!(commit_sha256(&altered, &sha256), Some(receipt.commit_sha256.clone()), "byte {at}");
+        }
+        // What is in the commit alone keeps its digest from telling what it held.
+        let text = String::from_utf8(commit.to_vec()).unwrap();
+        let salt = text.split("\"salt\":\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(salt.len() == 32 && !String::from_utf8(bytes).unwrap().contains(salt));
+    }
+}
+
+#[test]
+fn a_file_goes_by_its_name_alone() {
+    use crate::publish::path::file_name;
+    assert_eq!(file_name("country=CH/year=2024/part-1.parquet"), "part-1.parquet");
+    assert_eq!(file_name("part-1.parquet"), "part-1.parquet");
 }

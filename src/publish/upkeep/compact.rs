@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use super::{ATTEMPTS, Upkeep, cluster};
 use crate::Batches;
 use crate::error::Result;
-use crate::publish::commit::{Deed, Replacement, Rewrite, replace};
+use crate::publish::commit::{Deed, Replacement, Rewrite};
 use crate::publish::table::LiveFile;
 use crate::publish::{Reading, Table, Written};
 use crate::spec::pipeline::Parquet;
@@ -87,7 +87,7 @@ impl Upkeep<'_> {
                     Rewrite { read_version: Some(table.version), replaced, changes_rows: false, carried: 0 };
                 let replacement =
                     Replacement { dataset: self.dataset, rewrite, deed: &deed, run_id, signer: &signer };
-                match replace(self.store, written, &replacement).await? {
+                match self.replace(written, &replacement).await? {
                     Some(outcome) => done.add(outcome.version, before, after),
                     None => continue 'table,
                 }
@@ -145,7 +145,7 @@ impl Upkeep<'_> {
     }
 
     async fn group(&self, table: &Table, group: &Group, compaction: &Compaction) -> Result<Written> {
-        let reading = self.whole(table, &group.files).await?;
+        let reading = self.originals(table, &group.files).await?;
         let rows = one_after_the_other(reading.clone(), group.files.clone());
         let (rows, file_size_bytes) = match compaction.cluster_by.as_slice() {
             // What was packed for one file is to become one, also where it is encoded a little larger.

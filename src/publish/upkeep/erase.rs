@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::{ATTEMPTS, Upkeep, log};
 use crate::Batches;
 use crate::error::{Error, Result};
-use crate::publish::commit::{Deed, Replacement, Rewrite, replace};
+use crate::publish::commit::{Deed, Replacement, Rewrite};
 use crate::publish::table::LiveFile;
 use crate::publish::{Reading, Table, Written};
 
@@ -95,7 +95,7 @@ impl Upkeep<'_> {
                 Rewrite { read_version: Some(found.table.version), replaced, changes_rows: true, carried: 0 };
             let replacement =
                 Replacement { dataset: self.dataset, rewrite, deed: &deed, run_id, signer: &signer };
-            if let Some(outcome) = replace(self.store, written, &replacement).await? {
+            if let Some(outcome) = self.replace(written, &replacement).await? {
                 return self.told(&found, Some(outcome.version)).await;
             }
         }
@@ -125,7 +125,7 @@ impl Upkeep<'_> {
     /// Writes the files again without the rows.
     async fn without(&self, found: &Found, doomed: &Doomed) -> Result<Written> {
         let files: Vec<LiveFile> = found.files.iter().map(|(file, _)| file.clone()).collect();
-        let reading = self.whole(&found.table, &files).await?;
+        let reading = self.originals(&found.table, &files).await?;
         let mut written = Written::default();
         for (file, rows) in &found.files {
             match self.rewritten(found, &reading, file, *rows, doomed).await {

@@ -8,6 +8,7 @@
 mod cluster;
 mod compact;
 mod erase;
+mod journal;
 mod log;
 mod vacuum;
 
@@ -18,9 +19,11 @@ use std::collections::BTreeSet;
 
 pub use self::compact::{Compacted, Compaction, Files};
 pub use self::erase::{Doomed, Erased, Matches, Request};
+pub use self::journal::Journal;
 pub use self::vacuum::{Retention, Swept, vacuum};
+use super::commit::{Replacement, replace};
 use super::table::LiveFile;
-use super::{Reading, Store, Table, Written, write};
+use super::{Outcome, Reading, Store, Table, Written, receipt, write};
 use crate::Batches;
 use crate::error::{At as _, Error, Result};
 use crate::keys::Keyring;
@@ -42,6 +45,8 @@ pub struct Upkeep<'a> {
     pub dataset: &'a DatasetName,
     /// How Parquet is written.
     pub parquet: Parquet,
+    /// Who remembers the versions that are made.
+    pub journal: &'a dyn Journal,
     /// Most bytes that open row groups and parts of uploads hold, more or less.
     pub memory_bytes: u64,
 }
@@ -59,6 +64,12 @@ impl Upkeep<'_> {
         Reading::prepare(self.store, self.keyring, self.dataset, table, &columns, files).await
     }
 
+    /// These files with all their columns, to be written anew. They are checked against their receipts first.
+    async fn originals(&self, table: &Table, files: &[LiveFile]) -> Result<Reading> {
+        receipt::check_originals(self.store, self.keyring, self.dataset, files).await?;
+        self.whole(table, files).await
+    }
+
     /// Writes rows that were published before: `encrypted` is what was encrypted of them.
     async fn write(
         &self,
@@ -71,6 +82,22 @@ impl Upkeep<'_> {
         let (schema, open) = (reading.schema().clone(), table.open.clone());
         let sealed = Sealed::again(self.dataset, schema, encrypted, open, rows, self.keyring).await?;
         write(sealed, self.store, parquet, &table.partition_by, self.memory_bytes).await
+    }
+
+    /// Puts written files in the place of others, as [`replace`] does, and tells the journal.
+    async fn replace(&self, written: Written, replacement: &Replacement<'_>) -> Result<Option<Outcome>> {
+        let Self { store, dataset, journal, .. } = self;
+        if let Err(error) = journal.tried(dataset, replacement.run_id).await {
+            written.discard_quietly(store, dataset).await;
+            return Err(error);
+        }
+        let outcome = replace(store, written, replacement).await?;
+        if let Some(outcome) = &outcome
+            && let Err(error) = journal.landed(dataset, replacement.run_id, outcome).await
+        {
+            tracing::warn!(%dataset, outcome.version, %error, "the ledger does not know of a version that was made");
+        }
+        Ok(outcome)
     }
 
     /// Refuses files of which the log counts other rows than were written and left out.

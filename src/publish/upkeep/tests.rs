@@ -4,7 +4,8 @@ use std::sync::Arc;
 use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt as _;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryStreamExt as _};
 use object_store::ObjectStoreExt as _;
 use serde_json::{Value, json};
 
@@ -13,6 +14,17 @@ use crate::error::Kind;
 use crate::publish::fixture::*;
 use crate::publish::scripted::{Act, Scripted};
 use crate::publish::{Mode, ObjectPath};
+
+/// Nobody remembers.
+impl Journal for () {
+    fn tried<'a>(&'a self, _: &'a DatasetName, _: &'a str) -> BoxFuture<'a, Result<()>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn landed<'a>(&'a self, _: &'a DatasetName, _: &'a str, _: &'a Outcome) -> BoxFuture<'a, Result<()>> {
+        async { Ok(()) }.boxed()
+    }
+}
 
 /// A table of people, whose `ssn` is encrypted.
 struct Bench {
@@ -41,7 +53,7 @@ impl Bench {
 
     fn upkeep(&self) -> Upkeep<'_> {
         let (store, keyring, dataset) = (&self.store, &self.keyring, &self.dataset);
-        Upkeep { store, keyring, dataset, parquet: Parquet::default(), memory_bytes: 1 << 30 }
+        Upkeep { store, keyring, dataset, parquet: Parquet::default(), journal: &(), memory_bytes: 1 << 30 }
     }
 
     async fn written(&self, ids: std::ops::Range<i64>, encrypted: &[&str]) -> Written {
@@ -422,4 +434,24 @@ async fn every_version_within_the_retention_survives_the_clean_up_of_the_log() {
         assert_eq!(bench.people(Some(version)).await.len() as u64, version * 10 + 10);
     }
     assert_eq!(Table::load(&bench.store, &bench.dataset, Some(9)).await.unwrap_err().kind(), Kind::Failed);
+}
+
+#[tokio::test]
+async fn rows_of_a_file_that_was_altered_are_not_signed_again() {
+    let bench = Bench::filled(2).await;
+    // From here on the receipts are those of the bench's own keys.
+    bench.upkeep().erase(&doomed(&[5, 15]), &request(), "upkeep-1").await.unwrap();
+    let path = ObjectPath::existing(&bench.dataset, &bench.table().await.files[0].path).unwrap();
+    let kept = alter(&bench.store, &path).await;
+    let before = objects(&bench.store).await;
+    let joined = joining(1 << 20);
+    for error in [
+        bench.upkeep().compact(&joined, "upkeep-2").await.unwrap_err(),
+        bench.upkeep().erase(&doomed(&[6, 16]), &request(), "upkeep-3").await.unwrap_err(),
+    ] {
+        assert!(error.kind() == Kind::Failed && error.message().contains("was altered"), "{error}");
+    }
+    assert_eq!(objects(&bench.store).await, before);
+    bench.store.objects().put(&path.location(), kept.into()).await.unwrap();
+    bench.upkeep().compact(&joined, "upkeep-4").await.unwrap();
 }

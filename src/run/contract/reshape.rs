@@ -64,6 +64,7 @@ impl Reshape {
             return Err(Error::temporary("another writer changed the table since it was planned for")
                 .help("run it again"));
         };
+        publish::receipt::check_originals(store, &engine.keyring, dataset, &table.files).await?;
         let names: Vec<String> = self.columns.iter().map(|(old, _)| old.clone()).collect();
         let reading = Reading::prepare(store, &engine.keyring, dataset, &table, &names, &table.files).await?;
         let mut encrypted = BTreeSet::new();

@@ -1,33 +1,39 @@
 //! What the ledger remembers of tables, and what it learns from them again.
 
 use chrono::DateTime;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
 use super::{Ledger, MAX_LISTED, Run, RunId, State, StreamOutcome, get, to_i64};
 use crate::error::Result;
 use crate::govern::store::fault;
+use crate::publish::Outcome;
+use crate::publish::upkeep::Journal;
 use crate::spec::DatasetName;
 
-/// A version that a run recorded.
+/// A version that a run, or upkeep, recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remembered {
     /// The version.
     pub version: u64,
-    /// The run.
+    /// The run, or the work.
     pub run_id: RunId,
     /// SHA-256 of its receipt, if it was recorded.
     pub receipt: Option<String>,
 }
 
 impl Ledger {
-    /// The versions of a dataset that runs recorded, newest first; at most [`MAX_LISTED`].
+    /// The versions of a dataset that runs and upkeep recorded, newest first; at most [`MAX_LISTED`].
     ///
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn remembered(&self, dataset: &DatasetName) -> Result<Vec<Remembered>> {
         let rows = sqlx::query(
             "SELECT version, run_id, receipt FROM run_streams
-             WHERE dataset = ? AND version IS NOT NULL AND state = 'published'
-             ORDER BY version DESC, run_id DESC LIMIT ?",
+             WHERE dataset = ?1 AND version IS NOT NULL AND state = 'published'
+             UNION
+             SELECT version, run_id, receipt FROM versions WHERE dataset = ?1 AND version IS NOT NULL
+             ORDER BY version DESC, run_id DESC LIMIT ?2",
         )
         .bind(dataset.to_string())
         .bind(i64::from(MAX_LISTED))
@@ -42,6 +48,43 @@ impl Ledger {
             })
         };
         rows.iter().map(read).collect()
+    }
+
+    /// Records work on a dataset that is of no stream: before it is tried with no version, and each version that
+    /// it made, with the SHA-256 of its receipt. Told again, nothing changes.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn remember(
+        &self,
+        dataset: &DatasetName,
+        run_id: &str,
+        version: Option<(u64, Option<&str>)>,
+    ) -> Result<()> {
+        let (version, receipt) = version.map_or((None, None), |(version, receipt)| (Some(version), receipt));
+        sqlx::query("INSERT OR IGNORE INTO versions (dataset, run_id, version, receipt) VALUES (?, ?, ?, ?)")
+            .bind(dataset.to_string())
+            .bind(run_id)
+            .bind(version.map(to_i64))
+            .bind(receipt)
+            .execute(&self.pool)
+            .await
+            .map_err(|e| fault(&e))?;
+        Ok(())
+    }
+
+    /// Whether work of this id on a dataset was begun.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn has_tried(&self, dataset: &DatasetName, run_id: &RunId) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM versions WHERE dataset = ? AND run_id = ? LIMIT 1")
+            .bind(dataset.to_string())
+            .bind(run_id.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|e| fault(&e))?;
+        Ok(row.is_some())
     }
 
     /// Records a run that succeeded with what one of its streams published, as far as the ledger does not
@@ -104,5 +147,21 @@ impl Ledger {
         .await
         .map_err(|e| fault(&e))?;
         Ok(())
+    }
+}
+
+/// Upkeep is no run; what it does is remembered all the same.
+impl Journal for Ledger {
+    fn tried<'a>(&'a self, dataset: &'a DatasetName, run_id: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.remember(dataset, run_id, None).boxed()
+    }
+
+    fn landed<'a>(
+        &'a self,
+        dataset: &'a DatasetName,
+        run_id: &'a str,
+        outcome: &'a Outcome,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.remember(dataset, run_id, Some((outcome.version, outcome.receipt.as_deref()))).boxed()
     }
 }

@@ -141,3 +141,25 @@ async fn a_run_may_still_publish_what_it_wrote_while_it_is_under_way_or_parts_ar
     ledger.forget_parts(&pipeline("crm"), &stream).await.unwrap();
     assert_eq!(ledger.oldest_writer_ms().await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn work_that_is_of_no_stream_is_remembered() {
+    let (_folder, ledger) = ledger().await;
+    let (dataset, other) = (DatasetName::parse("crm.a").unwrap(), DatasetName::parse("crm.b").unwrap());
+    let (done, tried) = (RunId::draw(), RunId::draw());
+    for _ in 0..2 {
+        ledger.remember(&dataset, &done.to_string(), None).await.unwrap();
+        ledger.remember(&dataset, &done.to_string(), Some((4, Some("4a")))).await.unwrap();
+        ledger.remember(&dataset, &done.to_string(), Some((5, Some("5a")))).await.unwrap();
+        ledger.remember(&dataset, &tried.to_string(), None).await.unwrap();
+    }
+    let remembered = ledger.remembered(&dataset).await.unwrap();
+    let versions: Vec<_> =
+        remembered.iter().map(|one| (one.version, &one.run_id, one.receipt.as_deref())).collect();
+    assert_eq!(versions, [(5, &done, Some("5a")), (4, &done, Some("4a"))]);
+    assert!(ledger.has_tried(&dataset, &tried).await.unwrap());
+    assert!(
+        !ledger.has_tried(&other, &tried).await.unwrap()
+            && ledger.remembered(&other).await.unwrap().is_empty()
+    );
+}

@@ -1,7 +1,7 @@
 //! Upkeep of published datasets, as people ask for it: where the table lies, the right to touch it, and how
 //! its stream wants files to be.
 //!
-//! None of it is a run: nothing is read from a source, and the ledger's record stays as it is.
+//! None of it is a run: nothing is read from a source. The ledger remembers the versions.
 
 mod erase;
 
@@ -139,6 +139,7 @@ impl Place {
             store: &self.store,
             keyring: &engine.keyring,
             dataset,
+            journal: &engine.ledger,
             parquet: self.parquet(engine, dataset).await?,
             memory_bytes: Memory::of(engine.config.memory_limit_bytes).encode_bytes,
         })

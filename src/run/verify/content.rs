@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use futures::TryStreamExt as _;
 
 use super::chain::Chain;
-use super::{Compared, Fault, Question, What};
+use super::{Compared, Fault, Question, Trust, What};
 use crate::error::{Kind, Result};
-use crate::keys::DatasetKey;
+use crate::keys::{DatasetKey, Keyring};
 use crate::protect::Digests;
+use crate::publish::path::file_name;
 use crate::publish::receipt::{Digested, Receipt};
 use crate::publish::table::LiveFile;
 use crate::publish::{Reading, Table};
@@ -25,14 +26,18 @@ pub(super) async fn compare(
     faults: &mut Vec<Fault>,
     notes: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Compared>> {
+    let Trust::Keys(keyring) = question.trust else {
+        return Ok(untold(chain));
+    };
     let broken: BTreeSet<String> = faults.iter().filter_map(|fault| fault.path.clone()).collect();
-    let live: HashMap<&str, &LiveFile> = table.files.iter().map(|file| (file.path.as_str(), file)).collect();
+    let live: HashMap<&str, &LiveFile> =
+        table.files.iter().map(|file| (file_name(&file.path), file)).collect();
     let mut columns = BTreeMap::new();
     for receipt in chain.receipts.values().rev() {
-        let added = || receipt.files.added.iter().map(|file| file.path.as_str());
+        let added = receipt.files.added.iter();
         let files: Vec<LiveFile> =
-            added().filter_map(|path| live.get(path)).map(|file| (*file).clone()).collect();
-        if files.is_empty() || added().any(|path| broken.contains(path)) {
+            added.filter_map(|file| live.get(file.name.as_str())).map(|file| (*file).clone()).collect();
+        if files.is_empty() || files.iter().any(|file| broken.contains(&file.path)) {
             continue;
         }
         if files.len() < receipt.files.added.len() {
@@ -42,21 +47,29 @@ pub(super) async fn compare(
             ));
             continue;
         }
-        version(question, table, receipt, &files, faults, &mut columns).await?;
+        version(question, keyring, table, receipt, &files, faults, &mut columns).await?;
     }
     Ok(columns)
+}
+
+/// Every column, where nobody has the keys that digests are made with.
+fn untold(chain: &Chain) -> BTreeMap<String, Compared> {
+    let why = Compared::Not("its digests can be made again with the keys folder only".to_owned());
+    let digested = chain.receipts.values().flat_map(|receipt| &receipt.values.columns);
+    digested.map(|digested| (digested.column.clone(), why.clone())).collect()
 }
 
 /// The rows that one version added.
 async fn version(
     question: &Question<'_>,
+    keyring: &Keyring,
     table: &Table,
     receipt: &Receipt,
     files: &[LiveFile],
     faults: &mut Vec<Fault>,
     columns: &mut BTreeMap<String, Compared>,
 ) -> Result<()> {
-    let Question { dataset, store, keyring, .. } = *question;
+    let Question { dataset, store, .. } = *question;
     let key = match keyring.by_id(&receipt.values.key).await {
         Ok(key) => key,
         Err(error) if error.kind() == Kind::Denied => {

@@ -45,6 +45,10 @@ pub enum What {
     MissingFile,
     /// The table has a data file that no receipt names.
     UnknownFile,
+    /// The table has a data file again that one of its versions took away.
+    RevivedFile,
+    /// The log says something else of a data file, or of the table's columns, than what was published.
+    AlteredEntry,
     /// The table no longer has a data file that a receipt names and none takes away.
     LostFile,
     /// A receipt has other bytes than its commit says.
@@ -76,6 +80,8 @@ impl What {
             Self::SwappedFile => "swapped_file",
             Self::MissingFile => "missing_file",
             Self::UnknownFile => "unknown_file",
+            Self::RevivedFile => "revived_file",
+            Self::AlteredEntry => "altered_entry",
             Self::LostFile => "lost_file",
             Self::AlteredReceipt => "altered_receipt",
             Self::MissingReceipt => "missing_receipt",

@@ -6,10 +6,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::{Error as StoreError, ObjectStoreExt as _};
 use ring::digest::{Context, SHA256};
 
-use super::chain::Chain;
+use super::chain::{Chain, Replay};
 use super::{Counter, Fault, Question, What};
 use crate::error::Result;
-use crate::publish::receipt::Added;
+use crate::publish::path::file_name;
 use crate::publish::table::LiveFile;
 use crate::publish::{ObjectPath, Table, fault};
 
@@ -37,28 +37,18 @@ pub(super) async fn compare(
     question: &Question<'_>,
     table: &Table,
     chain: &Chain,
+    replay: &Replay<'_>,
     counter: Counter<'_>,
     faults: &mut Vec<Fault>,
 ) -> Result<Read> {
-    let added = || {
-        chain.receipts.iter().flat_map(|(version, receipt)| receipt.files.added.iter().map(|f| (*version, f)))
-    };
-    let expected: HashMap<&str, (u64, &Added)> =
-        added().map(|(version, file)| (file.path.as_str(), (version, file))).collect();
+    let added = chain.receipts.values().flat_map(|receipt| &receipt.files.added);
     let by_content: HashMap<&str, &str> =
-        added().map(|(_, file)| (file.sha256.as_str(), file.path.as_str())).collect();
-
+        added.map(|file| (file.sha256.as_str(), file.name.as_str())).collect();
     let mut named = Vec::with_capacity(table.files.len());
     for file in &table.files {
-        match expected.get(file.path.as_str()) {
+        match replay.expected.get(file_name(&file.path)) {
             Some((version, expected)) => named.push((file, *version, *expected)),
-            None => {
-                let by =
-                    if chain.is_foreign(question.dataset, &file.path) { " by another writer" } else { "" };
-                let message =
-                    format!("the file {} was added{by}, and no receipt that holds names it", file.path);
-                faults.push(Fault::at(What::UnknownFile, None, &file.path, message));
-            }
+            None => faults.push(unexpected(chain, replay, file)),
         }
     }
     let mut read = Read::default();
@@ -91,6 +81,18 @@ pub(super) async fn compare(
         });
     }
     Ok(read)
+}
+
+/// A live file that should not be.
+fn unexpected(chain: &Chain, replay: &Replay<'_>, file: &LiveFile) -> Fault {
+    let path = &file.path;
+    if let Some(version) = replay.gone.get(file_name(path)) {
+        let message = format!("the file {path} was taken away by version {version} and is live again");
+        return Fault::at(What::RevivedFile, Some(*version), path, message);
+    }
+    let by = if chain.is_foreign(path) { " by another writer" } else { "" };
+    let message = format!("the file {path} was added{by}, and no receipt that holds names it");
+    Fault::at(What::UnknownFile, None, path, message)
 }
 
 /// Size and digest of a file; `None` where it is gone.

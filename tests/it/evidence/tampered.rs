@@ -244,3 +244,152 @@ fn a_file_that_came_or_went_by_hand_is_named() {
     edit(&last, "\"receipt\"", "\"receipt_\"");
     assert!(words(&house, &[]).contains(&"altered_commit".to_owned()));
 }
+
+/// What another writer would say.
+fn by_another(house: &House, version: u64, actions: &[Value]) {
+    let info = json!({"commitInfo": {"operation": "WRITE"}});
+    let lines: String = [&info].into_iter().chain(actions).map(|action| format!("{action}\n")).collect();
+    fs::write(table(house).join(format!("_delta_log/{version:020}.json")), lines).unwrap();
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+#[test]
+fn a_version_that_another_writer_s_stands_in_for_is_found() {
+    let house = three_versions();
+    let whole = house.path("whole");
+    copy(&table(&house), &whole);
+    by_another(&house, 2, &[]);
+    let found = faults(&house, &[]);
+    assert_eq!((found.len(), found[0].0.as_str()), (1, "rolled_back"), "{found:?}");
+    assert!(found[0].1.contains("version 2") && found[0].1.contains("run"), "{found:?}");
+    // When the ledger is lost, its receipt tells.
+    fs::remove_dir_all(house.path("out/var")).unwrap();
+    let found = faults(&house, &[]);
+    assert_eq!((found.len(), found[0].0.as_str()), (1, "rolled_back"), "{found:?}");
+
+    // Rows that another writer took away are missed, until the table is written anew.
+    restore(&house, &whole);
+    let first = data_files(&house).remove(0);
+    by_another(
+        &house,
+        3,
+        &[json!({"remove": {"path": name(&first), "dataChange": true, "deletionTimestamp": 0}})],
+    );
+    let found = faults(&house, &[]);
+    assert_eq!((found.len(), found[0].0.as_str()), (1, "lost_file"), "{found:?}");
+    assert!(found[0].1.contains("another writer"), "{found:?}");
+}
+
+#[test]
+fn a_file_that_is_live_again_is_named() {
+    let house = house("overwrite");
+    publish(&house, 1..101);
+    let first = data_files(&house).remove(0);
+    publish(&house, 1..101);
+    let bytes = fs::metadata(&first).unwrap().len();
+    let add = json!({"add": {"path": name(&first), "partitionValues": {}, "size": bytes, "modificationTime": 0,
+        "dataChange": true, "stats": "{\"numRecords\":100}"}});
+    by_another(&house, 2, &[add]);
+    let found = faults(&house, &[]);
+    assert_eq!((found.len(), found[0].0.as_str()), (1, "revived_file"), "{found:?}");
+    assert!(found[0].1.contains(name(&first)) && found[0].1.contains("version 1"), "{found:?}");
+    // To write the table anew mends it.
+    publish(&house, 1..101);
+    assert_eq!(words(&house, &[]), [""; 0]);
+}
+
+#[test]
+fn any_other_word_of_a_commit_is_found() {
+    let house = three_versions();
+    let whole = house.path("whole");
+    copy(&table(&house), &whole);
+    let log = commits(&house);
+    for (version, from, to) in [
+        (2, "\"stream\":\"crm/customers\"", "\"stream\":\"crm/other\""),
+        (0, "delta.dataSkippingStatsColumns", "delta.dataSkippingStatsColumn_"),
+        (1, "WRITE", "MERGE"),
+    ] {
+        edit(&log[version], from, to);
+        assert_eq!(words(&house, &[]), ["altered_commit"], "{from}");
+        restore(&house, &whole);
+    }
+    // Where the snapshot tells otherwise of a live file, that is named too.
+    edit(&log[1], "\\\"numRecords\\\":1000", "\\\"numRecords\\\":10");
+    assert_eq!(words(&house, &[]), ["altered_commit", "altered_entry"]);
+}
+
+#[test]
+fn a_checkpoint_that_agrees_is_no_fault() {
+    let house = house("append");
+    for start in 0..11 {
+        publish(&house, start * 10 + 1..start * 10 + 11);
+    }
+    let found = house.json(&["verify", DATASET], 0);
+    assert_eq!((&found["files"], &found["notes"]), (&json!(11), &json!([])));
+}
+
+#[test]
+fn upkeep_that_is_rolled_back_is_found_and_upkeep_that_broke_off_is_not() {
+    let house = three_versions();
+    house.run(&["erase", DATASET, "--where", "id = 7"]).expect(0);
+    assert_eq!(words(&house, &[]), [""; 0]);
+    let whole = house.path("whole");
+    copy(&table(&house), &whole);
+    fs::remove_file(commits(&house).pop().unwrap()).unwrap();
+    fs::remove_file(receipts(&house).pop().unwrap()).unwrap();
+    let found = faults(&house, &[]);
+    assert_eq!((found.len(), found[0].0.as_str()), (1, "rolled_back"), "{found:?}");
+    assert!(found[0].1.contains("version 3"), "{found:?}");
+
+    // As it is left that is killed between receipt and commit, or looks while it is under way.
+    restore(&house, &whole);
+    fs::remove_file(commits(&house).pop().unwrap()).unwrap();
+    let script =
+        "import sqlite3,sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit()";
+    let done = crate::house::python()
+        .arg("-c")
+        .arg(script)
+        .arg(house.path("out/var/sealift.db"))
+        .arg("DELETE FROM versions WHERE version IS NOT NULL")
+        .status()
+        .unwrap();
+    assert!(done.success());
+    let found = house.json(&["verify", DATASET], 0);
+    assert!(found["notes"].to_string().contains("an attempt that ended before its commit"), "{found}");
+
+    // A ledger that is rebuilt remembers it again.
+    restore(&house, &whole);
+    fs::remove_dir_all(house.path("out/var")).unwrap();
+    house.json(&["datasets", "--rebuild"], 0);
+    fs::remove_file(commits(&house).pop().unwrap()).unwrap();
+    fs::remove_file(receipts(&house).pop().unwrap()).unwrap();
+    assert_eq!(words(&house, &[]), ["rolled_back"]);
+}
+
+#[tokio::test]
+async fn an_auditor_verifies_with_the_public_key_alone() {
+    let house = three_versions();
+    house.write("in/public", &house.run(&["keys", "public"]).expect(0).stdout);
+    let public = house.path("in/public");
+    fs::rename(house.path("out/keys"), house.path("keys-elsewhere")).unwrap();
+    let args = ["--public-key", public.to_str().unwrap()];
+    let found = house.json(&[&["verify", DATASET][..], &args].concat(), 0);
+    assert_eq!((&found["receipts"], &found["files"]), (&json!(3), &json!(3)));
+    assert!(found["columns"].as_array().unwrap().iter().all(|column| column["compared_with"].is_null()));
+    assert!(!house.path("out/keys").exists(), "the keys folder is not made");
+    let file = data_files(&house).remove(1);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[9] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    assert_eq!(words(&house, &args), ["altered_file"]);
+
+    let keys = config::Keys::File { path: house.path("other-keys"), passphrase: None };
+    let other = Keyring::open(&keys, &|_| {}).await.unwrap().signer().await.unwrap().public();
+    house.write("in/public", &other.base64());
+    assert!(words(&house, &args).contains(&"forged_receipt".to_owned()));
+    house.write("in/public", "nothing");
+    house.run(&[&["verify", DATASET][..], &args].concat()).expect(78);
+}
