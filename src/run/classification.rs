@@ -24,6 +24,26 @@ const ROWS: usize = 16_384;
 /// What a finding needs to stop a run: its share of the odds.
 const SURE: f64 = 0.9;
 
+/// Detectors that many a word or number passes which is nobody's: they stop a run by [`ENOUGH`] distinct values.
+const PLAIN: [&str; 14] = [
+    "first_name",
+    "last_name",
+    "gender",
+    "username",
+    "birth_date",
+    "amount_decimal",
+    "postal_digits",
+    "geo_degrees",
+    "bank_account_digits",
+    "passport_form",
+    "driver_license_form",
+    "password_like",
+    "secret_random",
+    "phone_digits",
+];
+/// Distinct values that pass a plain detector, before they stop a run.
+const ENOUGH: u64 = 20;
+
 /// When a plan looks at rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
@@ -246,8 +266,16 @@ fn problem(engine: &Engine, plan: &StreamPlan, found: &Found) -> Option<String> 
 
 /// Whether values, not names, say that something is there, and surely.
 fn is_hit(finding: &Finding) -> bool {
-    let is_of_values = finding.evidence.first().is_some_and(|one| matches!(one.seen, Seen::Values { .. }));
-    is_of_values && finding.confidence >= SURE && !matches!(finding.tag.as_str(), "internal" | "unknown")
+    let Some(Seen::Values { detector, passed, .. }) = finding.evidence.first().map(|one| &one.seen) else {
+        return false;
+    };
+    // Whoever lives in a city is many.
+    let is_enough = match detector.as_str() {
+        "city" => false,
+        plain if PLAIN.contains(&plain) => *passed >= ENOUGH,
+        _ => true,
+    };
+    is_enough && finding.confidence >= SURE && !matches!(finding.tag.as_str(), "internal" | "unknown")
 }
 
 /// A finding in words: `holds pii.email: 497 of 512 sampled values pass email`.

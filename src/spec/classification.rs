@@ -64,7 +64,7 @@ pub enum Checksum {
 pub struct Lowered {
     /// Datasets, a glob.
     pub dataset: String,
-    /// The published column.
+    /// Published columns, a glob.
     pub column: String,
     /// The tags that are found and do not count.
     pub found: TagGlob,
@@ -94,7 +94,9 @@ impl Classification {
     #[must_use]
     pub fn lowered(&self, dataset: &str, column: &str, found: &Tag) -> Option<&Lowered> {
         self.lowered.iter().find(|lowered| {
-            is_match(&lowered.dataset, dataset) && lowered.column == column && lowered.found.matches(found)
+            is_match(&lowered.dataset, dataset)
+                && is_match(&lowered.column, column)
+                && lowered.found.matches(found)
         })
     }
 

@@ -14,7 +14,7 @@ const ROWS: u32 = 400;
 
 /// People with an e-mail, a payment reference that passes Luhn, and a note; no two the same.
 fn people(house: &House) {
-    let mut csv = "id,contact,ref,amount_chf,note,status\n".to_owned();
+    let mut csv = "id,contact,c7,amount_chf,note,status\n".to_owned();
     for id in 0..ROWS {
         let note = match id % 3 {
             0 => format!(
@@ -41,9 +41,10 @@ fn people(house: &House) {
     house.write("in/drops/people.csv", &csv);
 }
 
-/// A Visa number's form with its check digit.
+/// A card number's form with its check digit.
 fn luhn(id: u32) -> String {
-    let digits = format!("4556{:011}", u64::from(id) * 7_919_113 % 100_000_000_000);
+    let prefix = ["4556", "5425", "4916", "5105"][id as usize % 4];
+    let digits = format!("{prefix}{:011}", u64::from(id) * 7_919_113 % 100_000_000_000);
     let sum: u32 = digits
         .bytes()
         .rev()
@@ -88,7 +89,7 @@ fn what_nobody_declared_is_found_and_sealed_as_the_policy_says() {
     let expected = [
         ("id", "internal", "allow"),
         ("contact", "pii.email", "encrypt"),
-        ("ref", "financial.card_number", "encrypt"),
+        ("c7", "financial.card_number", "encrypt"),
         ("amount_chf", "financial.amount", "encrypt"),
         ("note", "free_text.pii", "scrub"),
         ("status", "internal", "allow"),
@@ -112,7 +113,7 @@ fn what_nobody_declared_is_found_and_sealed_as_the_policy_says() {
         house.query("SELECT count(*) AS n FROM crm.people WHERE note LIKE 'Customer wants the statement%'");
     assert_eq!(kept[0]["n"], ROWS / 3);
     // What was found stays when a later file tells less.
-    house.write("in/drops/people.csv", "id,contact,ref,amount_chf,note,status\n1,,,,,\n");
+    house.write("in/drops/people.csv", "id,contact,c7,amount_chf,note,status\n1,,,,,\n");
     assert_eq!(actions(&house.json(&["plan", "crm"], 0)), actions(&plan));
 }
 
@@ -123,12 +124,12 @@ fn trap_a_hit_in_what_was_declared_internal_stops_the_run() {
     let ran = held.run(&["sync", "crm"]);
     says(
         ran.expect(76),
-        &["column `contact`", "pii.email", "column `ref`", "financial.card_number", "lowered"],
+        &["column `contact`", "pii.email", "column `c7`", "financial.card_number", "lowered"],
     );
     assert!(!ran.stderr.contains("`id`") && !ran.stderr.contains("`status`"), "{}", ran.stderr);
     assert_eq!(held.versions("crm.people"), 0);
     // The spec may raise a tag …
-    let raised = "\n    columns: {contact: {tag: pii.email}, ref: {tag: financial.card_number}, \
+    let raised = "\n    columns: {contact: {tag: pii.email}, c7: {tag: financial.card_number}, \
                   note: {tag: free_text.pii}, \"*\": {tag: internal}}";
     house(RULES, raised).run(&["sync", "crm"]).expect(0);
     // … and only infosec lowers one, by name and with a reason.
@@ -138,7 +139,7 @@ fn trap_a_hit_in_what_was_declared_internal_stops_the_run() {
         )
     };
     let entries =
-        [lowered("contact", "pii.email"), lowered("ref", "financial.*"), lowered("note", "free_text.pii")];
+        [lowered("contact", "pii.email"), lowered("c7", "financial.*"), lowered("note", "free_text.pii")];
     let again = house(RULES, open);
     again.policy_with(RULES, &format!("classification:\n  lowered: [{}]", entries[..2].join(", ")));
     says(again.run(&["sync", "crm"]).expect(76), &["column `note`"]);

@@ -91,7 +91,11 @@ async fn trap_a_decision_alone_declares_nothing() {
     let (house, _database) = house(&["'1.50'"], columns, "").await;
     for command in ["plan", "sync"] {
         let ran = house.run(&[command, "pay"]);
-        assert!(ran.expect(76).stderr.contains("column `amount`: it has no tag"), "{}", ran.stderr);
+        assert!(
+            ran.expect(76).stderr.contains("column `amount`: no policy rule covers its tag financial.amount"),
+            "{}",
+            ran.stderr
+        );
     }
     assert_eq!(house.versions("pay.payments"), 0);
 }

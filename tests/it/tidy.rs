@@ -16,7 +16,7 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("transform", "error secret spec"),
     ("classify", "error secret spec"),
     ("keys", "error secret spec"),
-    ("protect", "error secret spec keys"),
+    ("protect", "error secret spec classify keys"),
     ("publish", "error secret spec keys protect"),
     ("govern", "error secret spec"),
     ("run", "error secret spec source transform classify keys protect publish govern"),

@@ -63,7 +63,7 @@ pub(crate) enum Checksum {
 pub(crate) struct Lowered {
     /// The dataset, or a glob over datasets (`crm.*`).
     pub(crate) dataset: Placed<String>,
-    /// The published column.
+    /// The published column, or a glob over columns.
     pub(crate) column: Placed<String>,
     /// The tag that is found, or a glob over tags.
     pub(crate) found: Placed<String>,

@@ -3,6 +3,6 @@
 /// The part of `sealift::classify` that looks at values.
 #[path = "."]
 pub mod classify {
-    #[path = "../../src/classify/values/mod.rs"]
+    #[path = "../../../src/classify/values/mod.rs"]
     pub mod values;
 }
