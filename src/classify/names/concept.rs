@@ -65,6 +65,10 @@ pub(super) enum Concept {
     Lei,
     Amount,
     Price,
+    /// A word that means money only if nothing else is named: net, gross, limit, due.
+    Sum,
+    /// A currency's code behind the thing it counts (`value_usd`).
+    Money,
     Currency,
     Expiry,
     Cvv,
@@ -109,6 +113,8 @@ pub(super) enum Concept {
     Thing,
     /// Dealings that carry numbers of their own: orders, invoices, tickets, shipments.
     Deal,
+    /// What something is worth or counts: of a dealing mostly money, else a number.
+    Value,
     /// Quantities that are measured or counted.
     Measure,
     /// Row keys and versions that systems make up.

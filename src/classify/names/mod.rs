@@ -30,6 +30,7 @@ pub fn read(name: &str) -> Vec<Reading> {
     let concepts = segment::concepts(&words);
     let plain = grammar::plain_reading(&words, &concepts);
     let left = plain.map_or(1.0, |p| p.left);
+    let is_qualifier = grammar::is_qualifier(&words, &concepts);
     let mut readings: Vec<Reading> = Vec::new();
     let alone = terms::ALONE.iter().filter(|t| {
         let has_user = t.needs.contains(&Concept::User);
@@ -38,7 +39,13 @@ pub fn read(name: &str) -> Vec<Reading> {
     for term in [terms::PEOPLE, terms::PAPERS, terms::MONEY].into_iter().flatten().chain(alone) {
         let has = |c: &Concept| concepts.contains(c);
         if term.needs.iter().all(has) && !term.bars.iter().any(has) {
-            offer(&mut readings, term.tag, f64::from(term.percent) / 100.0 * left, term.term);
+            let is_beside_sum = grammar::is_beside_sum(&words, &concepts, term.needs);
+            let qualified = match is_qualifier && values_can_prove(term.tag) {
+                _ if is_beside_sum && term.tag != "financial.amount" => BESIDE_SUM,
+                true => QUALIFIER,
+                false => 1.0,
+            };
+            offer(&mut readings, term.tag, f64::from(term.percent) / 100.0 * left * qualified, term.term);
         }
     }
     if let Some(plain) = plain {
@@ -46,6 +53,32 @@ pub fn read(name: &str) -> Vec<Reading> {
     }
     readings.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.tag.cmp(b.tag)));
     readings
+}
+
+/// What is left of a reading whose words only qualify a word that is not known.
+const QUALIFIER: f64 = 0.75;
+
+/// What is left of a reading where the name's head is a sum of money: `street_limit`, `phone_charge`.
+const BESIDE_SUM: f64 = 0.3;
+
+/// Classes whose values show themselves, so that an unsure name may wait for them.
+fn values_can_prove(tag: &str) -> bool {
+    matches!(
+        tag,
+        "pii.email"
+            | "pii.phone"
+            | "pii.ip_address"
+            | "pii.mac_address"
+            | "pii.person_name"
+            | "pii.address"
+            | "pii.postal_code"
+            | "pii.birth_date"
+            | "pii.geo"
+            | "financial.iban"
+            | "financial.card_number"
+            | "free_text.pii"
+            | "credentials.secret"
+    )
 }
 
 /// Words that only say which of several is meant.

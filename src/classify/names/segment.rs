@@ -1,6 +1,6 @@
 //! Turns the words of a name into concepts: joins words that belong together, cuts words that were glued.
 use super::concept::Concept;
-use super::lexicon::meaning;
+use super::lexicon::{abbreviated, meaning};
 
 /// Longest run of words that is looked up as one (`mot de passe`).
 const JOINED_AT_MOST: usize = 4;
@@ -42,7 +42,12 @@ fn single(word: &str) -> Vec<Concept> {
     if word.chars().all(|c| c.is_ascii_digit()) {
         return Vec::new(); // `addr 1`, `c 17`: which one of several, never what
     }
-    glued(word).unwrap_or_else(|| vec![Concept::Unknown])
+    if let Some(known) = abbreviated(word) {
+        return known.to_vec();
+    }
+    // One or two letters that nobody knows are a unit, a prefix or a number's mark, and name nothing.
+    let other = if word.len() <= 2 { Concept::Link } else { Concept::Unknown };
+    glued(word).unwrap_or_else(|| vec![other])
 }
 
 /// Cuts a word into known parts, the fewest there are; linking letters between German parts are passed over.
@@ -82,7 +87,9 @@ fn glued(word: &str) -> Option<Vec<Concept>> {
 fn is_part(part: &str, is_first: bool) -> bool {
     let is_long =
         part.len() >= SHORTEST_PART || (!is_first && matches!(part, "id" | "nr" | "no" | "cd" | "dt"));
-    is_long && meaning(part).is_some()
+    // `abteilungsname` is no family name: these abbreviations stand first or alone.
+    let is_initial_name = part.len() == 5 && part.ends_with("name");
+    is_long && (is_first || !is_initial_name) && meaning(part).is_some()
 }
 
 /// German joins with `s`, `n`, `en` or `es`.

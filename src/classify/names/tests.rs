@@ -50,7 +50,7 @@ const EXPECTED: &[(&str, &str)] = &[
     ),
     (
         "pii.ip_address",
-        "ip ip_address ipaddr last_login_ip client_ip remoteIp src_ip host_ip ipv4 ip_v6 server_ip",
+        "ip ip_address ipaddr last_login_ip client_ip source_ip ip_src remoteIp src_ip host_ip ipv4 ip_v6 server_ip",
     ),
     ("pii.mac_address", "mac mac_addr device_mac macAddress wifi_mac"),
     ("pii.geo", "lat lon latitude longitude geo_lat lng gps_coordinates breitengrad latitud"),
@@ -93,7 +93,7 @@ const EXPECTED: &[(&str, &str)] = &[
     (
         "financial.amount",
         "amount balance salary total_amount betrag montant importe loan_amt kwota annual_income gehalt kontostand \
-        saldo salaire bedrag price prezzo order_amount invoice_total",
+        saldo salaire bedrag price prezzo order_amount invoice_total montant_sinistre basket_value_eur avg_price",
     ),
     ("health.us_npi", "npi provider_npi npi_number"),
     ("health.us_mbi", "mbi medicare_id"),
@@ -119,7 +119,8 @@ const EXPECTED: &[(&str, &str)] = &[
         bank_name currency currency_code event_name table_name bestellnummer auftragsnummer numero_facture numero_commande \
         nr_faktury artikelnummer menge gewicht phone_verified email_domain company_name nome_do_produto nom_produit \
         uuid row_id batch_number tracking_no count type country_code device_model temperature login_count password_changed_at \
-        card_expiry_date passport_expiry ssn_count tipo_de_telefono session_id row_hash numero_pedido quantite",
+        vndr_nm source_of_vessel cost_center_code fee_code phone_count vessel_name security_name \
+        batch_control card_expiry_date passport_expiry ssn_count tipo_de_telefono session_id row_hash numero_pedido quantite",
     ),
     ("unknown", "c17 col_3 x foo _ a1 zzqx"),
 ];

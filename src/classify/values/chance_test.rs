@@ -13,14 +13,14 @@ impl Draw {
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound as u64) as usize
+        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
     }
 
     pub(crate) fn of(&mut self, form: &str) -> String {
         const CAPITALS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
         form.bytes()
             .map(|place| match place {
-                b'#' => char::from(b'0' + self.below(10) as u8),
+                b'#' => char::from(b"0123456789"[self.below(10)]),
                 b'^' => char::from(CAPITALS[self.below(26)]),
                 b'*' => char::from(CAPITALS[self.below(36)]),
                 b'~' => char::from(b"0123456789abcdef"[self.below(16)]),

@@ -1,5 +1,7 @@
 //! The table of built-in detectors.
 
+use super::set::Set;
+
 /// What is known of a detector before any value is seen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Detector {
@@ -67,15 +69,18 @@ detectors! {
     AmountDecimal "amount_decimal" "financial.amount" 1.0 plain "##.##"
     Npi "us_npi" "health.us_npi" 0.02 plain "##########"
     Mbi "us_mbi" "health.us_mbi" 0.219 distinct "#^*#^*#^^##"
-    Icd10 "icd10" "health.icd10" 0.96 distinct "^##.#"
-    Icd10Short "icd10" "health.icd10" 0.96 plain "^##"
+    Icd10 "icd10" "health.icd10" 0.85 distinct "^##.#"
+    Icd10Short "icd10" "health.icd10" 0.85 plain "^##"
     MedicalRecord "medical_record" "health.medical_record" 1.0 distinct "MRN######"
+    VinForeign "vin_maker" "vehicle.vin" 0.0001 distinct ""
     Vin "vin" "vehicle.vin" 0.0303 plain "*****************"
     Email "email" "pii.email" 0.9 distinct "&&&&@&&&&.&&&"
     Ipv4 "ipv4" "pii.ip_address" 0.81 distinct "1##.1##.##.##"
     Ipv6 "ipv6" "pii.ip_address" 1.0 distinct "~~~~:~~~~:~~~~:~~~~:~~~~:~~~~:~~~~:~~~~"
     Mac "mac_address" "pii.mac_address" 1.0 distinct "~~:~~:~~:~~:~~:~~"
+    MacBare "mac_address" "pii.mac_address" 1.0 plain "a~~~~~~~~~~~"
     GeoPair "geo_pair" "pii.geo" 0.9 distinct "##.####, 1##.####"
+    GeoDegreesSigned "geo_sexagesimal" "pii.geo" 1.0 distinct ""
     GeoPoint "wkt_point" "pii.geo" 1.0 distinct "POINT (##.## ##.##)"
     GeoDegrees "geo_degrees" "pii.geo" 1.0 plain "##.#####"
     PostalDigits "postal_digits" "pii.postal_code" 0.995 plain "#####"
@@ -91,20 +96,25 @@ detectors! {
     PhoneOneDigits "phone_digits" "pii.phone" 0.564 plain "1##########"
     PhoneZero "phone_digits" "pii.phone" 0.9 plain "0#########"
     PhoneTrunk "phone_national" "pii.phone" 0.9 distinct "0### ######"
+    PhoneBare "phone_bare" "pii.phone" 1.0 plain "2#######"
     PhoneOther "phone_grouped" "pii.phone" 1.0 plain "## ## ## ## ##"
     BirthDate "birth_date" "pii.birth_date" 0.55 plain ""
-    Gender "gender" "pii.gender" 0.38 plain "^"
+    Gender "gender" "pii.gender" 0.5 plain "^"
+    GenderWord "gender" "pii.gender" 0.05 distinct ""
     FirstName "first_name" "pii.person_name" 0.02 plain ""
     LastName "last_name" "pii.person_name" 0.02 plain ""
     PersonName "person_name" "pii.person_name" 0.02 distinct ""
     City "city" "pii.address" 0.01 plain ""
     Country "country" "internal" 0.01 plain ""
     Address "street_address" "pii.address" 0.01 distinct ""
+    StreetName "street_name" "pii.address" 0.3 plain ""
     Username "username" "pii.username" 0.05 plain ""
     Secret "secret_token" "credentials.secret" 0.0001 distinct "********************"
     SecretRandom "secret_random" "credentials.secret" 0.9 plain ""
     Password "password_like" "credentials.secret" 1.0 plain ""
+    PassportLine "passport_mrz" "pii.passport" 0.001 distinct ""
     Passport "passport_form" "pii.passport" 1.0 plain "^########"
+    DriverTelling "driver_license_telling" "pii.driver_license" 1.0 distinct "^####-#####-#####"
     DriverLicense "driver_license_form" "pii.driver_license" 1.0 plain "^#######"
     FreeText "free_text" "free_text.pii" 0.02 distinct ""
     UkNino "uk_nino" "pii.national_id" 0.083 distinct "^^######^"
@@ -171,12 +181,14 @@ pub fn coverage(detector: &str) -> f64 {
 pub(crate) struct Board {
     formed: [u64; COUNT],
     passed: [u64; COUNT],
+    /// What only the whole set of values can tell.
+    pub(crate) set: Set,
 }
 
 impl Board {
     /// Nothing counted.
     pub(crate) fn new() -> Self {
-        Self { formed: [0; COUNT], passed: [0; COUNT] }
+        Self { formed: [0; COUNT], passed: [0; COUNT], set: Set::default() }
     }
 
     /// A value had the detector's form; did it pass? Gives the answer back.
@@ -185,6 +197,12 @@ impl Board {
         self.formed[entry as usize] += 1;
         self.passed[entry as usize] += u64::from(passed);
         passed
+    }
+
+    /// A date without a time of day: people alive were born between 1905 and 2019.
+    pub(crate) fn count_date(&mut self, year: u32) {
+        self.set.count_year(year);
+        self.count(Entry::BirthDate, matches!(year, 1905..=2019));
     }
 
     /// What was counted: detector, formed, passed.

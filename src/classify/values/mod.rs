@@ -12,6 +12,7 @@ mod form;
 mod judge;
 pub mod sample;
 pub mod scan;
+mod set;
 pub mod tally;
 
 pub use custom::{Checksum, Custom, Test};

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array, make_array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Rows of one run: enough to see whether numbers count up.
 const RUN: usize = 8;
@@ -87,7 +88,7 @@ pub struct Sample {
     limits: Limits,
     kind: Option<Kind>,
     /// Kept values, one after the other, and where each ends.
-    bytes: Wiped,
+    bytes: Zeroizing<Vec<u8>>,
     ends: Vec<usize>,
     seen: HashSet<u64>,
     offered: u64,
@@ -149,7 +150,7 @@ impl Sample {
     /// The kept values, as text, trimmed, distinct.
     pub(crate) fn values(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).filter_map(|(start, end)| self.bytes.0.get(start..*end))
+        starts.zip(&self.ends).filter_map(|(start, end)| self.bytes.get(start..*end))
     }
 
     /// The column's kind, text if nothing was seen.
@@ -205,7 +206,7 @@ impl Sample {
 
     fn keep_all(&mut self, picked: &ArrayRef, rows: &[u64]) {
         let mut before: Option<(u64, i128)> = None;
-        let mut text = String::new();
+        let mut text = Zeroizing::new(String::new());
         let is_text = self.kind == Some(Kind::Text);
         for (at, row) in rows.iter().enumerate() {
             if picked.is_null(at) {
@@ -244,38 +245,38 @@ impl Sample {
             return;
         }
         while self.ends.len() >= self.limits.per_column.max(2)
-            || (self.bytes.0.len() + value.len() > self.limits.total_bytes && !self.ends.is_empty())
+            || (self.bytes.len() + value.len() > self.limits.total_bytes && !self.ends.is_empty())
         {
             self.halve();
         }
-        self.bytes.0.extend_from_slice(value);
-        self.ends.push(self.bytes.0.len());
+        self.append(value);
+    }
+
+    /// Adds a value's bytes; a buffer that grows is copied by us, so that what it leaves behind is wiped.
+    fn append(&mut self, value: &[u8]) {
+        let needed = self.bytes.len() + value.len();
+        if needed > self.bytes.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two().max(1024)));
+            larger.extend_from_slice(&self.bytes);
+            self.bytes = larger;
+        }
+        self.bytes.extend_from_slice(value);
+        self.ends.push(self.bytes.len());
     }
 
     /// Drops every second value.
     fn halve(&mut self) {
-        let kept: Vec<Vec<u8>> = self.values().step_by(2).map(<[u8]>::to_vec).collect();
+        let kept: Vec<Zeroizing<Vec<u8>>> =
+            self.values().step_by(2).map(|value| Zeroizing::new(value.to_vec())).collect();
         let kept = if kept.len() == self.ends.len() { Vec::new() } else { kept };
-        self.bytes.0.fill(0);
-        self.bytes.0.clear();
+        self.bytes.zeroize();
         self.ends.clear();
         self.seen.clear();
         self.halved += 1;
         for value in kept {
             self.seen.insert(hash(&value));
-            self.bytes.0.extend_from_slice(&value);
-            self.ends.push(self.bytes.0.len());
+            self.append(&value);
         }
-    }
-}
-
-/// Bytes of values, overwritten when they go.
-#[derive(Default)]
-struct Wiped(Vec<u8>);
-
-impl Drop for Wiped {
-    fn drop(&mut self) {
-        self.0.fill(0);
     }
 }
 

@@ -64,8 +64,8 @@ pub fn find(text: &str) -> Vec<Span> {
 }
 
 /// Whether there is any sensitive passage in a text.
-pub(crate) fn has_any(text: &[u8]) -> bool {
-    Walk::new(text).next_span().is_some()
+pub(crate) fn first(text: &[u8]) -> Option<Span> {
+    Walk::new(text).next_span()
 }
 
 /// The walk over one text.
@@ -91,6 +91,10 @@ impl<'a> Walk<'a> {
             }
             let rest = self.text.get(self.at..).unwrap_or(&[]);
             let before = self.at.checked_sub(1).and_then(|at| self.text.get(at)).copied();
+            if before == Some(b'/') && class == DIGIT && self.is_version() {
+                self.at += version_end(rest);
+                continue;
+            }
             let end = word_end(rest);
             self.steps += end as u64;
             if let Some((length, tag, detector)) = look(rest, end, class, before, &mut self.steps) {
@@ -103,6 +107,18 @@ impl<'a> Walk<'a> {
         }
         None
     }
+}
+
+impl Walk<'_> {
+    /// Whether a product's name and a slash stand before this place: `Chrome/13.0.843.0` is a version, `//10.0.0.1` not.
+    fn is_version(&self) -> bool {
+        self.at.checked_sub(2).and_then(|at| self.text.get(at)).is_some_and(u8::is_ascii_alphabetic)
+    }
+}
+
+/// The end of a version's digits and points.
+fn version_end(rest: &[u8]) -> usize {
+    rest.iter().take(LONGEST).take_while(|b| b.is_ascii_digit() || **b == b'.').count().max(1)
 }
 
 /// Longest candidate of a token.
@@ -174,7 +190,7 @@ mod tests {
     use super::*;
 
     fn tags(text: &str) -> Vec<(&str, &'static str)> {
-        find(text).into_iter().map(|s| (&text[s.range.clone()], s.tag)).collect()
+        find(text).into_iter().map(|s| (text.get(s.range.clone()).unwrap(), s.tag)).collect()
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Shape {
     pub opaque: u64,
     /// Several words with letters (free text when long).
     pub words: u64,
+    /// Single tokens that mix letters and digits.
+    pub codes: u64,
     /// Longest, shortest and summed length in characters.
     pub longest: u64,
     /// Shortest length in characters.

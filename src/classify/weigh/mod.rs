@@ -165,16 +165,17 @@ fn of_class(tag: &str, readings: &[Reading], data_type: &DataType, tally: Option
     if let Some(reading) = readings.iter().find(|r| r.tag == tag) {
         let strength = reading.strength.min(t::NAME_AT_MOST).max(base);
         rival.add(logit(strength) - logit(base), Some(Seen::Name { term: reading.term }));
-        rival.is_in_question = true;
+        rival.is_in_question = reading.strength >= t::IN_QUESTION;
     }
+    let named = readings.iter().find(|r| r.tag == tag).map_or(0.0, |r| r.strength);
     if let Some(tally) = tally {
-        add_values(&mut rival, tally);
+        add_values(&mut rival, tally, named);
     }
     Some(rival)
 }
 
-/// Adds the strongest detector of the class, or takes off what its absence costs.
-fn add_values(rival: &mut Rival, tally: &Tally) {
+/// Adds the strongest detector of the class, or takes off what its absence costs; `named` is the name's strength.
+fn add_values(rival: &mut Rival, tally: &Tally, named: f64) {
     let sampled = tally.shape.sampled;
     let hits = || tally.hits.iter().filter(|h| h.tag == rival.tag);
     let tried = tally.hits.iter().filter(|h| h.chance < 1.0).count();
@@ -195,7 +196,7 @@ fn add_values(rival: &mut Rival, tally: &Tally) {
     }
     let certainty = (sampled as f64 / t::ABSENT_AT).min(1.0) * (1.0 - coverage);
     rival.odds -= nature::absence(&rival.tag) * certainty;
-    let misfit = nature::misfit(&rival.tag, &tally.shape);
+    let misfit = nature::misfit(&rival.tag, &tally.shape, named >= t::PLAINLY_NAMED);
     rival.odds -= misfit;
     rival.is_in_question |= coverage >= t::NEIGHBOUR_COVERAGE && misfit == 0.0;
 }
@@ -218,7 +219,7 @@ fn add_custom(rivals: &mut Vec<Rival>, column: &Named, tally: Option<&Tally>, cu
                     evidence: vec![],
                 };
                 if let Some(tally) = tally {
-                    add_values(&mut rival, tally);
+                    add_values(&mut rival, tally, 0.0);
                 }
                 rivals.push(rival);
                 let Some(last) = rivals.last_mut() else { continue };

@@ -3,7 +3,8 @@ use arrow::datatypes::DataType;
 
 use super::shape::repeats;
 use super::thresholds::{
-    ABSENT_PROVEN, ABSENT_SHOWN, FEW_AGAINST_IDENTITY, FEW_AT_MOST, IMPOSSIBLE, MOST, NARROW, NARROW_AT_LEAST,
+    ABSENT_NAMES, ABSENT_PROVEN, ABSENT_SHOWN, FEW_AGAINST_IDENTITY, FEW_AGAINST_NAMED, FEW_AGAINST_NAMES,
+    FEW_AGAINST_PLACE, FEW_AT_MOST, IMPOSSIBLE, MOST, NARROW, NARROW_AT_LEAST,
 };
 use crate::classify::values::tally::Shape;
 
@@ -46,6 +47,7 @@ pub(super) const TAGS: &[&str] = &[
 /// What the class loses when no value passes a detector of it.
 pub(super) fn absence(tag: &str) -> f64 {
     match tag {
+        "pii.person_name" => ABSENT_NAMES,
         "pii.email"
         | "pii.ip_address"
         | "pii.mac_address"
@@ -64,7 +66,6 @@ pub(super) fn absence(tag: &str) -> f64 {
         | "pii.us_itin"
         | "financial.us_aba_routing"
         | "pii.national_id"
-        | "pii.person_name"
         | "vehicle.vin"
         | "pii.address"
         | "pii.postal_code"
@@ -114,7 +115,9 @@ fn holds_digits(tag: &str) -> bool {
 }
 
 /// What the class loses because these values cannot be it, whatever the detectors say.
-pub(super) fn misfit(tag: &str, shape: &Shape) -> f64 {
+///
+/// A column plainly named for the class may be of few values: a table of a few people, seen often.
+pub(super) fn misfit(tag: &str, shape: &Shape, is_named: bool) -> f64 {
     let most = |count: u64| share(count, shape.sampled) >= MOST;
     let mean = share(shape.length_sum, shape.sampled);
     let numbers = share(shape.digits + shape.numeric, shape.sampled) >= MOST;
@@ -132,19 +135,66 @@ pub(super) fn misfit(tag: &str, shape: &Shape) -> f64 {
         "pii.birth_date" => {
             !share_is_some(shape.temporal + shape.digits, shape.sampled) && shape.sampled > 12
         }
-        "pii.person_name" => numbers || most(shape.opaque) || most(shape.temporal),
-        "pii.username" => most(shape.words) || most(shape.temporal) || most(shape.opaque),
-        "pii.address" => most(shape.opaque) || most(shape.temporal) || most(shape.numeric),
+        "pii.person_name" => numbers || most(shape.opaque) || most(shape.temporal) || most(shape.codes),
+        "pii.username" => {
+            most(shape.digits) && mean < 4.0
+                || most(shape.numeric)
+                || most(shape.words)
+                || most(shape.temporal)
+                || most(shape.opaque)
+        }
+        "pii.address" => {
+            most(shape.opaque)
+                || most(shape.temporal)
+                || most(shape.numeric)
+                || most(shape.codes) && mean > 5.0
+        }
         "pii.gender" => shape.sampled > 40 || shape.longest > 40,
         "pii.geo" => most(shape.opaque) || most(shape.temporal),
-        "pii.phone" => most(shape.opaque) || mean < 5.0,
-        "pii.postal_code" => most(shape.opaque) || mean > 12.0 || most(shape.numeric),
+        "pii.phone" => most(shape.opaque) || most(shape.codes) || mean < 5.0,
+        "pii.postal_code" => most(shape.opaque) || !(3.0..=12.0).contains(&mean) || is_fractional(shape),
+        // Numbers of any length count something; a secret of digits has its length.
+        "credentials.secret" => most(shape.digits) && share(shape.same_length, shape.sampled) < MOST,
         "pii.us_ssn" => mean < 3.5 || most(shape.opaque),
         _ => false,
     };
-    let few = if tells_apart(tag) && repeats(shape, FEW_AT_MOST) { FEW_AGAINST_IDENTITY } else { 0.0 };
+    let is_misfit = is_misfit || shape.offered >= 3 && usual_length(tag).is_some_and(|l| !l.contains(&mean));
+    let few = match tag {
+        _ if !repeats(shape, FEW_AT_MOST) => 0.0,
+        _ if is_named && tells_apart(tag) => FEW_AGAINST_NAMED,
+        "pii.address" if is_named => 0.0,
+        "pii.address" => FEW_AGAINST_PLACE,
+        "pii.person_name" => FEW_AGAINST_NAMES,
+        _ if tells_apart(tag) => FEW_AGAINST_IDENTITY,
+        _ => 0.0,
+    };
     let narrow = if is_number_of_people(tag) && lies_close(shape) { NARROW } else { 0.0 };
     if is_misfit { IMPOSSIBLE } else { few.max(narrow) }
+}
+
+/// Between which lengths the mean of a column must lie to be of the class at all: what the form's rules allow, with
+/// room for separators, lost leading zeros and some junk.
+fn usual_length(tag: &str) -> Option<std::ops::RangeInclusive<f64>> {
+    Some(match tag {
+        "financial.us_aba_routing" => 7.5..=12.0,
+        "financial.card_number" => 8.0..=25.0,
+        "financial.cusip" => 7.5..=11.0,
+        "financial.isin" => 10.0..=15.0,
+        "financial.lei" => 17.0..=24.0,
+        "financial.swift_bic" => 7.0..=13.0,
+        "financial.iban" => 13.0..=44.0,
+        "health.us_npi" => 8.5..=12.0,
+        "health.us_mbi" => 9.5..=14.5,
+        "health.icd10" => 2.8..=10.0,
+        "vehicle.vin" => 14.0..=20.0,
+        "pii.us_itin" => 7.5..=12.0,
+        "pii.national_id" => 5.0..=26.0,
+        "pii.mac_address" => 10.5..=20.0,
+        "pii.ip_address" => 6.0..=46.0,
+        "pii.email" => 6.0..=100.0,
+        "pii.phone" => 5.0..=30.0,
+        _ => return None,
+    })
 }
 
 /// Numbers that are spread over their range because many offices give them out.
@@ -186,6 +236,11 @@ fn tells_apart(tag: &str) -> bool {
             | "financial.isin"
             | "financial.cusip"
     )
+}
+
+/// Whether most values have a fraction: more than digits alone, with marks.
+fn is_fractional(shape: &Shape) -> bool {
+    share(shape.numeric, shape.sampled) >= MOST && share(shape.digits, shape.sampled) < 0.1
 }
 
 fn share_is_some(count: u64, of: u64) -> bool {

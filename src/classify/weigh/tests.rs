@@ -114,6 +114,38 @@ fn values_and_names_are_weighed() {
     }
 }
 
+/// Venues are no routing numbers, codes no addresses, and a ship's name may be Anna's.
+#[test]
+fn values_overrule_a_name() {
+    let cases: Vec<(&str, DataType, Option<Tally>, &str)> = vec![
+        (
+            "routing_venue",
+            DataType::Utf8,
+            Some(Tally { hits: vec![], shape: Shape { offered: 900, ..shape(4, 4) } }),
+            "internal",
+        ),
+        (
+            "memory_address",
+            DataType::Utf8,
+            Some(Tally { hits: vec![], shape: Shape { codes: 300, ..shape(300, 10) } }),
+            "unknown",
+        ),
+        (
+            "barge_name",
+            DataType::Utf8,
+            Some(Tally {
+                hits: vec![hit("person_name", "pii.person_name", (5, 8), 0.02, true)],
+                shape: Shape { offered: 900, words: 8, ..shape(8, 12) },
+            }),
+            "internal",
+        ),
+    ];
+    for (name, data_type, tally, tag) in cases {
+        let found = one(column(name, data_type), tally);
+        assert_eq!(found.tag, tag, "{name} {found:?}");
+    }
+}
+
 #[test]
 fn a_checksum_must_beat_chance() {
     let confidence = |passed| one(column("c1", DataType::Int64), Some(luhn(passed, 1000)));

@@ -34,6 +34,8 @@ pub(super) const FULL_SHARE: f64 = 0.6;
 pub(super) const FULL_SHARE_IN_TEXT: f64 = 0.1;
 /// The same for names of people and places: dictionaries are small and hold a part of them.
 pub(super) const FULL_SHARE_IN_DICTIONARY: f64 = 0.3;
+/// Fewer distinct values than this must mostly be names of people for that class.
+pub(super) const FEW_VALUES: u64 = 8;
 /// Below this share a detector's passes are strays.
 pub(super) const STRAY_SHARE: f64 = 0.04;
 
@@ -41,6 +43,8 @@ pub(super) const STRAY_SHARE: f64 = 0.04;
 pub(super) const ABSENT_PROVEN: f64 = 3.4;
 /// The same where the detector is known to miss some (dictionaries, phone plans).
 pub(super) const ABSENT_SHOWN: f64 = 1.4;
+/// The same of people's names: dictionaries know a part of every language, but not of each.
+pub(super) const ABSENT_NAMES: f64 = 2.4;
 /// Values needed for the full loss.
 pub(super) const ABSENT_AT: f64 = 20.0;
 /// What a class loses whose values cannot look like these (a birth date among words).
@@ -69,6 +73,16 @@ pub(super) const CODES_REPEAT: u64 = 4;
 
 /// What classes that tell people apart lose in a column of few repeating values.
 pub(super) const FEW_AGAINST_IDENTITY: f64 = 4.0;
+/// What is lost there where the name says the class plainly.
+pub(super) const FEW_AGAINST_NAMED: f64 = 1.0;
+/// What names of people lose there: ships, wards, styles and firms bear such names, and a list of them repeats.
+pub(super) const FEW_AGAINST_NAMES: f64 = 7.0;
+/// Strength of a name that says a class plainly.
+pub(super) const PLAINLY_NAMED: f64 = 0.75;
+/// Strength of a name from which neighbours may strengthen a reading.
+pub(super) const IN_QUESTION: f64 = 0.35;
+/// What addresses lose there: towns and streets repeat too, but most such lists are of codes.
+pub(super) const FEW_AGAINST_PLACE: f64 = 2.0;
 /// Distinct values up to which that holds: a pool of people is larger.
 pub(super) const FEW_AT_MOST: u64 = 20;
 /// Worth for gender of a few repeating words that are all genders.

@@ -1,8 +1,8 @@
 //! What a detector's count is worth.
 use super::nature::share;
 use super::thresholds::{
-    CHECK_AT_MOST, DISTINCTIVE_FORM, FULL_SHARE, FULL_SHARE_IN_DICTIONARY, FULL_SHARE_IN_TEXT, HALF_WORTH_AT,
-    INDEPENDENT, ORDINARY_FORM, SHARED_AT_MOST, STRAY_SHARE,
+    CHECK_AT_MOST, DISTINCTIVE_FORM, FEW_VALUES, FULL_SHARE, FULL_SHARE_IN_DICTIONARY, FULL_SHARE_IN_TEXT,
+    HALF_WORTH_AT, INDEPENDENT, ORDINARY_FORM, SHARED_AT_MOST, STRAY_SHARE,
 };
 use crate::classify::values::tally::Hit;
 
@@ -65,7 +65,9 @@ pub(super) fn coverage<'a>(tag: &str, hits: impl Iterator<Item = &'a Hit>, sampl
     let share = (hits.map(beyond_chance).sum::<f64>() / sampled as f64).clamp(0.0, 1.0);
     let full = match tag {
         "free_text.pii" => return (share / FULL_SHARE_IN_TEXT).clamp(0.0, 1.0),
-        "pii.person_name" | "pii.address" => FULL_SHARE_IN_DICTIONARY,
+        // One of three that looks like a name is an accident.
+        "pii.person_name" if sampled < FEW_VALUES => FULL_SHARE,
+        "pii.person_name" | "pii.address" | "pii.username" => FULL_SHARE_IN_DICTIONARY,
         _ => FULL_SHARE,
     };
     ((share - STRAY_SHARE) / (full - STRAY_SHARE)).clamp(0.0, 1.0)

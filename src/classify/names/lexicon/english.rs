@@ -8,7 +8,7 @@ pub(super) const WORDS: &[Entry] = &[
         &[Person],
         "person customer cust cus client clnt clt employee emp empl staff member mbr contact \
         holder hldr applicant borrower borr debtor payee payer beneficiary benef guardian parent \
-        mother father spouse child guest passenger pax traveler traveller student teacher tenant \
+        mother father spouse child guest passenger pax traveler traveller student pupil teacher tenant \
         resident citizen voter donor subscriber insured policyholder buyer seller recipient sender \
         recip attendee agent advisor adviser doctor physician prescriber nurse signatory signer \
         claimant candidate worker individual party ppl people cardholder author officer mgr manager \
@@ -34,16 +34,16 @@ pub(super) const WORDS: &[Entry] = &[
     (&[Birth], "birth born brth bth"),
     (&[Birth, Date], "dob birthdate birthday bday dateofbirth birthdt bdate brthdt"),
     (&[Age], "age"),
-    (&[Gender], "gender sex gndr gend"),
+    (&[Gender], "gender sex gndr gend legalsex sx"),
     (&[User], "user usr"),
-    (&[User, Name], "username uname usrname"),
+    (&[User, Name], "username uname unm usrname"),
     (&[User, Id], "userid uid usrid"),
     (&[Login], "login logon signin handle screenname loginname samaccountname upn"),
     (&[Nick, Name], "nickname"),
     (
         &[Phone],
         "phone telephone tel ph phn phne telno phoneno telnr phonenumber telephonenumber tele \
-        fone landline msisdn contactno voip hotline phonenum telnum",
+        fone landline msisdn contactno voip hotline phonenum telnum sms",
     ),
     (
         &[Mobile, Phone],
@@ -75,11 +75,11 @@ pub(super) const WORDS: &[Entry] = &[
         "koordinaten koordinaatit coordenadas wspolrzedne koordinat souradnice coordonneesgps geo gps coordinate coord coords geolocation latlon latlong latlng lonlat geopoint geom \
         geopos",
     ),
-    (&[Latitude], "latitude lat"),
-    (&[Longitude], "longitude lon lng long"),
+    (&[Latitude], "latitude lat latd lattd"),
+    (&[Longitude], "longitude lon lng long lngt lngtd lngd"),
     (&[Ip], "ip ipaddr ipaddress ipv inet ipadr"),
-    (&[Mac], "mac macaddr macaddress hwaddr ethernet bssid macadr wlanmac"),
-    (&[National], "national natl govt government gov nat ntl"),
+    (&[Mac], "mac macaddr macaddress hwaddr ethernet ether bssid macadr wlanmac"),
+    (&[National], "national ntnl natl govt government gov nat ntl"),
     (&[Identity], "identity identification ident idcard"),
     (&[Social], "social soc"),
     (&[Security], "security sec secu"),
@@ -95,7 +95,11 @@ pub(super) const WORDS: &[Entry] = &[
     ),
     (&[Ssn], "ssn socsec ssno socialsecurity socialsecuritynumber ssnum ssnno"),
     (&[Itin], "itin"),
-    (&[Passport], "passport pspt psprt passno passnumber passportno passportnumber ppt passprt"),
+    (
+        &[Passport],
+        "traveldocument traveldoc traveldocno docviagem documentoviagem documentoviaje titrevoyage titredevoyage passport pspt psprt passno passnumber \
+        passportno passportnumber ppt passprt",
+    ),
     (&[Driver], "driver drivers drv driving drvr drvng"),
     (&[Licence], "licence license lic lcns licens licno permit"),
     (
@@ -118,13 +122,18 @@ pub(super) const WORDS: &[Entry] = &[
     (&[Lei], "lei legalentityidentifier leicode"),
     (
         &[Amount],
-        "amount amt balance bal salary wage pay income revenue turnover payment deposit \
-        withdrawal credit debit principal net gross fee charge cost premium bonus compensation loan \
-        debt limit equity assets earnings expense budget profit loss exposure outstanding outstd \
-        overdue rent refund cashback payout settlement sal annualincome purchase owed due paid \
-        mortgage funds",
+        "amount amt balance bal salary wage pay income revenue turnover payment compensation \
+        earnings sal annualincome owed stipend remuneration payable receivable notional",
     ),
-    (&[Price], "price prc total subtotal worth msrp sum spend"),
+    (
+        &[Sum],
+        "deposit withdrawal credit debit principal net gross fee charge cost premium bonus loan \
+        debt limit equity assets expense budget profit loss exposure outstanding outstd overdue rent \
+        refund cashback payout settlement purchase due paid mortgage funds total interest reserve \
+        commission tip fine penalty allowance",
+    ),
+    (&[Price], "price px prc subtotal worth msrp sum spend"),
+    (&[Money], "usd eur gbp chf jpy sek nok dkk pln czk huf cad aud inr brl mxn cny try zar sgd"),
     (&[Currency], "currency curr ccy"),
     (&[Expiry], "expiry expiration exp expires expdate expirydate validuntil"),
     (&[Cvv], "cvv cvc cvv2 csc cvn"),
@@ -140,9 +149,9 @@ pub(super) const WORDS: &[Entry] = &[
     (&[Diagnosis], "diagnosis diag dx diagnoses diagcd dxcode condition"),
     (&[Password], "password passwd pwd pass passcode passphrase pswd psw pw passwrd userpassword"),
     (&[Secret], "secret credential credentials cred privatekey clientsecret"),
-    (&[Token], "token tok bearer jwt"),
+    (&[Token], "token tok jwt"),
     (&[Key], "key"),
-    (&[Api], "api access auth authentication authorization oauth encryption signing ssh webhook"),
+    (&[Api], "api bearer access auth authentication authorization oauth encryption signing ssh webhook"),
     (
         &[Secret],
         "authtoken accesstoken refreshtoken apikey secretkey accesskey apitoken apisecret \
@@ -174,7 +183,10 @@ pub(super) const WORDS: &[Entry] = &[
         language lang locale priority template label style frequency freq interval window threshold \
         quota salutation brand network scheme issuer tier protocol port prefs preference consent usage \
         bucket band timezone tz attempts retries optin valid validity validation quality bin subtype \
-        direction visibility",
+        direction visibility precision scale rounding decimals policy useragent maritalstatus \
+        civilstatus costcenter costcentre subject pool zone cohort space ring stage tariff peril \
+        err error delta deviation drift accuracy tolerance jitter noise \
+        coverage segmentation targeting encoding charset timeout ttl",
     ),
     (
         &[Happening],
@@ -203,7 +215,8 @@ pub(super) const WORDS: &[Entry] = &[
         book title track game airport airline hotel restaurant job occupation course institution fund \
         instrument bundle browser os platform partition screen holiday season menu part component \
         material manufacturer maker make fleet route station stop test exam program programme \
-        promotion promo coupon discount unit trade desk portfolio strategy benchmark",
+        vessel carrier aircraft counterparty cpty exchange pharmacy clinic hub dock creative audience \
+        lender insurer broker promotion promo coupon discount unit trade desk portfolio strategy benchmark",
     ),
     (
         &[Deal],
@@ -211,14 +224,15 @@ pub(super) const WORDS: &[Entry] = &[
         reservation batch lot case claim contract policy quote request req purchaseorder po receipt \
         rcpt tracking trk serial reference ref confirmation conf voucher docket waybill parcel \
         consignment orderno invoiceno ordernumber invoicenumber session journal ledger document doc \
-        cheque check cert certificate enquiry incident rma",
+        catalog catalogue seal pallet manifest claimno cheque check cert certificate enquiry incident rma",
     ),
+    (&[Value], "value val"),
     (
         &[Measure],
         "quantity qty weight wt height ht width depth distance dist duration temperature temp \
         pressure humidity speed volume vol area voltage power energy mass capacity bytes mb gb kb kg \
         cm km mg ml meter metre measurement reading units pieces pcs stock inventory latency elapsed \
-        points mileage miles odometer value val dose dosage population bpm pulse rainfall altitude \
+        points mileage miles odometer dose dosage population bpm pulse rainfall altitude \
         elevation radius diameter concentration density torque rpm seconds minutes hours secs hrs days \
         ms millis",
     ),

@@ -18,7 +18,7 @@ pub(super) const WORDS: &[Entry] = &[
     (&[Full], "complet"),
     (&[Birth], "naissance naiss nais naissa"),
     (&[Birth, Date], "datenaissance datedenaissance datenaiss dnaissance ddn datnais"),
-    (&[Gender], "sexe genre"),
+    (&[Gender], "sexe genre civilite"),
     (&[User, Name], "identifiant nomutilisateur pseudo pseudonyme"),
     (&[User], "utilisateur"),
     (&[Phone], "telephone numtel numerotelephone teleph tlf"),

@@ -20,7 +20,7 @@ pub(super) const WORDS: &[Entry] = &[
     (&[Birth, Place], "geburtsort"),
     (&[Birth, Year], "geburtsjahr"),
     (&[Age], "alter"),
-    (&[Gender], "geschlecht geschl"),
+    (&[Gender], "geschlechtsangabe geschlecht geschl"),
     (&[User, Name], "benutzername nutzername anmeldename benutzerkennung nutzerkennung"),
     (&[User], "benutzer nutzer anwender"),
     (
@@ -48,7 +48,7 @@ pub(super) const WORDS: &[Entry] = &[
         versichertennummer kvnr",
     ),
     (&[Identity], "ausweis personalausweis ausweisnummer personalausweisnummer ausweisnr persoausweis"),
-    (&[Passport], "reisepass passnummer reisepassnummer passnr reisepassnr"),
+    (&[Passport], "reisepass passnummer reisepassnummer passnr reisepassnr reisedokument"),
     (
         &[Driver, Licence],
         "fuhrerschein fuehrerschein fuehrerscheinnummer fuhrerscheinnummer \
@@ -63,6 +63,7 @@ pub(super) const WORDS: &[Entry] = &[
         summe nettobetrag bruttobetrag darlehen kredit restschuld pramie praemie kosten miete vermogen \
         zinsen betr",
     ),
+    (&[Value], "wert"),
     (&[Price], "preis gesamtpreis einzelpreis"),
     (&[Currency], "wahrung waehrung"),
     (&[Expiry], "ablauf ablaufdatum gultig gueltig"),
@@ -79,7 +80,7 @@ pub(super) const WORDS: &[Entry] = &[
     (
         &[Vin],
         "fahrgestellnummer fahrgestellnr fahrzeugidentifikationsnummer fahrzeugident fahrgestell \
-        fahrzeugidentnr",
+        fahrzeugidentnr fin fzgid",
     ),
     (&[Vehicle], "fahrzeug kfz wagen"),
     (
@@ -88,14 +89,14 @@ pub(super) const WORDS: &[Entry] = &[
         anmerkungen verwendungszweck freitext beschwerde",
     ),
     (&[Number], "nummer nrn zahl"),
-    (&[Code], "schlussel schluessel kennung kz"),
+    (&[Code], "schl schlussel schluessel kennung kz"),
     (&[Date], "datum dat tag"),
     (&[Year], "jahr"),
     (&[Month], "monat"),
     (
         &[Facet],
         "anzahl art stufe gruppe lange laenge grosse groesse kategorie sprache herkunft anrede \
-        anz faktor quote",
+        anz faktor quote familienstand zivilstand",
     ),
     (
         &[Happening],
@@ -107,7 +108,7 @@ pub(super) const WORDS: &[Entry] = &[
         &[Thing],
         "produkt artikel firma unternehmen datei abteilung filiale marke lieferant hersteller \
         gerat geraet bezeichnung schule hochschule arbeitgeber rechner verein projekt ware waren \
-        handler",
+        handler tarif sparte",
     ),
     (
         &[Deal],
@@ -118,7 +119,7 @@ pub(super) const WORDS: &[Entry] = &[
     ),
     (
         &[Measure],
-        "menge gewicht hohe hoehe dauer entfernung wert stuck stueck lagerbestand bestand \
+        "menge gewicht hohe hoehe dauer entfernung stuck stueck lagerbestand bestand \
         temperatur leistung flache",
     ),
     (&[System], "lfdnr laufend satz datensatz"),

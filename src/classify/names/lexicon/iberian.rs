@@ -30,6 +30,7 @@ pub(super) const WORDS: &[Entry] = &[
     ),
     (&[Age], "edad idade"),
     (&[Gender], "sexo genero"),
+    (&[Facet], "estadocivil situacioncivil sector ramo"),
     (&[User], "usuario utilizador"),
     (&[User, Name], "nombreusuario nomeusuario nomedeusuario nombredeusuario"),
     (&[Phone], "telefono tfno telef numtelefono telefone numerotelefono telf"),

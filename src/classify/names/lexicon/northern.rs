@@ -23,7 +23,7 @@ pub(super) const WORDS: &[Entry] = &[
     ),
     (&[Birth, Place], "geboorteplaats"),
     (&[Age], "leeftijd alder ika"),
-    (&[Gender], "geslacht kon kjonn sukupuoli koen"),
+    (&[Gender], "geslacht kon kjonn sukupuoli koen kjoenn"),
     (
         &[User, Name],
         "gebruikersnaam anvandarnamn brukernavn brugernavn kayttajatunnus inlognaam \
@@ -89,7 +89,11 @@ pub(super) const WORDS: &[Entry] = &[
     (&[Facet], "aantal soort antal aanhef antall taal"),
     (&[Happening], "aangemaakt gewijzigd verzonden skapad andrad opprettet"),
     (&[Question], "actief"),
-    (&[Thing], "bedrijf leverancier afdeling winkel merk foretag yritys bedrift virksomhed tuote"),
+    (
+        &[Thing],
+        "bedrijf leverancier afdeling winkel merk foretag yritys bedrift virksomhed tuote vare varer vara leverandor leverantor toimittaja \
+        varehus lager avdeling avdelning osasto afdeling",
+    ),
     (
         &[Deal],
         "bestelling factuur factuurnummer ordernummer bestelnummer fakturanummer faktura \

@@ -34,7 +34,7 @@ pub fn is_mbi(value: &[u8]) -> bool {
 pub fn is_icd10(value: &[u8]) -> bool {
     let [letter, digit, third, rest @ ..] = value else { return false };
     let has_head = letter.is_ascii_uppercase()
-        && *letter != b'U' // U is for provisional use, save for U07–U09
+        && (*letter != b'U' || *digit == b'0') // U is for provisional use, in use from U04 to U10
         && digit.is_ascii_digit()
         && (third.is_ascii_digit() || matches!(third, b'A' | b'B'));
     let has_tail = match rest {
@@ -46,7 +46,46 @@ pub fn is_icd10(value: &[u8]) -> bool {
         }
         _ => false,
     };
-    has_head && has_tail
+    has_head && has_tail && is_icd10_category(*letter, *digit, *third)
+}
+
+/// Categories that ICD-10 and ICD-10-CM leave unused, by chapter letter as ranges of two digits each (WHO, tabular list;
+/// CDC, tabular list). Save for injuries and external causes every letter has such gaps.
+const UNUSED: [(u8, &str); 19] = [
+    (b'A', "1014 2929 4545 4747 6162 7273"),
+    (b'B', "1114 2829 3132 6263 9393"),
+    (b'C', "2729 3536 4242 5959 8787 8989 9899"),
+    (b'D', "0808 5454 7979 8788 9199"),
+    (b'E', "1719 3739 4749 6262 6969 8182 9199"),
+    (b'F', "0808 2627 3537 4647 4949 5658 7477 8587 9697"),
+    (b'G', "1519 2729 3334 3839 4849 6669 7479 8488"),
+    (b'H', "0709 1212 1414 2324 2929 3739 4141 5657 6364 7679 8489 9699"),
+    (b'I', "0304 1414 1719 2929 5359 9094"),
+    (b'J', "0708 1919 2329 4849 5059 7179 8789 9798"),
+    (b'K', "1519 2424 3234 3939 4749 5354 6969 7879 8889 9699"),
+    (b'L', "0909 1519 3139 4648 6161 6969 9696"),
+    (b'M', "3739 4444 5559 6464 9798"),
+    (b'N', "0909 2424 3838 5459 6669 7879"),
+    (b'O', "1719 2727 3739 4959 7879 9393"),
+    (b'P', "3034 4049 6269 7273 7577 8589 9799"),
+    (b'Q', "0809 1919 2929 4649 5759 9494"),
+    (b'R', "0808 2424 2828 3738 7577 8888"),
+    (b'T', "8989 9899"),
+];
+
+/// Whether a category is in use; letters in the third place (`C4A`) are.
+fn is_icd10_category(letter: u8, tens: u8, ones: u8) -> bool {
+    if !ones.is_ascii_digit() {
+        return true;
+    }
+    let Some((_, ranges)) = UNUSED.iter().find(|(chapter, _)| *chapter == letter) else { return true };
+    let category = [tens, ones];
+    !ranges.split(' ').any(|range| {
+        range
+            .as_bytes()
+            .split_at_checked(2)
+            .is_some_and(|(from, to)| from <= &category[..] && &category[..] <= to)
+    })
 }
 
 /// The form of an ICD-10-CM code without its point, as claims carry it (X12 837): four to seven characters.
@@ -66,7 +105,10 @@ pub fn is_undotted_icd10(compact: &[u8]) -> bool {
 /// A medical record number that says so: `MRN` or `MR`, an optional separator, four to twelve digits.
 #[must_use]
 pub fn is_medical_record(compact: &[u8]) -> bool {
-    let tail = compact.strip_prefix(b"MRN").or_else(|| compact.strip_prefix(b"MR"));
+    const PREFIXES: [&[u8]; 5] = [b"MRN", b"MR", b"EMR", b"EHR", b"PAT"];
+    let tail = PREFIXES
+        .iter()
+        .find_map(|p| compact.strip_prefix(*p).filter(|t| t.first().is_some_and(u8::is_ascii_digit)));
     tail.is_some_and(|digits| (4..=12).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit))
 }
 

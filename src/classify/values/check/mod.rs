@@ -5,10 +5,12 @@
 pub mod africa_asia;
 pub mod americas;
 pub mod bank;
+pub mod calendar;
 pub mod card;
 pub mod checksum;
 pub mod europe;
 pub mod health;
+pub mod identity;
 pub mod internet;
 pub mod north_europe;
 pub mod phone;

@@ -131,6 +131,19 @@ fn degrees(value: &[u8]) -> Option<(f64, usize)> {
     Some((number, value.len() - point - 1))
 }
 
+/// Degrees, minutes and perhaps seconds with the sign of a side of the world, once or as a pair (ISO 6709 annex D):
+/// `48°51'24.5"N`, `2°21′E`.
+#[must_use]
+pub fn is_sexagesimal(value: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(value) else { return false };
+    let signs = text.matches('°').count();
+    (1..=2).contains(&signs)
+        && text.len() <= 60
+        && text.chars().any(|c| c.is_ascii_digit())
+        && text.chars().filter(|c| matches!(c, 'N' | 'S' | 'E' | 'W' | 'O')).count() == signs
+        && text.chars().all(|c| c.is_ascii_digit() || "°'\"′″’”´ .,NSEWO-".contains(c))
+}
+
 /// A point in well-known text (OGC 06-103r4, `POINT (x y)`), optionally with an SRID.
 #[must_use]
 pub fn is_wkt_point(value: &[u8]) -> bool {
@@ -182,6 +195,7 @@ mod tests {
         assert!(is_coordinate_pair(b"47.3769, 8.5417") && is_coordinate_pair(b"(-33.8688;151.2093)"));
         assert!(!is_coordinate_pair(b"47.3, 8.5") && !is_coordinate_pair(b"97.3769, 8.5417"));
         assert!(is_degrees(b"-73.985428") && !is_degrees(b"-73.98") && !is_degrees(b"373.985428"));
+        assert!(is_sexagesimal("48°51'24.5\"N 2°21'8\"E".as_bytes()) && !is_sexagesimal("21 °C".as_bytes()));
         assert!(is_wkt_point(b"POINT (30 10)") && is_wkt_point(b"SRID=4326;POINT(-71.06 42.28)"));
         assert!(!is_wkt_point(b"POINT(30)") && !is_wkt_point(b"POINT(a b)"));
     }

@@ -1,7 +1,7 @@
 //! Values of letters and digits without words: identifiers, tokens, digests.
 use super::super::check::{
-    africa_asia as asia, americas, bank, europe, health, internet, north_europe as north, place, secret,
-    securities, vehicle,
+    africa_asia as asia, americas, bank, europe, health, identity, internet, north_europe as north, place,
+    secret, securities, vehicle,
 };
 use super::super::detector::{Board, Entry};
 use super::super::form::{
@@ -29,6 +29,14 @@ pub(super) fn judge(form: &Form<'_>, board: &mut Board) -> Option<Look> {
     if form.text.len() == 17 && form.text.get(2) == Some(&b'-') && internet::is_mac(form.text) {
         board.count(Entry::Mac, true);
         return Some(Look::Plain);
+    }
+    if form.text.len() == 12 && form.letters > 0 && form.digits > 0 && is_hex(form.text) {
+        board.count(Entry::MacBare, true);
+        return Some(Look::Plain);
+    }
+    if form.text.len() == 44 && form.mask & !(DIGIT | UPPER | OTHER) == 0 {
+        let passed = board.count(Entry::PassportLine, identity::is_passport_line(form.text));
+        return passed.then_some(Look::Plain);
     }
     if form.digits == 0 {
         if form.mask == UPPER && matches!(form.text.len(), 8 | 11) {
@@ -61,7 +69,9 @@ pub(super) fn judge(form: &Form<'_>, board: &mut Board) -> Option<Look> {
 /// Codes with a point or slash.
 fn judge_dotted(form: &Form<'_>, board: &mut Board) -> bool {
     match form.text.len() {
-        5..=8 if form.mask == DIGIT | UPPER | DOT => board.count(Entry::Icd10, health::is_icd10(form.text)),
+        5..=8 if form.mask == DIGIT | UPPER | DOT => {
+            icd(Entry::Icd10, health::is_icd10(form.text), form.text, board)
+        }
         14 if form.text.get(4) == Some(&b'.') => board.count(Entry::Mac, internet::is_mac(form.text)),
         17..=20 => {
             // Italian and other identifiers are never written with points; a Brazilian CNPJ is a company's.
@@ -71,26 +81,44 @@ fn judge_dotted(form: &Form<'_>, board: &mut Board) -> bool {
     }
 }
 
+/// Counts a code of ICD-10.
+fn icd(entry: Entry, passed: bool, code: &[u8], board: &mut Board) -> bool {
+    if passed {
+        board.set.count_code(code);
+    }
+    board.count(entry, passed)
+}
+
 /// Codes of letters and digits, perhaps in groups.
 fn judge_compact(code: &[u8], form: &Form<'_>, board: &mut Board) -> bool {
     let is_upper = !form.has(LOWER);
     let letters_first = code.iter().take_while(|b| b.is_ascii_uppercase()).count();
     let letters = form.letters;
+    if letters == 1 && form.has(DASH | SPACE) && identity::is_hyphenated_licence(form.text) {
+        return board.count(Entry::DriverTelling, true);
+    }
     if bank::has_iban_form(code)
         && bank::iban_length(code).is_some()
         && board.count(Entry::Iban, bank::is_iban(code))
     {
         return true;
     }
-    if let Some(tail) = code.strip_prefix(b"MR")
-        && tail.first().is_some_and(|b| b.is_ascii_digit() || *b == b'N')
-    {
+    if matches!(
+        code,
+        [b'M', b'R', b'0'..=b'9' | b'N', ..] | [b'E', b'M' | b'H', b'R', ..] | [b'P', b'A', b'T', ..]
+    ) {
         return board.count(Entry::MedicalRecord, health::is_medical_record(code));
     }
     match code.len() {
-        3 if letters_first == 1 && letters == 1 => board.count(Entry::Icd10Short, health::is_icd10(code)),
-        4..=7 if letters == 1 && letters_first == 1 => {
-            board.count(Entry::Icd10Short, health::is_undotted_icd10(code))
+        3 if letters_first == 1 && letters == 1 && !form.has(DASH | SPACE) => {
+            icd(Entry::Icd10Short, health::is_icd10(code), code, board)
+        }
+        4..=7
+            if letters_first == 1
+                && (letters == 1 || letters == 2 && code.ends_with_letters(1))
+                && !form.has(DASH | SPACE) =>
+        {
+            icd(Entry::Icd10Short, health::is_undotted_icd10(code), code, board)
         }
         5..=7 if letters >= 2 => judge_postal(code, form, board),
         8 => {
@@ -116,8 +144,12 @@ fn judge_compact(code: &[u8], form: &Form<'_>, board: &mut Board) -> bool {
             false
         }
         15 if letters == 1 => board.count(Entry::FrNir, europe::is_fr_nir(code)),
+        16 if letters_first <= 5 && letters >= 5 && identity::is_british_driver(code) => {
+            board.count(Entry::DriverTelling, true)
+        }
         16 if letters_first >= 6 => board.count(Entry::ItCodiceFiscale, europe::is_it_codice_fiscale(code)),
         17 if vehicle::has_vin_form(code) && letters > 0 && form.spaces == 0 => {
+            board.count(Entry::VinForeign, vehicle::is_foreign_vin(code));
             board.count(Entry::Vin, vehicle::is_vin(code))
         }
         18 if letters == 1 => board.count(Entry::CnResident, asia::is_cn_resident(code)),
@@ -181,8 +213,11 @@ fn judge_marked(form: &Form<'_>, board: &mut Board) -> Option<Look> {
 
 /// A number beside a currency symbol or an ISO 4217 code.
 pub(super) fn is_amount(text: &[u8]) -> bool {
-    const SYMBOLS: [&str; 14] =
-        ["$", "€", "£", "¥", "₹", "₺", "R$", "kr", "zł", "Kč", "CHF", "EUR", "USD", "GBP"];
+    const SYMBOLS: [&str; 39] = [
+        "R$", "$", "€", "£", "¥", "₹", "₺", "₽", "₩", "kr.", "kr", "zł", "Kč", "Ft", "lei", "Fr.", "CHF",
+        "EUR", "USD", "GBP", "JPY", "INR", "BRL", "PLN", "CZK", "HUF", "SEK", "NOK", "DKK", "CAD", "AUD",
+        "NZD", "SGD", "ZAR", "MXN", "CNY", "TRY", "HKD", "RON",
+    ];
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let body = SYMBOLS.iter().find_map(|symbol| {
         text.strip_prefix(symbol.as_bytes()).or_else(|| text.strip_suffix(symbol.as_bytes()))
@@ -220,11 +255,14 @@ pub(super) fn judge_token(form: &Form<'_>, board: &mut Board) -> Option<Look> {
     None
 }
 
+fn is_hex(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_hexdigit)
+}
+
 /// UUIDs (RFC 9562), hex digests and hex keys, base64 of fixed sizes.
 fn is_opaque(form: &Form<'_>) -> bool {
     let text = form.text.strip_prefix(b"{").and_then(|t| t.strip_suffix(b"}")).unwrap_or(form.text);
     let text = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"urn:uuid:")).unwrap_or(text);
-    let is_hex = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_hexdigit);
     if text.len() == 36 && form.has(DASH) {
         return text
             .split(|b| *b == b'-')

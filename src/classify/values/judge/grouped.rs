@@ -225,13 +225,15 @@ fn date_year(form: &Form<'_>) -> Option<u32> {
     (matches!(year, 1800..=2199) && is_pair(a, b)).then_some(year)
 }
 
-/// Counts a date as a possible day of birth: no time of day, and between 1905 and 2019.
+/// Counts a date as a possible day of birth unless it has a time of day.
 pub(super) fn judge_date(form: &Form<'_>, board: &mut Board) {
     let (day, rest) = form.text.split_at_checked(10).unwrap_or((form.text, &[]));
     let day = Form::of(day.trim_ascii());
     let is_midnight = rest.iter().all(|b| matches!(b, b'T' | b' ' | b'0' | b':' | b'.' | b'Z' | b'+'));
-    board.count(
-        Entry::BirthDate,
-        is_midnight && date_year(&day).is_some_and(|year| matches!(year, 1905..=2019)),
-    );
+    match date_year(&day).filter(|_| is_midnight) {
+        Some(year) => board.count_date(year),
+        None => {
+            board.count(Entry::BirthDate, false);
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! Which detectors look at a value: chosen by the classes of its characters, its length and its groups, so that a
 //! value meets only validators whose form it has.
+mod address;
 mod code;
 mod grouped;
 mod plain;
 mod word;
 
 use super::detector::{Board, Entry};
-use super::form::{AT, COLON, COMMA, DASH, DIGIT, DOT, Form, LETTER, PAREN, PLUS, SLASH, SPACE};
+use super::form::{AT, COLON, COMMA, DASH, DIGIT, DOT, Form, HIGH, LETTER, PAREN, PLUS, SLASH, SPACE};
 use super::sample::Kind;
 
 /// Longest value that is judged as a whole; longer ones are scanned.
@@ -35,7 +36,7 @@ pub(crate) fn judge(form: &Form<'_>, kind: Kind, board: &mut Board) -> Look {
         Kind::Integer => {
             if form.mask == DIGIT {
                 plain::judge(form.text, board);
-                return Look::Digits;
+                return digits_look(form);
             }
             return Look::Numeric;
         }
@@ -51,7 +52,19 @@ pub(crate) fn judge(form: &Form<'_>, kind: Kind, board: &mut Board) -> Look {
     }
     if form.mask == DIGIT {
         plain::judge(form.text, board);
-        return if plain::is_compact_date(form.text) { Look::Temporal } else { Look::Digits };
+        return digits_look(form);
+    }
+    if (2..=6).contains(&form.digits)
+        && (3..=16).contains(&form.letters)
+        && form.spaces <= 4
+        && let Some(year) = super::check::calendar::written_year(form.text)
+    {
+        board.count_date(year);
+        return Look::Temporal;
+    }
+    if form.has(HIGH) && form.digits >= 3 && super::check::place::is_sexagesimal(form.text) {
+        board.count(Entry::GeoDegreesSigned, true);
+        return Look::Plain;
     }
     if form.text.len() > WHOLE {
         return long(form, board);
@@ -79,6 +92,11 @@ pub(crate) fn judge(form: &Form<'_>, kind: Kind, board: &mut Board) -> Look {
         return word::judge(form, board);
     }
     Look::Plain
+}
+
+/// Digits, or a date written with eight of them.
+fn digits_look(form: &Form<'_>) -> Look {
+    if plain::is_compact_date(form.text) { Look::Temporal } else { Look::Digits }
 }
 
 /// A telephone number without its extension (`x123`, `ext. 123`, ITU-T E.123).

@@ -43,6 +43,12 @@ pub(super) fn judge(digits: &[u8], board: &mut Board) {
     if digits.first() == Some(&b'0') && (9..=12).contains(&digits.len()) {
         board.count(Entry::PhoneZero, phone::is_trunk(digits));
     }
+    if matches!(digits.len(), 7..=9 | 11 | 12) && !matches!(digits.first(), Some(b'0' | b'1')) {
+        board.count(Entry::PhoneBare, true);
+    }
+    if is_compact_date(digits) {
+        board.count_date(checksum::number(digits.get(..4).unwrap_or(digits)));
+    }
     if matches!(digits.len(), 8 | 10 | 12 | 17) {
         board.count(Entry::AccountDigits, true);
     }

@@ -9,7 +9,7 @@ use super::super::scan;
 use super::Look;
 
 /// Most words of a value that is looked at as a whole.
-const WORDS: usize = 14;
+pub(super) const WORDS: usize = 14;
 
 /// One word of a value.
 #[derive(Clone, Copy, Default)]
@@ -31,7 +31,7 @@ pub(super) fn judge(form: &Form<'_>, board: &mut Board) -> Look {
     if form.spaces <= 3 && !form.has(DIGIT) {
         judge_place(form.text, board);
     }
-    let is_claimed = judge_name(form, words, board) | judge_address(form, words, board);
+    let is_claimed = judge_name(form, words, board) | super::address::judge(form, words, board);
     if super::code::is_amount(form.text) {
         board.count(Entry::AmountSymbol, true);
         return Look::Numeric;
@@ -48,7 +48,15 @@ pub(super) fn judge(form: &Form<'_>, board: &mut Board) -> Look {
 
 /// Free text: something sensitive within?
 pub(super) fn judge_text(form: &Form<'_>, board: &mut Board) -> Look {
-    board.count(Entry::FreeText, scan::has_any(form.text));
+    let found = scan::first(form.text);
+    // A value that begins as an address, with no more than the rest of one behind it, is not text about somebody.
+    if form.text.len() <= 100
+        && found.as_ref().is_some_and(|span| span.tag == "pii.address" && span.range.start == 0)
+    {
+        board.count(Entry::Address, true);
+        return Look::Words;
+    }
+    board.count(Entry::FreeText, found.is_some());
     if form.spaces > 0 { Look::Words } else { Look::Plain }
 }
 
@@ -57,7 +65,10 @@ fn judge_single(form: &Form<'_>, board: &mut Board) -> Look {
     if form.mask & !(LETTER | APOSTROPHE | DASH | DOT) == 0 {
         let found = lists(text) | hyphenated(text, form);
         if text.len() <= 16 {
-            board.count(Entry::Gender, found & GENDER != 0);
+            // Words name a gender wherever they stand, letters may be any code.
+            let entry =
+                if found & GENDER != 0 && form.letters >= 4 { Entry::GenderWord } else { Entry::Gender };
+            board.count(entry, found & GENDER != 0);
         }
         if form.letters >= 2 {
             board.count(Entry::FirstName, found & FIRST != 0);
@@ -192,7 +203,18 @@ fn judge_name(form: &Form<'_>, words: &[Word<'_>], board: &mut Board) -> bool {
     let has_form = form.mask & !(LETTER | SPACE | APOSTROPHE | DASH | DOT | COMMA) == 0
         && (2..=6).contains(&words.len())
         && form.characters <= 60;
-    has_form && board.count(Entry::PersonName, is_name(words))
+    if !has_form {
+        return false;
+    }
+    let is_name = is_name(words);
+    if is_name {
+        let mut telling =
+            words.iter().filter(|w| w.text.len() > 2 && w.lists & TITLE == 0 && !is_suffix(w.text));
+        let has_given = words.iter().any(|w| w.lists & (FIRST | TITLE) != 0);
+        let first = telling.next().map_or(&[][..], |w| w.text);
+        board.set.count_name(first, telling.next_back().map_or(first, |w| w.text), has_given);
+    }
+    board.count(Entry::PersonName, is_name)
 }
 
 /// Whether words make a person's name: a given and a family name, or one of them beside capitalised words that
@@ -216,6 +238,8 @@ pub(super) fn is_name(words: &[Word<'_>]) -> bool {
         } else if word.lists & FIRST != 0 {
             first += 1;
         } else if word.lists & LAST != 0 {
+            // `Riverside Park`: without a given name the place is meant.
+            bad += usize::from(first == 0 && at > 0 && word.lists & STREET != 0);
             last += 1;
         } else if word.lists & (STREET | CITY | COUNTRY) != 0 {
             bad += usize::from(at > 0 || word.lists & STREET != 0);
@@ -307,57 +331,4 @@ fn is_suffix(word: &[u8]) -> bool {
 
 fn is_known(lists: u8) -> bool {
     lists & (FIRST | LAST) != 0
-}
-
-/// A house number and a word for a street, with the rest of the address or without.
-fn judge_address(form: &Form<'_>, words: &[Word<'_>], board: &mut Board) -> bool {
-    let has_form = form.letters >= 3
-        && form.mask & !(LETTER | DIGIT | SPACE | APOSTROPHE | DASH | DOT | COMMA | SLASH | COLON | OTHER)
-            == 0
-        && (2..=WORDS).contains(&words.len())
-        && (form.has(DIGIT) || words.iter().any(is_street));
-    has_form && board.count(Entry::Address, is_address(words))
-}
-
-/// Whether words make an address.
-pub(super) fn is_address(words: &[Word<'_>]) -> bool {
-    let is_number = |w: &Word<'_>| w.text.first().is_some_and(u8::is_ascii_digit) && w.text.len() <= 8;
-    let has_number = words.iter().any(is_number);
-    let has_street = words.iter().any(is_street);
-    let has_place = words.iter().any(|w| w.lists & (CITY | COUNTRY) != 0);
-    let capitals = words.iter().filter(|w| w.is_capital).count();
-    let is_lower = |w: &&Word<'_>| !w.is_capital && !w.has_digit && w.lists & STREET == 0 && w.text.len() > 3;
-    let lower = words.iter().filter(is_lower).count();
-    let has_box = has_number && words.iter().any(|w| w.text == b"Box" || w.text == b"Postfach");
-    has_street && capitals >= 1 && words.len() >= 3 && lower <= 2 && is_numbered(words, is_number)
-        || has_street && capitals >= 2 && lower == 0 && words.len() <= 4 && !words.iter().any(|w| w.has_digit)
-        || words.iter().any(is_compound_street) && lower <= 1
-        || has_number && has_place && words.len() >= 3 && lower == 0
-        || has_box && lower == 0
-}
-
-/// Whether a house number stands within five words before or behind the word for a street.
-fn is_numbered(words: &[Word<'_>], is_number: impl Fn(&Word<'_>) -> bool) -> bool {
-    let streets = words.iter().enumerate().filter(|(_, word)| is_street(word));
-    streets.into_iter().any(|(at, _)| {
-        let around = words.iter().take(at + 6).skip(at.saturating_sub(5));
-        around.into_iter().any(&is_number)
-    })
-}
-
-fn is_street(word: &Word<'_>) -> bool {
-    word.lists & STREET != 0 || is_compound_street(word)
-}
-
-/// `Hauptstraße`, `Kerklaan`, `Storgatan`: the kind of street is the word's ending.
-fn is_compound_street(word: &Word<'_>) -> bool {
-    const ENDINGS: [&str; 40] = [
-        "straße", "strasse", "str.", "weg", "platz", "gasse", "allee", "ring", "damm", "ufer", "straat",
-        "laan", "plein", "gracht", "kade", "gatan", "vägen", "gränd", "stigen", "gade", "vej", "veien",
-        "vegen", "gata", "katu", "tie", "steeg", "singel", "dreef", "baan", "gränden", "torget", "svingen",
-        "stubben", "kroken", "stien", "alleen", "stræde", "stieg", "chaussee",
-    ];
-    word.text.len() >= 7
-        && word.is_capital
-        && ENDINGS.iter().any(|ending| word.text.ends_with(ending.as_bytes()))
 }

@@ -54,7 +54,7 @@ fn bounds_hold_and_the_pick_is_spread() {
     assert!(values.iter().any(|v| *v < 100_000) && values.iter().any(|v| *v > 300_000));
     let mut wide = Sample::new(limits);
     wide.observe(&StringArray::from((0..64).map(|n| format!("{n}{}", "é".repeat(5000))).collect::<Vec<_>>()));
-    assert!(wide.bytes.0.len() <= 8192 && wide.values().all(|v| v.len() <= 100 && str::from_utf8(v).is_ok()));
+    assert!(wide.bytes.len() <= 8192 && wide.values().all(|v| v.len() <= 100 && str::from_utf8(v).is_ok()));
 }
 
 #[test]

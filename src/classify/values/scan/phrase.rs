@@ -70,7 +70,9 @@ pub(super) fn look(rest: &[u8], end: usize, steps: &mut u64) -> Option<Found> {
     {
         return Some(found);
     }
-    if found & STREET != 0 { european_street(rest, first.len(), steps) } else { None }
+    // `OS X 10` is no street, `os. Polna 10` is.
+    let is_kind = found & STREET != 0 && (first.len() >= 3 || next == Some(&b'.'));
+    if is_kind { european_street(rest, first.len(), steps) } else { None }
 }
 
 /// A title and the capitalised words behind it.
@@ -139,7 +141,8 @@ fn house_number(rest: &[u8], street: usize) -> Option<usize> {
     let number = tail.get(gap..)?;
     let digits = number.iter().take(6).take_while(|b| b.is_ascii_digit()).count();
     let letter = usize::from(number.get(digits).is_some_and(u8::is_ascii_alphabetic));
-    let is_end = number.get(digits + letter).is_none_or(|b| !b.is_ascii_alphanumeric() && *b < 0x80);
+    let is_end =
+        number.get(digits + letter).is_none_or(|b| !b.is_ascii_alphanumeric() && *b != b'_' && *b < 0x80);
     (gap > 0 && (1..=5).contains(&digits) && is_end).then_some(street + gap + digits + letter)
 }
 
