@@ -5,7 +5,7 @@
 //! [`weigh()`] makes one [`Finding`] of it, with evidence that holds no values. [`Classifier`] is all of that, with
 //! what the policy adds. Nothing here asks a network or loads a model.
 //!
-//! [declare]: declared
+//! [declare]: declared()
 
 mod classifier;
 pub mod declared;
