@@ -143,7 +143,7 @@ BANKS = {"DE": ["DEUT", "COBA", "HYVE", "GENO", "BYLA"], "GB": ["BARC", "HBUK", 
 def bic(r):
     """ISO 9362: party prefix, country, party suffix, optional branch."""
     country = r.choice(list(BANKS))
-    branch = r.choice(["", "", "XXX", digits(r, 3), letters(r, 3)])
+    branch = r.choice(["", "", "X" * 3, digits(r, 3), letters(r, 3)])
     return r.choice(BANKS[country]) + country + r.choice(["2L", "33", "FF", "PP", "MM", "22", "3A", "6S", "ZZ", "GG", "TT"]) + branch
 
 

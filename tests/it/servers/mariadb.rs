@@ -102,6 +102,7 @@ impl Server {
         let install = as_mysql("mariadb-install-db")
             .arg("--no-defaults")
             .arg(format!("--datadir={}", path("data").display()))
+            .arg(format!("--tmpdir={}", path("tmp").display()))
             .args(["--skip-test-db", "--skip-name-resolve", "--auth-root-authentication-method=normal"])
             .stdout(Stdio::null())
             .output()
