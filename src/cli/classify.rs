@@ -12,7 +12,7 @@ use crate::run::{Engine, classification};
 use crate::source::{self, Gate};
 use crate::spec::classification::Classification;
 use crate::spec::config::Connection;
-use crate::spec::pipeline::{Csv, FileSet, Format, Selector};
+use crate::spec::pipeline::{FileSet, Format, Selector};
 use crate::spec::{Config, Policy, StreamName};
 
 pub(super) async fn run(context: &Context, args: &Classify) -> Done {
@@ -58,18 +58,10 @@ async fn pipeline(context: &Context, args: &Classify) -> Result<Streams> {
 /// A file by itself, with the detectors of the configuration's policy where there is one.
 async fn file(context: &Context, path: &Path, args: &Classify) -> Result<Streams> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
-    let format = match ending.as_str() {
-        "csv" => Format::Csv(Csv::default()),
-        "parquet" => Format::Parquet,
-        _ => {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("the ending of {name} does not tell how it is read"),
-            )
-            .help("name a .csv or a .parquet file, or a pipeline"));
-        }
-    };
+    let format = Format::of_name(name).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("the ending of {name} does not tell how it is read"))
+            .help("name a .csv or a .parquet file, or a pipeline")
+    })?;
     let policy = match context.config.is_file() {
         true => Policy::load(&Config::load(&context.config)?.policy)?.classification,
         false => Classification::default(),

@@ -259,14 +259,14 @@ fn column(plan: &StreamPlan, decision: &Decision) -> Column {
         fidelity: source
             .map_or_else(|| computed_from(plan, lineage.as_deref()), |c| c.fidelity().to_string()),
         lineage,
-        found: found(plan, &decision.path, copied.map(String::as_str)),
+        found: found(plan, decision, copied.map(String::as_str)),
         ..Column::of_decision(decision)
     }
 }
 
 /// What was found in the part of the source that a leaf is a copy of.
-fn found(plan: &StreamPlan, path: &str, copied: Option<&str>) -> Option<Found> {
-    let path = path.replace(".list.element", "");
+fn found(plan: &StreamPlan, decision: &Decision, copied: Option<&str>) -> Option<Found> {
+    let path = decision.dotted();
     let below = path.split_once('.').map_or_else(String::new, |(_, below)| format!(".{below}"));
     let name = format!("{}{below}", copied?);
     plan.found.iter().find(|found| found.name == name).cloned()

@@ -194,8 +194,8 @@ fn too_weak(
     }
 }
 
-/// A mask hides a whole value, and `scrub` knows one by its whole text. Of pieces of it, each mask would show the end of its piece, and the
-/// pieces can be put together: so where a mask is asked for what the column comes from, it acts on an
+/// A mask hides a whole value, and `scrub` knows one by its whole text. Of pieces of it, each mask would show
+/// the end of its piece, and the pieces can be put together: so where a mask is asked for what the column comes from, it acts on an
 /// unchanged copy only. What the spec asks for the computed column itself, on top of a policy that
 /// would publish it as it is, can only hide more.
 fn computed_mask(

@@ -43,6 +43,15 @@ impl Lifetime {
         }
     }
 
+    /// The column that tells whether a row still holds: [`IS_CURRENT`], or [`DELETED_AT`], which is then NULL.
+    #[must_use]
+    pub const fn mark(self) -> &'static str {
+        match self {
+            Self::Deleted => DELETED_AT,
+            Self::Valid => IS_CURRENT,
+        }
+    }
+
     /// The rows with these columns behind the others, as they are from `at_us` on (microseconds since 1970
     /// UTC). `schema` is [`Plan::input`] of a plan with them.
     #[must_use]

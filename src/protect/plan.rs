@@ -185,6 +185,12 @@ impl Plan {
 }
 
 impl Decision {
+    /// The leaf's name as people write it: elements of a list go by the list's.
+    #[must_use]
+    pub fn dotted(&self) -> String {
+        self.path.replace(".list.element", "")
+    }
+
     /// Of a column of the program's own.
     fn own(field: &Field) -> Self {
         Self {

@@ -29,8 +29,8 @@ use crate::error::{At as _, Error, Result};
 use crate::keys::{Note, Signer};
 use crate::spec::DatasetName;
 
-pub use self::actions::files_of;
-pub(super) use self::actions::{OPEN_COLUMNS, account, commit_info, named, publication};
+pub(super) use self::actions::{OPEN_COLUMNS, account, commit_info, named_below, publication};
+pub use self::actions::{actions_of, files_of};
 pub use self::evolution::{Evolution, Shift, shift};
 pub(super) use self::head::app_id;
 pub use self::replace::{Deed, Replacement, replace};
@@ -205,8 +205,8 @@ pub struct Outcome {
 /// # Errors
 /// `Held` when the rows differ from the table that they are added to, other than `evolution` allows (what
 /// differs, and the remedy); `Temporary` when others kept winning, another run of the stream published
-/// first, rows were added whose keys were not seen, or files were changed that were to be rewritten; `Failed` when the table is damaged or not ours
-/// to write.
+/// first, rows were added whose keys were not seen, or files were changed that were to be rewritten; `Failed`
+/// when the table is damaged or not ours to write.
 pub async fn commit(store: &Store, written: Written, change: &Change<'_>) -> Result<Outcome> {
     let dataset = change.dataset;
     let error = match attempt(store, &written, change).await {

@@ -106,6 +106,13 @@ pub fn file_name(relative: &str) -> &str {
     relative.rsplit_once('/').map_or(relative, |(_, name)| name)
 }
 
+/// The id in the name of a data file of ours, `part-<uuid>.parquet`; `None` for any other name.
+#[must_use]
+pub fn file_id(name: &str) -> Option<uuid::Uuid> {
+    let id = name.strip_prefix("part-")?.strip_suffix(".parquet")?;
+    uuid::Uuid::try_parse(id).ok().filter(|uuid| uuid.as_hyphenated().to_string() == id)
+}
+
 /// The folder of a dataset's table.
 fn table(dataset: &DatasetName) -> String {
     format!("{}/{}", dataset.namespace(), dataset.name())

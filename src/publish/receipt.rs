@@ -24,7 +24,7 @@ use crate::keys::{PublicKey, Signer};
 pub use self::found::{Named, Place, all, commit_sha256, named, read};
 pub(super) use self::issue::{Deed, Issued, issue};
 pub use self::original::check as check_originals;
-pub use super::commit::files_of;
+pub use super::commit::{actions_of, files_of};
 
 /// What the first field of every receipt says.
 pub const FORMAT: &str = "sealift-receipt/1";

@@ -14,7 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
 
-use super::commit::{OPEN_COLUMNS, Outcome, account, app_id, named, publication};
+use super::commit::{OPEN_COLUMNS, Outcome, account, app_id, named_below, publication};
 use super::path::ObjectPath;
 use super::{Decided, Store, fault as store_fault};
 use crate::error::{At as _, Error, Kind, Result};
@@ -220,9 +220,7 @@ pub async fn added_since(
     let mut read = 0;
     let mut commits = commits(store, dataset, first..=newest);
     while let Some((_, commit)) = commits.try_next().await? {
-        let paths = named(&commit, "add").into_iter();
-        added
-            .extend(paths.filter_map(|path| Some(ObjectPath::of_log(dataset, &path)?.relative().to_owned())));
+        added.extend(named_below(dataset, &commit, "add"));
         read += 1;
     }
     Ok((read == (newest + 1).saturating_sub(first)).then_some(added))

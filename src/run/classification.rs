@@ -1,10 +1,11 @@
 //! What is found in the rows: before a run, of columns that nobody declared; during it, of those that were to
 //! be published in the clear.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{FieldRef, Schema};
 use futures::future::join;
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -79,8 +80,7 @@ async fn sampled(
 ) -> Vec<Found> {
     let mut survey = Survey::of(&reading.converted);
     if let Ok(rows) = snapshot.read(relation, &reading.asked).await {
-        let (rejects, mut rejected) = quarantine::queue();
-        let forget = async move { while rejected.recv().await.is_some() {} };
+        let (rejects, forget) = quarantine::forgotten();
         let rows = convert::convert(rows, &reading.decisions, &reading.converted, Some(rejects));
         join(first(rows, &mut survey, most), forget).await;
     }
@@ -199,13 +199,11 @@ impl Watch {
     /// The rows, of which some are looked at as they pass.
     pub(super) fn over(&self, plan: &StreamPlan, rows: Batches) -> Batches {
         let schema = plan.quality.rows();
-        let is_open = |path: &str| {
-            let of = |decision: &&Decision| top(&decision.path) == path && is_open(decision);
-            plan.protection.decisions().iter().any(|decision| of(&decision))
-        };
+        let open = plan.protection.decisions().iter().filter(|decision| is_open(decision));
+        let open: BTreeSet<&str> = open.map(|decision| top(&decision.path)).collect();
         let fields = schema.fields().iter().enumerate();
-        let places: Vec<usize> =
-            fields.filter(|(_, field)| is_open(field.name())).map(|(place, _)| place).collect();
+        let is_watched = |(_, field): &(usize, &FieldRef)| open.contains(field.name().as_str());
+        let places: Vec<usize> = fields.filter(is_watched).map(|(place, _)| place).collect();
         if places.is_empty() {
             return rows;
         }
@@ -246,7 +244,7 @@ fn problem(engine: &Engine, plan: &StreamPlan, found: &Found) -> Option<String> 
         return None;
     }
     let tag = Tag::parse(&finding.tag).ok()?;
-    let is_it = |decision: &&Decision| decision.path.replace(".list.element", "") == *name;
+    let is_it = |decision: &&Decision| decision.dotted() == *name;
     let decision = plan.protection.decisions().iter().find(is_it)?;
     let asked = engine.policy.rule_for(&tag).map(|(_, rule)| &rule.action);
     let is_more = asked.is_none_or(|asked| asked.strength() > decision.action.strength());

@@ -6,7 +6,6 @@ use arrow::datatypes::SchemaRef;
 
 use tokio_util::sync::CancellationToken;
 
-use super::increment::known::Known;
 use super::{Engine, Memory, StreamPlan};
 use crate::Batches;
 use crate::error::Result;
@@ -49,30 +48,12 @@ pub(super) struct Merging<'a> {
 }
 
 impl Draft {
-    /// Seals rows of the schema that `protection` was decided for, and writes those that are not `known` as the
-    /// stream says.
+    /// Seals rows of the schema that `protection` was decided for, and writes those that `keep` says as the
+    /// stream does.
     ///
     /// # Errors
     /// Those of [`Sealed::seal`] and [`publish::write`]; then nothing is left behind.
     pub(super) async fn write(
-        engine: &Engine,
-        store: &Store,
-        plan: &StreamPlan,
-        protection: &protect::Plan,
-        partition_by: &[String],
-        rows: Batches,
-        known: Option<Known>,
-        memory_bytes: u64,
-    ) -> Result<Self> {
-        let keep = known.map(|mut known| -> Keep { Box::new(move |batch| known.fresh(batch)) });
-        Self::write_kept(engine, store, plan, protection, partition_by, rows, keep, memory_bytes).await
-    }
-
-    /// The same of those rows that `keep` says.
-    ///
-    /// # Errors
-    /// As [`Draft::write`].
-    pub(super) async fn write_kept(
         engine: &Engine,
         store: &Store,
         plan: &StreamPlan,

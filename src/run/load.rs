@@ -90,8 +90,7 @@ impl Load<'_> {
         };
         let (protection, folders) = (&plan.protection, &plan.partition_by);
         let keep = known.map(|known| found.brought(plan, known));
-        let draft =
-            Draft::write_kept(engine, store, plan, protection, folders, rows, keep, memory_bytes).await?;
+        let draft = Draft::write(engine, store, plan, protection, folders, rows, keep, memory_bytes).await?;
         match found.watch.check(engine, plan) {
             Ok(()) => Ok(draft),
             Err(error) => {
@@ -103,7 +102,7 @@ impl Load<'_> {
 }
 
 /// The rows, and how many of them have passed.
-fn counted(rows: Batches) -> (Batches, Arc<AtomicU64>) {
+pub(super) fn counted(rows: Batches) -> (Batches, Arc<AtomicU64>) {
     let read = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&read);
     let rows = rows.inspect_ok(move |batch| {

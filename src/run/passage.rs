@@ -73,8 +73,8 @@ pub(super) struct Found {
 
 impl Found {
     /// Which rows are not `known`, and so are brought by the run.
-    pub(super) fn brought(&self, plan: &StreamPlan, mut known: Known) -> Keep {
-        plan.quality.brought(Box::new(move |batch| known.fresh(batch)), &self.tally)
+    pub(super) fn brought(&self, plan: &StreamPlan, known: Known) -> Keep {
+        plan.quality.brought(known.keep(), &self.tally)
     }
 
     /// What was found, when all rows have passed.

@@ -184,7 +184,7 @@ async fn stream(
     // From here on, what was found counts as declared.
     let stream = &classification::declared(engine, stream, &first, &found, before.as_ref());
     let (reading, verdicts, (mut protection, fit)) =
-        covered(engine, stream, &dataset, before.as_mut(), described).await?;
+        covered(engine, stream, &dataset, before.as_mut(), described, first).await?;
     let source_columns = described.clone();
     let quality = Quality::plan(store, &stream.quality, &protection).await?;
     let rules = merging::rules(stream, reading.transform.output(), &protection)?;
@@ -260,16 +260,17 @@ fn transform_bytes(engine: &Engine, stream: &Stream) -> u64 {
     if holds_keys { memory.beside_keys().0 } else { memory.transform_bytes }
 }
 
-/// What is read, what is known of it and what is done to it: without columns that the contract leaves out.
+/// What is read, what is known of it and what is done to it: without columns that the contract leaves out. It
+/// begins with what is read as long as nothing is withheld.
 async fn covered(
     engine: &Engine,
     stream: &Stream,
     dataset: &DatasetName,
     mut before: Option<&mut Predecessor>,
     described: &[SourceColumn],
+    mut reading: Reading,
 ) -> Result<(Reading, Vec<Verdict>, (protect::Plan, Option<Fit>))> {
     loop {
-        let reading = reading(stream, described, before.as_deref(), transform_bytes(engine, stream)).await?;
         let mut verdicts = classify::declared(
             &stream.columns,
             &schema(described),
@@ -285,6 +286,8 @@ async fn covered(
         if !is_withheld {
             return Ok((reading, verdicts, protected));
         }
+        let memory_bytes = transform_bytes(engine, stream);
+        reading = self::reading(stream, described, before.as_deref(), memory_bytes).await?;
     }
 }
 

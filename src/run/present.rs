@@ -85,8 +85,7 @@ impl Keys {
         let relation = Relation { bound: None, ..plan.relation.clone() };
         let rows = snapshot.read(&relation, &self.reads).await?;
         // A row that is rejected has its place in the quarantine already, or had it in an earlier run.
-        let (rejects, mut rejected) = quarantine::queue();
-        let forget = async move { while rejected.recv().await.is_some() {} };
+        let (rejects, forget) = quarantine::forgotten();
         let rows = convert::convert(rows, &self.decisions, &self.converted, Some(rejects));
         let rows = self.transform.apply(rows).await?;
         let rows = match &self.fit {

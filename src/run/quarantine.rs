@@ -169,7 +169,8 @@ impl Quarantine {
     ) -> Result<Draft> {
         let rows = self.shape.apply(rows).await?;
         let (_, memory_bytes) = Memory::of(engine.config.memory_limit_bytes).beside_quarantine();
-        Draft::write(engine, store, plan, &self.protection, &[], rows, known, memory_bytes).await
+        Draft::write(engine, store, plan, &self.protection, &[], rows, known.map(Known::keep), memory_bytes)
+            .await
     }
 
     /// Makes what was written visible, before the version that lacks these rows. An overwriting stream's
@@ -301,6 +302,12 @@ fn behind_own(
 /// The queue between who rejects rows and [`Quarantine::take`].
 pub(super) fn queue() -> (Rejects, mpsc::Receiver<Rejected>) {
     mpsc::channel(BATCHES_AHEAD)
+}
+
+/// A queue of rows that nobody looks at, and what empties it for as long as rows come.
+pub(super) fn forgotten() -> (Rejects, impl Future<Output = ()>) {
+    let (rejects, mut rejected) = queue();
+    (rejects, async move { while rejected.recv().await.is_some() {} })
 }
 
 /// Two writes side by side, of which the first brings the rows of both: either both are written, or

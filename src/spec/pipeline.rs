@@ -126,6 +126,18 @@ pub enum Format {
     Parquet,
 }
 
+impl Format {
+    /// As the ending of a file's name tells; `None` where it does not.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().rsplit_once('.') {
+            Some((_, "csv")) => Some(Self::Csv(Csv::default())),
+            Some((_, "parquet")) => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+}
+
 /// Options of delimited text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Csv {

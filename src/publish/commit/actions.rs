@@ -290,17 +290,26 @@ pub(in crate::publish) fn commit_info(commit: &[u8]) -> Option<Value> {
 
 /// The files that a commit's bytes `add` or `remove`, as the log writes their paths.
 pub(in crate::publish) fn named(commit: &[u8], action: &str) -> Vec<String> {
+    actions_of(commit, action).filter_map(|named| named["path"].as_str().map(str::to_owned)).collect()
+}
+
+/// The same, relative to the dataset's table; what lies elsewhere is left out.
+pub(in crate::publish) fn named_below(dataset: &DatasetName, commit: &[u8], action: &str) -> Vec<String> {
+    let relative = |path: String| Some(ObjectPath::of_log(dataset, &path)?.relative().to_owned());
+    named(commit, action).into_iter().filter_map(relative).collect()
+}
+
+/// The actions of one kind in a commit's bytes.
+pub fn actions_of<'c>(commit: &'c [u8], kind: &'c str) -> impl Iterator<Item = Value> + 'c {
     let lines = commit.split(|&byte| byte == b'\n');
     let actions = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    actions.filter_map(|named| named[action]["path"].as_str().map(str::to_owned)).collect()
+    actions.filter_map(move |mut action| action.get_mut(kind).map(Value::take))
 }
 
 /// Whether a commit adds rows that were not there: not where files are compacted, or take a new schema.
 pub(super) fn brings_rows(commit: &[u8]) -> bool {
-    let lines = commit.split(|&byte| byte == b'\n');
-    let mut actions = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
     let is_reshaped = commit_info(commit).is_some_and(|info| info["sealift"]["reshaped_by"].is_string());
-    !is_reshaped && actions.any(|action| action["add"]["dataChange"].as_bool() == Some(true))
+    !is_reshaped && actions_of(commit, "add").any(|added| added["dataChange"].as_bool() == Some(true))
 }
 
 /// What a commit of ours tells of its run; `None` when it is not one of ours.

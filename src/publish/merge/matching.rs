@@ -15,7 +15,7 @@ use super::rows::Rows;
 use super::side::Side;
 use super::{Merge, Present, pruning};
 use crate::error::{Error, Result};
-use crate::protect::lifetime::{DELETED_AT, IS_CURRENT, Lifetime};
+use crate::protect::lifetime::{DELETED_AT, Lifetime};
 use crate::publish::Table;
 
 /// What becomes of rows.
@@ -280,10 +280,7 @@ impl<'a> Matching<'a> {
 
     /// The column of the dataset's own that tells how a row stands.
     fn own_column(&self) -> Option<&'static str> {
-        self.merge.rules.lifetime().map(|lifetime| match lifetime {
-            Lifetime::Valid => IS_CURRENT,
-            Lifetime::Deleted => DELETED_AT,
-        })
+        self.merge.rules.lifetime().map(Lifetime::mark)
     }
 
     /// Leaves published rows as they are to which an incoming row is the same, which is then spare.
@@ -352,7 +349,7 @@ fn rows(table: &Table) -> u64 {
 }
 
 /// Whether a row is deleted: true, or anything but NULL where it is no boolean.
-fn is_set(flag: &dyn Array, at: usize) -> bool {
+pub fn is_set(flag: &dyn Array, at: usize) -> bool {
     flag.is_valid(at) && (*flag.data_type() != DataType::Boolean || flag.as_boolean().value(at))
 }
 

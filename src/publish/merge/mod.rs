@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::matching::is_set;
 use self::matching::{Found, Matching};
 use self::rewriting::{Edit, again};
 use super::commit::{End, attempt, overtaken};

@@ -12,7 +12,7 @@ use super::{Place, Receipt, all, read};
 use crate::error::{At as _, Error, Kind, Result};
 use crate::keys::Keyring;
 use crate::publish::parquet::sha256;
-use crate::publish::path::file_name;
+use crate::publish::path::{file_id, file_name};
 use crate::publish::table::LiveFile;
 use crate::publish::{ObjectPath, Store, fault};
 use crate::spec::DatasetName;
@@ -88,7 +88,7 @@ impl Search<'_> {
         places.sort_by(|a, b| a.commit_id.cmp(&b.commit_id));
         let first = |id: &str| places.partition_point(|place| place.commit_id.as_str() < id);
         let mut sought: BTreeMap<&str, usize> =
-            wanted.into_iter().filter_map(|name| Some((name, first(id_of(name)?)))).collect();
+            wanted.into_iter().filter_map(|name| Some((name, first(&id_of(name)?)))).collect();
         let mut found = BTreeMap::new();
         let (mut behind, mut at_once) = (0, 1);
         while !sought.is_empty() && behind < places.len() {
@@ -124,8 +124,7 @@ impl Search<'_> {
     }
 }
 
-/// The id in the name of a data file of ours.
-fn id_of(name: &str) -> Option<&str> {
-    let id = name.strip_prefix("part-")?.strip_suffix(".parquet")?;
-    uuid::Uuid::parse_str(id).is_ok_and(|id| id.get_version_num() == 7).then_some(id)
+/// The id in the name of a data file, if it sorts by time.
+fn id_of(name: &str) -> Option<String> {
+    file_id(name).filter(|id| id.get_version_num() == 7).map(|id| id.to_string())
 }

@@ -10,7 +10,8 @@ use object_store::{Error as StoreError, ObjectMeta, ObjectStore as _};
 
 use super::log::{Listing, last_checkpoint};
 use crate::error::{At as _, Error, Result};
-use crate::publish::commit::{self, named, publication};
+use crate::publish::commit::{self, named_below, publication};
+use crate::publish::path::{file_id, file_name};
 use crate::publish::{ObjectPath, Store, Table, fault, table};
 use crate::spec::DatasetName;
 
@@ -138,13 +139,12 @@ impl Past {
         let mut commits = commits.buffered(REQUESTS);
         while let Some((version, commit)) = commits.next().await {
             let Some(commit) = commit? else { continue };
-            let relative = |path: String| Some(ObjectPath::of_log(dataset, &path)?.relative().to_owned());
-            let removed: Vec<String> = named(&commit, "remove").into_iter().filter_map(relative).collect();
+            let removed = named_below(dataset, &commit, "remove");
             if version > kept_from {
                 past.needed.extend(removed.iter().cloned());
             }
             past.named.extend(removed);
-            past.named.extend(named(&commit, "add").into_iter().filter_map(relative));
+            past.named.extend(named_below(dataset, &commit, "add"));
             if let Some(publication) = publication(version, &commit) {
                 if publication.cursor.is_some() {
                     last_cursors.insert(publication.stream.clone(), version);
@@ -190,7 +190,7 @@ async fn data(
         }
         if past.named.contains(&relative) {
             files.insert(relative, object.size);
-        } else if is_ours(&relative) && object.last_modified <= retention.strays_since {
+        } else if file_id(file_name(&relative)).is_some() && object.last_modified <= retention.strays_since {
             strays.insert(relative, object.size);
         }
     }
@@ -201,13 +201,6 @@ async fn data(
 fn below(folder: &Path, location: &Path) -> Option<String> {
     let rest = location.as_ref().strip_prefix(folder.as_ref())?.strip_prefix('/')?;
     (!rest.starts_with('_')).then(|| rest.to_owned())
-}
-
-/// Whether a file is named as we name data files: `part-<uuid>.parquet`.
-fn is_ours(relative: &str) -> bool {
-    let name = relative.rsplit('/').next().unwrap_or_default();
-    let id = name.strip_prefix("part-").and_then(|name| name.strip_suffix(".parquet"));
-    id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok_and(|uuid| uuid.as_hyphenated().to_string() == id))
 }
 
 impl Swept {

@@ -59,17 +59,11 @@ impl Asked {
         let stream = application(job.pipeline, &plan.relation.stream);
         let replaces = matches!(job.extent, Extent::Full) && plan.mode == Mode::Append;
         let mut asked = Self {
-            relation: plan.relation.clone(),
             mode: if replaces { Mode::Overwrite } else { plan.mode },
             stream,
-            bound: None,
-            last: None,
-            greatest: Greatest::default(),
             horizon: plan.increment.as_ref().and_then(|increment| increment.horizon(taken_at)),
-            window: None,
             moves: true,
-            unseen: OnceLock::new(),
-            forgets: false,
+            ..Self::everything(plan)
         };
         let increment = match (&plan.increment, job.extent) {
             (Some(increment), _) => increment,

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::rows::Range;
 use crate::error::{Error, Result};
 use crate::keys::Keyring;
-use crate::protect::{self, rejected::RUN_ID};
+use crate::protect::{self, rejected::RUN_ID, sealed::Keep};
 use crate::publish::table::LiveFile;
 use crate::publish::{Reading, Shift, Store, Table, shift};
 use crate::source::Literal;
@@ -172,11 +172,16 @@ impl Known {
         Ok(Some(Self { schema, converter, hashers, keys: HashSet::new() }))
     }
 
+    /// What says of sealed batches which of their rows are not known.
+    pub(in crate::run) fn keep(mut self) -> Keep {
+        Box::new(move |batch| self.fresh(batch))
+    }
+
     /// Which rows of a sealed batch are not known.
     ///
     /// # Errors
     /// `Failed` when the rows do not have the key's columns as the table has them.
-    pub(in crate::run) fn fresh(&mut self, batch: &RecordBatch) -> Result<BooleanArray> {
+    fn fresh(&mut self, batch: &RecordBatch) -> Result<BooleanArray> {
         let columns = self.schema.fields().iter().map(|field| {
             let column = batch.column_by_name(field.name()).ok_or_else(unfit)?;
             exactly(column, field.data_type())

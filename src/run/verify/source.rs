@@ -1,10 +1,9 @@
 //! The source, read again and compared with what a receipt says of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use chrono::DateTime;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 
 use super::content::differing;
 use super::whole::Whole;
@@ -15,7 +14,7 @@ use crate::publish::receipt::Receipt;
 use crate::publish::{Mode, Store, Table};
 use crate::run::increment::Asked;
 use crate::run::passage::{Found, Passage};
-use crate::run::{Engine, plan, quarantine};
+use crate::run::{Engine, load, plan, quarantine};
 use crate::source::{self, Snapshot};
 use crate::spec::{Pipeline, StreamName};
 
@@ -131,20 +130,14 @@ async fn rows(
     if plan.dataset.to_string() != receipt.dataset {
         return Err(Error::new(Kind::Usage, format!("the stream publishes {} today", plan.dataset)));
     }
-    let read = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&read);
-    let rows = snapshot.read(&plan.relation, &plan.reads).await?;
-    let rows = rows.inspect_ok(move |batch| {
-        counter.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-    });
+    let (rows, read) = load::counted(snapshot.read(&plan.relation, &plan.reads).await?);
     let (asked, found) = (Asked::everything(plan), Found::default());
     let taken_at = DateTime::parse_from_rfc3339(&receipt.started_at).unwrap_or_default().to_utc();
     let passage = Passage { engine, store, plan, asked: &asked, found: &found, taken_at };
-    let (rejects, mut rejected) = quarantine::queue();
     // What is rejected was counted, and is not looked at.
-    let drained = async { while rejected.recv().await.is_some() {} };
+    let (rejects, forget) = quarantine::forgotten();
     let sealed = async {
-        let rows = passage.take(rows.boxed(), plan.quarantine.is_some().then_some(rejects)).await?;
+        let rows = passage.take(rows, plan.quarantine.is_some().then_some(rejects)).await?;
         let sealed = Sealed::seal(&plan.protection, rows, &engine.keyring).await?;
         if plan.mode == Mode::Merge || plan.increment.is_some() {
             let table = Table::load(store, &plan.dataset, Some(receipt.version)).await?;
@@ -154,7 +147,7 @@ async fn rows(
         let (written, digests) = digest(sealed).await?;
         Ok(Told::Receipt { read: read.load(Ordering::Relaxed), written, digests })
     };
-    let (rows, ()) = tokio::join!(sealed, drained);
+    let (rows, ()) = tokio::join!(sealed, forget);
     Ok(Again { rows: rows?, snapshot: snapshot.id() })
 }
 

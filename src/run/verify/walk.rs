@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use futures::TryStreamExt as _;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::chain::{Chain, Entry, Foreign};
@@ -95,7 +94,7 @@ impl<'a> Walk<'a> {
                 |paths: BTreeSet<String>| paths.iter().map(|path| name_in_log(dataset, path)).collect();
             let foreign = Foreign { added: names(added), removed: names(removed) };
             self.chain.foreign.insert(version, foreign);
-            self.is_described |= actions(commit, "metaData").next().is_some();
+            self.is_described |= receipt::actions_of(commit, "metaData").next().is_some();
             return Ok(());
         };
         let Some(sha256) = named.sha256 else {
@@ -226,7 +225,7 @@ impl<'a> Walk<'a> {
 
     /// Keeps what a commit of ours says of files that are live, and of the table; newer ones come first.
     fn remember(&mut self, commit: &[u8]) {
-        for mut add in actions(commit, "add") {
+        for mut add in receipt::actions_of(commit, "add") {
             let Some(path) = add["path"].as_str() else { continue };
             let name = name_in_log(self.question.dataset, path);
             if self.live.contains(name.as_str()) && !self.chain.entries.contains_key(&name) {
@@ -235,7 +234,7 @@ impl<'a> Walk<'a> {
             }
         }
         if !self.is_described {
-            self.chain.metadata = actions(commit, "metaData").next();
+            self.chain.metadata = receipt::actions_of(commit, "metaData").next();
             self.is_described = self.chain.metadata.is_some();
         }
     }
@@ -304,11 +303,4 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 fn name_in_log(dataset: &DatasetName, path: &str) -> String {
     let own = ObjectPath::of_log(dataset, path);
     file_name(own.as_ref().map_or(path, ObjectPath::relative)).to_owned()
-}
-
-/// The actions of one kind in a commit's bytes.
-fn actions<'c>(commit: &'c [u8], kind: &'c str) -> impl Iterator<Item = Value> + 'c {
-    let lines = commit.split(|&byte| byte == b'\n');
-    let actions = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    actions.filter_map(move |mut action| action.get_mut(kind).map(Value::take))
 }

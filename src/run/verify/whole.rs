@@ -9,9 +9,8 @@ use arrow::compute::{filter_record_batch, is_null};
 use futures::TryStreamExt as _;
 
 use crate::error::{Error, Result};
-use crate::protect::lifetime::{DELETED_AT, IS_CURRENT};
 use crate::protect::{Digests, Lifetime, Sealed};
-use crate::publish::merge::Rules;
+use crate::publish::merge::{Rules, is_set};
 use crate::publish::{Reading, Store, Table};
 use crate::run::{Engine, StreamPlan};
 
@@ -50,7 +49,7 @@ impl Whole {
             .map(|field| field.name().clone())
             .collect();
         let mut read = columns.clone();
-        read.extend(mark(lifetime).map(str::to_owned));
+        read.extend(lifetime.map(|lifetime| lifetime.mark().to_owned()));
         let reading =
             Reading::prepare(store, &engine.keyring, &plan.dataset, table, &read, &table.files).await?;
         let types = reading.schema().fields().iter().take(columns.len());
@@ -101,33 +100,21 @@ impl Side {
     }
 }
 
-/// The column that tells whether a published row still holds.
-fn mark(lifetime: Option<Lifetime>) -> Option<&'static str> {
-    lifetime.map(|lifetime| match lifetime {
-        Lifetime::Valid => IS_CURRENT,
-        Lifetime::Deleted => DELETED_AT,
-    })
-}
-
 /// The published rows that still hold.
 fn standing(batch: RecordBatch, lifetime: Option<Lifetime>) -> Result<RecordBatch> {
-    let Some(own) = mark(lifetime) else { return Ok(batch) };
-    let column = batch.column_by_name(own).ok_or_else(unplanned)?;
+    let Some(lifetime) = lifetime else { return Ok(batch) };
+    let column = batch.column_by_name(lifetime.mark()).ok_or_else(unplanned)?;
     let kept = match lifetime {
-        Some(Lifetime::Valid) => column.as_boolean_opt().cloned(),
-        _ => is_null(column).ok(),
+        Lifetime::Valid => column.as_boolean_opt().cloned(),
+        Lifetime::Deleted => is_null(column).ok(),
     };
     filter_record_batch(&batch, &kept.ok_or_else(unplanned)?).map_err(|_| unplanned())
 }
 
 /// The source's rows that it does not call deleted.
 fn present(batch: RecordBatch, flag: Option<&str>) -> Result<RecordBatch> {
-    let Some(column) = flag.and_then(|flag| batch.column_by_name(flag)) else { return Ok(batch) };
-    let kept = match column.as_boolean_opt() {
-        Some(deleted) => (0..deleted.len()).map(|at| deleted.is_null(at) || !deleted.value(at)).collect(),
-        None => is_null(column).map_err(|_| unplanned())?,
-    };
-    let kept: BooleanArray = kept;
+    let Some(flag) = flag.and_then(|flag| batch.column_by_name(flag)) else { return Ok(batch) };
+    let kept: BooleanArray = (0..flag.len()).map(|at| Some(!is_set(flag, at))).collect();
     filter_record_batch(&batch, &kept).map_err(|_| unplanned())
 }
 

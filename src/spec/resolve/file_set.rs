@@ -51,19 +51,14 @@ fn format(
     faults: &Faults<'_>,
 ) -> Option<Format> {
     let Some(placed) = placed else {
-        let name = path.get()?.to_ascii_lowercase();
-        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-        return match ending {
-            "csv" => Some(Format::Csv(Csv::default())),
-            "parquet" => Some(Format::Parquet),
-            _ => {
-                faults.push(
-                    Fault::new(path.span, "the name's ending does not tell how these files are read")
-                        .help("add `format: csv`, `format: {csv: {delimiter: \";\"}}` or `format: parquet`"),
-                );
-                None
-            }
-        };
+        let format = Format::of_name(path.get()?);
+        if format.is_none() {
+            faults.push(
+                Fault::new(path.span, "the name's ending does not tell how these files are read")
+                    .help("add `format: csv`, `format: {csv: {delimiter: \";\"}}` or `format: parquet`"),
+            );
+        }
+        return format;
     };
     match placed.get()? {
         raw::Format::Parquet => Some(Format::Parquet),
