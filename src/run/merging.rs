@@ -8,20 +8,21 @@ use crate::publish::merge::Rules;
 use crate::spec::sync::{Deletes, WriteMode};
 use crate::spec::{Action, Stream};
 
-/// The rules of a stream that merges, for the `output` of its transform; `None` for any other.
+/// The rules of a stream that merges, for the `output` of its transform; `None` for any other. Of each, the key
+/// is checked: increments know rows by it.
 ///
 /// # Errors
 /// `Invalid` for a column that the output lacks, or a flag that is neither a boolean nor an instant; `Held`
 /// for a key that is protected so that keys no longer differ, and for a flag that is not published.
 pub(super) fn rules(stream: &Stream, output: &Schema, protection: &protect::Plan) -> Result<Option<Rules>> {
+    for name in &stream.primary_key {
+        check_key(name, output, protection)?;
+    }
     let (deletes, keeps_history) = match &stream.write_mode {
         WriteMode::Overwrite | WriteMode::Append => return Ok(None),
         WriteMode::Merge(deletes) => (deletes, false),
         WriteMode::Scd2(deletes) => (deletes, true),
     };
-    for name in &stream.primary_key {
-        check_key(name, output, protection)?;
-    }
     let Deletes { soft_delete, missing } = deletes.clone();
     if let Some(name) = &soft_delete {
         check_flag(name, output, protection)?;

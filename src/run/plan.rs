@@ -8,7 +8,7 @@ pub(super) use self::reading::{Reading, reading, schema};
 use super::classification::{self, Look};
 use super::contract::{self, Comparison, Fit, Predecessor};
 use super::fidelity::{self, SourceColumn};
-use super::increment::{Increment, known};
+use super::increment::Increment;
 use super::present::Keys;
 use super::quality::{self, Quality};
 use super::quarantine::{self, Quarantine};
@@ -194,9 +194,6 @@ async fn stream(
     }
     publish::check_schema(protection.output())?;
     let increment = increment(stream, &reading, &protection)?;
-    if rules.is_none() {
-        known::check(&stream.primary_key, &protection)?;
-    }
     if let Some(before) = &before {
         before.check_renamed(&stream.schema_contract, protection.input())?;
     }

@@ -208,7 +208,7 @@ async fn what_is_no_cursor_is_told_before_a_row_moves() {
     }
     let masked = OPEN.replace("{\"*\"", "{id: {action: nullify}, \"*\"");
     orders(&house, &format!("{masked}, cursor_field: at"));
-    says(house.run(&["plan", "shop"]).expect(76), &["`id` of the primary key", "keys alike"]);
+    says(house.run(&["plan", "shop"]).expect(76), &["`id` of `primary_key`", "different keys look alike"]);
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ mod kill;
 mod limits;
 mod merge;
 mod needles;
+mod outside_writer;
 mod publish;
 mod quality;
 mod quarantine;

@@ -18,11 +18,11 @@ use serde_json::Value;
 use super::rows::Range;
 use crate::error::{Error, Result};
 use crate::keys::Keyring;
-use crate::protect::{self, rejected::RUN_ID, sealed::Keep};
+use crate::protect::{rejected::RUN_ID, sealed::Keep};
 use crate::publish::table::LiveFile;
 use crate::publish::{Reading, Shift, Store, Table, shift};
 use crate::source::Literal;
-use crate::spec::{Action, DatasetName};
+use crate::spec::DatasetName;
 
 /// What a key takes, at the moment when its set grows to twice its size.
 const KEY_BYTES: u64 = 64;
@@ -34,34 +34,6 @@ pub(in crate::run) struct Known {
     converter: RowConverter,
     hashers: [RandomState; 2],
     keys: HashSet<u128>,
-}
-
-/// Checks that the columns of a primary key still tell rows apart after what the policy does to them.
-///
-/// # Errors
-/// `Invalid` for a column that is not published; `Held` for one whose values become alike.
-pub(in crate::run) fn check(primary_key: &[String], protection: &protect::Plan) -> Result<()> {
-    for name in primary_key {
-        let decision = protection.decisions().iter().find(|decision| decision.path == *name);
-        let Some(decision) = decision.filter(|decision| decision.action != Action::Drop) else {
-            return Err(Error::invalid(format!(
-                "`primary_key` names `{name}`, which is no published column"
-            ))
-            .help("name output columns of the stream that hold one value each"));
-        };
-        let keeps_apart = matches!(
-            decision.action,
-            Action::Allow | Action::Encrypt | Action::Tokenize { .. } | Action::Hash { .. }
-        );
-        if !keeps_apart {
-            let action = &decision.action;
-            return Err(Error::held(format!(
-                "`{name}` of the primary key is published by {action}, which makes keys alike"
-            ))
-            .help("encrypt, tokenize or hash it, or name another key"));
-        }
-    }
-    Ok(())
 }
 
 /// Which published rows are looked for.
