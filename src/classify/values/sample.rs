@@ -1,7 +1,9 @@
 //! A bounded pick of the distinct values of one column.
 //!
 //! Each batch gives a few short runs of neighbouring rows, spread over it. When the sample is full every second value
-//! is dropped and later batches give half as many, so that what is kept stays spread over all that was seen.
+//! is dropped and later batches give half as many, so that what is kept stays spread over all that was seen: a
+//! table's chunks, however they come, count by their batches. A column that brings nothing new rests more and more.
+
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -12,6 +14,10 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Rows of one run: enough to see whether numbers count up.
 const RUN: usize = 8;
+/// After so many looks that brought nothing new a column is looked at half as often.
+const IDLE_STEP: u32 = 8;
+/// The most that count: then every 32nd batch is looked at.
+const MOST_IDLE: u32 = 5 * IDLE_STEP;
 
 /// What type the column's values have, as far as detectors care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,8 +72,6 @@ impl Kind {
 pub struct Limits {
     /// Values picked from one batch.
     pub per_batch: usize,
-    /// Values picked from one chunk (see [`Sample::start_chunk`]).
-    pub per_chunk: usize,
     /// Distinct values kept.
     pub per_column: usize,
     /// Bytes kept of one value.
@@ -78,7 +82,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_batch: 128, per_chunk: 1 << 16, per_column: 2048, value_bytes: 4096, total_bytes: 1 << 20 }
+        Self { per_batch: 128, per_column: 2048, value_bytes: 4096, total_bytes: 1 << 20 }
     }
 }
 
@@ -96,9 +100,10 @@ pub struct Sample {
     steps: u64,
     unit_steps: u64,
     batches: u64,
-    picked_in_chunk: usize,
     /// How often the sample was halved.
     halved: u32,
+    /// Looks at batches that brought nothing new: one more for each, half as many after one that did.
+    idle: u32,
 }
 
 impl Sample {
@@ -121,30 +126,13 @@ impl Sample {
         if kind == Kind::Other || values.is_empty() {
             return;
         }
+        if self.rests() {
+            return;
+        }
         let rows = self.rows(values.len());
-        if let Some(picked) = pick(values, &rows) {
-            self.picked_in_chunk += rows.len();
-            self.keep_all(&picked, &rows);
-        }
-    }
-
-    /// Tells that the following batches belong to another chunk (file, partition, row group).
-    pub fn start_chunk(&mut self) {
-        self.picked_in_chunk = 0;
-    }
-
-    /// Adds what another sample of the same column kept (partitions read side by side).
-    pub fn absorb(&mut self, other: &Self) {
-        if let Some(kind) = other.kind {
-            let own = *self.kind.get_or_insert(kind);
-            self.kind = Some(if own == kind { kind } else { Kind::Text });
-        }
-        for value in other.values() {
-            self.keep(value);
-        }
-        self.offered += other.offered.saturating_sub(other.ends.len() as u64);
-        self.steps += other.steps;
-        self.unit_steps += other.unit_steps;
+        let Some(picked) = pick(values, &rows) else { return };
+        let is_new = self.keep_all(&picked, &rows);
+        self.idle = if is_new { self.idle / 2 } else { (self.idle + 1).min(MOST_IDLE) };
     }
 
     /// The kept values, as text, trimmed, distinct.
@@ -183,16 +171,20 @@ impl Sample {
         self.steps >= 4 && self.unit_steps * 10 >= self.steps * 9
     }
 
+    /// Whether this batch is passed over: because a batch would give less than a run, or because the last ones
+    /// that were looked at brought nothing new.
+    fn rests(&self) -> bool {
+        let thinned = self.halved.saturating_sub((self.limits.per_batch / RUN).max(1).ilog2());
+        let halvings = thinned.max(self.idle / IDLE_STEP).min(20);
+        // Golden-ratio steps: evenly spread, and in step with no turns in which chunks are read side by side.
+        let place = self.batches.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.batches > 1 && place.leading_zeros() < halvings
+    }
+
     /// Which rows of a batch to look at: runs at even distances, moved a little from batch to batch so that no period
     /// of the data hides anything.
     fn rows(&self, rows: usize) -> Vec<u64> {
-        let room = self.limits.per_chunk.saturating_sub(self.picked_in_chunk);
-        let quota = (self.limits.per_batch >> self.halved.min(16)).max(RUN).min(room);
-        // Once a batch would give less than a run, whole batches are passed over.
-        let spare = self.halved.saturating_sub((self.limits.per_batch / RUN).max(1).ilog2()).min(20);
-        if quota == 0 || self.batches.trailing_zeros() < spare && self.batches > 1 {
-            return Vec::new();
-        }
+        let quota = (self.limits.per_batch >> self.halved.min(16)).max(RUN);
         if rows <= quota {
             return (0..rows as u64).collect();
         }
@@ -204,7 +196,9 @@ impl Sample {
         starts.flat_map(|start| start..(start + RUN.min(quota)).min(rows)).map(|row| row as u64).collect()
     }
 
-    fn keep_all(&mut self, picked: &ArrayRef, rows: &[u64]) {
+    /// Whether any of them is new.
+    fn keep_all(&mut self, picked: &ArrayRef, rows: &[u64]) -> bool {
+        let mut is_new = false;
         let mut before: Option<(u64, i128)> = None;
         let mut text = Zeroizing::new(String::new());
         let is_text = self.kind == Some(Kind::Text);
@@ -231,18 +225,20 @@ impl Sample {
                 self.unit_steps += u64::from(now.checked_sub(last) == Some(1));
             }
             before = number.map(|n| (*row, n));
-            self.keep(value.as_bytes());
+            is_new |= self.keep(value.as_bytes());
         }
+        is_new
     }
 
-    fn keep(&mut self, value: &[u8]) {
+    /// Whether the value is new.
+    fn keep(&mut self, value: &[u8]) -> bool {
         let value = value.get(..cut(value, self.limits.value_bytes)).unwrap_or(value).trim_ascii();
         if value.is_empty() {
-            return;
+            return false;
         }
         self.offered += 1;
         if !self.seen.insert(hash(value)) {
-            return;
+            return false;
         }
         while self.ends.len() >= self.limits.per_column.max(2)
             || (self.bytes.len() + value.len() > self.limits.total_bytes && !self.ends.is_empty())
@@ -250,6 +246,7 @@ impl Sample {
             self.halve();
         }
         self.append(value);
+        true
     }
 
     /// Adds a value's bytes; a buffer that grows is copied by us, so that what it leaves behind is wiped.

@@ -1,6 +1,4 @@
 //! Types, bounds and spread of a sample.
-use std::sync::Arc;
-
 use arrow::array::{
     BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array, Int8Array,
     Int64Array, LargeStringArray, StringArray, StringViewArray, TimestampMicrosecondArray,
@@ -41,8 +39,7 @@ fn every_type_is_read_as_text() {
 
 #[test]
 fn bounds_hold_and_the_pick_is_spread() {
-    let limits =
-        Limits { per_batch: 64, per_column: 256, value_bytes: 100, total_bytes: 8192, ..Limits::default() };
+    let limits = Limits { per_batch: 64, per_column: 256, value_bytes: 100, total_bytes: 8192 };
     let mut sample = Sample::new(limits);
     for batch in 0..400i64 {
         let ids: Vec<i64> = (0..1000).map(|row| batch * 1000 + row).collect();
@@ -58,18 +55,35 @@ fn bounds_hold_and_the_pick_is_spread() {
 }
 
 #[test]
-fn chunks_are_bounded_and_samples_join() {
-    let mut sample = Sample::new(Limits { per_chunk: 10, ..Limits::default() });
-    let ids: ArrayRef = Arc::new(Int64Array::from((0..100).collect::<Vec<i64>>()));
-    sample.observe(&ids);
-    assert!(sample.len() <= 16, "{}", sample.len());
-    sample.observe(&ids);
-    let before = sample.len();
-    sample.start_chunk();
-    sample.observe(&ids);
-    assert!(sample.len() >= before);
-    let mut other = Sample::default();
-    other.absorb(&sample);
-    assert_eq!((other.len(), other.kind()), (sample.len(), Kind::Integer));
-    assert_eq!(other.offered(), sample.offered());
+fn a_column_that_brings_nothing_new_rests_and_wakes_up() {
+    let few: StringArray = (0..1000).map(|row| Some(["a", "b", "c"][row % 3])).collect();
+    let mut sample = Sample::default();
+    (0..200).for_each(|_| sample.observe(&few));
+    let looked_at = sample.offered() / 128;
+    assert!((30..=45).contains(&looked_at), "{looked_at} of 200 batches");
+    (0..3200).for_each(|_| sample.observe(&few));
+    let later = sample.offered() / 128 - looked_at;
+    assert!((90..=110).contains(&later), "{later} of 3200 batches: every 32nd");
+    // What is new is found, and then looked at more often.
+    let before = sample.offered();
+    (0..400).for_each(|n| sample.observe(&StringArray::from(vec![format!("new {n}"); 1000])));
+    assert_eq!(sample.len() as u64 - 3, (sample.offered() - before) / 128);
+    assert!(sample.len() > 200, "{}", sample.len());
+}
+
+#[test]
+fn chunks_that_take_turns_are_all_looked_at() {
+    let mut sample = Sample::default();
+    let turns = [["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]];
+    let batches = turns.map(|turn| (0..1000).map(|row| Some(turn[row % 2])).collect::<StringArray>());
+    (0..4000).for_each(|n| sample.observe(&batches[n % 4]));
+    for n in 4000..8000_usize {
+        let late = if n % 4 == 3 {
+            StringArray::from(vec![format!("late {n}"); 10])
+        } else {
+            batches[n % 4].clone()
+        };
+        sample.observe(&late);
+    }
+    assert!(sample.len() > 8 + 20, "{}", sample.len());
 }
