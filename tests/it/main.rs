@@ -48,6 +48,7 @@ mod source_mysql;
 mod source_odbc;
 mod source_postgres;
 mod source_sqlite;
+mod split;
 mod standing;
 mod tidy;
 mod trial;
