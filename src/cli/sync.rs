@@ -163,7 +163,7 @@ fn became(decision: &Decision) -> String {
     match &decision.action {
         Action::Allow => "open",
         Action::Mask(_) => "masked",
-        Action::Scrub => "scrubbed",
+        Action::Scrub(_) => "scrubbed",
         Action::Encrypt => "encrypted",
         Action::Tokenize { .. } => "a token",
         Action::Hash { .. } => "a keyed hash",

@@ -41,7 +41,7 @@ pub(super) fn choose(
     }
     too_weak(policy, leaf, &reaching, &policy_asks, problems);
     let choice = strictest(leaf, &policy_asks, &spec_asks, problems);
-    if let Some(Choice { action: Action::Mask(_) | Action::Scrub, .. }) = choice {
+    if let Some(Choice { action: Action::Mask(_) | Action::Scrub(_), .. }) = choice {
         computed_mask(leaf, verdict, &reaching, &policy_asks, problems);
     }
     if problems.len() == before { choice } else { None }
@@ -205,7 +205,7 @@ fn computed_mask(
     policy_asks: &[Choice],
     problems: &mut Vec<String>,
 ) {
-    let is_mask = |action: &Action| matches!(action, Action::Mask(_) | Action::Scrub);
+    let is_mask = |action: &Action| matches!(action, Action::Mask(_) | Action::Scrub(_));
     let by_policy = policy_asks.iter().find(|c| is_mask(&c.action)).cloned();
     let of_source = || {
         let mut others = reaching.iter().filter(|e| e.why != Why::Named);
@@ -232,11 +232,11 @@ fn strictest(
     let most = policy_asks.iter().chain(spec_asks).map(|c| c.action.strength()).max()?;
     let mut equals: Vec<&Choice> = policy_asks.iter().filter(|c| strength(c) == most).collect();
     let is_policy = !equals.is_empty();
-    let silent = |c: &&Choice| is_policy && join_domain(&c.action).is_none();
+    let silent = |c: &&Choice| is_policy && c.action.join_domain().is_none();
     equals.extend(spec_asks.iter().filter(|c| strength(c) == most && !silent(c)));
     let (first, others) = equals.split_first()?;
-    if let Some(other) = others.iter().find(|c| join_domain(&c.action) != join_domain(&first.action)) {
-        let shown = |c: &Choice| match join_domain(&c.action) {
+    if let Some(other) = others.iter().find(|c| c.action.join_domain() != first.action.join_domain()) {
+        let shown = |c: &Choice| match c.action.join_domain() {
             Some(domain) => format!("`{domain}` ({})", c.because),
             None => format!("none ({})", c.because),
         };
@@ -245,11 +245,4 @@ fn strictest(
         return None;
     }
     Some((*first).clone())
-}
-
-fn join_domain(action: &Action) -> Option<&str> {
-    match action {
-        Action::Tokenize { join_domain } | Action::Hash { join_domain } => join_domain.as_deref(),
-        _ => None,
-    }
 }

@@ -4,14 +4,14 @@ use arrow::datatypes::DataType;
 
 use super::carried::Leaf;
 use crate::spec::Action;
-use crate::spec::action::Mask;
+use crate::spec::action::{Mask, Scrub};
 
 /// Whether the action can act on the leaf. `drop` and `nullify` of a part of a nested column depend
 /// on the column's other leaves and are judged by the plan.
 pub(super) fn can_take(leaf: &Leaf, action: &Action) -> bool {
     match action {
         Action::Allow | Action::Encrypt | Action::Nullify | Action::Drop => true,
-        Action::Mask(_) | Action::Scrub | Action::Redact => {
+        Action::Mask(_) | Action::Scrub(_) | Action::Redact => {
             !leaf.is_nested && leaf.data_type == DataType::Utf8
         }
         Action::Tokenize { .. } | Action::Hash { .. } => !leaf.is_nested && is_canonical(&leaf.data_type),
@@ -39,7 +39,7 @@ fn is_canonical(data_type: &DataType) -> bool {
 pub(super) fn refusal(leaf: &Leaf) -> String {
     let candidates = [
         Action::Mask(Mask::default()),
-        Action::Scrub,
+        Action::Scrub(Scrub::Label),
         Action::Encrypt,
         Action::Tokenize { join_domain: None },
         Action::Hash { join_domain: None },

@@ -10,6 +10,7 @@ use super::digest::Digests;
 use super::{choice, fit};
 use crate::error::{Error, Result};
 use crate::keys::{Domain, Keyring, Purpose};
+use crate::spec::action::Scrub;
 use crate::spec::verdict::{Origin, Verdict};
 use crate::spec::{Action, DatasetName, Policy, Tag};
 
@@ -219,9 +220,13 @@ pub(super) fn purpose(dataset: &DatasetName, path: &str, action: &Action) -> Opt
         Action::Encrypt => Some(Purpose::Column { dataset: dataset.clone(), column: path.to_owned() }),
         Action::Tokenize { join_domain } => Some(Purpose::Tokenize(domain(join_domain))),
         Action::Hash { join_domain } => Some(Purpose::Hash(domain(join_domain))),
-        Action::Allow | Action::Mask(_) | Action::Scrub | Action::Redact | Action::Nullify | Action::Drop => {
-            None
-        }
+        Action::Scrub(Scrub::Token { join_domain }) => Some(Purpose::Tokenize(domain(join_domain))),
+        Action::Allow
+        | Action::Mask(_)
+        | Action::Scrub(Scrub::Label)
+        | Action::Redact
+        | Action::Nullify
+        | Action::Drop => None,
     }
 }
 
@@ -329,7 +334,7 @@ fn columns(
             Action::Nullify => (field.data_type().clone(), true),
             Action::Allow | Action::Encrypt => (field.data_type().clone(), field.is_nullable()),
             Action::Mask(_)
-            | Action::Scrub
+            | Action::Scrub(_)
             | Action::Tokenize { .. }
             | Action::Hash { .. }
             | Action::Redact => (DataType::Utf8, field.is_nullable()),

@@ -8,7 +8,7 @@ use crate::keys::Purpose;
 use crate::protect::Decision;
 use crate::publish::merge::Rules;
 use crate::publish::{History, Mode, Order, Publication, Store, Table};
-use crate::spec::{Action, DatasetName, Pipeline};
+use crate::spec::{DatasetName, Pipeline};
 
 /// Versions looked back over for what unfinished runs published.
 const VERSIONS_BACK: u64 = 100;
@@ -171,8 +171,7 @@ fn check_form(rules: &Rules, plan: &StreamPlan, dataset: &DatasetName, newest: &
 fn check_pseudonyms(decisions: &[Decision], dataset: &DatasetName, history: &History) -> Result<()> {
     // A key that is replaced keeps its id up to the version.
     let id = |key: &String| key.rsplit_once('@').map_or(key.as_str(), |(id, _)| id).to_owned();
-    let is_pseudonym =
-        |decision: &&Decision| matches!(decision.action, Action::Tokenize { .. } | Action::Hash { .. });
+    let is_pseudonym = |decision: &&Decision| decision.action.is_pseudonym();
     for decision in decisions.iter().filter(is_pseudonym) {
         let recorded = |one: &Publication| {
             let columns = one.columns.iter();
@@ -232,6 +231,7 @@ async fn may_follow(
 mod tests {
     use super::*;
     use crate::publish::{Decided, Outcome};
+    use crate::spec::Action;
 
     fn publication(stream: &str, overwrites: bool, key: Option<&str>) -> Publication {
         let column = Decided {

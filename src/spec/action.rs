@@ -9,8 +9,8 @@ pub enum Action {
     Allow,
     /// All but the last characters replaced (see [`Mask`]); text out.
     Mask(Mask),
-    /// In free text, what detectors find is replaced by what it is (`[EMAIL]`); text out.
-    Scrub,
+    /// In free text, what detectors find is replaced (see [`Scrub`]); text out.
+    Scrub(Scrub),
     /// Parquet Modular Encryption of the column, AES-256-GCM; type kept, key needed to read.
     Encrypt,
     /// AES-SIV token: deterministic, reversible with the key, joinable inside a join domain; text out.
@@ -45,7 +45,36 @@ impl Default for Mask {
     }
 }
 
+/// What stands in a free text for a passage that detectors find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scrub {
+    /// What it is: `[EMAIL]`.
+    Label,
+    /// What it is and a token of it, as `Tokenize` makes one: `[EMAIL t1:…]`. Equal passages stay equal.
+    Token {
+        /// As for `Tokenize`.
+        join_domain: Option<String>,
+    },
+}
+
 impl Action {
+    /// The join domain of its key, where it has one.
+    #[must_use]
+    pub fn join_domain(&self) -> Option<&str> {
+        match self {
+            Self::Tokenize { join_domain }
+            | Self::Hash { join_domain }
+            | Self::Scrub(Scrub::Token { join_domain }) => join_domain.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether its values are made with a key of their own, so that another key or name gives others.
+    #[must_use]
+    pub const fn is_pseudonym(&self) -> bool {
+        matches!(self, Self::Tokenize { .. } | Self::Hash { .. } | Self::Scrub(Scrub::Token { .. }))
+    }
+
     /// How much the action hides; of two matching actions the greater is the stricter.
     ///
     /// The order asks what the most privileged reader of the table still sees: everything
@@ -57,7 +86,8 @@ impl Action {
         match self {
             Self::Allow => 0,
             Self::Mask(mask) => 100 + 99_u32.saturating_sub(u32::try_from(mask.keep_last).unwrap_or(99)),
-            Self::Scrub => 200,
+            Self::Scrub(Scrub::Token { .. }) => 200,
+            Self::Scrub(Scrub::Label) => 250,
             Self::Encrypt => 300,
             Self::Tokenize { .. } => 400,
             Self::Hash { .. } => 500,
@@ -73,7 +103,7 @@ impl Action {
         match self {
             Self::Allow => "allow",
             Self::Mask(_) => "mask",
-            Self::Scrub => "scrub",
+            Self::Scrub(_) => "scrub",
             Self::Encrypt => "encrypt",
             Self::Tokenize { .. } => "tokenize",
             Self::Hash { .. } => "hash",

@@ -49,7 +49,8 @@ fn columns_of_the_frozen_split_are_told() {
     let scored = evaluation(&["score.py", &paths[0], &paths[1], "--json"]);
     let macro_f1 = |group: &str| scored["groups"][group]["macro_f1"].as_f64().unwrap();
     let alarms = scored["hard_negatives"]["false_alarms"].as_f64().unwrap();
-    let told = format!("named {}, anonymous {}, false alarms {alarms}", macro_f1("named"), macro_f1("anonymous"));
+    let told =
+        format!("named {}, anonymous {}, false alarms {alarms}", macro_f1("named"), macro_f1("anonymous"));
     println!("{told}");
     assert!(macro_f1("named") >= 0.95 && macro_f1("anonymous") >= 0.85 && alarms < 0.02, "{told}");
 }

@@ -14,7 +14,8 @@ use arrow::datatypes::DataType;
 
 use super::plan;
 use crate::error::{Error, Result};
-use crate::keys::{DatasetKey, Keyring};
+use crate::keys::{DatasetKey, Keyring, Purpose};
+use crate::spec::action::Scrub;
 use crate::spec::{Action, DatasetName};
 
 /// What is done to the arrays of one column.
@@ -38,7 +39,7 @@ pub(super) async fn of(
     keyring: &Keyring,
 ) -> Result<Box<dyn Kernel>> {
     let key = match (action, plan::purpose(dataset, path, action)) {
-        (Action::Tokenize { .. } | Action::Hash { .. }, Some(purpose)) => {
+        (action, Some(purpose)) if *action != Action::Encrypt => {
             Some((keyring.current(&purpose).await?, purpose))
         }
         _ => None,
@@ -46,11 +47,14 @@ pub(super) async fn of(
     Ok(match (action, key) {
         (Action::Allow | Action::Encrypt, _) => Box::new(Keep),
         (Action::Mask(mask), _) => Box::new(mask::Kernel::new(*mask)),
-        (Action::Scrub, _) => Box::new(scrub::Kernel),
+        (Action::Scrub(Scrub::Label), _) => Box::new(scrub::Kernel::labels()),
+        (Action::Scrub(Scrub::Token { .. }), Some((key, Purpose::Tokenize(domain)))) => {
+            Box::new(scrub::Kernel::tokens(tokenize::Tokens::new(&key, &domain)?))
+        }
         (Action::Redact, _) => Box::new(redact::Kernel::default()),
         (Action::Nullify, _) => Box::new(Nullify(carried.clone())),
         (Action::Hash { .. }, Some((key, _))) => Box::new(hash::Kernel::new(&key)?),
-        (Action::Tokenize { .. }, Some((key, crate::keys::Purpose::Tokenize(domain)))) => {
+        (Action::Tokenize { .. }, Some((key, Purpose::Tokenize(domain)))) => {
             Box::new(tokenize::Kernel::new(&key, &domain)?)
         }
         _ => return Err(Error::failed(format!("column `{path}` has no kernel for `{action}`"))),

@@ -128,3 +128,21 @@ fn slices_are_read_at_their_offset() {
     let middle: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(42)]).slice(1, 2));
     assert_eq!(kernel.apply(&middle).unwrap().null_count(), 1);
 }
+
+#[test]
+fn scrubbed_passages_become_labels_or_tokens_of_their_domain() {
+    let note = "write to anna@example.org or anna@example.org, not to ben@example.org";
+    let notes: ArrayRef = Arc::new(StringArray::from(vec![Some(note), None, Some(""), Some("nothing here")]));
+    let labels = scrub::Kernel::labels().apply(&notes).unwrap();
+    let others = [None, Some(""), Some("nothing here")];
+    assert_eq!(texts(&labels)[0], Some("write to [EMAIL] or [EMAIL], not to [EMAIL]"));
+    assert_eq!(texts(&labels)[1..], others);
+    let tokens = || tokenize::Tokens::new(&token_key(7), &join("customer")).unwrap();
+    let scrubbed = scrub::Kernel::tokens(tokens()).apply(&notes).unwrap();
+    assert_eq!(texts(&scrubbed)[1..], others);
+    let mails: ArrayRef = Arc::new(StringArray::from(vec!["anna@example.org", "ben@example.org"]));
+    let mails = tokenize::Kernel::new(&token_key(7), &join("customer")).unwrap().apply(&mails).unwrap();
+    let [anna, ben] = [0, 1].map(|at| texts(&mails)[at].unwrap());
+    let expected = format!("write to [EMAIL {anna}] or [EMAIL {anna}], not to [EMAIL {ben}]");
+    assert_eq!(texts(&scrubbed)[0], Some(expected.as_str()), "they join with tokens of the column");
+}

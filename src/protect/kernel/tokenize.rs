@@ -21,7 +21,18 @@ const IV_BYTES: usize = 16;
 /// What a value is reckoned to take before it is seen: enough for most identifiers.
 const USUAL_BYTES: usize = 32;
 
-pub(super) struct Kernel {
+pub(super) struct Kernel(Tokens);
+
+impl Kernel {
+    /// # Errors
+    /// As [`Tokens::new`].
+    pub(super) fn new(key: &DatasetKey, domain: &Domain) -> Result<Self> {
+        Tokens::new(key, domain).map(Self)
+    }
+}
+
+/// Makes tokens of one domain.
+pub(super) struct Tokens {
     cipher: Aes256Siv,
     domain: String,
     prefix: String,
@@ -29,7 +40,7 @@ pub(super) struct Kernel {
     buffer: Vec<u8>,
 }
 
-impl Kernel {
+impl Tokens {
     /// # Errors
     /// `Failed` when the key is not made for tokens.
     pub(super) fn new(key: &DatasetKey, domain: &Domain) -> Result<Self> {
@@ -40,6 +51,23 @@ impl Kernel {
             buffer: Vec::new(),
         })
     }
+
+    /// Appends the token of some canonical bytes.
+    ///
+    /// # Errors
+    /// `Failed` when the cipher refuses, of a value of many gigabytes.
+    pub(super) fn append(&mut self, value: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let Self { cipher, domain, prefix, buffer } = self;
+        let failed = || Error::failed("a token could not be made");
+        buffer.clear();
+        buffer.extend_from_slice(value);
+        cipher.encrypt_in_place([domain.as_bytes()], buffer).map_err(|_| failed())?;
+        out.extend_from_slice(prefix.as_bytes());
+        let start = out.len();
+        out.resize(start + base64::encoded_len(buffer.len(), false).ok_or_else(failed)?, 0);
+        URL_SAFE_NO_PAD.encode_slice(&*buffer, &mut out[start..]).map_err(|_| failed())?;
+        Ok(())
+    }
 }
 
 fn cipher(key: &DatasetKey) -> Result<Aes256Siv> {
@@ -49,20 +77,12 @@ fn cipher(key: &DatasetKey) -> Result<Aes256Siv> {
 
 impl super::Kernel for Kernel {
     fn apply(&mut self, column: &ArrayRef) -> Result<ArrayRef> {
-        let Self { cipher, domain, prefix, buffer } = self;
-        let failed = || Error::failed("a token could not be made");
-        let mut out = text::Builder::new(column.len(), prefix.len() + (IV_BYTES + USUAL_BYTES) * 4 / 3);
+        let Self(tokens) = self;
+        let length = tokens.prefix.len() + (IV_BYTES + USUAL_BYTES) * 4 / 3;
+        let mut out = text::Builder::new(column.len(), length);
         canonical::each(column, |value| {
             if let Some(value) = value {
-                buffer.clear();
-                buffer.extend_from_slice(value);
-                cipher.encrypt_in_place([domain.as_bytes()], buffer).map_err(|_| failed())?;
-                let values = out.values();
-                values.extend_from_slice(prefix.as_bytes());
-                let start = values.len();
-                let encoded = base64::encoded_len(buffer.len(), false).ok_or_else(failed)?;
-                values.resize(start + encoded, 0);
-                URL_SAFE_NO_PAD.encode_slice(&*buffer, &mut values[start..]).map_err(|_| failed())?;
+                tokens.append(value, out.values())?;
             }
             out.end()
         })?;

@@ -126,9 +126,7 @@ impl Rules<'_> {
     }
 
     fn renaming(&self, field: &Field, old: &Field) -> Change {
-        let is_pseudonym = self
-            .decisions(field.name())
-            .any(|decision| matches!(decision.action, Action::Tokenize { .. } | Action::Hash { .. }));
+        let is_pseudonym = self.decisions(field.name()).any(|decision| decision.action.is_pseudonym());
         let then = if !self.keeps() {
             Then::Follows("takes the new name")
         } else if self.is_folder(field.name()) || self.is_folder(old.name()) {

@@ -22,7 +22,7 @@ pub(crate) enum Action {
     /// All but the last characters are replaced.
     Mask(Mask),
     /// In free text, what detectors find is replaced by what it is, such as `[EMAIL]`.
-    Scrub,
+    Scrub(Scrub),
     /// HMAC-SHA-256: the same value gives the same hash; not reversible.
     Hash(Join),
     /// AES-SIV token: the same value gives the same token; reversible with the key.
@@ -46,6 +46,14 @@ pub(crate) struct Mask {
     /// Characters kept at the end, 0 to 99, default 4. A value shorter than twice this is masked whole.
     #[schemars(range(max = 99))]
     pub(crate) keep_last: Option<Placed<u64>>,
+}
+
+/// Options of `scrub`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scrub {
+    /// Adds a token of the passage, such as `[EMAIL t1:…]`, so that equal passages stay equal.
+    pub(crate) tokenize: Option<Join>,
 }
 
 /// Options of `hash` and `tokenize`.

@@ -3,7 +3,7 @@
 use super::{not_yet, within};
 use crate::error::{Error, Result};
 use crate::spec::Action;
-use crate::spec::action::Mask;
+use crate::spec::action::{Mask, Scrub};
 use crate::spec::faults::{Faults, quoted};
 use crate::spec::name::is_slug;
 use crate::spec::raw::action::{self as raw, Join};
@@ -16,7 +16,10 @@ pub(crate) fn action(placed: &Placed<raw::Action>, faults: &Faults<'_>) -> Optio
         raw::Action::Nullify => Some(Action::Nullify),
         raw::Action::Redact => Some(Action::Redact),
         raw::Action::Encrypt => Some(Action::Encrypt),
-        raw::Action::Scrub => Some(Action::Scrub),
+        raw::Action::Scrub(raw::Scrub { tokenize: None }) => Some(Action::Scrub(Scrub::Label)),
+        raw::Action::Scrub(raw::Scrub { tokenize: Some(join) }) => {
+            Some(Action::Scrub(Scrub::Token { join_domain: join_domain(join, faults)? }))
+        }
         raw::Action::Mask(mask) => {
             let kept = faults.take_optional(mask.keep_last.as_ref(), within(0, 99))?;
             let keep_last = kept.and_then(|kept| usize::try_from(kept).ok());
