@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::cache::Cache;
 use super::{canonical, text};
 use crate::error::{Error, Result};
 use crate::keys::DatasetKey;
@@ -14,6 +15,7 @@ pub(super) struct Kernel {
     /// Keyed once; cloned for each value.
     keyed: Hmac<Sha256>,
     prefix: String,
+    cache: Cache,
 }
 
 impl Kernel {
@@ -23,7 +25,11 @@ impl Kernel {
         if key.secret().expose().len() != 32 {
             return Err(Error::failed(format!("the key {} is not 32 bytes long", key.id())));
         }
-        Ok(Self { keyed: keyed(key.secret().expose())?, prefix: super::prefix('h', key) })
+        Ok(Self {
+            keyed: keyed(key.secret().expose())?,
+            prefix: super::prefix('h', key),
+            cache: Cache::new(),
+        })
     }
 }
 
@@ -31,18 +37,26 @@ fn keyed(key: &[u8]) -> Result<Hmac<Sha256>> {
     Hmac::new_from_slice(key).map_err(|_| Error::failed("a hash key cannot be used"))
 }
 
+/// The digit of four bits, without a table that memory would show the use of.
+const fn hex_digit(bits: u8) -> u8 {
+    // Letters are 39 places behind where digits would go on.
+    bits + b'0' + 39 * ((bits + 6) >> 4)
+}
+
 impl super::Kernel for Kernel {
     fn apply(&mut self, column: &ArrayRef) -> Result<ArrayRef> {
-        let mut out = text::Builder::new(column.len(), self.prefix.len() + 2 * DIGEST_BYTES);
+        let Self { keyed, prefix, cache } = self;
+        let mut out = text::Builder::new(column.len(), prefix.len() + 2 * DIGEST_BYTES);
         canonical::each(column, |value| {
             if let Some(value) = value {
-                let digest = self.keyed.clone().chain_update(value).finalize().into_bytes();
-                let values = out.values();
-                values.extend_from_slice(self.prefix.as_bytes());
-                let start = values.len();
-                values.resize(start + 2 * DIGEST_BYTES, 0);
-                hex::encode_to_slice(digest, &mut values[start..])
-                    .map_err(|_| Error::failed("a hash could not be written"))?;
+                cache.append(value, out.values(), |out| {
+                    let digest = keyed.clone().chain_update(value).finalize().into_bytes();
+                    out.extend_from_slice(prefix.as_bytes());
+                    for byte in digest {
+                        out.extend([byte >> 4, byte & 15].map(hex_digit));
+                    }
+                    Ok(())
+                })?;
             }
             out.end()
         })?;
@@ -62,6 +76,12 @@ mod tests {
             hex::encode(mac.into_bytes()),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
+    }
+
+    #[test]
+    fn digits_are_those_of_hex() {
+        let digits: Vec<u8> = (0..16).map(hex_digit).collect();
+        assert_eq!(digits, b"0123456789abcdef");
     }
 
     #[test]

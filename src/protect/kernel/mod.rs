@@ -1,11 +1,13 @@
 //! The field-level actions as kernels over Arrow arrays: one kernel per published column, chosen
 //! once; each takes a whole array at a time. NULL stays NULL in all of them.
 
+mod cache;
 mod canonical;
 mod hash;
 mod mask;
 mod redact;
 mod scrub;
+mod siv;
 mod text;
 pub mod tokenize;
 
