@@ -39,6 +39,7 @@ mod publish;
 mod quality;
 mod quarantine;
 mod query;
+mod raw_keys;
 mod relations;
 mod reseal;
 mod resume;
