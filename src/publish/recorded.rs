@@ -81,6 +81,15 @@ pub async fn decided(store: &Store, dataset: &DatasetName, newest: u64) -> Resul
     Ok(Vec::new())
 }
 
+/// What happened to each leaf column by the commit of an upkeep that protects columns otherwise; empty for any other.
+pub(super) fn resealed(commit: &[u8]) -> Vec<Decided> {
+    let info = commit_info(commit).unwrap_or_default();
+    let ours = &info["sealift"];
+    let is_resealed = ours["upkeep"]["reseal"].is_object();
+    let columns = ours["columns"].as_array().filter(|_| is_resealed);
+    columns.into_iter().flatten().filter_map(column_of).collect()
+}
+
 /// One entry of a commit's `columns`.
 pub(super) fn column_of(column: &Value) -> Option<Decided> {
     let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -149,3 +149,34 @@ fn killed_at_any_instant_the_table_is_as_before_or_as_asked() {
     assert_eq!(house.json(&["reseal", "crm.people"], 0)["columns"], json!([]));
     house.json(&["verify", "crm.people"], 0);
 }
+
+/// The key of a merge becomes a token: rows are found by it as before.
+#[test]
+fn a_merge_finds_its_rows_by_their_new_form() {
+    let house = House::new();
+    house.policy(OPEN);
+    house.pipeline(
+        "crm",
+        "connection: drops\ndataset: crm.people\nstreams:\n  people:\n    path: people.csv\n    \
+         write_mode: merge\n    primary_key: [ssn]\n    columns: {ssn: {tag: pii.ssn}, city: {tag: pii.city}}",
+    );
+    let merge = |city: &str| {
+        house.write("in/drops/people.csv", &format!("ssn,city\n{SSN}1,{city}\n{SSN}2,{city}\n"));
+        house.run(&["sync", "crm"])
+    };
+    merge("Bern").expect(0);
+    let tokens = |domain: &str| {
+        format!("- {{tags: [pii.ssn], action: {{tokenize: {{join_domain: {domain}}}}}}}\n- {{tags: [pii.city], action: encrypt}}")
+    };
+    house.policy(&tokens("customer"));
+    merge("Chur").expect(76);
+    house.json(&["reseal", "crm.people"], 0);
+    merge("Chur").expect(0);
+    let found = house.query("SELECT count(*) AS n, min(city) AS least, count(DISTINCT ssn) AS ssns FROM crm.people");
+    assert_eq!(found[0], json!({"n": 2, "least": "Chur", "ssns": 2}));
+    house.json(&["verify", "crm.people"], 0);
+    // Tokens of another key would not find them, and that the log still tells.
+    house.policy(&tokens("other"));
+    let held = merge("Genf");
+    assert!(held.expect(76).stderr.contains("join/customer"), "{held:?}");
+}
