@@ -236,7 +236,9 @@ mod tests {
         for part in [r#""kmsInstanceURL":"DEFAULT""#, r#""kmsInstanceID":"DEFAULT""#] {
             let other = ours.replace(part, &part.replace("DEFAULT", "http://127.0.0.1:9/"));
             assert_ne!(other, ours);
-            assert!(master_key_id(other.as_bytes()).is_err() && unwrap(other.as_bytes(), &dataset_key()).is_err());
+            assert!(
+                master_key_id(other.as_bytes()).is_err() && unwrap(other.as_bytes(), &dataset_key()).is_err()
+            );
         }
         // Nor may a column's key name one at all.
         let column = String::from_utf8(DataKey::generate(&dataset_key(), false).unwrap().metadata).unwrap();

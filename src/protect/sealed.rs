@@ -223,12 +223,7 @@ struct Column {
 }
 
 impl Stage {
-    async fn new(
-        plan: &Plan,
-        keyring: &Keyring,
-        keep: Option<Keep>,
-        made: &BTreeSet<usize>,
-    ) -> Result<Self> {
+    async fn new(plan: &Plan, keyring: &Keyring, keep: Option<Keep>, made: &BTreeSet<usize>) -> Result<Self> {
         let mut columns = Vec::with_capacity(plan.columns().len());
         for column in plan.columns() {
             let field = plan.input().field(column.index);

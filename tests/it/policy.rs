@@ -40,7 +40,9 @@ fn every_case_that_is_not_as_expected_is_told_with_its_line() {
     );
     let ran = house.run(&["policy", "test"]);
     let told = &ran.expect(1).stdout;
-    assert!(told.contains("policy.test.yaml:5:5: [pii.email] expected tokenize, got tokenize (customer) (policy rule 1"));
+    assert!(told.contains(
+        "policy.test.yaml:5:5: [pii.email] expected tokenize, got tokenize (customer) (policy rule 1"
+    ));
     assert!(told.contains("policy.test.yaml:6:5: open: [unheard.of] expected allow, got held"), "{told}");
     assert!(ran.stderr.contains("2 of 3 cases"), "{ran:?}");
     let summary = house.json(&["policy", "test"], 1);
@@ -48,7 +50,10 @@ fn every_case_that_is_not_as_expected_is_told_with_its_line() {
     assert_eq!(summary["outcome"], "failed");
 
     // A document that says two things, or nothing, is invalid.
-    house.write("in/policy.test.yaml", &format!("{CASES}  - {{tags: [a], expect: allow, held: true}}\n  - {{tags: [a]}}\n"));
+    house.write(
+        "in/policy.test.yaml",
+        &format!("{CASES}  - {{tags: [a], expect: allow, held: true}}\n  - {{tags: [a]}}\n"),
+    );
     let ran = house.run(&["policy", "test"]);
     assert_eq!(ran.expect(78).stderr.matches("a case says what is expected").count(), 2, "{ran:?}");
 }
@@ -87,7 +92,9 @@ fn two_policies_are_compared_by_what_is_published() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| (one["column"].as_str().unwrap(), one["change"].as_str().unwrap(), one["then"].as_str().unwrap()))
+        .map(|one| {
+            (one["column"].as_str().unwrap(), one["change"].as_str().unwrap(), one["then"].as_str().unwrap())
+        })
         .collect();
     let expected = [
         ("email", "stronger", "publish_again"),

@@ -15,7 +15,10 @@ fn polars_reads_encrypted_columns_with_raw_keys_only() {
          columns: {ssn: {tag: pii.ssn}, email: {tag: pii.email}, \"*\": {tag: public}}",
     );
     for run in 1..3 {
-        house.write("in/drops/people.csv", &format!("country,ssn,email\nCH,555-01-000{run},{run}@example.com\n"));
+        house.write(
+            "in/drops/people.csv",
+            &format!("country,ssn,email\nCH,555-01-000{run},{run}@example.com\n"),
+        );
         house.run(&["sync", "crm"]).expect(0);
     }
     let keys = house.run(&["keys", "release", "crm.people", "--column", "ssn", "--json"]);

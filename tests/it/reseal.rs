@@ -102,7 +102,10 @@ fn what_is_gone_cannot_be_sealed_again() {
     house.json(&["reseal", "crm.people"], 0);
     house.policy("- {tags: [pii.city], action: redact}\n- {tags: [pii.ssn], action: mask}\n- {tags: [\"*\"], action: allow}");
     let summary = house.json(&["reseal", "crm.people"], 0);
-    assert_eq!(summary["columns"], json!([{"column": "city", "tag": "pii.city", "from": "hash", "to": "redact"}]));
+    assert_eq!(
+        summary["columns"],
+        json!([{"column": "city", "tag": "pii.city", "from": "hash", "to": "redact"}])
+    );
     house.policy("- {tags: [pii.city], action: nullify}\n- {tags: [pii.ssn], action: {hash: {}}}\n- {tags: [\"*\"], action: allow}");
     house.json(&["reseal", "crm.people"], 0);
     let found = house.query("SELECT count(city) AS cities, min(ssn) AS ssn FROM crm.people");
@@ -166,13 +169,16 @@ fn a_merge_finds_its_rows_by_their_new_form() {
     };
     merge("Bern").expect(0);
     let tokens = |domain: &str| {
-        format!("- {{tags: [pii.ssn], action: {{tokenize: {{join_domain: {domain}}}}}}}\n- {{tags: [pii.city], action: encrypt}}")
+        format!(
+            "- {{tags: [pii.ssn], action: {{tokenize: {{join_domain: {domain}}}}}}}\n- {{tags: [pii.city], action: encrypt}}"
+        )
     };
     house.policy(&tokens("customer"));
     merge("Chur").expect(76);
     house.json(&["reseal", "crm.people"], 0);
     merge("Chur").expect(0);
-    let found = house.query("SELECT count(*) AS n, min(city) AS least, count(DISTINCT ssn) AS ssns FROM crm.people");
+    let found =
+        house.query("SELECT count(*) AS n, min(city) AS least, count(DISTINCT ssn) AS ssns FROM crm.people");
     assert_eq!(found[0], json!({"n": 2, "least": "Chur", "ssns": 2}));
     house.json(&["verify", "crm.people"], 0);
     // Tokens of another key would not find them, and that the log still tells.

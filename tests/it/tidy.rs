@@ -402,8 +402,10 @@ fn machine_paths(text: &str) -> Vec<String> {
 
 #[test]
 fn nothing_is_left_over_and_no_machine_is_named() {
-    let texts =
-        [".rs", ".md", ".toml", ".yaml", ".yml", ".py", ".sh", ".sql", ".json", ".txt", ".snap", ".java", "run"];
+    let texts = [
+        ".rs", ".md", ".toml", ".yaml", ".yml", ".py", ".sh", ".sql", ".json", ".txt", ".snap", ".java",
+        "run",
+    ];
     let mut faults = Vec::new();
     for folder in ["src", "tests", "benches", "clients", "docs", "config", "pipelines", ".ci"] {
         for path in files(&root().join(folder), &texts) {

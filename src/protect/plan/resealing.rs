@@ -89,7 +89,8 @@ impl Resealing {
                 .help("publish again from the source: `sealift sync PIPELINE --full-refresh`, with write_mode: overwrite")
                 .at(format!("dataset {dataset}")));
         }
-        let (input, output) = (SchemaRef::clone(schema), SchemaRef::new(arrow::datatypes::Schema::new(output)));
+        let (input, output) =
+            (SchemaRef::clone(schema), SchemaRef::new(arrow::datatypes::Schema::new(output)));
         let plan = Plan { dataset: dataset.clone(), input, output, decisions, columns };
         Ok(Self { plan, open, made })
     }
@@ -126,9 +127,13 @@ pub const fn needs_no_value(action: &Action) -> bool {
 
 fn obstacle(leaf: &Leaf, wanted: &Action, has_values: bool) -> Option<String> {
     if !has_values && !needs_no_value(wanted) {
-        return Some(format!("column `{}`: its values are gone, so `{wanted}` has nothing to act on", leaf.path));
+        return Some(format!(
+            "column `{}`: its values are gone, so `{wanted}` has nothing to act on",
+            leaf.path
+        ));
     }
-    (!fit::can_take(leaf, wanted)).then(|| format!("column `{}`: `{wanted}` {}", leaf.path, fit::refusal(leaf)))
+    (!fit::can_take(leaf, wanted))
+        .then(|| format!("column `{}`: `{wanted}` {}", leaf.path, fit::refusal(leaf)))
 }
 
 fn decided(dataset: &DatasetName, leaf: &Leaf, action: Action) -> Decision {
@@ -161,7 +166,10 @@ mod tests {
         let with = |word: &str| wanted.iter().filter(|w| w.1 == word).map(|w| w.0.to_owned()).collect();
         let (open, encrypted) = (with("allow"), with("encrypt"));
         let dataset = &DatasetName::parse("crm.people").unwrap();
-        Resealing::plan(Published { dataset, schema: &schema, partition_by, open: &open, encrypted: &encrypted }, &standing)
+        Resealing::plan(
+            Published { dataset, schema: &schema, partition_by, open: &open, encrypted: &encrypted },
+            &standing,
+        )
     }
 
     #[test]

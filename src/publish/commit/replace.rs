@@ -101,7 +101,8 @@ impl Deed {
             }
             Self::Reseal(resealed) => {
                 let changes = resealed.changes.iter();
-                let changes = changes.map(|(column, from, to)| json!({"column": column, "from": from, "to": to}));
+                let changes =
+                    changes.map(|(column, from, to)| json!({"column": column, "from": from, "to": to}));
                 json!({"reseal": {"columns": changes.collect::<Vec<_>>()}})
             }
         }

@@ -115,7 +115,12 @@ impl Upkeep<'_> {
     }
 
     /// Writes every file again; where one fails, nothing of the others is left behind.
-    async fn anew_otherwise(&self, table: &Table, reading: &Reading, resealing: &Resealing) -> Result<Written> {
+    async fn anew_otherwise(
+        &self,
+        table: &Table,
+        reading: &Reading,
+        resealing: &Resealing,
+    ) -> Result<Written> {
         let mut written = Written::default();
         for file in &table.files {
             match self.one_otherwise(table, reading, resealing, file).await {
@@ -137,7 +142,8 @@ impl Upkeep<'_> {
         file: &LiveFile,
     ) -> Result<Written> {
         let sealed = Sealed::otherwise(resealing, reading.rows(file).await?, self.keyring).await?;
-        let written = write(sealed, self.store, &self.parquet, &table.partition_by, self.memory_bytes).await?;
+        let written =
+            write(sealed, self.store, &self.parquet, &table.partition_by, self.memory_bytes).await?;
         self.counted(written, std::slice::from_ref(file), 0).await
     }
 

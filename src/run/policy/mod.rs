@@ -174,7 +174,8 @@ mod tests {
     #[test]
     fn a_mask_is_taken_to_be_what_the_policy_asked_until_now() {
         let mask = |keep_last| Action::Mask(Mask { keep_last });
-        let then = |before, now| Then::of(&decided("mask", None), &Ask::Action(mask(now)), Some(&mask(before)));
+        let then =
+            |before, now| Then::of(&decided("mask", None), &Ask::Action(mask(now)), Some(&mask(before)));
         assert_eq!(then(6, 6), Then::Nothing);
         assert_eq!(then(6, 2), Then::PublishAgain);
         assert_eq!(then(2, 6), Then::Nothing);
