@@ -68,12 +68,16 @@ pub(super) enum Command {
     Erase(Erase),
     /// Join the small files of a dataset
     Compact(Compact),
+    /// Protect published columns as the policy asks by now, where their values are there
+    Reseal(Reseal),
     /// Remove files and log entries that no version within the retention needs
     Vacuum(Vacuum),
     /// Check a published version against its signed evidence
     Verify(Verify),
     /// List the keys of datasets, release those of one to a reader, or print those that check receipts
     Keys(Keys),
+    /// Test a policy, or compare two by what is published
+    Policy(Policy),
     /// Run the daemon: REST API and schedules
     Serve,
     /// Make tokens for the daemon's API
@@ -253,6 +257,43 @@ pub(super) struct Compact {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct Reseal {
+    /// The dataset (namespace.name)
+    pub(super) dataset: String,
+    /// Only this column; can be given several times
+    #[arg(long = "column", value_name = "COLUMN")]
+    pub(super) columns: Vec<String>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Policy {
+    #[command(subcommand)]
+    pub(super) verb: PolicyVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyVerb {
+    /// Try every case of a policy's tests; offline
+    Test {
+        /// The document of cases; without it policy.test.yaml beside the policy of the configuration
+        file: Option<PathBuf>,
+    },
+    /// Show which columns of which datasets a newer policy protects otherwise, and what has to be done
+    Diff {
+        /// The policy until now
+        old: PathBuf,
+        /// The policy from now on
+        new: PathBuf,
+        /// End with 76 where a column would be protected less
+        #[arg(long)]
+        fail_on_weaker: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct Vacuum {
     /// The dataset (namespace.name)
     pub(super) dataset: String,
@@ -326,6 +367,8 @@ pub(super) enum Document {
     Pipeline,
     /// Which tag asks for which action
     Policy,
+    /// What a policy is expected to ask
+    PolicyTest,
     /// Where things are
     Config,
 }

@@ -14,9 +14,11 @@ mod doctor;
 mod erase;
 mod keys;
 mod plan;
+mod policy;
 mod process;
 mod progress;
 mod query;
+mod reseal;
 mod runs;
 mod schema;
 mod serve;
@@ -108,9 +110,11 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Datasets(args) => datasets::run(context, &args).await,
         Command::Erase(args) => erase::run(context, &args).await,
         Command::Compact(args) => compact::run(context, &args).await,
+        Command::Reseal(args) => reseal::run(context, &args).await,
         Command::Vacuum(args) => vacuum::run(context, &args).await,
         Command::Verify(args) => verify::run(context, &args).await,
         Command::Keys(args) => keys::run(context, &args).await,
+        Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,

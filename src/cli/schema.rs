@@ -7,6 +7,7 @@ pub(super) fn run(args: &Schema) -> Done {
     let schema = match args.document {
         Document::Pipeline => crate::spec::schema::pipeline(),
         Document::Policy => crate::spec::schema::policy(),
+        Document::PolicyTest => crate::spec::schema::policy_test(),
         Document::Config => crate::spec::schema::config(),
     };
     show::json_pretty(&schema);

@@ -21,9 +21,9 @@ pub(super) fn run(context: &Context, args: &Validate) -> Done {
 /// One valid document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Checked {
-    /// `Config`, `Policy` or `Pipeline`.
+    /// `Config`, `Policy`, `PolicyTest` or `Pipeline`.
     kind: &'static str,
-    /// Its name; a configuration has none.
+    /// Its name; a configuration has none, nor have tests of a policy.
     name: String,
     /// The file.
     path: PathBuf,
@@ -63,6 +63,12 @@ fn checked(document: &Document) -> Checked {
             name: policy.name.clone(),
             path: policy.path.clone(),
             holds: counted(policy.rules.len(), "rule"),
+        },
+        Document::PolicyTest(test) => Checked {
+            kind: "PolicyTest",
+            name: String::new(),
+            path: test.path.clone(),
+            holds: counted(test.cases.len(), "case"),
         },
         Document::Pipeline(pipeline) => Checked {
             kind: "Pipeline",

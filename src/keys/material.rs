@@ -229,6 +229,23 @@ mod tests {
         }
     }
 
+    /// Whoever can write a file could name a service of his own in it, and be told what is asked there.
+    #[test]
+    fn trap_kms_url_of_a_file_is_refused() {
+        let ours = String::from_utf8(DataKey::generate(&dataset_key(), true).unwrap().metadata).unwrap();
+        for part in [r#""kmsInstanceURL":"DEFAULT""#, r#""kmsInstanceID":"DEFAULT""#] {
+            let other = ours.replace(part, &part.replace("DEFAULT", "http://127.0.0.1:9/"));
+            assert_ne!(other, ours);
+            assert!(
+                master_key_id(other.as_bytes()).is_err() && unwrap(other.as_bytes(), &dataset_key()).is_err()
+            );
+        }
+        // Nor may a column's key name one at all.
+        let column = String::from_utf8(DataKey::generate(&dataset_key(), false).unwrap().metadata).unwrap();
+        let named = column.replace('}', r#","kmsInstanceURL":"http://127.0.0.1:9/"}"#);
+        assert!(master_key_id(named.as_bytes()).is_err());
+    }
+
     #[test]
     fn a_token_key_wraps_nothing() {
         assert!(

@@ -16,5 +16,6 @@ pub mod sealed;
 
 pub use digest::Digests;
 pub use lifetime::Lifetime;
+pub use plan::resealing::Resealing;
 pub use plan::{Decision, Plan};
 pub use sealed::Sealed;

@@ -1,5 +1,8 @@
 //! One action per leaf column.
 
+pub mod rehearsal;
+pub mod resealing;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use futures::StreamExt;
 
 use super::digest::{Digests, Tally};
 use super::kernel::{self, Kernel};
-use super::{Plan, carried, plan};
+use super::{Plan, Resealing, carried, plan};
 use crate::Batches;
 use crate::error::{Error, Result};
 use crate::keys::{DatasetKey, Keyring, Purpose};
@@ -63,6 +63,32 @@ impl Sealed {
         keyring: &Keyring,
         keep: Option<Keep>,
     ) -> Result<Self> {
+        Self::planned(plan, batches, keyring, keep, &BTreeSet::new()).await
+    }
+
+    /// Seals rows otherwise that were published before, as [`crate::publish::Reading`] gives them. Columns that an
+    /// action made before have no digests.
+    ///
+    /// # Errors
+    /// As [`Sealed::seal`].
+    pub(crate) async fn otherwise(
+        resealing: &Resealing,
+        published: Batches,
+        keyring: &Keyring,
+    ) -> Result<Self> {
+        let sealed =
+            Self::planned(resealing.plan_of_rows(), published, keyring, None, resealing.made()).await?;
+        Ok(Self { open: resealing.open().clone(), ..sealed })
+    }
+
+    /// `made` are input columns of whose values nothing is known, so that they have no digests.
+    async fn planned(
+        plan: &Plan,
+        batches: Batches,
+        keyring: &Keyring,
+        keep: Option<Keep>,
+        made: &BTreeSet<usize>,
+    ) -> Result<Self> {
         let dataset = plan.dataset();
         let footer = keyring.current(&Purpose::Footer(dataset.clone())).await?;
         let mut encrypted = Vec::new();
@@ -80,7 +106,7 @@ impl Sealed {
                 _ => {}
             }
         }
-        let mut stage = Stage::new(plan, keyring, keep).await?;
+        let mut stage = Stage::new(plan, keyring, keep, made).await?;
         let tally = stage.tally.clone();
         let batches = batches.map(move |batch| stage.apply(&batch?)).boxed();
         let schema = plan.output().clone();
@@ -192,19 +218,24 @@ struct Column {
     /// The type to cast to first, where the input is not as it is published.
     cast: Option<DataType>,
     kernel: Box<dyn Kernel>,
+    /// Whether its values are digested.
+    is_told: bool,
 }
 
 impl Stage {
-    async fn new(plan: &Plan, keyring: &Keyring, keep: Option<Keep>) -> Result<Self> {
+    async fn new(plan: &Plan, keyring: &Keyring, keep: Option<Keep>, made: &BTreeSet<usize>) -> Result<Self> {
         let mut columns = Vec::with_capacity(plan.columns().len());
         for column in plan.columns() {
             let field = plan.input().field(column.index);
             let kernel =
                 kernel::of(&column.action, plan.dataset(), field.name(), &column.carried, keyring).await?;
             let cast = (*field.data_type() != column.carried).then(|| column.carried.clone());
-            columns.push(Column { index: column.index, cast, kernel });
+            let is_told = !made.contains(&column.index);
+            columns.push(Column { index: column.index, cast, kernel, is_told });
         }
-        let tally = Tally::new(plan.digests(keyring).await?);
+        let told = plan.columns().iter().filter(|column| !made.contains(&column.index));
+        let told = told.map(|column| (plan.input().field(column.index).name().as_str(), &column.carried));
+        let tally = Tally::new(Digests::prepare(keyring, plan.dataset(), told).await?);
         Ok(Self { input: plan.input().clone(), output: plan.output().clone(), columns, keep, tally })
     }
 
@@ -221,7 +252,7 @@ impl Stage {
         let sealed = RecordBatch::try_new(self.output.clone(), arrays)
             .map_err(|_| Error::failed("sealed rows do not have the planned schema"))?;
         let Some(keep) = &mut self.keep else {
-            self.tally.add(&carried)?;
+            self.tally.add(self.told(&carried))?;
             return Ok(sealed);
         };
         // What is left out is no value of the dataset, so it is not in its digests either.
@@ -232,8 +263,13 @@ impl Stage {
             .map(|array| filter(array, &kept))
             .collect::<std::result::Result<_, _>>()
             .map_err(unfit)?;
-        self.tally.add(&carried)?;
+        self.tally.add(self.told(&carried))?;
         filter_record_batch(&sealed, &kept).map_err(unfit)
+    }
+
+    /// The columns that are digested.
+    fn told<'a>(&'a self, carried: &'a [ArrayRef]) -> impl Iterator<Item = &'a ArrayRef> {
+        self.columns.iter().zip(carried).filter(|(column, _)| column.is_told).map(|(_, array)| array)
     }
 
     fn check(&self, batch: &RecordBatch) -> Result<()> {

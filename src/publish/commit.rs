@@ -33,7 +33,7 @@ pub(super) use self::actions::{OPEN_COLUMNS, account, commit_info, named_below, 
 pub use self::actions::{actions_of, files_of};
 pub use self::evolution::{Evolution, Shift, shift};
 pub(super) use self::head::app_id;
-pub use self::replace::{Deed, Replacement, replace};
+pub use self::replace::{Deed, Replacement, Resealed, replace};
 pub use self::schema::{check as check_schema, type_name};
 
 /// Versions tried before giving up: others may win in between.

@@ -8,6 +8,8 @@ mod keys;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

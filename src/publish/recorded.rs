@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 
 use super::commit::commit_info;
-use super::{Store, table};
+use super::{Decided, Store, table};
 use crate::error::Result;
 use crate::spec::DatasetName;
 
@@ -62,6 +62,48 @@ impl Recorded {
         }
         Ok(recorded)
     }
+}
+
+/// What happened to each leaf column of a dataset, as the newest commit up to `newest` tells that says something of
+/// columns. Empty where none does.
+///
+/// # Errors
+/// As the store answers.
+pub async fn decided(store: &Store, dataset: &DatasetName, newest: u64) -> Result<Vec<Decided>> {
+    let mut commits = table::commits(store, dataset, 0..=newest);
+    while let Some((_, commit)) = commits.try_next().await? {
+        let Some(info) = commit_info(&commit) else { continue };
+        let columns = info["sealift"]["columns"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if !columns.is_empty() {
+            return Ok(columns.iter().filter_map(column_of).collect());
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// What happened to each leaf column by the commit of an upkeep that protects columns otherwise; empty for any other.
+pub(super) fn resealed(commit: &[u8]) -> Vec<Decided> {
+    let info = commit_info(commit).unwrap_or_default();
+    let ours = &info["sealift"];
+    let is_resealed = ours["upkeep"]["reseal"].is_object();
+    let columns = ours["columns"].as_array().filter(|_| is_resealed);
+    columns.into_iter().flatten().filter_map(column_of).collect()
+}
+
+/// One entry of a commit's `columns`.
+pub(super) fn column_of(column: &Value) -> Option<Decided> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    Some(Decided {
+        column: text(&column["column"])?,
+        tag: text(&column["tag"]),
+        action: text(&column["action"])?,
+        key: text(&column["key"]),
+    })
+}
+
+/// The entry of a commit's `columns`.
+pub(super) fn entry_of(decided: &Decided) -> Value {
+    json!({"column": decided.column, "action": decided.action, "tag": decided.tag, "key": decided.key})
 }
 
 fn columns(recorded: &Value) -> BTreeMap<String, (String, Option<String>)> {

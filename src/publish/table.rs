@@ -16,7 +16,7 @@ use object_store::{Error as StoreError, ObjectStore as _, ObjectStoreExt as _};
 
 use super::commit::{OPEN_COLUMNS, Outcome, account, app_id, named_below, publication};
 use super::path::ObjectPath;
-use super::{Decided, Store, fault as store_fault};
+use super::{Decided, Store, fault as store_fault, recorded};
 use crate::error::{At as _, Error, Kind, Result};
 use crate::keys::Note;
 use crate::spec::DatasetName;
@@ -150,8 +150,16 @@ impl Table {
         let txn = transaction(&log, &snapshot, dataset, stream).await?;
         let mut commits = commits(store, dataset, 0..=newest);
         let mut history = History { newest: Some(newest), txn, ..History::default() };
+        let mut resealed = Vec::new();
         while let Some((version, commit)) = commits.try_next().await? {
-            history.publications.extend(publication(version, &commit));
+            match publication(version, &commit) {
+                Some(mut publication) => {
+                    publication.now(&resealed);
+                    history.publications.push(publication);
+                }
+                None if resealed.is_empty() => resealed = recorded::resealed(&commit),
+                None => {}
+            }
             history.is_whole = version == 0;
             history.versions += 1;
             if is_enough(&history) {
@@ -271,7 +279,7 @@ pub struct Publication {
     pub cursor: Option<Note>,
     /// The window of a backfill that it was.
     pub window: Option<Note>,
-    /// What was done to each leaf column.
+    /// What was done to each leaf column: as its rows are protected by now, where they were sealed otherwise since.
     pub columns: Vec<Decided>,
     /// When the commit was made, in milliseconds since 1970 by the clock of who made it.
     pub at_ms: i64,
@@ -279,6 +287,17 @@ pub struct Publication {
     pub overwrites: bool,
     /// Versions whose rows it took back.
     pub withdrawn: Vec<u64>,
+}
+
+impl Publication {
+    /// Its rows are protected so by now.
+    fn now(&mut self, resealed: &[Decided]) {
+        for column in &mut self.columns {
+            if let Some(now) = resealed.iter().find(|now| now.column == column.column) {
+                column.clone_from(now);
+            }
+        }
+    }
 }
 
 /// All that the commit of a version of ours tells of its run: enough to record it again.

@@ -16,6 +16,7 @@ mod merging;
 mod parts;
 mod passage;
 pub mod plan;
+pub mod policy;
 mod present;
 pub mod progress;
 pub mod quality;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cases::PolicyTest;
 use super::decode::decode;
 use super::faults::{Fault, Faults, nearest, quoted};
 use super::problem::{Problem, Problems};
@@ -12,7 +13,7 @@ use super::tree::{self, Node, Value};
 use super::{Config, Pipeline, Policy, raw, resolve};
 
 /// The kinds of documents, as `kind:` names them.
-const KINDS: [&str; 3] = ["Config", "Pipeline", "Policy"];
+const KINDS: [&str; 4] = ["Config", "Pipeline", "Policy", "PolicyTest"];
 /// Deepest folder below the pipelines folder that is searched.
 const MAX_FOLDERS: usize = 16;
 /// Most documents in a pipelines folder.
@@ -40,6 +41,17 @@ impl Policy {
     pub fn load(path: &Path) -> Result<Self, Problems> {
         let text = Text::read(path).map_err(|problem| Problems::from(*problem))?;
         document(&text, "Policy", resolve::policy::policy).map_err(Problems::of)
+    }
+}
+
+impl PolicyTest {
+    /// Reads the tests of a policy.
+    ///
+    /// # Errors
+    /// Every problem of the document.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let text = Text::read(path).map_err(|problem| Problems::from(*problem))?;
+        document(&text, "PolicyTest", resolve::cases::policy_test).map_err(Problems::of)
     }
 }
 
@@ -252,6 +264,8 @@ pub enum Document {
     Config(Box<Config>),
     /// A policy.
     Policy(Policy),
+    /// The tests of a policy.
+    PolicyTest(PolicyTest),
     /// A pipeline.
     Pipeline(Box<Pipeline>),
 }
@@ -294,6 +308,9 @@ fn any(path: &Path, context: &Context) -> Found<Document> {
             document(&text, "Config", resolve::config::config).map(|c| Document::Config(Box::new(c)))
         }
         Some("Policy") => document(&text, "Policy", resolve::policy::policy).map(Document::Policy),
+        Some("PolicyTest") => {
+            document(&text, "PolicyTest", resolve::cases::policy_test).map(Document::PolicyTest)
+        }
         Some("Pipeline") => {
             document(&text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, context, faults))
                 .map(|pipeline| Document::Pipeline(Box::new(pipeline)))

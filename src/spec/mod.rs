@@ -9,6 +9,7 @@
 //! gathers in `Faults` and leaves as [`Problems`].
 
 pub mod action;
+pub mod cases;
 pub mod classification;
 pub mod config;
 pub mod contract;

@@ -18,6 +18,12 @@ pub fn policy() -> Value {
     schema::<raw::policy::Policy>()
 }
 
+/// The schema of documents that test a policy.
+#[must_use]
+pub fn policy_test() -> Value {
+    schema::<raw::cases::PolicyTest>()
+}
+
 /// The schema of configuration documents.
 #[must_use]
 pub fn config() -> Value {
@@ -176,7 +182,7 @@ mod tests {
         }
         let reference = include_str!("../../docs/reference.md");
         let mut found = Vec::new();
-        for schema in [pipeline(), policy(), config()] {
+        for schema in [pipeline(), policy(), policy_test(), config()] {
             keys(&schema, &mut found);
         }
         assert!(found.len() > 60);
@@ -216,6 +222,7 @@ mod tests {
         }
         check("pipeline", &pipeline(), false);
         check("policy", &policy(), false);
+        check("policy test", &policy_test(), false);
         check("config", &config(), false);
     }
 }

@@ -39,6 +39,7 @@ const TOP_LEVEL: &[&str] = &[
     "LICENSE",
     "README.md",
     "benches",
+    "clients",
     "clippy.toml",
     "config",
     "deny.toml",
@@ -354,6 +355,28 @@ fn the_file_rules_can_fail() {
     assert!(!ignores_a_test("let ignore = 1;"));
 }
 
+/// Where files came from that others wrote, as the page beside them says.
+const FIXTURES_OF_OTHERS: &[&str] = &["parquet-testing"];
+
+/// What a page beside files of others leaves out.
+fn unsaid(page: &str) -> Vec<&'static str> {
+    ["https://", "at commit `", "licensed under"].into_iter().filter(|said| !page.contains(said)).collect()
+}
+
+#[test]
+fn files_of_others_say_their_source_and_licence() {
+    for folder in fs::read_dir(root().join("tests/fixtures")).unwrap().map(|entry| entry.unwrap()) {
+        let is_of_others = FIXTURES_OF_OTHERS.iter().any(|name| *name == folder.file_name());
+        let binaries = files(&folder.path(), &[".encrypted", ".parquet"]);
+        assert!(is_of_others || binaries.is_empty(), "{binaries:?}: whose are they?");
+        if is_of_others {
+            let page = fs::read_to_string(folder.path().join("README.md")).unwrap();
+            assert_eq!(unsaid(&page), Vec::<&str>::new(), "{}", shown(&folder.path()));
+        }
+    }
+    assert_eq!(unsaid("https://example.com at commit `1`").len(), 1);
+}
+
 /// Words that say the work is unfinished.
 fn leftovers(text: &str) -> Vec<&'static str> {
     let words = words(text);
@@ -379,10 +402,12 @@ fn machine_paths(text: &str) -> Vec<String> {
 
 #[test]
 fn nothing_is_left_over_and_no_machine_is_named() {
-    let texts =
-        [".rs", ".md", ".toml", ".yaml", ".yml", ".py", ".sh", ".sql", ".json", ".txt", ".snap", "run"];
+    let texts = [
+        ".rs", ".md", ".toml", ".yaml", ".yml", ".py", ".sh", ".sql", ".json", ".txt", ".snap", ".java",
+        "run",
+    ];
     let mut faults = Vec::new();
-    for folder in ["src", "tests", "benches", "docs", "config", "pipelines", ".ci"] {
+    for folder in ["src", "tests", "benches", "clients", "docs", "config", "pipelines", ".ci"] {
         for path in files(&root().join(folder), &texts) {
             let text = fs::read_to_string(&path).unwrap();
             faults.extend(leftovers(&text).into_iter().map(|word| format!("{}: {word}", shown(&path))));

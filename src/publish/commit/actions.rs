@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::datatypes::SchemaRef;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -11,8 +12,9 @@ use crate::error::{Error, Result};
 use crate::keys::Note;
 use crate::publish::parquet::{File, Written};
 use crate::publish::receipt::UNNAMED;
+use crate::publish::recorded::{column_of, entry_of};
 use crate::publish::table::{Account, Publication};
-use crate::publish::{Decided, Facts, ObjectPath};
+use crate::publish::{Facts, ObjectPath};
 use crate::spec::DatasetName;
 
 /// The setting that names the columns which Delta writers may keep statistics of: the open ones.
@@ -110,11 +112,7 @@ impl Actions<'_> {
             Effect::Append { withdrawn, .. } => withdrawn,
             _ => &[],
         };
-        let columns: Vec<_> = provenance
-            .columns
-            .iter()
-            .map(|one| json!({"column": one.column, "action": one.action, "tag": one.tag, "key": one.key}))
-            .collect();
+        let columns: Vec<_> = provenance.columns.iter().map(entry_of).collect();
         // A run is known by the commit that holds its rows, and what was there before is not its own.
         let run_id = match effect {
             _ if self.change.evolution.reshapes => "reshaped_by",
@@ -155,8 +153,9 @@ impl Actions<'_> {
 
     /// The `metaData` action, where the table is new or anything in it changes.
     fn metadata(&self, head: Option<&Head>, rows: &Value, now_ms: i64) -> Result<Option<Value>> {
+        let Change { open, schema: planned, partition_by, .. } = *self.change;
         let mut configuration = head.map(|head| head.configuration.clone()).unwrap_or_default();
-        self.statistics(&mut configuration);
+        statistics(&mut configuration, open, planned, partition_by);
         // An append keeps the table's own columns, order and all; new ones come behind them.
         let schema = match head {
             Some(head) if self.change.effect.keeps() && !self.change.evolution.reshapes => {
@@ -166,46 +165,61 @@ impl Actions<'_> {
         };
         if let Some(head) = head
             && head.schema == *schema
-            && head.partition_by == self.change.partition_by
+            && head.partition_by == partition_by
             && head.configuration == configuration
         {
             return Ok(None);
         }
-        let mut metadata = json!({
-            "id": head.map_or_else(|| uuid::Uuid::now_v7().to_string(), |head| head.table_id.clone()),
-            "format": {"provider": "parquet", "options": {}},
-            "schemaString": schema.to_string(),
-            "partitionColumns": self.change.partition_by,
-            "configuration": configuration,
-            "createdTime": head.and_then(|head| head.created_time).unwrap_or(now_ms),
-        });
-        let kept = [
-            ("name", head.and_then(|head| head.name.as_ref())),
-            ("description", head.and_then(|head| head.description.as_ref())),
-        ];
-        for (key, value) in kept {
-            if let Some(value) = value {
-                metadata[key] = value.as_str().into();
-            }
-        }
-        Ok(Some(json!({"metaData": metadata})))
+        Ok(Some(described(head, schema, partition_by, &configuration, now_ms)))
     }
+}
 
-    /// Keeps other writers' statistics (of a compaction, say) to open columns.
-    fn statistics(&self, configuration: &mut BTreeMap<String, String>) {
-        let Change { open, schema, partition_by, .. } = *self.change;
-        let reachable: Vec<_> = open
-            .iter()
-            .filter(|path| is_plain_leaf(schema.fields(), path) && !partition_by.contains(path))
-            .map(String::as_str)
-            .collect();
-        configuration.remove(OPEN_COLUMNS);
-        configuration.remove(STATISTICS_COUNT);
-        if reachable.is_empty() {
-            configuration.insert(STATISTICS_COUNT.into(), "0".into());
-        } else {
-            configuration.insert(OPEN_COLUMNS.into(), reachable.join(","));
+/// The `metaData` action of a table that keeps its id and what people call it.
+pub(super) fn described(
+    head: Option<&Head>,
+    schema: &Value,
+    partition_by: &[String],
+    configuration: &BTreeMap<String, String>,
+    now_ms: i64,
+) -> Value {
+    let mut metadata = json!({
+        "id": head.map_or_else(|| uuid::Uuid::now_v7().to_string(), |head| head.table_id.clone()),
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema.to_string(),
+        "partitionColumns": partition_by,
+        "configuration": configuration,
+        "createdTime": head.and_then(|head| head.created_time).unwrap_or(now_ms),
+    });
+    let kept = [
+        ("name", head.and_then(|head| head.name.as_ref())),
+        ("description", head.and_then(|head| head.description.as_ref())),
+    ];
+    for (key, value) in kept {
+        if let Some(value) = value {
+            metadata[key] = value.as_str().into();
         }
+    }
+    json!({ "metaData": metadata })
+}
+
+/// Keeps other writers' statistics (of a compaction, say) to open columns.
+pub(super) fn statistics(
+    configuration: &mut BTreeMap<String, String>,
+    open: &[String],
+    schema: &SchemaRef,
+    partition_by: &[String],
+) {
+    let reachable: Vec<_> = open
+        .iter()
+        .filter(|path| is_plain_leaf(schema.fields(), path) && !partition_by.contains(path))
+        .map(String::as_str)
+        .collect();
+    configuration.remove(OPEN_COLUMNS);
+    configuration.remove(STATISTICS_COUNT);
+    if reachable.is_empty() {
+        configuration.insert(STATISTICS_COUNT.into(), "0".into());
+    } else {
+        configuration.insert(OPEN_COLUMNS.into(), reachable.join(","));
     }
 }
 
@@ -315,15 +329,6 @@ pub(super) fn brings_rows(commit: &[u8]) -> bool {
 /// What a commit of ours tells of its run; `None` when it is not one of ours.
 pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Publication> {
     let info = commit_info(commit)?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let column = |column: &Value| {
-        Some(Decided {
-            column: text(&column["column"])?,
-            tag: text(&column["tag"]),
-            action: text(&column["action"])?,
-            key: text(&column["key"]),
-        })
-    };
     let ours = &info["sealift"];
     let note = |name: &str| Note::deserialize(&ours[name]).ok();
     Some(Publication {
@@ -337,7 +342,7 @@ pub(in crate::publish) fn publication(version: u64, commit: &[u8]) -> Option<Pub
         },
         cursor: note("cursor"),
         window: note("window"),
-        columns: ours["columns"].as_array()?.iter().filter_map(column).collect(),
+        columns: ours["columns"].as_array()?.iter().filter_map(column_of).collect(),
         at_ms: info["timestamp"].as_i64()?,
         overwrites: info["operationParameters"]["mode"] == "Overwrite",
         withdrawn: ours["withdrawn"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),

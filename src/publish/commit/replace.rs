@@ -3,15 +3,17 @@
 //! Such a commit carries no `txn` action and names no stream, so that it is nobody's publication: what a
 //! stream finds of itself in the log stays what the stream wrote.
 
+use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 
 use super::head::{Base, Head};
-use super::{Attempt, Effect, End, Order, Outcome, Provenance, Rewrite, Work, actions, attempts};
+use super::{Attempt, Effect, End, Order, Outcome, Provenance, Rewrite, Work, actions, attempts, schema};
 use crate::error::{At as _, Error, Result};
 use crate::keys::Signer;
-use crate::publish::Store;
 use crate::publish::parquet::Written;
 use crate::publish::receipt::{self, Issued, Rows};
+use crate::publish::recorded::entry_of;
+use crate::publish::{Decided, Store};
 use crate::spec::DatasetName;
 
 /// Files that are to be replaced by others.
@@ -46,6 +48,25 @@ pub enum Deed {
         /// Why, in the words of who asked.
         reason: Option<String>,
     },
+    /// Columns are protected otherwise.
+    Reseal(Box<Resealed>),
+}
+
+/// A table whose columns are protected otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resealed {
+    /// Its columns from now on.
+    pub schema: SchemaRef,
+    /// Leaf paths that may have statistics.
+    pub open: Vec<String>,
+    /// The columns that change: leaf path, and the words of the actions before and now.
+    pub changes: Vec<(String, String, String)>,
+    /// What happened to each leaf column by now.
+    pub columns: Vec<Decided>,
+    /// Name of the policy that asks for it.
+    pub policy: String,
+    /// SHA-256 of the policy document.
+    pub policy_digest: String,
 }
 
 impl Deed {
@@ -53,14 +74,22 @@ impl Deed {
         match self {
             Self::Compact { .. } => "OPTIMIZE",
             Self::Erase { .. } => "DELETE",
+            Self::Reseal(_) => "UPDATE",
         }
     }
 
     /// How many rows are gone.
     const fn erased(&self) -> u64 {
         match self {
-            Self::Compact { .. } => 0,
+            Self::Compact { .. } | Self::Reseal(_) => 0,
             Self::Erase { rows, .. } => *rows,
+        }
+    }
+
+    const fn resealed(&self) -> Option<&Resealed> {
+        match self {
+            Self::Reseal(resealed) => Some(resealed),
+            Self::Compact { .. } | Self::Erase { .. } => None,
         }
     }
 
@@ -69,6 +98,12 @@ impl Deed {
             Self::Compact { cluster_by } => json!({"compact": {"cluster_by": cluster_by}}),
             Self::Erase { rows, condition, reason } => {
                 json!({"erase": {"rows": rows, "condition": condition, "reason": reason}})
+            }
+            Self::Reseal(resealed) => {
+                let changes = resealed.changes.iter();
+                let changes =
+                    changes.map(|(column, from, to)| json!({"column": column, "from": from, "to": to}));
+                json!({"reseal": {"columns": changes.collect::<Vec<_>>()}})
             }
         }
     }
@@ -118,16 +153,17 @@ impl Actions<'_> {
     ) -> Result<Issued> {
         let Replacement { dataset, deed, run_id, signer, .. } = self.replacement;
         let rows = Rows::of(self.written.rows + deed.erased(), 0, self.written.rows);
+        let resealed = deed.resealed();
         let provenance = Provenance {
             run_id: (*run_id).to_owned(),
             trigger: "cli".to_owned(),
             stream: format!("upkeep/{}", deed.operation().to_lowercase()),
             spec_digest: String::new(),
-            policy: String::new(),
-            policy_digest: String::new(),
+            policy: resealed.map(|by| by.policy.clone()).unwrap_or_default(),
+            policy_digest: resealed.map(|by| by.policy_digest.clone()).unwrap_or_default(),
             connection: String::new(),
             snapshot: None,
-            columns: Vec::new(),
+            columns: resealed.map(|by| by.columns.clone()).unwrap_or_default(),
             cursor: None,
             window: None,
             facts: None,
@@ -142,6 +178,7 @@ impl Actions<'_> {
         match self.replacement.deed {
             Deed::Compact { .. } => "compact",
             Deed::Erase { .. } => "erase",
+            Deed::Reseal(_) => "reseal",
         }
     }
 
@@ -155,7 +192,7 @@ impl Actions<'_> {
         let head = head.ok_or_else(|| Error::failed("the table is gone"))?;
         let Attempt { commit_id, now_ms, salt, .. } = *attempt;
         let Replacement { dataset, rewrite, deed, run_id, .. } = self.replacement;
-        let mut all = vec![json!({"commitInfo": {
+        let mut info = json!({
             "timestamp": now_ms,
             "operation": deed.operation(),
             "operationParameters": {},
@@ -172,8 +209,29 @@ impl Actions<'_> {
                 "receipt": receipt::UNNAMED,
                 "salt": salt,
             },
-        }})];
+        });
+        let mut described = None;
+        if let Some(resealed) = deed.resealed() {
+            let ours = &mut info["sealift"];
+            ours["policy"] = json!(resealed.policy);
+            ours["policy_digest"] = json!(resealed.policy_digest);
+            ours["columns"] = resealed.columns.iter().map(entry_of).collect();
+            described = Some(resealed.metadata(head, now_ms)?);
+        }
+        let mut all = vec![json!({ "commitInfo": info })];
+        all.extend(described);
         all.extend(actions::files(&head.files, self.written, dataset, rewrite.changes_rows, now_ms)?);
         Ok(actions::lines(&all))
+    }
+}
+
+impl Resealed {
+    /// The `metaData` action: types change with the actions, and so do the columns that may have statistics.
+    fn metadata(&self, head: &Head, now_ms: i64) -> Result<Value> {
+        let Self { schema, open, .. } = self;
+        let mut configuration = head.configuration.clone();
+        actions::statistics(&mut configuration, open, schema, &head.partition_by);
+        let schema = schema::of(schema)?;
+        Ok(actions::described(Some(head), &schema, &head.partition_by, &configuration, now_ms))
     }
 }

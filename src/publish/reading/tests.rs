@@ -94,3 +94,60 @@ async fn rows_that_are_sealed_again_read_the_same_in_a_version_that_replaces_the
     let error = commit(&store, files, &change).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Temporary);
 }
+
+/// What reading everything of a table's only file answers, once these bytes lie in its place.
+async fn with_bytes(store: &Store, keyring: &Keyring, table: &Table, bytes: Vec<u8>) -> Result<usize> {
+    let mut file = table.files[0].clone();
+    file.bytes = bytes.len() as u64;
+    let location = ObjectPath::existing(&dataset(), &file.path).unwrap().location();
+    object_store::ObjectStoreExt::put(store.objects(), &location, bytes.into()).await.unwrap();
+    let columns = ["id".to_owned(), "ssn".to_owned()];
+    let files = std::slice::from_ref(&file);
+    let reading = Reading::prepare(store, keyring, &dataset(), table, &columns, files).await?;
+    let batches: Vec<RecordBatch> = reading.rows(&file).await?.try_collect().await?;
+    Ok(batches.iter().map(RecordBatch::num_rows).sum())
+}
+
+async fn bytes_of(store: &Store, table: &Table) -> Vec<u8> {
+    let location = ObjectPath::existing(&dataset(), &table.files[0].path).unwrap().location();
+    let got = object_store::ObjectStoreExt::get(store.objects(), &location).await.unwrap();
+    got.bytes().await.unwrap().to_vec()
+}
+
+/// The file of an older version has the keys of the newer one and is signed like it, but another place.
+#[tokio::test]
+async fn trap_a_swapped_or_rolled_back_file_is_refused() {
+    let (store, keyring) = (Scripted::new([]).store(), keyring().await);
+    let older = published(&store, &keyring).await;
+    let before = bytes_of(&store, &older).await;
+    let table = published(&store, &keyring).await;
+    assert_ne!(table.files[0].path, older.files[0].path);
+    let own = bytes_of(&store, &table).await;
+    let error = with_bytes(&store, &keyring, &table, before).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Failed);
+    // Each in its own place reads: it is the place that was wrong.
+    assert_eq!(with_bytes(&store, &keyring, &table, own).await.unwrap(), 20_000);
+}
+
+/// Two columns of one kind, whose chunks are exchanged with all that the footer says of them.
+#[tokio::test]
+async fn trap_a_swapped_column_is_refused() {
+    let (store, keyring) = (Scripted::new([]).store(), keyring().await);
+    let table = published(&store, &keyring).await;
+    let own = bytes_of(&store, &table).await;
+    let other = published(&store, &keyring).await;
+    let theirs = bytes_of(&store, &other).await;
+    let chunk = |bytes: &[u8]| {
+        let reader = parquet::file::metadata::ParquetMetaDataReader::new();
+        let metadata = reader.parse_and_finish(&bytes::Bytes::copy_from_slice(bytes)).unwrap();
+        let (start, length) = metadata.row_group(0).column(1).byte_range();
+        usize::try_from(start).unwrap()..usize::try_from(start + length).unwrap()
+    };
+    let (ours, foreign) = (chunk(&own), chunk(&theirs));
+    assert_eq!(ours, foreign, "the same rows lie in the same places");
+    let mut swapped = own.clone();
+    swapped[ours].copy_from_slice(&theirs[foreign]);
+    let error = with_bytes(&store, &keyring, &table, swapped).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Failed);
+    assert_eq!(with_bytes(&store, &keyring, &table, own).await.unwrap(), 20_000);
+}

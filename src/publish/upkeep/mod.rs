@@ -10,6 +10,7 @@ mod compact;
 mod erase;
 mod journal;
 mod log;
+mod reseal;
 mod vacuum;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use std::collections::BTreeSet;
 pub use self::compact::{Compacted, Compaction, Files};
 pub use self::erase::{Doomed, Erased, Matches, Request};
 pub use self::journal::Journal;
+pub use self::reseal::{Resealed, Wanted};
 pub use self::vacuum::{Retention, Swept, vacuum};
 use super::commit::{Replacement, replace};
 use super::table::LiveFile;

@@ -266,7 +266,10 @@ impl Rules<'_> {
             };
             let (kind, then) = if self.is_protected_otherwise(decision) {
                 let then = match self.keeps() {
-                    true => Then::Held(format!("the rows that are there stay as they are: {OVERWRITE_ONCE}")),
+                    true => Then::Held(format!(
+                        "the rows that are there stay as they are: `sealift reseal` where they are to be protected \
+                         more strictly, or {OVERWRITE_ONCE}"
+                    )),
                     false => {
                         Then::Follows("the new version is protected so; older versions stay as they are")
                     }

@@ -4,12 +4,14 @@
 //! None of it is a run: nothing is read from a source. The ledger remembers the versions.
 
 mod erase;
+mod reseal;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 pub use self::erase::{Beside, Erasure, Outcome, erase};
+pub use self::reseal::{Changed, Demand, Outcome as Reseal, reseal};
 use super::ledger::Lease;
 use super::{Engine, Memory, RunId};
 use crate::error::{Error, Kind, Result};

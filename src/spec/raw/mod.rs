@@ -6,6 +6,7 @@
 //! left out of the schemas.
 
 pub(crate) mod action;
+pub(crate) mod cases;
 pub(crate) mod classification;
 pub(crate) mod config;
 pub(crate) mod contract;

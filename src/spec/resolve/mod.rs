@@ -2,6 +2,7 @@
 //! all that is wrong with it before it gives up.
 
 pub(crate) mod action;
+pub(crate) mod cases;
 pub(crate) mod classification;
 pub(crate) mod columns;
 pub(crate) mod config;
