@@ -1,6 +1,7 @@
 //! What policy and spec together ask of one leaf column.
 
 use super::carried::Leaf;
+use super::fit;
 use crate::spec::policy::Unmatched;
 use crate::spec::verdict::{Evidence, Origin, Verdict, Why};
 use crate::spec::{Action, Policy, Tag};
@@ -45,6 +46,30 @@ pub(super) fn choose(
         computed_mask(leaf, verdict, &reaching, &policy_asks, problems);
     }
     if problems.len() == before { choice } else { None }
+}
+
+/// What an action would tell of a value that the leaf's tags protect: which of few it is, or too much of its end.
+/// Only infosec's policy can say that this is meant.
+pub(super) fn tells(policy: &Policy, leaf: &Leaf, verdict: &Verdict, action: &Action) -> Option<String> {
+    let reaching = reaching(leaf, verdict);
+    let mut tags = reaching.iter().filter_map(|e| e.tag.as_ref());
+    if let Action::Mask(mask) = action {
+        let (tag, most) = tags
+            .filter_map(|tag| Some((tag, fit::mask_limit(tag)?)))
+            .filter(|(_, most)| mask.keep_last > *most)
+            .min_by_key(|(_, most)| *most)?;
+        let keeps = mask.keep_last;
+        return Some(format!(
+            "keeps {keeps} characters, and of {tag} at most {most} may stay; lower `keep_last`, or use `redact`"
+        ));
+    }
+    if !action.is_deterministic_pseudonym() {
+        return None;
+    }
+    let tag = tags.find(|tag| fit::is_small_domain(tag) && !policy.allows_small_domain(tag))?;
+    Some(format!(
+        "would show which is which of the few values of {tag}, by counting; use `encrypt` or `redact`, or let the          policy's rule say `allow_small_domain: true`"
+    ))
 }
 
 /// The declarations that reach the leaf. The stated default gives way to a declaration of the leaf,
@@ -232,7 +257,7 @@ fn strictest(
     let most = policy_asks.iter().chain(spec_asks).map(|c| c.action.strength()).max()?;
     let mut equals: Vec<&Choice> = policy_asks.iter().filter(|c| strength(c) == most).collect();
     let is_policy = !equals.is_empty();
-    let silent = |c: &&Choice| is_policy && c.action.join_domain().is_none();
+    let silent = |c: &&Choice| is_policy && c.action.is_bare();
     equals.extend(spec_asks.iter().filter(|c| strength(c) == most && !silent(c)));
     let (first, others) = equals.split_first()?;
     if let Some(other) = others.iter().find(|c| c.action.join_domain() != first.action.join_domain()) {
@@ -242,6 +267,14 @@ fn strictest(
         };
         let column = &leaf.path;
         problems.push(format!("column `{column}`: two join domains, {} and {}", shown(first), shown(other)));
+        return None;
+    }
+    if let Some(other) = others.iter().find(|c| c.action != first.action) {
+        let (column, action) = (&leaf.path, &first.action);
+        problems.push(format!(
+            "column `{column}`: `{action}` is asked with two kinds of options ({} and {}), of which neither is the stricter",
+            first.because, other.because
+        ));
         return None;
     }
     Some((*first).clone())

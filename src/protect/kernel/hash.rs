@@ -4,9 +4,11 @@ use arrow::array::{Array, ArrayRef};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{canonical, text};
+use super::form::Form;
+use super::text;
 use crate::error::{Error, Result};
 use crate::keys::DatasetKey;
+use crate::spec::action::Canonical;
 
 const DIGEST_BYTES: usize = 32;
 
@@ -14,6 +16,7 @@ pub(super) struct Kernel {
     /// Keyed once; cloned for each value.
     keyed: Hmac<Sha256>,
     prefix: String,
+    form: Form,
 }
 
 impl Kernel {
@@ -23,7 +26,15 @@ impl Kernel {
         if key.secret().expose().len() != 32 {
             return Err(Error::failed(format!("the key {} is not 32 bytes long", key.id())));
         }
-        Ok(Self { keyed: keyed(key.secret().expose())?, prefix: super::prefix('h', key) })
+        let form = Form::new(Canonical::Text);
+        Ok(Self { keyed: keyed(key.secret().expose())?, prefix: super::prefix('h', key), form })
+    }
+
+    /// The same, of values in this form.
+    pub(super) fn of_form(mut self, canonical: Canonical) -> Self {
+        self.form = Form::new(canonical);
+        self.prefix = self.form.named(&self.prefix);
+        self
     }
 }
 
@@ -34,7 +45,7 @@ fn keyed(key: &[u8]) -> Result<Hmac<Sha256>> {
 impl super::Kernel for Kernel {
     fn apply(&mut self, column: &ArrayRef) -> Result<ArrayRef> {
         let mut out = text::Builder::new(column.len(), self.prefix.len() + 2 * DIGEST_BYTES);
-        canonical::each(column, |value| {
+        self.form.each(column, |value| {
             if let Some(value) = value {
                 let digest = self.keyed.clone().chain_update(value).finalize().into_bytes();
                 let values = out.values();
