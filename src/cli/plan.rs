@@ -161,6 +161,8 @@ struct Column {
     because: String,
     key: Option<String>,
     lineage: Option<Vec<String>>,
+    /// The expressions between it and those, the last one first.
+    path: Vec<String>,
     /// What was found in the source column that it is a copy of.
     found: Option<Found>,
 }
@@ -170,7 +172,7 @@ impl Column {
         json!({
             "column": self.name, "source_type": self.source_type, "arrow_type": self.arrow_type,
             "type": self.published_type, "fidelity": self.fidelity, "tag": self.tag, "action": self.action,
-            "because": self.because, "key": self.key, "lineage": self.lineage,
+            "because": self.because, "key": self.key, "lineage": self.lineage, "path": self.path,
             "found": self.found.as_ref().map(super::classify::json),
         })
     }
@@ -259,6 +261,7 @@ fn column(plan: &StreamPlan, decision: &Decision) -> Column {
         fidelity: source
             .map_or_else(|| computed_from(plan, lineage.as_deref()), |c| c.fidelity().to_string()),
         lineage,
+        path: plan.transform.path(top).to_vec(),
         found: found(plan, decision, copied.map(String::as_str)),
         ..Column::of_decision(decision)
     }
@@ -326,5 +329,9 @@ fn print(heading: &str, columns: &[Column]) {
             column.lineage.as_ref().map_or_else(|| "unknown".into(), |names| names.join(", ")),
         ]);
     }
-    println!("{table}\n");
+    println!("{table}");
+    for column in columns.iter().filter(|column| !column.path.is_empty()) {
+        println!("{} <- {}", column.name, column.path.join(" <- "));
+    }
+    println!();
 }

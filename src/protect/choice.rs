@@ -42,7 +42,7 @@ pub(super) fn choose(
     }
     too_weak(policy, leaf, &reaching, &policy_asks, problems);
     let choice = strictest(leaf, &policy_asks, &spec_asks, problems);
-    if let Some(Choice { action: Action::Mask(_) | Action::Scrub(_), .. }) = choice {
+    if choice.as_ref().is_some_and(|choice| shows_parts(&choice.action)) {
         computed_mask(leaf, verdict, &reaching, &policy_asks, problems);
     }
     if problems.len() == before { choice } else { None }
@@ -219,8 +219,14 @@ fn too_weak(
     }
 }
 
+/// Whether the action hides a value only when it is whole.
+const fn shows_parts(action: &Action) -> bool {
+    matches!(action, Action::Mask(_) | Action::Scrub(_) | Action::Generalize(_) | Action::DateShift(_))
+}
+
 /// A mask hides a whole value, and `scrub` knows one by its whole text. Of pieces of it, each mask would show
-/// the end of its piece, and the pieces can be put together: so where a mask is asked for what the column comes from, it acts on an
+/// the end of its piece, and the pieces can be put together. `generalize` keeps the beginning of a piece, or a bucket of
+/// what was multiplied before, and dates that are moved otherwise in each computed column average out. So where a mask is asked for what the column comes from, it acts on an
 /// unchanged copy only. What the spec asks for the computed column itself, on top of a policy that
 /// would publish it as it is, can only hide more.
 fn computed_mask(
@@ -230,11 +236,10 @@ fn computed_mask(
     policy_asks: &[Choice],
     problems: &mut Vec<String>,
 ) {
-    let is_mask = |action: &Action| matches!(action, Action::Mask(_) | Action::Scrub(_));
-    let by_policy = policy_asks.iter().find(|c| is_mask(&c.action)).cloned();
+    let by_policy = policy_asks.iter().find(|c| shows_parts(&c.action)).cloned();
     let of_source = || {
         let mut others = reaching.iter().filter(|e| e.why != Why::Named);
-        others.find_map(|e| declared(e, reaching).filter(|c| is_mask(&c.action)))
+        others.find_map(|e| declared(e, reaching).filter(|c| shows_parts(&c.action)))
     };
     if verdict.copy_of.is_none()
         && let Some(asked) = by_policy.or_else(of_source)

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use arrow::datatypes::DataType;
 
 use super::carried::Leaf;
-use crate::spec::{Action, Tag};
 use crate::spec::action::{Canonical, DateShift, Fpe, Generalize, Mask, Period, Scrub};
+use crate::spec::{Action, Tag};
 
 /// Whether the action can act on the leaf. `drop` and `nullify` of a part of a nested column depend
 /// on the column's other leaves and are judged by the plan.
@@ -86,12 +86,13 @@ pub(super) fn refusal(leaf: &Leaf) -> String {
     ];
     let coarser = [
         (Generalize::Width(NonZeroU32::MIN), "`generalize: {width: …}`"),
-        (Generalize::To(Period::Month), "`generalize: {to: …}`"),
+        (Generalize::To(Period::Month), "`generalize: {date: …}`"),
         (Generalize::Prefix(NonZeroU32::MIN), "`generalize: {prefix: …}`"),
         (Generalize::Network { ipv4: 24, ipv6: 48 }, "`generalize: {ipv4: …, ipv6: …}`"),
     ];
     let coarser = coarser.into_iter().filter(|(how, _)| can_take(leaf, &Action::Generalize(*how)));
-    let others = candidates.iter().filter(|action| can_take(leaf, action)).map(|action| format!("`{action}`"));
+    let others =
+        candidates.iter().filter(|action| can_take(leaf, action)).map(|action| format!("`{action}`"));
     let mut words: Vec<_> = coarser.map(|(_, words)| words.to_owned()).chain(others).collect();
     let last = words.pop().unwrap_or_default();
     format!("cannot act on {}; {} and {last} can", kind(leaf), words.join(", "))

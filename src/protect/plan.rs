@@ -378,11 +378,14 @@ fn subject(
 ) -> Option<(usize, DataType)> {
     let Action::DateShift(DateShift { by: Some(by), .. }) = action else { return None };
     let found = fields.iter().position(|field| field.name() == by);
-    let plain = found.filter(|index| leaves.iter().any(|leaf| leaf.column == *index && fit::names_subjects(leaf)));
+    let plain =
+        found.filter(|index| leaves.iter().any(|leaf| leaf.column == *index && fit::names_subjects(leaf)));
     let Some((index, field)) = plain.and_then(|index| Some((index, fields.get(index)?))) else {
         let why = match found {
             None => "the output has no such column; select it in the transform, or let `by` name another",
-            Some(_) => "its type cannot say who a row is about; let `by` name a text, number, date or binary column",
+            Some(_) => {
+                "its type cannot say who a row is about; let `by` name a text, number, date or binary column"
+            }
         };
         let (path, because) = (&decision.path, &decision.because);
         problems.push(format!("column `{path}`: `{action}` ({because}) goes by `{by}`: {why}"));
@@ -408,6 +411,10 @@ fn partitions(partition_by: &[String], leaves: &[Leaf], decisions: &[Decision], 
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "action_tests.rs"]
+mod action_tests;
 
 #[cfg(test)]
 #[path = "laundering_tests.rs"]

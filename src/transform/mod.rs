@@ -11,6 +11,7 @@ mod condition;
 mod fault;
 mod lineage;
 mod normal;
+mod path;
 mod session;
 mod wide;
 
@@ -33,6 +34,7 @@ pub struct Transform {
     source: SchemaRef,
     output: SchemaRef,
     origins: Vec<Origin>,
+    paths: Vec<Vec<String>>,
     copies: Vec<Option<String>>,
     aggregates: Vec<Option<Aggregated>>,
     reads: Vec<usize>,
@@ -72,7 +74,7 @@ impl Transform {
         memory_limit_bytes: u64,
     ) -> Result<Self> {
         let memory_limit_bytes = usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX);
-        let (mut gathers, mut filters) = (None, false);
+        let (mut gathers, mut filters, mut paths) = (None, false, Vec::new());
         let (planned, origins, copies, aggregates, reads, source, is_row_by_row) = match sql {
             Some(sql) => {
                 // What an optimiser derives from NOT NULL must not decide which columns exist.
@@ -82,6 +84,7 @@ impl Transform {
                 let schema = logical.schema().inner().clone();
                 let is_row_by_row = lineage::is_row_by_row(logical);
                 (gathers, filters) = (lineage::gathers(logical), lineage::filters(logical));
+                paths = path::paths(logical);
                 (
                     schema,
                     lineage::origins(logical),
@@ -108,6 +111,7 @@ impl Transform {
             source,
             output,
             origins,
+            paths,
             copies,
             aggregates,
             reads,
@@ -128,6 +132,14 @@ impl Transform {
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
         &self.origins
+    }
+
+    /// The expressions through which an output column is made, the last one first, for people to read; none for
+    /// an unchanged copy.
+    #[must_use]
+    pub fn path(&self, column: &str) -> &[String] {
+        let place = self.output.fields().iter().position(|field| field.name() == column);
+        place.and_then(|place| self.paths.get(place)).map_or(&[], Vec::as_slice)
     }
 
     /// For every output column the source column whose values it holds unchanged, if it is one; what

@@ -280,3 +280,22 @@ async fn what_is_made_of_many_rows_is_told_from_what_is_made_of_one() {
         assert_eq!((transform.gathers().is_some(), transform.filters()), (gathers, filters), "{sql}");
     }
 }
+
+#[tokio::test]
+async fn the_path_of_a_column_names_each_expression_once() {
+    let sql = "WITH c AS (SELECT id, lower(email) AS mail FROM source), \
+               d AS (SELECT id, split_part(mail, '@', 1) || mail AS who, mail AS same FROM c WHERE id > 1) \
+               SELECT id, max(who) AS most, same FROM d GROUP BY id, same";
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("email", DataType::Utf8, true),
+    ]));
+    let transform = Transform::plan(Some(sql), schema, 1 << 30).await.unwrap();
+    assert!(transform.path("id").is_empty());
+    assert_eq!(transform.path("same"), ["lower(source.email)"]);
+    assert_eq!(
+        transform.path("most"),
+        ["max(d.who)", "split_part(c.mail, Utf8(\"@\"), Int64(1)) || c.mail", "lower(source.email)"]
+    );
+    assert!(transform.path("gone").is_empty());
+}

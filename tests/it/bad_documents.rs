@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealift::error::{Error, Kind};
+use sealift::spec::action::Canonical;
 use sealift::spec::config::{Connection, Keys, Limits};
 use sealift::spec::contract::{Change, SchemaContract};
 use sealift::spec::pipeline::{

@@ -33,6 +33,7 @@ fn labels(folder: &str) -> Vec<(String, Vec<String>)> {
 #[test]
 fn columns_of_the_frozen_split_are_told() {
     let house = House::new();
+    house.policy("- {tags: [public], action: allow}");
     let folder = house.path("out/frozen").display().to_string();
     evaluation(&["generate.py", "frozen", &folder]);
     let tables = labels(&folder);

@@ -90,9 +90,11 @@ impl Kernel {
             Error::data(format!("{what}, so that it cannot be moved"))
                 .help("leave such dates out in `transform`, or ask for `encrypt`")
         };
-        let moved = column.as_primitive::<T>().iter().zip(shifts).map(|(value, shift)| {
-            value.map(|value| add(value, shift).ok_or_else(beyond)).transpose()
-        });
+        let moved = column
+            .as_primitive::<T>()
+            .iter()
+            .zip(shifts)
+            .map(|(value, shift)| value.map(|value| add(value, shift).ok_or_else(beyond)).transpose());
         let moved: PrimitiveArray<T> = moved.collect::<Result<_>>()?;
         Ok(Arc::new(moved.with_data_type(column.data_type().clone())))
     }

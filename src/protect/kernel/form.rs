@@ -148,19 +148,26 @@ mod tests {
 
     #[test]
     fn case_and_separators_do_not_count_where_that_is_asked() {
-        for value in ["Anna@Example.ORG", " anna@example.org ", "<Anna@example.org>", "MAILTO:anna@example.org"] {
+        for value in
+            ["Anna@Example.ORG", " anna@example.org ", "<Anna@example.org>", "MAILTO:anna@example.org"]
+        {
             assert_eq!(of(Canonical::Email, value), "anna@example.org");
         }
         assert_eq!(of(Canonical::Lower, " ÄRGER "), "ärger");
         assert_eq!(of(Canonical::Lower, "mailto:a"), "mailto:a");
         assert_eq!(of(Canonical::Digits, "123-45-6789"), "123456789");
-        assert_eq!((of(Canonical::Digits, "None"), of(Canonical::Digits, "")), ("none".into(), String::new()));
+        assert_eq!(
+            (of(Canonical::Digits, "None"), of(Canonical::Digits, "")),
+            ("none".into(), String::new())
+        );
     }
 
     #[test]
     fn numbers_become_e_164() {
         let phone = |code| Canonical::Phone { calling_code: code };
-        for value in ["+41 79 123 45 67", "0041791234567", "079 123 45 67", "+41 (0)79 123.45.67", "079/1234567"] {
+        for value in
+            ["+41 79 123 45 67", "0041791234567", "079 123 45 67", "+41 (0)79 123.45.67", "079/1234567"]
+        {
             assert_eq!(of(phone(Some(41)), value), "+41791234567", "{value}");
         }
         for value in ["(212) 555-0123", "1-212-555-0123", "+1 212 555 0123"] {

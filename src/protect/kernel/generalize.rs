@@ -31,12 +31,12 @@ impl super::Kernel for Kernel {
             Generalize::Width(width) => buckets(column, width.get()),
             Generalize::To(period) => periods(column, period),
             Generalize::Prefix(kept) => texts(column, |value, out| prefix(value, kept.get() as usize, out)),
-            Generalize::Network { ipv4, ipv6 } => texts(column, |value, out| {
-                match network(value, ipv4, ipv6) {
+            Generalize::Network { ipv4, ipv6 } => {
+                texts(column, |value, out| match network(value, ipv4, ipv6) {
                     Some(network) => out.extend_from_slice(network.as_bytes()),
                     None => out.push(STAR),
-                }
-            }),
+                })
+            }
         }
     }
 }
@@ -187,9 +187,8 @@ mod tests {
     fn numbers_become_the_lower_bound_of_their_bucket() {
         let small = applied(width(10), Int8Array::from(vec![Some(37), None, Some(-1), Some(-128)]));
         assert_eq!(*small, Int8Array::from(vec![Some(30), None, Some(-10), Some(-128)]));
-        let money = |values: Vec<i128>| {
-            Decimal128Array::from(values).with_precision_and_scale(38, 2).unwrap()
-        };
+        let money =
+            |values: Vec<i128>| Decimal128Array::from(values).with_precision_and_scale(38, 2).unwrap();
         let lowest = 1 - 10_i128.pow(38);
         let out = applied(width(100), money(vec![12_345, -1, 99, lowest]));
         assert_eq!(*out, money(vec![10_000, -10_000, 0, lowest]));
@@ -202,22 +201,42 @@ mod tests {
     #[test]
     fn texts_keep_their_beginning_and_never_all() {
         let prefix = Generalize::Prefix(NonZeroU32::new(3).unwrap());
-        assert_eq!(strings(prefix, &["80331", "SW1A 1AA", "803", "8", "", "Zoë-1"]), [
-            "803*", "SW1*", "*", "*", "*", "Zoë*"
-        ]);
+        assert_eq!(
+            strings(prefix, &["80331", "SW1A 1AA", "803", "8", "", "Zoë-1"]),
+            ["803*", "SW1*", "*", "*", "*", "Zoë*"]
+        );
     }
 
     #[test]
     fn addresses_become_networks_and_what_is_none_a_star() {
         let networks = Generalize::Network { ipv4: 24, ipv6: 48 };
         let values = [
-            "192.0.2.77", "192.0.2.77/32", "10.1.2.3/8", "2001:db8:1:2::9", "::ffff:192.0.2.9", "0.0.0.0/0",
-            "anna@example.org", "192.0.2", "192.0.2.1/x", "",
+            "192.0.2.77",
+            "192.0.2.77/32",
+            "10.1.2.3/8",
+            "2001:db8:1:2::9",
+            "::ffff:192.0.2.9",
+            "0.0.0.0/0",
+            "anna@example.org",
+            "192.0.2",
+            "192.0.2.1/x",
+            "",
         ];
-        assert_eq!(strings(networks, &values), [
-            "192.0.2.0/24", "192.0.2.0/24", "10.0.0.0/8", "2001:db8:1::/48", "192.0.2.0/24", "0.0.0.0/0",
-            "*", "*", "*", "*",
-        ]);
+        assert_eq!(
+            strings(networks, &values),
+            [
+                "192.0.2.0/24",
+                "192.0.2.0/24",
+                "10.0.0.0/8",
+                "2001:db8:1::/48",
+                "192.0.2.0/24",
+                "0.0.0.0/0",
+                "*",
+                "*",
+                "*",
+                "*",
+            ]
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The field-level actions as kernels over Arrow arrays: one kernel per published column, chosen
 //! once; each takes a whole array at a time. NULL stays NULL in all of them.
 
+mod cache;
 mod calendar;
 mod canonical;
 mod date_shift;
@@ -10,6 +11,7 @@ mod hash;
 mod mask;
 mod redact;
 mod scrub;
+mod siv;
 mod text;
 pub mod tokenize;
 pub mod tokenize_fpe;

@@ -13,13 +13,14 @@ use arrow::array::{Array, ArrayRef};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::cache::Cache;
 use super::form::Form;
+use super::siv::{self, IV_BYTES, Siv};
 use super::text;
 use crate::error::{Error, Result};
 use crate::keys::{DatasetKey, Domain};
 use crate::spec::action::Canonical;
 
-const IV_BYTES: usize = 16;
 /// What a value is reckoned to take before it is seen: enough for most identifiers.
 const USUAL_BYTES: usize = 32;
 
@@ -45,46 +46,47 @@ impl Kernel {
 
 /// Makes tokens of one domain.
 pub(super) struct Tokens {
-    cipher: Aes256Siv,
-    domain: String,
+    siv: Siv,
     prefix: String,
-    /// One value on its way to ciphertext.
-    buffer: Vec<u8>,
+    /// One value as ciphertext.
+    sealed: Vec<u8>,
+    cache: Cache,
 }
 
 impl Tokens {
     /// # Errors
     /// `Failed` when the key is not made for tokens.
     pub(super) fn new(key: &DatasetKey, domain: &Domain) -> Result<Self> {
-        Ok(Self {
-            cipher: cipher(key)?,
-            domain: domain.to_string(),
-            prefix: super::prefix('t', key),
-            buffer: Vec::new(),
-        })
+        let siv = Siv::new(key.secret().expose(), domain.to_string().as_bytes()).ok_or_else(|| unfit(key))?;
+        Ok(Self { siv, prefix: super::prefix('t', key), sealed: Vec::new(), cache: Cache::new() })
     }
 
     /// Appends the token of some canonical bytes.
     ///
     /// # Errors
-    /// `Failed` when the cipher refuses, of a value of many gigabytes.
+    /// `Failed` for a value of exabytes.
     pub(super) fn append(&mut self, value: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let Self { cipher, domain, prefix, buffer } = self;
-        let failed = || Error::failed("a token could not be made");
-        buffer.clear();
-        buffer.extend_from_slice(value);
-        cipher.encrypt_in_place([domain.as_bytes()], buffer).map_err(|_| failed())?;
-        out.extend_from_slice(prefix.as_bytes());
-        let start = out.len();
-        out.resize(start + base64::encoded_len(buffer.len(), false).ok_or_else(failed)?, 0);
-        URL_SAFE_NO_PAD.encode_slice(&*buffer, &mut out[start..]).map_err(|_| failed())?;
-        Ok(())
+        let Self { siv, prefix, sealed, cache } = self;
+        cache.append(value, out, |out| {
+            let failed = || Error::failed("a token could not be made");
+            sealed.clear();
+            siv.append(value, sealed);
+            out.extend_from_slice(prefix.as_bytes());
+            let start = out.len();
+            out.resize(start + base64::encoded_len(sealed.len(), false).ok_or_else(failed)?, 0);
+            let place = out.get_mut(start..).unwrap_or_default();
+            URL_SAFE_NO_PAD.encode_slice(&*sealed, place).map_err(|_| failed())?;
+            Ok(())
+        })
     }
 }
 
 fn cipher(key: &DatasetKey) -> Result<Aes256Siv> {
-    Aes256Siv::new_from_slice(key.secret().expose())
-        .map_err(|_| Error::failed(format!("the key {} is not 64 bytes long", key.id())))
+    Aes256Siv::new_from_slice(key.secret().expose()).map_err(|_| unfit(key))
+}
+
+fn unfit(key: &DatasetKey) -> Error {
+    Error::failed(format!("the key {} is not {} bytes long", key.id(), siv::KEY_BYTES))
 }
 
 impl super::Kernel for Kernel {

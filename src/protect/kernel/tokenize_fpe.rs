@@ -228,7 +228,8 @@ mod tests {
         assert_eq!((out[1].as_ref(), &out[2]), (None, &out[0]));
         assert_eq!(token.match_indices('-').map(|(at, _)| at).collect::<Vec<_>>(), [4, 9, 14]);
         assert_ne!(token, "4111-1111-1111-1111");
-        let back = |byte, name: &str| detokenize(&key(byte), &domain(name), Alphabet::Digits, &token).unwrap();
+        let back =
+            |byte, name: &str| detokenize(&key(byte), &domain(name), Alphabet::Digits, &token).unwrap();
         assert_eq!(back(7, "card"), "4111-1111-1111-1111");
         assert_ne!(back(8, "card"), back(7, "card"));
         assert_ne!(back(7, "cards"), back(7, "card"));

@@ -65,7 +65,7 @@ pub(crate) struct Generalize {
     #[schemars(range(min = 2, max = 1_000_000_000))]
     pub(crate) width: Option<Placed<u64>>,
     /// Dates and timestamps: the period that is left.
-    pub(crate) to: Option<Placed<Period>>,
+    pub(crate) date: Option<Placed<Period>>,
     /// Text such as postal codes: characters kept at the beginning, 1 to 30; a star follows.
     #[schemars(range(min = 1, max = 30))]
     pub(crate) prefix: Option<Placed<u64>>,

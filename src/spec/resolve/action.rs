@@ -5,9 +5,7 @@ use std::num::NonZeroU32;
 use super::{not_empty, not_yet, within};
 use crate::error::{Error, Result};
 use crate::spec::Action;
-use crate::spec::action::{
-    Alphabet, Canonical, DateShift, Fpe, Generalize, Mask, OnUnfit, Period, Scrub,
-};
+use crate::spec::action::{Alphabet, Canonical, DateShift, Fpe, Generalize, Mask, OnUnfit, Period, Scrub};
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::name::is_slug;
 use crate::spec::raw::action::{self as raw, Join};
@@ -87,7 +85,7 @@ fn generalize(
     let width = faults.take_optional(raw.width.as_ref(), within(2, 1_000_000_000));
     let prefix = number(raw.prefix.as_ref(), 30);
     let (ipv4, ipv6) = (number(raw.ipv4.as_ref(), 31), number(raw.ipv6.as_ref(), 127));
-    let to = faults.take_optional(raw.to.as_ref(), |period| {
+    let period = faults.take_optional(raw.date.as_ref(), |period| {
         Ok(match period {
             raw::Period::Day => Period::Day,
             raw::Period::Month => Period::Month,
@@ -101,7 +99,7 @@ fn generalize(
         .then(|| Generalize::Network { ipv4: bits(ipv4, 24), ipv6: bits(ipv6, 48) });
     let named = [
         width?.and_then(positive).map(Generalize::Width),
-        to?.map(Generalize::To),
+        period?.map(Generalize::To),
         prefix?.and_then(positive).map(Generalize::Prefix),
         network,
     ];
@@ -111,7 +109,7 @@ fn generalize(
         _ => {
             let fault = Fault::new(placed.span, "`generalize` takes one of its options");
             faults.push(fault.help(
-                "write {width: 10} for numbers, {to: month} for dates and timestamps, {prefix: 3} for text, or {ipv4: 24, ipv6: 48} for IP addresses",
+                "write {width: 10} for numbers, {date: month} for dates and timestamps, {prefix: 3} for text, or {ipv4: 24, ipv6: 48} for IP addresses",
             ));
             None
         }
