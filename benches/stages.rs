@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::hint::black_box;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use sealift::keys::Keyring;
 use sealift::protect::{Plan, Sealed};
 use sealift::publish::{Store, write};
 use sealift::source::{self, BATCH_ROWS, postgres};
-use sealift::spec::action::Mask;
+use sealift::spec::action::{Canonical, Fpe, Generalize, Mask};
 use sealift::spec::pipeline::{Column, Compression, Csv, FileSet, Format, Parquet, Position, Selector};
 use sealift::spec::policy::Unmatched;
 use sealift::spec::verdict::{Evidence, Origin, Verdict, Why};
@@ -200,10 +201,12 @@ fn seal(criterion: &mut Criterion) {
     let actions = [
         ("allow", Action::Allow),
         ("mask", Action::Mask(Mask::default())),
+        ("generalize", Action::Generalize(Generalize::Prefix(NonZeroU32::MIN))),
         ("encrypt", Action::Encrypt),
-        ("tokenize", Action::Tokenize { join_domain: none.clone() }),
-        ("tokenize in a join domain", Action::Tokenize { join_domain: domain }),
-        ("hash", Action::Hash { join_domain: none }),
+        ("tokenize_fpe", Action::TokenizeFpe(Fpe::default())),
+        ("tokenize", Action::Tokenize { join_domain: none.clone(), canonical: Canonical::Text }),
+        ("tokenize in a join domain", Action::Tokenize { join_domain: domain, canonical: Canonical::Text }),
+        ("hash", Action::Hash { join_domain: none, canonical: Canonical::Text }),
         ("redact", Action::Redact),
         ("nullify", Action::Nullify),
         ("drop", Action::Drop),

@@ -162,9 +162,12 @@ fn became(decision: &Decision) -> String {
     use crate::spec::Action;
     match &decision.action {
         Action::Allow => "open",
+        Action::DateShift(_) => "dates moved",
+        Action::Generalize(_) => "made coarser",
         Action::Mask(_) => "masked",
         Action::Scrub(_) => "scrubbed",
         Action::Encrypt => "encrypted",
+        Action::TokenizeFpe(_) => "a token in its format",
         Action::Tokenize { .. } => "a token",
         Action::Hash { .. } => "a keyed hash",
         Action::Redact => "redacted",

@@ -97,6 +97,25 @@ mod tests {
     }
 
     #[test]
+    fn the_cipher_is_that_of_the_gcm_specification() {
+        // McGrew and Viega, "The Galois/Counter Mode of Operation", test case 16 (AES-256, with AAD).
+        let bytes = |text: &str| hex::decode(text).unwrap();
+        let key = Secret::new(bytes("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"));
+        let sealed = bytes(concat!(
+            "cafebabefacedbaddecaf888",
+            "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa",
+            "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662",
+            "76fc6ece0f4e1768cddf8853bb2d551b",
+        ));
+        let aad = bytes("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+        let plain = bytes(concat!(
+            "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72",
+            "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+        ));
+        assert_eq!(open(&key, &aad, &sealed).unwrap().expose(), plain);
+    }
+
+    #[test]
     fn a_nonce_is_never_used_twice() {
         let key = Secret::new(vec![7; 32]);
         let nonces: std::collections::BTreeSet<_> =

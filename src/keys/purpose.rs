@@ -25,6 +25,16 @@ pub enum Purpose {
     Tokenize(Domain),
     /// Makes hashes (HMAC-SHA-256, 32 bytes): `sealift:<domain>#hash@<version>`.
     Hash(Domain),
+    /// Makes format-preserving tokens (FF1 with AES-256, 32 bytes): `sealift:<domain>#fpe@<version>`.
+    Fpe(Domain),
+    /// Decides by how many days dates are moved (HMAC-SHA-256, 32 bytes): `sealift:<ns>.<name>#shift@<version>`, or
+    /// `sealift:join/<name>#shift@<version>` across datasets.
+    Shift {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The domain, where there is one; the dataset's name does not count then.
+        join_domain: Option<String>,
+    },
     /// Makes the digests of a dataset's columns in its receipts (32 bytes):
     /// `sealift:<ns>.<name>#digest@<version>`. It reads nothing, so that its id is not among those of
     /// the dataset's reading keys.
@@ -60,6 +70,11 @@ impl Purpose {
             Self::Footer(dataset) => format!("sealift:{dataset}/_footer"),
             Self::Tokenize(domain) => format!("sealift:{domain}#tokenize"),
             Self::Hash(domain) => format!("sealift:{domain}#hash"),
+            Self::Fpe(domain) => format!("sealift:{domain}#fpe"),
+            Self::Shift { join_domain: Some(name), .. } => {
+                format!("sealift:{}#shift", Domain::Join(name.clone()))
+            }
+            Self::Shift { dataset, join_domain: None } => format!("sealift:{dataset}#shift"),
             Self::Digest(dataset) => format!("sealift:{dataset}#digest"),
             Self::Notes(dataset) => format!("sealift:{dataset}#note"),
             Self::Receipts => "sealift:receipts#sign".to_owned(),
@@ -74,6 +89,8 @@ impl Purpose {
             Self::Column { .. }
             | Self::Footer(_)
             | Self::Hash(_)
+            | Self::Fpe(_)
+            | Self::Shift { .. }
             | Self::Digest(_)
             | Self::Notes(_)
             | Self::Receipts => 32,
@@ -154,9 +171,12 @@ mod tests {
             column("a%2fb"),
             Purpose::Footer(dataset.clone()),
             Purpose::Digest(dataset.clone()),
+            Purpose::Shift { dataset: dataset.clone(), join_domain: None },
+            Purpose::Shift { dataset: dataset.clone(), join_domain: Some("email".to_owned()) },
             Purpose::Notes(dataset),
             Purpose::Receipts,
             Purpose::Tokenize(own.clone()),
+            Purpose::Fpe(own.clone()),
             Purpose::Hash(own),
         ];
         let ids: BTreeSet<_> = purposes.iter().map(Purpose::base_id).collect();

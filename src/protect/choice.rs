@@ -1,6 +1,7 @@
 //! What policy and spec together ask of one leaf column.
 
 use super::carried::Leaf;
+use super::fit;
 use crate::spec::policy::Unmatched;
 use crate::spec::verdict::{Evidence, Origin, Verdict, Why};
 use crate::spec::{Action, Policy, Tag};
@@ -41,10 +42,34 @@ pub(super) fn choose(
     }
     too_weak(policy, leaf, &reaching, &policy_asks, problems);
     let choice = strictest(leaf, &policy_asks, &spec_asks, problems);
-    if let Some(Choice { action: Action::Mask(_) | Action::Scrub(_), .. }) = choice {
+    if choice.as_ref().is_some_and(|choice| shows_parts(&choice.action)) {
         computed_mask(leaf, verdict, &reaching, &policy_asks, problems);
     }
     if problems.len() == before { choice } else { None }
+}
+
+/// What an action would tell of a value that the leaf's tags protect: which of few it is, or too much of its end.
+/// Only infosec's policy can say that this is meant.
+pub(super) fn tells(policy: &Policy, leaf: &Leaf, verdict: &Verdict, action: &Action) -> Option<String> {
+    let reaching = reaching(leaf, verdict);
+    let mut tags = reaching.iter().filter_map(|e| e.tag.as_ref());
+    if let Action::Mask(mask) = action {
+        let (tag, most) = tags
+            .filter_map(|tag| Some((tag, fit::mask_limit(tag)?)))
+            .filter(|(_, most)| mask.keep_last > *most)
+            .min_by_key(|(_, most)| *most)?;
+        let keeps = mask.keep_last;
+        return Some(format!(
+            "keeps {keeps} characters, and of {tag} at most {most} may stay; lower `keep_last`, or use `redact`"
+        ));
+    }
+    if !action.is_deterministic_pseudonym() {
+        return None;
+    }
+    let tag = tags.find(|tag| fit::is_small_domain(tag) && !policy.allows_small_domain(tag))?;
+    Some(format!(
+        "would show which is which of the few values of {tag}, by counting; use `encrypt` or `redact`, or let the          policy's rule say `allow_small_domain: true`"
+    ))
 }
 
 /// The declarations that reach the leaf. The stated default gives way to a declaration of the leaf,
@@ -194,8 +219,14 @@ fn too_weak(
     }
 }
 
+/// Whether the action hides a value only when it is whole.
+const fn shows_parts(action: &Action) -> bool {
+    matches!(action, Action::Mask(_) | Action::Scrub(_) | Action::Generalize(_) | Action::DateShift(_))
+}
+
 /// A mask hides a whole value, and `scrub` knows one by its whole text. Of pieces of it, each mask would show
-/// the end of its piece, and the pieces can be put together: so where a mask is asked for what the column comes from, it acts on an
+/// the end of its piece, and the pieces can be put together. `generalize` keeps the beginning of a piece, or a bucket of
+/// what was multiplied before, and dates that are moved otherwise in each computed column average out. So where a mask is asked for what the column comes from, it acts on an
 /// unchanged copy only. What the spec asks for the computed column itself, on top of a policy that
 /// would publish it as it is, can only hide more.
 fn computed_mask(
@@ -205,11 +236,10 @@ fn computed_mask(
     policy_asks: &[Choice],
     problems: &mut Vec<String>,
 ) {
-    let is_mask = |action: &Action| matches!(action, Action::Mask(_) | Action::Scrub(_));
-    let by_policy = policy_asks.iter().find(|c| is_mask(&c.action)).cloned();
+    let by_policy = policy_asks.iter().find(|c| shows_parts(&c.action)).cloned();
     let of_source = || {
         let mut others = reaching.iter().filter(|e| e.why != Why::Named);
-        others.find_map(|e| declared(e, reaching).filter(|c| is_mask(&c.action)))
+        others.find_map(|e| declared(e, reaching).filter(|c| shows_parts(&c.action)))
     };
     if verdict.copy_of.is_none()
         && let Some(asked) = by_policy.or_else(of_source)
@@ -232,7 +262,7 @@ fn strictest(
     let most = policy_asks.iter().chain(spec_asks).map(|c| c.action.strength()).max()?;
     let mut equals: Vec<&Choice> = policy_asks.iter().filter(|c| strength(c) == most).collect();
     let is_policy = !equals.is_empty();
-    let silent = |c: &&Choice| is_policy && c.action.join_domain().is_none();
+    let silent = |c: &&Choice| is_policy && c.action.is_bare();
     equals.extend(spec_asks.iter().filter(|c| strength(c) == most && !silent(c)));
     let (first, others) = equals.split_first()?;
     if let Some(other) = others.iter().find(|c| c.action.join_domain() != first.action.join_domain()) {
@@ -242,6 +272,14 @@ fn strictest(
         };
         let column = &leaf.path;
         problems.push(format!("column `{column}`: two join domains, {} and {}", shown(first), shown(other)));
+        return None;
+    }
+    if let Some(other) = others.iter().find(|c| c.action != first.action) {
+        let (column, action) = (&leaf.path, &first.action);
+        problems.push(format!(
+            "column `{column}`: `{action}` is asked with two kinds of options ({} and {}), of which neither is the stricter",
+            first.because, other.because
+        ));
         return None;
     }
     Some((*first).clone())

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::Plan;
 use crate::error::Result;
+use crate::spec::action::Canonical;
 use crate::spec::classification::Classification;
 use crate::spec::pipeline::{Column, Position};
 use crate::spec::policy::{Rule, TagGlob, Unmatched};
@@ -15,8 +16,11 @@ use crate::spec::verdict::{Evidence, Origin, Verdict, Why};
 use crate::spec::{Action, DatasetName, Policy, Tag};
 
 pub(super) fn policy(unmatched: Unmatched, rules: &[(&str, Action)]) -> Policy {
-    let rule =
-        |(glob, action): &(&str, Action)| Rule { tags: vec![TagGlob::of(glob)], action: action.clone() };
+    let rule = |(glob, action): &(&str, Action)| Rule {
+        tags: vec![TagGlob::of(glob)],
+        action: action.clone(),
+        allow_small_domain: false,
+    };
     Policy {
         name: "test".to_owned(),
         unmatched,
@@ -28,11 +32,13 @@ pub(super) fn policy(unmatched: Unmatched, rules: &[(&str, Action)]) -> Policy {
 }
 
 pub(super) fn tokenize(join_domain: &str) -> Action {
-    Action::Tokenize { join_domain: (!join_domain.is_empty()).then(|| join_domain.to_owned()) }
+    let join_domain = (!join_domain.is_empty()).then(|| join_domain.to_owned());
+    Action::Tokenize { join_domain, canonical: Canonical::Text }
 }
 
 pub(super) fn hash(join_domain: &str) -> Action {
-    Action::Hash { join_domain: (!join_domain.is_empty()).then(|| join_domain.to_owned()) }
+    let join_domain = (!join_domain.is_empty()).then(|| join_domain.to_owned());
+    Action::Hash { join_domain, canonical: Canonical::Text }
 }
 
 pub(super) fn evidence(

@@ -13,7 +13,7 @@ use super::digest::Digests;
 use super::{choice, fit};
 use crate::error::{Error, Result};
 use crate::keys::{Domain, Keyring, Purpose};
-use crate::spec::action::Scrub;
+use crate::spec::action::{DateShift, Fpe, OnUnfit, Scrub};
 use crate::spec::verdict::{Origin, Verdict};
 use crate::spec::{Action, DatasetName, Policy, Tag};
 
@@ -51,6 +51,9 @@ pub(super) struct Column {
     pub(super) index: usize,
     /// The type that goes into the action.
     pub(super) carried: DataType,
+    /// Who each row is about, where the action asks: the index in the input, and the type that its values have in
+    /// canonical form.
+    pub(super) by: Option<(usize, DataType)>,
     /// The action on the values (`Allow` for a nested column whose leaves are open or encrypted).
     pub(super) action: Action,
 }
@@ -109,7 +112,11 @@ impl Plan {
             let fields = own.iter().cloned().map(Arc::new).chain(schema.fields().iter().cloned());
             Arc::new(Schema::new(fields.collect::<Vec<_>>()))
         };
-        let behind = self.columns.into_iter().map(|c| Column { index: c.index + own.len(), ..c });
+        let behind = self.columns.into_iter().map(|c| Column {
+            index: c.index + own.len(),
+            by: c.by.map(|(index, carried)| (index + own.len(), carried)),
+            ..c
+        });
         Self {
             input: with_own(&self.input),
             output: with_own(&self.output),
@@ -209,7 +216,7 @@ impl Decision {
 
 impl Column {
     fn own((field, index): (&Field, usize)) -> Self {
-        Self { index, carried: field.data_type().clone(), action: Action::Allow }
+        Self { index, carried: field.data_type().clone(), by: None, action: Action::Allow }
     }
 }
 
@@ -221,10 +228,15 @@ pub(super) fn purpose(dataset: &DatasetName, path: &str, action: &Action) -> Opt
     };
     match action {
         Action::Encrypt => Some(Purpose::Column { dataset: dataset.clone(), column: path.to_owned() }),
-        Action::Tokenize { join_domain } => Some(Purpose::Tokenize(domain(join_domain))),
-        Action::Hash { join_domain } => Some(Purpose::Hash(domain(join_domain))),
+        Action::Tokenize { join_domain, .. } => Some(Purpose::Tokenize(domain(join_domain))),
+        Action::TokenizeFpe(Fpe { join_domain, .. }) => Some(Purpose::Fpe(domain(join_domain))),
+        Action::Hash { join_domain, .. } => Some(Purpose::Hash(domain(join_domain))),
+        Action::DateShift(DateShift { join_domain, .. }) => {
+            Some(Purpose::Shift { dataset: dataset.clone(), join_domain: join_domain.clone() })
+        }
         Action::Scrub(Scrub::Token { join_domain }) => Some(Purpose::Tokenize(domain(join_domain))),
         Action::Allow
+        | Action::Generalize(_)
         | Action::Mask(_)
         | Action::Scrub(Scrub::Label)
         | Action::Redact
@@ -296,6 +308,12 @@ fn decisions(
                     fit::refusal(leaf)
                 ));
             }
+            if let Some(reason) = choice::tells(policy, leaf, &verdict, &choice.action) {
+                problems.push(format!(
+                    "column `{}`: `{}` ({}) {reason}",
+                    leaf.path, choice.action, choice.because
+                ));
+            }
             decisions.push(Decision {
                 path: leaf.path.clone(),
                 tag: choice.tag,
@@ -335,17 +353,48 @@ fn columns(
         let (data_type, nullable) = match action {
             Action::Drop => continue,
             Action::Nullify => (field.data_type().clone(), true),
-            Action::Allow | Action::Encrypt => (field.data_type().clone(), field.is_nullable()),
+            Action::Allow | Action::Encrypt | Action::Generalize(_) | Action::DateShift(_) => {
+                (field.data_type().clone(), field.is_nullable())
+            }
+            Action::TokenizeFpe(Fpe { on_unfit: OnUnfit::Null, .. }) => (DataType::Utf8, true),
             Action::Mask(_)
             | Action::Scrub(_)
             | Action::Tokenize { .. }
+            | Action::TokenizeFpe(_)
             | Action::Hash { .. }
             | Action::Redact => (DataType::Utf8, field.is_nullable()),
         };
         output.push(Field::new(field.name(), data_type, nullable));
-        columns.push(Column { index, carried: field.data_type().clone(), action });
+        let by = subject(&action, first, fields, leaves, problems);
+        columns.push(Column { index, carried: field.data_type().clone(), by, action });
     }
     (columns, output)
+}
+
+/// The column that an action of `decision` asks who rows are about.
+fn subject(
+    action: &Action,
+    decision: &Decision,
+    fields: &[Field],
+    leaves: &[Leaf],
+    problems: &mut Vec<String>,
+) -> Option<(usize, DataType)> {
+    let Action::DateShift(DateShift { by: Some(by), .. }) = action else { return None };
+    let found = fields.iter().position(|field| field.name() == by);
+    let plain =
+        found.filter(|index| leaves.iter().any(|leaf| leaf.column == *index && fit::names_subjects(leaf)));
+    let Some((index, field)) = plain.and_then(|index| Some((index, fields.get(index)?))) else {
+        let why = match found {
+            None => "the output has no such column; select it in the transform, or let `by` name another",
+            Some(_) => {
+                "its type cannot say who a row is about; let `by` name a text, number, date or binary column"
+            }
+        };
+        let (path, because) = (&decision.path, &decision.because);
+        problems.push(format!("column `{path}`: `{action}` ({because}) goes by `{by}`: {why}"));
+        return None;
+    };
+    Some((index, field.data_type().clone()))
 }
 
 fn partitions(partition_by: &[String], leaves: &[Leaf], decisions: &[Decision], problems: &mut Vec<String>) {
@@ -365,6 +414,10 @@ fn partitions(partition_by: &[String], leaves: &[Leaf], decisions: &[Decision], 
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "action_tests.rs"]
+mod action_tests;
 
 #[cfg(test)]
 #[path = "laundering_tests.rs"]

@@ -222,7 +222,7 @@ fn every_problem_is_told_at_once_one_line_each() {
     assert_eq!(
         lines[0],
         "column `price`: `tokenize` (policy rule 2 (pii.*)) cannot act on a floating-point column; \
-         `encrypt`, `nullify` and `drop` can"
+         `generalize: {width: …}`, `encrypt`, `nullify` and `drop` can"
     );
     for (line, column) in lines.iter().zip(["price", "untagged", "weak", "flag"]) {
         assert!(line.starts_with(&format!("column `{column}`: ")), "{line}");

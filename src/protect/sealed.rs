@@ -217,9 +217,26 @@ struct Column {
     index: usize,
     /// The type to cast to first, where the input is not as it is published.
     cast: Option<DataType>,
+    /// The input column that says who each row is about, and the type to cast it to.
+    by: Option<(usize, DataType)>,
     kernel: Box<dyn Kernel>,
     /// Whether its values are digested.
     is_told: bool,
+}
+
+impl Column {
+    fn apply(&mut self, array: &ArrayRef, batch: &RecordBatch) -> Result<ArrayRef> {
+        let Some((index, carried)) = &self.by else { return self.kernel.apply(array) };
+        let subjects = batch
+            .columns()
+            .get(*index)
+            .ok_or_else(|| Error::failed("rows arrived without the column that dates are moved by"))?;
+        if subjects.data_type() == carried {
+            return self.kernel.apply_by(array, subjects);
+        }
+        let name = batch.schema_ref().fields().get(*index).map_or("", |field| field.name().as_str());
+        self.kernel.apply_by(array, &cast(subjects, carried, name)?)
+    }
 }
 
 impl Stage {
@@ -231,7 +248,7 @@ impl Stage {
                 kernel::of(&column.action, plan.dataset(), field.name(), &column.carried, keyring).await?;
             let cast = (*field.data_type() != column.carried).then(|| column.carried.clone());
             let is_told = !made.contains(&column.index);
-            columns.push(Column { index: column.index, cast, kernel, is_told });
+            columns.push(Column { index: column.index, cast, by: column.by.clone(), kernel, is_told });
         }
         let told = plan.columns().iter().filter(|column| !made.contains(&column.index));
         let told = told.map(|column| (plan.input().field(column.index).name().as_str(), &column.carried));
@@ -248,7 +265,7 @@ impl Stage {
         });
         let carried: Vec<ArrayRef> = carried.collect::<Result<_>>()?;
         let columns = self.columns.iter_mut().zip(&carried);
-        let arrays = columns.map(|(column, array)| column.kernel.apply(array)).collect::<Result<Vec<_>>>()?;
+        let arrays = columns.map(|(column, array)| column.apply(array, batch)).collect::<Result<Vec<_>>>()?;
         let sealed = RecordBatch::try_new(self.output.clone(), arrays)
             .map_err(|_| Error::failed("sealed rows do not have the planned schema"))?;
         let Some(keep) = &mut self.keep else {

@@ -58,7 +58,7 @@ pub(super) async fn seal_batches(
     batches: Batches,
     encrypted: &[&str],
 ) -> Sealed {
-    let rule = |glob: &str, action| Rule { tags: vec![TagGlob::of(glob)], action };
+    let rule = |glob: &str, action| Rule { tags: vec![TagGlob::of(glob)], action, allow_small_domain: false };
     let policy = Policy {
         name: "test".into(),
         unmatched: Unmatched::Refuse,

@@ -38,15 +38,12 @@ fn check_key(name: &str, output: &Schema, protection: &protect::Plan) -> Result<
             .help("name columns of plain types, such as a part of it that `transform` takes out"));
     }
     match decision(name, protection) {
-        Some(Decision {
-            action: Action::Allow | Action::Encrypt | Action::Tokenize { .. } | Action::Hash { .. },
-            ..
-        }) => Ok(()),
+        Some(Decision { action, .. }) if action.keeps_apart() => Ok(()),
         decision => Err(Error::held(format!(
             "column `{name}` of `{place}` is published so that different keys look alike{}",
             told(decision)
         ))
-        .help("ask for `tokenize`, `hash` or `encrypt`, which keep keys apart, or name another key")),
+        .help("ask for `tokenize` or `hash` (without `canonical`), `tokenize_fpe` (without `on_unfit: null`) or `encrypt`, which keep keys apart, or name another key")),
     }
 }
 

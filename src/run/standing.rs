@@ -272,7 +272,7 @@ mod tests {
         let decision = |key: &str| Decision {
             path: "email".to_owned(),
             tag: None,
-            action: Action::Tokenize { join_domain: None },
+            action: Action::Tokenize { join_domain: None, canonical: crate::spec::action::Canonical::Text },
             because: String::new(),
             key: Some(key.to_owned()),
         };

@@ -29,6 +29,8 @@ pub struct Rule {
     pub tags: Vec<TagGlob>,
     /// What is asked.
     pub action: Action,
+    /// Whether pseudonyms may be made of tags that have few values.
+    pub allow_small_domain: bool,
 }
 
 /// A glob over dotted tags: `*` matches any characters, dots included.
@@ -89,6 +91,12 @@ pub enum Unmatched {
 }
 
 impl Policy {
+    /// Whether a rule that matches `tag` lets pseudonyms be made of its few values.
+    #[must_use]
+    pub fn allows_small_domain(&self, tag: &Tag) -> bool {
+        self.rules.iter().any(|rule| rule.allow_small_domain && rule.tags.iter().any(|g| g.matches(tag)))
+    }
+
     /// The strictest rule that matches `tag`, with its index in document order. Of rules that are
     /// equally strict the first counts.
     #[must_use]
@@ -107,7 +115,8 @@ mod tests {
     use super::*;
 
     fn rule(globs: &[&str], action: Action) -> Rule {
-        Rule { tags: globs.iter().map(|glob| TagGlob((*glob).to_owned())).collect(), action }
+        let tags = globs.iter().map(|glob| TagGlob((*glob).to_owned())).collect();
+        Rule { tags, action, allow_small_domain: false }
     }
 
     fn matches(glob: &str, tag: &str) -> bool {

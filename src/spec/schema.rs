@@ -30,6 +30,9 @@ pub fn config() -> Value {
     schema::<raw::config::Config>()
 }
 
+/// Choices that say nothing without an option.
+const NEVER_BARE: [&str; 2] = ["generalize", "date_shift"];
+
 fn schema<T: JsonSchema>() -> Value {
     schema_for!(T).to_value()
 }
@@ -41,7 +44,9 @@ pub(crate) fn allow_words(schema: &mut Schema) {
     let mut words = Vec::new();
     for choice in choices.iter() {
         let Some(Value::Array(required)) = choice.get("required") else { continue };
-        if let [word] = required.as_slice() {
+        if let [word] = required.as_slice()
+            && !NEVER_BARE.iter().any(|never| word == never)
+        {
             let mut spelled = json!({"const": word});
             if let (Some(description), Some(spelled)) = (choice.get("description"), spelled.as_object_mut()) {
                 spelled.insert("description".to_owned(), description.clone());
@@ -71,10 +76,21 @@ mod tests {
             json!("mask"),
             json!({"mask": {"keep_last": 2}}),
             json!({"tokenize": {"join_domain": "customer"}}),
+            json!({"hash": {"canonical": "phone", "calling_code": 41}}),
+            json!({"generalize": {"width": 10}}),
+            json!({"date_shift": {"max_days": 30, "by": "id"}}),
+            json!("tokenize_fpe"),
         ] {
             assert!(accepts(&super::policy(), &policy(action.clone())), "{action}");
         }
-        for action in [json!("encrypted"), json!({"mask": {"keep": 2}}), json!("generalize"), json!(1)] {
+        for action in [
+            json!("encrypted"),
+            json!({"mask": {"keep": 2}}),
+            json!("generalize"),
+            json!("date_shift"),
+            json!({"generalize": {}}),
+            json!(1),
+        ] {
             assert!(!accepts(&super::policy(), &policy(action.clone())), "{action}");
         }
     }
@@ -149,6 +165,7 @@ mod tests {
             "wrong_types",
             "wrong_version",
             "not_available_yet",
+            "bad_actions",
             "secret_by_value",
             "type_as_a_key",
             "bad_parquet",

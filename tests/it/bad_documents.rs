@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealift::error::{Error, Kind};
+use sealift::spec::action::Canonical;
 use sealift::spec::config::{Connection, Keys, Limits};
 use sealift::spec::contract::{Change, SchemaContract};
 use sealift::spec::pipeline::{
@@ -101,7 +102,8 @@ fn what_is_written_arrives_with_paths_resolved_and_defaults_filled() {
     assert_eq!(customers.parquet.compression, Compression::Zstd(3));
     assert_eq!((customers.parquet.row_group_rows, customers.parquet.file_size_bytes), (500_000, 256 << 20));
     assert_eq!(orders.parquet, Parquet { compression: Compression::Zstd(3), ..Parquet::default() });
-    assert_eq!(customers.columns.named["email"].action, Some(Action::Hash { join_domain: None }));
+    let expected = Action::Hash { join_domain: None, canonical: Canonical::Text };
+    assert_eq!(customers.columns.named["email"].action, Some(expected));
     assert_eq!((customers.position.line, customers.position.column), (11, 3));
 
     let Selector::Files(files) = &pipelines[1].streams[0].selector else { panic!("not files") };

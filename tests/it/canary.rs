@@ -28,7 +28,8 @@ enum Kind {
 }
 
 const KINDS: [Kind; 4] = [Kind::Text, Kind::Number, Kind::Decimal, Kind::Date];
-const ACTIONS: [&str; 7] = ["encrypt", "tokenize", "hash", "mask", "redact", "nullify", "drop"];
+const ACTIONS: [&str; 8] =
+    ["encrypt", "tokenize_fpe", "tokenize", "hash", "mask", "redact", "nullify", "drop"];
 
 impl Kind {
     const fn word(self) -> &'static str {
@@ -59,7 +60,8 @@ impl Kind {
 
 impl Column {
     fn all() -> Vec<Self> {
-        let takes = |action: &str, kind| kind == Kind::Text || !matches!(action, "mask" | "redact");
+        let takes =
+            |action: &str, kind| kind == Kind::Text || !matches!(action, "mask" | "redact" | "tokenize_fpe");
         let pairs = ACTIONS.into_iter().flat_map(|action| KINDS.map(|kind| Self { action, kind }));
         pairs.filter(|column| takes(column.action, column.kind)).collect()
     }
@@ -136,6 +138,7 @@ fn pipeline(connection: &str, streams: &[(&str, &str)], transform: &str) -> Stri
 fn policy(but: Option<(&str, &str)>) -> String {
     let rules = ACTIONS.map(|action| {
         let done = but.filter(|(asked, _)| *asked == action).map_or(action, |(_, done)| done);
+        let done = if done == "tokenize_fpe" { "{tokenize_fpe: {alphabet: alphanumeric}}" } else { done };
         format!("- {{tags: [canary.{action}], action: {done}}}\n")
     });
     format!("{}- {{tags: [public], action: allow}}", rules.concat())

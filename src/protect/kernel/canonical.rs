@@ -20,6 +20,7 @@ use arrow::datatypes::{
     TimestampMicrosecondType,
 };
 
+use super::calendar;
 use crate::error::{Error, Result};
 
 /// Hands every value of `array` to `take` in canonical form, in row order; NULL as `None`.
@@ -92,7 +93,7 @@ fn decimal(value: i128, scale: usize, out: &mut Vec<u8>) {
 }
 
 fn date(days_since_1970: i64, out: &mut Vec<u8>) {
-    let (year, month, day) = civil(days_since_1970);
+    let (year, month, day) = calendar::civil(days_since_1970);
     let _ = match year {
         0..=9999 => write!(out, "{year:04}-{month:02}-{day:02}"),
         _ => write!(out, "{year:+05}-{month:02}-{day:02}"),
@@ -106,23 +107,6 @@ fn timestamp(micros: i64, end: &str, out: &mut Vec<u8>) {
     let (seconds, fraction) = (rest / 1_000_000, rest % 1_000_000);
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     let _ = write!(out, "T{hour:02}:{minute:02}:{second:02}.{fraction:06}{end}");
-}
-
-/// Year, month and day of the proleptic Gregorian calendar. Every date Arrow can hold has one; date
-/// libraries stop earlier. Counts years from March, so that the leap day comes last, in eras of the
-/// 400 years after which the calendar repeats.
-fn civil(days_since_1970: i64) -> (i64, i64, i64) {
-    const ERA_DAYS: i64 = 146_097;
-    // 0000-03-01 is 719,468 days before 1970-01-01.
-    let days = days_since_1970 + 719_468;
-    let (era, day_of_era) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
-    let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
-    let year_of_era = (day_of_era - leap_days) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::cache::Cache;
-use super::{canonical, text};
+use super::form::Form;
+use super::text;
 use crate::error::{Error, Result};
 use crate::keys::DatasetKey;
+use crate::spec::action::Canonical;
 
 const DIGEST_BYTES: usize = 32;
 
@@ -15,6 +17,7 @@ pub(super) struct Kernel {
     /// Keyed once; cloned for each value.
     keyed: Hmac<Sha256>,
     prefix: String,
+    form: Form,
     cache: Cache,
 }
 
@@ -28,8 +31,16 @@ impl Kernel {
         Ok(Self {
             keyed: keyed(key.secret().expose())?,
             prefix: super::prefix('h', key),
+            form: Form::new(Canonical::Text),
             cache: Cache::new(),
         })
+    }
+
+    /// The same, of values in this form.
+    pub(super) fn of_form(mut self, canonical: Canonical) -> Self {
+        self.form = Form::new(canonical);
+        self.prefix = self.form.named(&self.prefix);
+        self
     }
 }
 
@@ -45,9 +56,9 @@ const fn hex_digit(bits: u8) -> u8 {
 
 impl super::Kernel for Kernel {
     fn apply(&mut self, column: &ArrayRef) -> Result<ArrayRef> {
-        let Self { keyed, prefix, cache } = self;
+        let Self { keyed, prefix, form, cache } = self;
         let mut out = text::Builder::new(column.len(), prefix.len() + 2 * DIGEST_BYTES);
-        canonical::each(column, |value| {
+        form.each(column, |value| {
             if let Some(value) = value {
                 cache.append(value, out.values(), |out| {
                     let digest = keyed.clone().chain_update(value).finalize().into_bytes();
@@ -70,11 +81,22 @@ mod tests {
 
     #[test]
     fn the_digest_is_that_of_rfc_4231() {
-        // Test case 2.
+        // Test cases 2, 1 and 6 (a key that is longer than a block).
         let mac = keyed(b"Jefe").unwrap().chain_update(b"what do ya want for nothing?").finalize();
         assert_eq!(
             hex::encode(mac.into_bytes()),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        let mac = keyed(&[0x0b; 20]).unwrap().chain_update(b"Hi There").finalize();
+        assert_eq!(
+            hex::encode(mac.into_bytes()),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+        );
+        let long = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        let mac = keyed(&[0xaa; 131]).unwrap().chain_update(long).finalize();
+        assert_eq!(
+            hex::encode(mac.into_bytes()),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
         );
     }
 

@@ -2,7 +2,11 @@
 //! once; each takes a whole array at a time. NULL stays NULL in all of them.
 
 mod cache;
+mod calendar;
 mod canonical;
+mod date_shift;
+mod form;
+mod generalize;
 mod hash;
 mod mask;
 mod redact;
@@ -10,6 +14,7 @@ mod scrub;
 mod siv;
 mod text;
 pub mod tokenize;
+pub mod tokenize_fpe;
 
 use arrow::array::{ArrayRef, new_null_array};
 use arrow::datatypes::DataType;
@@ -27,6 +32,14 @@ pub(super) trait Kernel: Send {
     /// # Errors
     /// `Failed` or `Data`, in words that hold no value.
     fn apply(&mut self, column: &ArrayRef) -> Result<ArrayRef>;
+
+    /// As [`Kernel::apply`], where it matters who each row is about: `subjects` has a canonical form and is as long.
+    ///
+    /// # Errors
+    /// As [`Kernel::apply`].
+    fn apply_by(&mut self, column: &ArrayRef, _subjects: &ArrayRef) -> Result<ArrayRef> {
+        self.apply(column)
+    }
 }
 
 /// The kernel of an action, with its key where it needs one. `path` is the column's leaf path.
@@ -55,9 +68,16 @@ pub(super) async fn of(
         }
         (Action::Redact, _) => Box::new(redact::Kernel::default()),
         (Action::Nullify, _) => Box::new(Nullify(carried.clone())),
-        (Action::Hash { .. }, Some((key, _))) => Box::new(hash::Kernel::new(&key)?),
-        (Action::Tokenize { .. }, Some((key, Purpose::Tokenize(domain)))) => {
-            Box::new(tokenize::Kernel::new(&key, &domain)?)
+        (Action::Generalize(how), _) => Box::new(generalize::Kernel::new(*how)),
+        (Action::DateShift(shift), Some((key, _))) => Box::new(date_shift::Kernel::new(&key, shift, path)?),
+        (Action::Hash { canonical, .. }, Some((key, _))) => {
+            Box::new(hash::Kernel::new(&key)?.of_form(*canonical))
+        }
+        (Action::Tokenize { canonical, .. }, Some((key, Purpose::Tokenize(domain)))) => {
+            Box::new(tokenize::Kernel::new(&key, &domain)?.of_form(*canonical))
+        }
+        (Action::TokenizeFpe(how), Some((key, Purpose::Fpe(domain)))) => {
+            Box::new(tokenize_fpe::Kernel::new(&key, &domain, how, path)?)
         }
         _ => return Err(Error::failed(format!("column `{path}` has no kernel for `{action}`"))),
     })

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::keys::Domain;
-use crate::spec::action::Mask;
+use crate::spec::action::{Canonical, Mask};
 
 fn texts(array: &ArrayRef) -> Vec<Option<&str>> {
     array.as_string::<i32>().iter().collect()
@@ -145,4 +145,32 @@ fn scrubbed_passages_become_labels_or_tokens_of_their_domain() {
     let [anna, ben] = [0, 1].map(|at| texts(&mails)[at].unwrap());
     let expected = format!("write to [EMAIL {anna}] or [EMAIL {anna}], not to [EMAIL {ben}]");
     assert_eq!(texts(&scrubbed)[0], Some(expected.as_str()), "they join with tokens of the column");
+}
+
+#[test]
+fn forms_are_named_in_pseudonyms_and_the_default_is_as_it_was() {
+    let mails: ArrayRef =
+        Arc::new(StringArray::from(vec![Some("Anna@Example.org"), Some("<anna@example.org>"), None]));
+    let hashed =
+        |canonical| hash::Kernel::new(&hash_key(1)).unwrap().of_form(canonical).apply(&mails).unwrap();
+    let plain = hash::Kernel::new(&hash_key(1)).unwrap().apply(&mails).unwrap();
+    assert_eq!(texts(&hashed(Canonical::Text)), texts(&plain));
+    let email = hashed(Canonical::Email);
+    let email = texts(&email);
+    assert!(email[0].unwrap().starts_with("h3.email1:"));
+    assert_eq!((email[0], email[2]), (email[1], None));
+    assert_ne!(texts(&plain)[0], texts(&plain)[1]);
+    // Equal bytes under two forms are different pseudonyms.
+    let lower = hashed(Canonical::Lower);
+    assert_ne!(texts(&lower)[0], email[0]);
+
+    let key = token_key(7);
+    let tokens = tokenize::Kernel::new(&key, &join("customer")).unwrap().of_form(Canonical::Email);
+    let tokens = { tokens }.apply(&mails).unwrap();
+    let token = texts(&tokens)[0].unwrap();
+    assert!(token.starts_with("t2.email1:"), "{token}");
+    let back = tokenize::detokenize(&key, &join("customer"), token).unwrap();
+    assert_eq!(back, b"anna@example.org");
+    assert!(tokenize::detokenize(&key, &join("customer"), &token.replace("t2.", "t2x")).is_err());
+    assert!(tokenize::detokenize(&key, &join("customer"), &token.replace("t2.", "t21.")).is_err());
 }

@@ -14,21 +14,33 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::cache::Cache;
+use super::form::Form;
 use super::siv::{self, IV_BYTES, Siv};
-use super::{canonical, text};
+use super::text;
 use crate::error::{Error, Result};
 use crate::keys::{DatasetKey, Domain};
+use crate::spec::action::Canonical;
 
 /// What a value is reckoned to take before it is seen: enough for most identifiers.
 const USUAL_BYTES: usize = 32;
 
-pub(super) struct Kernel(Tokens);
+pub(super) struct Kernel {
+    tokens: Tokens,
+    form: Form,
+}
 
 impl Kernel {
     /// # Errors
     /// As [`Tokens::new`].
     pub(super) fn new(key: &DatasetKey, domain: &Domain) -> Result<Self> {
-        Tokens::new(key, domain).map(Self)
+        Ok(Self { tokens: Tokens::new(key, domain)?, form: Form::new(Canonical::Text) })
+    }
+
+    /// The same, of values in this form.
+    pub(super) fn of_form(mut self, canonical: Canonical) -> Self {
+        self.form = Form::new(canonical);
+        self.tokens.prefix = self.form.named(&self.tokens.prefix);
+        self
     }
 }
 
@@ -79,10 +91,10 @@ fn unfit(key: &DatasetKey) -> Error {
 
 impl super::Kernel for Kernel {
     fn apply(&mut self, column: &ArrayRef) -> Result<ArrayRef> {
-        let Self(tokens) = self;
+        let Self { tokens, form } = self;
         let length = tokens.prefix.len() + (IV_BYTES + USUAL_BYTES) * 4 / 3;
         let mut out = text::Builder::new(column.len(), length);
-        canonical::each(column, |value| {
+        form.each(column, |value| {
             if let Some(value) = value {
                 tokens.append(value, out.values())?;
             }
@@ -98,7 +110,13 @@ impl super::Kernel for Kernel {
 /// `Failed` when the text is no token, or was made with another key or in another domain.
 pub fn detokenize(key: &DatasetKey, domain: &Domain, token: &str) -> Result<Vec<u8>> {
     let foreign = || Error::failed(format!("not a token of the key {}", key.id()));
-    let encoded = token.strip_prefix(&super::prefix('t', key)).ok_or_else(foreign)?;
+    let prefix = super::prefix('t', key);
+    let rest = token.strip_prefix(prefix.trim_end_matches(':')).ok_or_else(foreign)?;
+    // Where its values have a form, that is named before the colon; the rest of it is what the key seals.
+    let (form, encoded) = rest.split_once(':').ok_or_else(foreign)?;
+    if !form.is_empty() && !form.starts_with('.') {
+        return Err(foreign());
+    }
     let sealed = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| foreign())?;
     cipher(key)?.decrypt([domain.to_string().as_bytes()], &sealed).map_err(|_| foreign())
 }

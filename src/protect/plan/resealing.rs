@@ -151,6 +151,7 @@ mod tests {
     use arrow::datatypes::{DataType, Schema};
 
     use super::*;
+    use crate::spec::action::Canonical;
 
     fn plan(wanted: &[(&str, &str, Option<Action>)], partition_by: &[String]) -> Result<Resealing> {
         let field = |(name, ..): &(&str, &str, _)| Field::new(*name, DataType::Utf8, true);
@@ -177,7 +178,7 @@ mod tests {
         let resealing = plan(
             &[
                 ("a", "allow", Some(Action::Encrypt)),
-                ("b", "encrypt", Some(Action::Hash { join_domain: None })),
+                ("b", "encrypt", Some(Action::Hash { join_domain: None, canonical: Canonical::default() })),
                 ("c", "hash", Some(Action::Nullify)),
                 ("d", "allow", Some(Action::Drop)),
                 ("e", "allow", None),
@@ -198,7 +199,7 @@ mod tests {
         let wanted = [
             ("a", "hash", Some(Action::Encrypt)),
             ("b", "allow", Some(Action::Encrypt)),
-            ("c", "mask", Some(Action::Tokenize { join_domain: None })),
+            ("c", "mask", Some(Action::Tokenize { join_domain: None, canonical: Canonical::default() })),
         ];
         let error = plan(&wanted, &["b".to_owned()]).unwrap_err();
         assert_eq!(error.kind(), crate::error::Kind::Held);

@@ -5,7 +5,7 @@ pub mod rehearsal;
 
 use crate::protect::plan::resealing::{has_values, needs_no_value};
 use crate::publish::Decided;
-use crate::spec::action::{Mask, Scrub};
+use crate::spec::action::{Canonical, Mask, Scrub};
 use crate::spec::policy::Unmatched;
 use crate::spec::{Action, Policy, Tag};
 
@@ -128,8 +128,15 @@ fn published(decided: &Decided, as_before: Option<&Action>) -> Option<Action> {
         "mask" => before.or_else(|| Some(Action::Mask(Mask::default()))),
         "scrub" => before.or(Some(Action::Scrub(Scrub::Label))),
         "encrypt" => Some(Action::Encrypt),
-        "tokenize" => Some(Action::Tokenize { join_domain: join_domain() }),
-        "hash" => Some(Action::Hash { join_domain: join_domain() }),
+        "tokenize" => {
+            before.filter(|action| action.join_domain() == join_domain().as_deref()).or_else(|| {
+                Some(Action::Tokenize { join_domain: join_domain(), canonical: Canonical::default() })
+            })
+        }
+        "hash" => before
+            .filter(|action| action.join_domain() == join_domain().as_deref())
+            .or_else(|| Some(Action::Hash { join_domain: join_domain(), canonical: Canonical::default() })),
+        "date_shift" | "generalize" | "tokenize_fpe" => before,
         "redact" => Some(Action::Redact),
         "nullify" => Some(Action::Nullify),
         "drop" => Some(Action::Drop),
@@ -156,7 +163,10 @@ mod tests {
 
     #[test]
     fn what_is_published_tells_what_has_to_be_done() {
-        let tokenize = |domain: &str| Action::Tokenize { join_domain: Some(domain.to_owned()) };
+        let tokenize = |domain: &str| Action::Tokenize {
+            join_domain: Some(domain.to_owned()),
+            canonical: Canonical::default(),
+        };
         let key = Some("sealift:join/customer#tokenize@1");
         assert_eq!(then("allow", None, Action::Allow), Then::Nothing);
         assert_eq!(then("allow", None, Action::Encrypt), Then::Reseal);
@@ -164,7 +174,10 @@ mod tests {
         assert_eq!(then("encrypt", None, Action::Allow), Then::Nothing, "it is protected more strictly");
         assert_eq!(then("tokenize", key, tokenize("customer")), Then::Nothing);
         assert_eq!(then("tokenize", key, tokenize("crm")), Then::PublishAgain);
-        assert_eq!(then("tokenize", key, Action::Hash { join_domain: None }), Then::PublishAgain);
+        assert_eq!(
+            then("tokenize", key, Action::Hash { join_domain: None, canonical: Canonical::default() }),
+            Then::PublishAgain
+        );
         assert_eq!(then("mask", None, Action::Encrypt), Then::PublishAgain);
         assert_eq!(then("hash", None, Action::Redact), Then::Reseal);
         assert_eq!(Then::of(&decided("allow", None), &Ask::Refuse, None), Then::Refused);

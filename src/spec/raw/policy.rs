@@ -56,6 +56,9 @@ pub(crate) struct Rule {
     pub(crate) tags: Placed<Vec<Placed<String>>>,
     /// The least that happens to these columns.
     pub(crate) action: Placed<Action>,
+    /// Lets `hash`, `tokenize` and `tokenize_fpe` act on tags of few values, such as pii.gender, although
+    /// counting equal pseudonyms tells which is which; default false.
+    pub(crate) allow_small_domain: Option<Placed<bool>>,
 }
 
 /// Who may be granted tags that match, for what and how long.

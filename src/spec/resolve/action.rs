@@ -1,10 +1,12 @@
 //! Actions.
 
-use super::{not_yet, within};
+use std::num::NonZeroU32;
+
+use super::{not_empty, not_yet, within};
 use crate::error::{Error, Result};
 use crate::spec::Action;
-use crate::spec::action::{Mask, Scrub};
-use crate::spec::faults::{Faults, quoted};
+use crate::spec::action::{Alphabet, Canonical, DateShift, Fpe, Generalize, Mask, OnUnfit, Period, Scrub};
+use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::name::is_slug;
 use crate::spec::raw::action::{self as raw, Join};
 use crate::spec::raw::placed::Placed;
@@ -25,8 +27,17 @@ pub(crate) fn action(placed: &Placed<raw::Action>, faults: &Faults<'_>) -> Optio
             let keep_last = kept.and_then(|kept| usize::try_from(kept).ok());
             Some(Action::Mask(keep_last.map_or_else(Mask::default, |keep_last| Mask { keep_last })))
         }
-        raw::Action::Hash(join) => Some(Action::Hash { join_domain: join_domain(join, faults)? }),
-        raw::Action::Tokenize(join) => Some(Action::Tokenize { join_domain: join_domain(join, faults)? }),
+        raw::Action::Generalize(options) => generalize(placed, options, faults).map(Action::Generalize),
+        raw::Action::DateShift(options) => date_shift(options, faults).map(Action::DateShift),
+        raw::Action::TokenizeFpe(options) => fpe(options, faults).map(Action::TokenizeFpe),
+        raw::Action::Hash(options) => {
+            let (join_domain, canonical) = pseudonym(options, faults)?;
+            Some(Action::Hash { join_domain, canonical })
+        }
+        raw::Action::Tokenize(options) => {
+            let (join_domain, canonical) = pseudonym(options, faults)?;
+            Some(Action::Tokenize { join_domain, canonical })
+        }
         later => {
             let (word, instead) = later_action(later);
             faults.take(placed, |_| Err(not_yet(word, instead)))
@@ -37,6 +48,98 @@ pub(crate) fn action(placed: &Placed<raw::Action>, faults: &Faults<'_>) -> Optio
 #[expect(clippy::option_option, reason = "left out and wrong are different things")]
 fn join_domain(join: &Join, faults: &Faults<'_>) -> Option<Option<String>> {
     faults.parse_optional(join.join_domain.as_ref(), slug)
+}
+
+fn pseudonym(raw: &raw::Pseudonym, faults: &Faults<'_>) -> Option<(Option<String>, Canonical)> {
+    let join_domain = faults.parse_optional(raw.join_domain.as_ref(), slug);
+    let calling_code = faults.take_optional(raw.calling_code.as_ref(), within(1, 999));
+    let word = match &raw.canonical {
+        None => Some(raw::Canonical::Text),
+        Some(placed) => placed.get().copied(),
+    };
+    let canonical = match word? {
+        raw::Canonical::Text => Canonical::Text,
+        raw::Canonical::Lower => Canonical::Lower,
+        raw::Canonical::Digits => Canonical::Digits,
+        raw::Canonical::Email => Canonical::Email,
+        raw::Canonical::Phone => {
+            let calling_code = calling_code?.and_then(|code| u16::try_from(code).ok());
+            return Some((join_domain?, Canonical::Phone { calling_code }));
+        }
+    };
+    if let Some(code) = &raw.calling_code {
+        let fault = Fault::new(code.key, "a calling code belongs to telephone numbers");
+        faults.push(fault.help("write `canonical: phone` beside it, or leave it out"));
+        return None;
+    }
+    Some((join_domain?, canonical))
+}
+
+fn generalize(
+    placed: &Placed<raw::Action>,
+    raw: &raw::Generalize,
+    faults: &Faults<'_>,
+) -> Option<Generalize> {
+    let number = |placed: Option<&Placed<u64>>, high| faults.take_optional(placed, within(1, high));
+    let positive = |number: u64| u32::try_from(number).ok().and_then(NonZeroU32::new);
+    let width = faults.take_optional(raw.width.as_ref(), within(2, 1_000_000_000));
+    let prefix = number(raw.prefix.as_ref(), 30);
+    let (ipv4, ipv6) = (number(raw.ipv4.as_ref(), 31), number(raw.ipv6.as_ref(), 127));
+    let period = faults.take_optional(raw.date.as_ref(), |period| {
+        Ok(match period {
+            raw::Period::Day => Period::Day,
+            raw::Period::Month => Period::Month,
+            raw::Period::Quarter => Period::Quarter,
+            raw::Period::Year => Period::Year,
+        })
+    });
+    let (ipv4, ipv6) = (ipv4?, ipv6?);
+    let bits = |bits: Option<u64>, usual| bits.and_then(|bits| u8::try_from(bits).ok()).unwrap_or(usual);
+    let network = (ipv4.is_some() || ipv6.is_some())
+        .then(|| Generalize::Network { ipv4: bits(ipv4, 24), ipv6: bits(ipv6, 48) });
+    let named = [
+        width?.and_then(positive).map(Generalize::Width),
+        period?.map(Generalize::To),
+        prefix?.and_then(positive).map(Generalize::Prefix),
+        network,
+    ];
+    let mut named = named.into_iter().flatten();
+    match (named.next(), named.next()) {
+        (Some(only), None) => Some(only),
+        _ => {
+            let fault = Fault::new(placed.span, "`generalize` takes one of its options");
+            faults.push(fault.help(
+                "write {width: 10} for numbers, {date: month} for dates and timestamps, {prefix: 3} for text, or {ipv4: 24, ipv6: 48} for IP addresses",
+            ));
+            None
+        }
+    }
+}
+
+fn date_shift(raw: &raw::DateShift, faults: &Faults<'_>) -> Option<DateShift> {
+    let max_days = faults.take(&raw.max_days, within(1, 3650));
+    let by = faults.parse_optional(raw.by.as_ref(), not_empty);
+    let join_domain = faults.parse_optional(raw.join_domain.as_ref(), slug);
+    let max_days = NonZeroU32::new(u32::try_from(max_days?).ok()?)?;
+    Some(DateShift { max_days, by: by?, join_domain: join_domain? })
+}
+
+fn fpe(raw: &raw::Fpe, faults: &Faults<'_>) -> Option<Fpe> {
+    let alphabet = faults.take_optional(raw.alphabet.as_ref(), |alphabet| {
+        Ok(match alphabet {
+            raw::Alphabet::Digits => Alphabet::Digits,
+            raw::Alphabet::Alphanumeric => Alphabet::Alphanumeric,
+        })
+    });
+    let on_unfit = faults.take_optional(raw.on_unfit.as_ref(), |on_unfit| {
+        Ok(match on_unfit {
+            raw::OnUnfit::Fail => OnUnfit::Fail,
+            raw::OnUnfit::Null => OnUnfit::Null,
+        })
+    });
+    let join_domain = faults.parse_optional(raw.join_domain.as_ref(), slug);
+    let (alphabet, on_unfit) = (alphabet?.unwrap_or_default(), on_unfit?.unwrap_or_default());
+    Some(Fpe { alphabet, on_unfit, join_domain: join_domain? })
 }
 
 pub(super) fn slug(text: &str) -> Result<String> {
@@ -50,11 +153,6 @@ pub(super) fn slug(text: &str) -> Result<String> {
 /// The word of an action that is not there yet, and what to use instead.
 fn later_action(action: &raw::Action) -> (&'static str, &'static str) {
     match action {
-        raw::Action::Generalize(_) => {
-            ("generalize", "use `mask` or `encrypt`, or cut the value in `transform`")
-        }
-        raw::Action::DateShift(_) => ("date_shift", "use `encrypt`, or truncate the date in `transform`"),
-        raw::Action::TokenizeFpe(_) => ("tokenize_fpe", "use `tokenize`"),
         raw::Action::EncryptValue(_) => {
             ("encrypt_value", "use `encrypt`, or `tokenize` for a value in a cell")
         }

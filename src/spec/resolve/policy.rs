@@ -38,7 +38,8 @@ pub(crate) fn policy(raw: &raw::Policy, faults: &Faults<'_>) -> Option<Policy> {
 fn rule(raw: &raw::Rule, faults: &Faults<'_>) -> Option<Rule> {
     let tags = globs(&raw.tags, faults);
     let action = action(&raw.action, faults);
-    Some(Rule { tags: tags?, action: action? })
+    let allow_small_domain = faults.take_optional(raw.allow_small_domain.as_ref(), |allow| Ok(*allow));
+    Some(Rule { tags: tags?, action: action?, allow_small_domain: allow_small_domain?.unwrap_or(false) })
 }
 
 pub(super) fn globs(raw: &Placed<Vec<Placed<String>>>, faults: &Faults<'_>) -> Option<Vec<TagGlob>> {
