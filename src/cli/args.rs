@@ -74,7 +74,7 @@ pub(super) enum Command {
     Vacuum(Vacuum),
     /// Check a published version against its signed evidence
     Verify(Verify),
-    /// List the keys of datasets, release those of one to a reader, or print those that check receipts
+    /// List, release, rotate, destroy, back up and check the keys of datasets
     Keys(Keys),
     /// Test a policy, or compare two by what is published
     Policy(Policy),
@@ -316,7 +316,7 @@ pub(super) struct Keys {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysVerb {
-    /// List key ids; no key is shown
+    /// List keys and their state; no key is shown
     List {
         /// Only keys of this dataset
         dataset: Option<String>,
@@ -331,6 +331,74 @@ pub(super) enum KeysVerb {
     },
     /// Print the public keys that check the signatures of receipts; they are no secret
     Public,
+    /// Make new keys for what is written from now on, or a new root key around the keys there are
+    Rotate(RotateKeys),
+    /// Have keys destroyed: what is sealed with them can never be read again
+    Destroy(DestroyKeys),
+    /// Write the keys folder to one file, sealed by a passphrase
+    Backup(KeysFile),
+    /// Put back the keys of a backup that are missing
+    Restore(KeysFile),
+    /// Ask the provider, unwrap every key, and compare with what is published
+    Check,
+}
+
+/// Which keys.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct ChosenKeys {
+    /// Keys of this dataset (namespace.name)
+    #[arg(conflicts_with = "key")]
+    pub(super) dataset: Option<String>,
+    /// Only those of this column
+    #[arg(long, requires = "dataset")]
+    pub(super) column: Option<String>,
+    /// A key by its id, as `keys list` shows it
+    #[arg(long, value_name = "ID")]
+    pub(super) key: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RotateKeys {
+    /// Keys of this dataset (namespace.name) that encrypt: its columns' and its footers'
+    #[arg(required_unless_present_any = ["key", "root"], conflicts_with_all = ["key", "root"])]
+    pub(super) dataset: Option<String>,
+    /// Only the key of this column
+    #[arg(long, requires = "dataset")]
+    pub(super) column: Option<String>,
+    /// A key by its id, as `keys list` shows it; with a new key of tokens or hashes, values look otherwise
+    #[arg(long, value_name = "ID", conflicts_with = "root")]
+    pub(super) key: Vec<String>,
+    /// The root key: every key is wrapped anew, and no data file is touched
+    #[arg(long)]
+    pub(super) root: bool,
+    /// The configuration whose root key wraps the keys now, where another provider is to take over
+    #[arg(long, value_name = "CONFIG", requires = "root")]
+    pub(super) from: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DestroyKeys {
+    #[command(flatten)]
+    pub(super) chosen: ChosenKeys,
+    /// How long it can be called off; meanwhile the keys are refused
+    #[arg(long, value_name = "DURATION", default_value = "7days", conflicts_with = "cancel")]
+    pub(super) after: String,
+    /// Call it off
+    #[arg(long)]
+    pub(super) cancel: bool,
+    /// Do it; without this it is only said what would be done
+    #[arg(long, conflicts_with = "cancel")]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct KeysFile {
+    /// The backup
+    pub(super) file: PathBuf,
+    /// Where its passphrase is: env:NAME or file:PATH
+    #[arg(long, value_name = "REFERENCE")]
+    pub(super) passphrase: String,
 }
 
 #[derive(Debug, clap::Args)]

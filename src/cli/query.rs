@@ -10,6 +10,7 @@ use super::args::{Format, Query};
 use super::{Context, Done};
 use crate::Batches;
 use crate::error::{Error, Result};
+use crate::govern::audit;
 use crate::query::Session;
 use crate::run::Engine;
 
@@ -22,6 +23,12 @@ pub(super) async fn run(context: &Context, args: &Query) -> Done {
         Session::open(engine.stores()?, engine.keyring.clone(), engine.config.memory_limit_bytes, args.as_of)
             .await?;
     let (schema, batches) = session.sql(&args.sql).await?;
+    // Before any row is shown: what cannot be recorded is not done.
+    let keys = engine.keyring.used();
+    if !keys.is_empty() {
+        let subject = format!("query {}", keys.join(" "));
+        audit::record(&engine.ledger, &audit::operator(), audit::Action::KeyUse, &subject).await?;
+    }
     let format = if context.json { Format::Json } else { args.format };
     match format {
         Format::Table => table(batches).await?,

@@ -15,12 +15,26 @@ const MAX_LISTED: u32 = 1000;
 pub enum Action {
     /// Dataset keys were handed out; the subject is the dataset, or its column.
     KeyRelease,
+    /// New versions of keys were made, or a new root key; the subject is their ids.
+    KeyRotate,
+    /// Keys are to be destroyed; the subject is when, and their ids.
+    KeyDestroy,
+    /// The destruction of keys was called off; the subject is their ids.
+    KeyKeep,
+    /// The keys were written to a backup; the subject is the file.
+    KeyBackup,
+    /// Keys were put back from a backup; the subject is the file.
+    KeyRestore,
+    /// Keys were used to read or to write; the subject is what for, and their ids.
+    KeyUse,
     /// An API token was made; the subject is its name and role.
     TokenCreate,
     /// A run was asked for; the subject is the pipeline and the run.
     RunTrigger,
     /// A run was told to stop; the subject is the run.
     RunCancel,
+    /// Published columns were sealed otherwise; the subject is the dataset and what each column becomes.
+    ColumnReseal,
     /// Rows were erased; the subject is the dataset and a keyed digest of the condition they met.
     RowErase,
 }
@@ -31,9 +45,16 @@ impl Action {
     pub const fn word(self) -> &'static str {
         match self {
             Self::KeyRelease => "key.release",
+            Self::KeyRotate => "key.rotate",
+            Self::KeyDestroy => "key.destroy",
+            Self::KeyKeep => "key.keep",
+            Self::KeyBackup => "key.backup",
+            Self::KeyRestore => "key.restore",
+            Self::KeyUse => "key.use",
             Self::TokenCreate => "token.create",
             Self::RunTrigger => "run.trigger",
             Self::RunCancel => "run.cancel",
+            Self::ColumnReseal => "column.reseal",
             Self::RowErase => "row.erase",
         }
     }

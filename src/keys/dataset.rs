@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::destruction::Pending;
 use super::purpose::split_id;
 pub use super::purpose::{Domain, Purpose};
-use super::records::{Folder, Record};
+use super::records::{Folder, Record, Wrapped};
 use super::root::{self, Root};
-use super::{aead, durable};
+use super::{aead, durable, lock};
 use crate::error::{At, Error, Result};
 use crate::secret::Secret;
 use crate::spec::DatasetName;
@@ -53,67 +55,103 @@ impl DatasetKey {
 
 /// The firm's dataset keys behind one root key.
 pub struct Keyring {
-    root: Box<dyn Root>,
-    records: Folder,
+    pub(super) folder: PathBuf,
+    pub(super) settings: config::Keys,
+    pub(super) records: Folder,
+    roots: Mutex<Roots>,
     /// Unwrapped keys by id, one per protected column at the most.
     unwrapped: Mutex<HashMap<String, DatasetKey>>,
 }
 
+/// The root keys that records may be wrapped by.
+#[derive(Clone)]
+struct Roots {
+    /// Wraps new keys.
+    current: Arc<dyn Root>,
+    /// Takes its place when a renewal that is under way, or was cut short, comes to its end.
+    next: Option<Arc<dyn Root>>,
+    stamp: root::Stamp,
+}
+
+impl Roots {
+    async fn open(settings: &config::Keys) -> Result<(Self, bool)> {
+        let config::Keys::File { path, passphrase } = settings;
+        let passphrase = passphrase.as_ref().map(crate::secret::Reference::resolve).transpose();
+        let passphrase = passphrase.at(|| "the passphrase of the root key".to_owned())?;
+        let path = path.clone();
+        blocking(move || {
+            durable::private_folder(&path)?;
+            // Looked at again after the records: another process may be in the middle of first use.
+            if !root::File::exists(&path) && Folder::new(&path).holds_any()? && !root::File::exists(&path) {
+                return Err(Error::invalid(format!("the root key in {} is gone", path.display()))
+                    .help("restore root.key from its backup: a new one could not open the existing keys"));
+            }
+            let stamp = root::File::stamp(&path);
+            let (root, created) = root::File::open(&path, passphrase.as_ref())?;
+            let next = root::File::next(&path, passphrase.as_ref())?;
+            let next = next.map(|next| -> Arc<dyn Root> { Arc::new(next) });
+            Ok((Self { current: Arc::new(root), next, stamp }, created))
+        })
+        .await
+    }
+
+    fn find(&self, id: &str) -> Option<Arc<dyn Root>> {
+        let known = [Some(&self.current), self.next.as_ref()];
+        known.into_iter().flatten().find(|root| root.id() == id).cloned()
+    }
+}
+
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("root", &self.root.id()).finish_non_exhaustive()
+        f.debug_struct("Keyring").field("root", &self.roots().current.id()).finish_non_exhaustive()
     }
 }
 
 impl Keyring {
-    /// Opens the provider; creates the root key on first use and then says so through `notice`.
+    /// Opens the provider; creates the root key on first use and then says so through `notice`. Keys whose
+    /// destruction is due are destroyed.
     ///
     /// # Errors
     /// `Invalid` when the root key file is readable by others, damaged, or its passphrase is wrong,
     /// or when it is gone while keys that it wrapped are still there.
     pub async fn open(settings: &config::Keys, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
-        let config::Keys::File { path, passphrase } = settings;
-        let passphrase = passphrase.as_ref().map(crate::secret::Reference::resolve).transpose();
-        let passphrase = passphrase.at(|| "the passphrase of the root key".to_owned())?;
-        let path = path.clone();
-        let (root, records, created) = blocking(move || {
-            durable::private_folder(&path)?;
-            let records = Folder::new(&path);
-            // Looked at again after the records: another process may be in the middle of first use.
-            if !root::File::exists(&path) && records.holds_any()? && !root::File::exists(&path) {
-                return Err(Error::invalid(format!("the root key in {} is gone", path.display()))
-                    .help("restore root.key from its backup: a new one could not open the existing keys"));
-            }
-            let (root, created) = root::File::open(&path, passphrase.as_ref())?;
-            Ok((root, records, created.then_some(path)))
-        })
-        .await?;
-        if let Some(path) = created {
+        let config::Keys::File { path, .. } = settings;
+        let (roots, is_new) = Roots::open(settings).await?;
+        if is_new {
             notice(&format!(
                 "created a new root key in {}; back the folder up: without it the sealed data cannot be read",
                 path.display()
             ));
         }
-        Ok(Self { root: Box::new(root), records, unwrapped: Mutex::default() })
+        let keyring = Self {
+            folder: path.clone(),
+            settings: settings.clone(),
+            records: Folder::new(path),
+            roots: Mutex::new(roots),
+            unwrapped: Mutex::default(),
+        };
+        for id in keyring.destroy_due().await? {
+            notice(&format!("the key {id} was destroyed, as it was asked"));
+        }
+        Ok(keyring)
     }
 
     /// The newest version of a key, created on first use. Two processes that create the same key at
     /// once end with the same one.
     ///
     /// # Errors
-    /// Those of the root provider; `Failed` when the record cannot be written durably (`Temporary`
-    /// when the disk is full).
+    /// Those of the root provider; `Denied` when the key is to be destroyed; `Failed` when the record cannot be
+    /// written durably (`Temporary` when the disk is full, or the keys are being changed).
     pub async fn current(&self, purpose: &Purpose) -> Result<DatasetKey> {
-        if let Some(id) = self.peek(purpose).await? {
-            return self.by_id(&id).await;
-        }
-        let id = format!("{}@1", purpose.base_id());
-        let secret = aead::random_secret(purpose.key_bytes())?;
-        let wrapped = STANDARD.encode(self.root.wrap(&secret, id.as_bytes()).await?);
-        let record = Record::new(&id, self.root.id(), wrapped);
-        let records = self.records.clone();
-        blocking(move || records.create(&record)).await?;
-        // What is on disk counts, not what was drawn here: another process may have been first.
+        let base = purpose.base_id();
+        let id = match self.newest(&base).await? {
+            None => self.create(&base, 1, purpose.key_bytes()).await?,
+            Some(Record::Wrapped(newest)) => newest.id,
+            Some(Record::Destroyed(gone)) => {
+                let version = split_id(&gone.id).map_or(0, |(_, version)| version);
+                self.create(&base, version + 1, purpose.key_bytes()).await?
+            }
+        };
         self.by_id(&id).await
     }
 
@@ -122,48 +160,47 @@ impl Keyring {
     /// # Errors
     /// `Failed` when the records cannot be read.
     pub async fn peek(&self, purpose: &Purpose) -> Result<Option<String>> {
-        let base = purpose.base_id();
-        let records = self.records.clone();
-        blocking(move || Ok(records.newest(&base)?.map(|version| format!("{base}@{version}")))).await
+        match self.newest(&purpose.base_id()).await? {
+            Some(Record::Wrapped(newest)) => Ok(Some(newest.id)),
+            Some(Record::Destroyed(_)) | None => Ok(None),
+        }
+    }
+
+    /// Whether there is a key for this purpose, or was one that is destroyed.
+    ///
+    /// # Errors
+    /// `Failed` when the records cannot be read.
+    pub async fn knows(&self, purpose: &Purpose) -> Result<bool> {
+        Ok(self.newest(&purpose.base_id()).await?.is_some())
     }
 
     /// The key of this id.
     ///
     /// # Errors
-    /// `Denied` when there is none; those of the root provider; `Failed` when the record is damaged
-    /// or was wrapped by another root key.
+    /// `Denied` when there is none, or it is destroyed or about to be; those of the root provider; `Failed` when
+    /// the record is damaged or was wrapped by another root key.
     pub async fn by_id(&self, id: &str) -> Result<DatasetKey> {
+        let record = self.usable(id).await.inspect_err(|_| {
+            self.cache().remove(id);
+        })?;
         if let Some(key) = self.cache().get(id) {
             return Ok(key.clone());
         }
-        let none = || Error::denied(format!("there is no key {id}"));
-        let (_, version) = split_id(id).ok_or_else(none)?;
-        let (records, wanted) = (self.records.clone(), id.to_owned());
-        let record = blocking(move || records.read(&wanted)).await?.ok_or_else(none)?;
-        if record.root != self.root.id() {
-            return Err(Error::failed(format!(
-                "the key {id} was wrapped by the root key {}, and the configured one is {}",
-                record.root,
-                self.root.id()
-            ))
-            .help("restore the root key that belongs to this keys folder"));
-        }
-        let wrapped = STANDARD
-            .decode(&record.wrapped)
-            .map_err(|_| Error::failed(format!("the record of the key {id} is damaged")))?;
-        let secret = self.root.unwrap(&wrapped, id.as_bytes()).await.at(|| format!("key {id}"))?;
+        let secret = self.unwrap(&record).await?;
+        let version = split_id(id).map_or(0, |(_, version)| version);
         let key = DatasetKey { id: id.to_owned(), version, secret };
         self.cache().insert(id.to_owned(), key.clone());
         Ok(key)
     }
 
-    /// Ids of every key, sorted; with a dataset, of its column and footer keys only.
+    /// Ids of every key that there is, sorted; with a dataset, of its column and footer keys only.
     ///
     /// # Errors
     /// `Failed` when the records cannot be read.
     pub async fn list(&self, dataset: Option<&DatasetName>) -> Result<Vec<String>> {
         let records = self.records.clone();
-        let mut ids = blocking(move || records.list()).await?;
+        let all = blocking(move || records.all()).await?;
+        let mut ids: Vec<String> = all.into_iter().filter_map(Record::into_id_of_key).collect();
         if let Some(dataset) = dataset {
             let prefix = format!("sealift:{dataset}/");
             ids.retain(|id| id.starts_with(&prefix) && !id.contains('#'));
@@ -171,13 +208,125 @@ impl Keyring {
         Ok(ids)
     }
 
-    fn cache(&self) -> MutexGuard<'_, HashMap<String, DatasetKey>> {
+    /// Ids of the keys that this process unwrapped, sorted.
+    #[must_use]
+    pub fn used(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.cache().keys().cloned().collect();
+        ids.sort();
+        ids
+    }
+
+    /// Adds a version of a key, unless another process was first; gives its id either way.
+    pub(super) async fn create(&self, base: &str, version: u32, bytes: usize) -> Result<String> {
+        let id = format!("{base}@{version}");
+        let folder = self.folder.clone();
+        // Until the record is written no other process takes the root key away that wraps it.
+        let adding = blocking(move || lock::to_add(&folder)).await?;
+        if root::File::stamp(&self.folder) != self.roots().stamp {
+            self.look_again().await?;
+        }
+        let root = self.roots().current;
+        let secret = aead::random_secret(bytes)?;
+        let wrapped = STANDARD.encode(root.wrap(&secret, id.as_bytes()).await?);
+        let record = Wrapped::new(&id, root.id(), wrapped);
+        let records = self.records.clone();
+        // What is on disk counts, not what was drawn here.
+        blocking(move || records.create(&record)).await?;
+        drop(adding);
+        Ok(id)
+    }
+
+    pub(super) async fn newest(&self, base: &str) -> Result<Option<Record>> {
+        let (records, base) = (self.records.clone(), base.to_owned());
+        blocking(move || match records.newest(&base)? {
+            Some(version) => records.read(&format!("{base}@{version}")),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    /// The key of a record, as the root that wrapped it gives it.
+    pub(super) async fn unwrap(&self, record: &Wrapped) -> Result<Secret> {
+        let id = &record.id;
+        let root = self.root_of(record).await?;
+        let wrapped = STANDARD
+            .decode(&record.wrapped)
+            .map_err(|_| Error::failed(format!("the record of the key {id} is damaged")))?;
+        root.unwrap(&wrapped, id.as_bytes()).await.at(|| format!("key {id}"))
+    }
+
+    /// Names the root key that wraps new keys.
+    #[must_use]
+    pub fn root_id(&self) -> String {
+        self.root().id().to_owned()
+    }
+
+    /// The root key that wraps new keys.
+    pub(super) fn root(&self) -> Arc<dyn Root> {
+        self.roots().current
+    }
+
+    /// Takes the root keys as they are now: another process may have renewed them.
+    pub(super) async fn look_again(&self) -> Result<()> {
+        let (roots, _) = Roots::open(&self.settings).await?;
+        *self.roots.lock().unwrap_or_else(PoisonError::into_inner) = roots;
+        Ok(())
+    }
+
+    async fn root_of(&self, record: &Wrapped) -> Result<Arc<dyn Root>> {
+        if let Some(root) = self.roots().find(&record.root) {
+            return Ok(root);
+        }
+        self.look_again().await?;
+        let roots = self.roots();
+        roots.find(&record.root).ok_or_else(|| {
+            Error::failed(format!(
+                "the key {} was wrapped by the root key {}, and the configured one is {}",
+                record.id,
+                record.root,
+                roots.current.id()
+            ))
+            .help("restore the root key that belongs to this keys folder")
+        })
+    }
+
+    /// The record of a key that may be used.
+    async fn usable(&self, id: &str) -> Result<Wrapped> {
+        let (records, folder, wanted) = (self.records.clone(), self.folder.clone(), id.to_owned());
+        blocking(move || {
+            let record = records.read(&wanted)?;
+            match record.ok_or_else(|| Error::denied(format!("there is no key {wanted}")))? {
+                Record::Destroyed(gone) => {
+                    Err(Error::denied(format!("the key {wanted} was destroyed on {}", gone.destroyed)))
+                }
+                Record::Wrapped(record) => match Pending::of(&folder, &wanted)? {
+                    None => Ok(record),
+                    Some(pending) => Err(pending.refusal()),
+                },
+            }
+        })
+        .await
+    }
+
+    fn roots(&self) -> Roots {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the record of a key is.
+    #[cfg(test)]
+    pub(super) fn records_place(&self, id: &str) -> PathBuf {
+        self.records.place(id).unwrap()
+    }
+
+    pub(super) fn cache(&self) -> MutexGuard<'_, HashMap<String, DatasetKey>> {
         self.unwrapped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Runs file work (and the slow passphrase derivation) off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::failed("reading the keys was interrupted"))?
 }
 

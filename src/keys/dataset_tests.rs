@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::error::Kind;
@@ -15,7 +15,7 @@ fn column(name: &str) -> Purpose {
     Purpose::Column { dataset: DatasetName::parse("crm.customers").unwrap(), column: name.to_owned() }
 }
 
-fn record_of(folder: &Path, name: &str) -> std::path::PathBuf {
+fn record_of(folder: &Path, name: &str) -> PathBuf {
     folder.join("keys/datasets").join(format!("sealift%3acrm.customers%2f{name}")).join("1.json")
 }
 

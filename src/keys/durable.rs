@@ -28,6 +28,43 @@ pub(super) fn create(path: &Path, content: &[u8]) -> Result<bool> {
     Ok(created)
 }
 
+/// Writes `path` (0600) with `content` in the place of what is there: whoever reads it finds all of the old or all
+/// of the new, also after a power cut.
+///
+/// # Errors
+/// As [`create`].
+pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".new-{}", hex::encode(super::aead::random::<8>()?)));
+    let renamed = write(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    renamed.map_err(|error| {
+        // Best effort: a leftover is private and never read.
+        let _ = fs::remove_file(&temporary);
+        unwritable(path, &error)
+    })?;
+    sync_folder(folder)
+}
+
+/// Puts one file in the place of another, which is gone then.
+///
+/// # Errors
+/// As [`create`].
+pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|error| unwritable(to, &error))?;
+    sync_folder(to.parent().unwrap_or(Path::new(".")))
+}
+
+/// Removes a file, which may be gone already.
+///
+/// # Errors
+/// As [`create`].
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(path, &error)),
+        _ => sync_folder(path.parent().unwrap_or(Path::new("."))),
+    }
+}
+
 /// Creates a folder that only its owner may enter, with its parents, unless it is there already.
 ///
 /// # Errors

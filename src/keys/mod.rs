@@ -2,13 +2,18 @@
 //! keys, a data key seals one column of one file.
 
 mod aead;
+pub mod backup;
 pub mod dataset;
+pub mod destruction;
 mod durable;
+pub mod health;
+mod lock;
 pub mod material;
 pub mod note;
 pub mod purpose;
 mod records;
 pub mod root;
+pub mod rotation;
 pub mod signer;
 
 pub use dataset::{DatasetKey, Keyring};

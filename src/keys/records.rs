@@ -5,10 +5,13 @@
 //!
 //! {"format":"sealift-dataset-key/1","id":"sealift:crm.customers/ssn@1","root":"file:2f9a…",
 //!  "wrapped":"<base64 of nonce (12) | ciphertext (32 or 64) | tag (16)>","created":"2026-11-02T08:00:00Z"}
+//!
+//! {"format":"sealift-destroyed-key/1","id":"sealift:crm.customers/ssn@1","destroyed":"2026-12-02T08:00:00Z"}
 //! ```
 //!
-//! A record is never changed once it is there. Losing the folder loses the keys: back it up with
-//! the root key.
+//! A record changes twice at the most in what it says: another root key wraps its key, and the key is
+//! destroyed, after which the record stands for it so that no other key ever gets its id. Losing the folder
+//! loses the keys: back it up with the root key.
 
 use std::fs;
 use std::io;
@@ -22,29 +25,86 @@ use super::purpose::split_id;
 use crate::error::{Error, Result};
 
 const FORMAT: &str = "sealift-dataset-key/1";
+const DESTROYED: &str = "sealift-destroyed-key/1";
 /// Longest encoded folder name that is used as it is; file systems stop at 255 bytes.
 const NAME_BYTES: usize = 180;
 
+/// What is known of a key id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Record {
+    /// A key.
+    Wrapped(Wrapped),
+    /// That there was a key.
+    Destroyed(Destroyed),
+}
+
 /// One wrapped dataset key.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Record {
+pub(super) struct Wrapped {
     format: String,
     pub(super) id: String,
     pub(super) root: String,
     /// Base64.
     pub(super) wrapped: String,
-    created: String,
+    pub(super) created: String,
 }
 
-impl Record {
+/// What stays of a key that was destroyed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Destroyed {
+    format: String,
+    pub(super) id: String,
+    pub(super) destroyed: String,
+}
+
+impl Wrapped {
     pub(super) fn new(id: &str, root: &str, wrapped: String) -> Self {
         Self {
             format: FORMAT.to_owned(),
             id: id.to_owned(),
             root: root.to_owned(),
             wrapped,
-            created: now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            created: written(now()),
+        }
+    }
+
+    /// The same key, wrapped by another root.
+    pub(super) fn rewrapped(&self, root: &str, wrapped: String) -> Self {
+        Self { root: root.to_owned(), wrapped, ..self.clone() }
+    }
+}
+
+impl Record {
+    pub(super) fn destroyed(id: &str) -> Self {
+        Self::Destroyed(Destroyed {
+            format: DESTROYED.to_owned(),
+            id: id.to_owned(),
+            destroyed: written(now()),
+        })
+    }
+
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Wrapped(wrapped) => &wrapped.id,
+            Self::Destroyed(destroyed) => &destroyed.id,
+        }
+    }
+
+    /// The id, where there is a key still.
+    pub(super) fn into_id_of_key(self) -> Option<String> {
+        match self {
+            Self::Wrapped(wrapped) => Some(wrapped.id),
+            Self::Destroyed(_) => None,
+        }
+    }
+
+    fn is_of_its_format(&self) -> bool {
+        match self {
+            Self::Wrapped(wrapped) => wrapped.format == FORMAT,
+            Self::Destroyed(destroyed) => destroyed.format == DESTROYED,
         }
     }
 }
@@ -60,7 +120,7 @@ impl Folder {
 
     /// Whether there is any record.
     pub(super) fn holds_any(&self) -> Result<bool> {
-        Ok(!self.list()?.is_empty())
+        Ok(!self.all()?.is_empty())
     }
 
     /// The newest version of a key.
@@ -73,33 +133,46 @@ impl Folder {
         let Some((base, version)) = split_id(id) else { return Ok(None) };
         let path = self.0.join(encode(base)).join(format!("{version}.json"));
         let Some(record) = read(&path)? else { return Ok(None) };
-        if record.id == id { Ok(Some(record)) } else { Err(damaged(&path)) }
+        if record.id() == id { Ok(Some(record)) } else { Err(damaged(&path)) }
     }
 
-    /// Writes a record, unless there is one of its id: the first stays.
-    pub(super) fn create(&self, record: &Record) -> Result<()> {
-        let (base, version) =
-            split_id(&record.id).ok_or_else(|| Error::failed(format!("{} is not a key id", record.id)))?;
-        let folder = self.0.join(encode(base));
+    /// Writes a record, unless there is one of its id: the first stays. Tells whether it was written.
+    pub(super) fn create(&self, record: &Wrapped) -> Result<bool> {
+        let path = self.place(&record.id)?;
         durable::private_folder(&self.0)?;
-        durable::private_folder(&folder)?;
-        let json = serde_json::to_vec(record)
-            .map_err(|_| Error::failed("a key record cannot be written as JSON"))?;
-        durable::create(&folder.join(format!("{version}.json")), &json).map(|_| ())
+        durable::private_folder(path.parent().unwrap_or(&self.0))?;
+        durable::create(&path, &json(record)?)
     }
 
-    /// Every id, sorted.
-    pub(super) fn list(&self) -> Result<Vec<String>> {
-        let mut ids = Vec::new();
+    /// Writes a record in the place of the one of its id.
+    pub(super) fn replace(&self, record: &Record) -> Result<()> {
+        durable::replace(&self.place(record.id())?, &json(record)?)
+    }
+
+    /// Every record, sorted by base and version.
+    pub(super) fn all(&self) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
         for folder in entries(&self.0)? {
             for version in versions(&folder)? {
                 let path = folder.join(format!("{version}.json"));
-                ids.extend(read(&path)?.map(|record| record.id));
+                if let Some(record) = read(&path)? {
+                    let (base, number) = split_id(record.id()).ok_or_else(|| damaged(&path))?;
+                    records.push(((base.to_owned(), number), record));
+                }
             }
         }
-        ids.sort();
-        Ok(ids)
+        records.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(records.into_iter().map(|(_, record)| record).collect())
     }
+
+    pub(super) fn place(&self, id: &str) -> Result<PathBuf> {
+        let (base, version) = split_id(id).ok_or_else(|| Error::failed(format!("{id} is not a key id")))?;
+        Ok(self.0.join(encode(base)).join(format!("{version}.json")))
+    }
+}
+
+fn json(record: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(record).map_err(|_| Error::failed("a key record cannot be written as JSON"))
 }
 
 fn versions(folder: &Path) -> Result<Vec<u32>> {
@@ -124,7 +197,7 @@ fn read(path: &Path) -> Result<Option<Record>> {
         Err(error) => return Err(unreadable(path, &error)),
     };
     let record: Record = serde_json::from_slice(&bytes).map_err(|_| damaged(path))?;
-    if record.format == FORMAT { Ok(Some(record)) } else { Err(damaged(path)) }
+    if record.is_of_its_format() { Ok(Some(record)) } else { Err(damaged(path)) }
 }
 
 fn absent(error: &io::Error) -> bool {
@@ -142,7 +215,7 @@ fn damaged(path: &Path) -> Error {
 
 /// An injective file name, lower case so that `SSN` and `ssn` stay apart on file systems that
 /// ignore case. Very long names end in their SHA-256.
-fn encode(base: &str) -> String {
+pub(super) fn encode(base: &str) -> String {
     let mut name = String::with_capacity(base.len() + 8);
     for byte in base.bytes() {
         if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-') {
@@ -160,8 +233,13 @@ fn encode(base: &str) -> String {
     name
 }
 
+/// RFC 3339, to the second, in UTC.
+pub(super) fn written(time: chrono::DateTime<chrono::Utc>) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
 #[expect(clippy::disallowed_methods, reason = "a record owns the time of its making")]
-fn now() -> chrono::DateTime<chrono::Utc> {
+pub(super) fn now() -> chrono::DateTime<chrono::Utc> {
     std::time::SystemTime::now().into()
 }
 
@@ -182,7 +260,7 @@ mod tests {
     fn a_record_moved_to_another_id_is_damage() {
         let keys = tempfile::tempdir().unwrap();
         let folder = Folder::new(keys.path());
-        folder.create(&Record::new("sealift:a.b/c@1", "file:0", String::new())).unwrap();
+        folder.create(&Wrapped::new("sealift:a.b/c@1", "file:0", String::new())).unwrap();
         let at = |base: &str| keys.path().join("datasets").join(encode(base));
         fs::rename(at("sealift:a.b/c"), at("sealift:a.b/d")).unwrap();
         assert!(folder.read("sealift:a.b/c@1").unwrap().is_none());

@@ -51,16 +51,20 @@ pub struct File {
 }
 
 const FILE_NAME: &str = "root.key";
+/// A root key that is about to take the other's place.
+const NEXT_NAME: &str = "root.next";
 const MAGIC: &[u8] = b"SEALIFT-ROOT-1\n";
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;
-const SALT_BYTES: usize = 16;
+pub(super) const SALT_BYTES: usize = 16;
 const CHECK_BYTES: usize = 8;
+/// Which file a root key was read from; `None` for no file.
+pub(super) type Stamp = Option<(u64, i64, i64)>;
 /// Far above the size of any root key file.
 const MAX_FILE_BYTES: u64 = 4_096;
 
 /// Cost of a passphrase guess: 64 MiB and 3 passes, as RFC 9106 recommends where memory is scarce.
-const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };
+pub(super) const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,10 +94,49 @@ impl File {
         if let Some(bytes) = read(&path)? {
             return Ok((decode(&bytes, passphrase, &path)?, false));
         }
+        Self::create(&path, passphrase)
+    }
+
+    fn create(path: &Path, passphrase: Option<&Secret>) -> Result<(Self, bool)> {
         let key = aead::random_secret(aead::KEY_BYTES)?;
-        let created = durable::create(&path, encode(&key, passphrase)?.expose())?;
-        let bytes = read(&path)?.ok_or_else(|| damaged(&path))?;
-        Ok((decode(&bytes, passphrase, &path)?, created))
+        let created = durable::create(path, encode(&key, passphrase)?.expose())?;
+        let bytes = read(path)?.ok_or_else(|| damaged(path))?;
+        Ok((decode(&bytes, passphrase, path)?, created))
+    }
+
+    /// The root key that is about to take the other's place, where a renewal was begun.
+    ///
+    /// # Errors
+    /// As [`File::open`].
+    pub(super) fn next(folder: &Path, passphrase: Option<&Secret>) -> Result<Option<Self>> {
+        let path = folder.join(NEXT_NAME);
+        read(&path)?.map(|bytes| decode(&bytes, passphrase, &path)).transpose()
+    }
+
+    /// Creates the next root key, unless a renewal that was cut short left one.
+    ///
+    /// # Errors
+    /// As [`File::open`].
+    pub(super) fn begin_renewal(folder: &Path, passphrase: Option<&Secret>) -> Result<Self> {
+        match Self::next(folder, passphrase)? {
+            Some(next) => Ok(next),
+            None => Ok(Self::create(&folder.join(NEXT_NAME), passphrase)?.0),
+        }
+    }
+
+    /// Puts the next root key in the place of the root key, which is gone then.
+    ///
+    /// # Errors
+    /// As [`File::open`].
+    pub(super) fn end_renewal(folder: &Path) -> Result<()> {
+        durable::rename(&folder.join(NEXT_NAME), &folder.join(FILE_NAME))
+    }
+
+    /// Differs once another file is in the place of the root key.
+    #[must_use]
+    pub(super) fn stamp(folder: &Path) -> Stamp {
+        let metadata = std::fs::metadata(folder.join(FILE_NAME)).ok()?;
+        Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
     }
 
     fn new(key: Secret) -> Result<Self> {
@@ -218,21 +261,21 @@ fn damaged(path: &Path) -> Error {
 
 /// How dear argon2id makes one guess; stored in the file so that it can change later.
 #[derive(Clone, Copy)]
-struct Cost {
+pub(super) struct Cost {
     memory_kib: u32,
     passes: u32,
     lanes: u32,
 }
 
 impl Cost {
-    const BYTES: usize = 12;
+    pub(super) const BYTES: usize = 12;
 
-    fn encode(self) -> Vec<u8> {
+    pub(super) fn encode(self) -> Vec<u8> {
         [self.memory_kib, self.passes, self.lanes].iter().flat_map(|n| n.to_be_bytes()).collect()
     }
 
     /// `None` when the numbers are out of bounds: an altered file must not take all memory.
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
         let cost = Self { memory_kib: number(0)?, passes: number(4)?, lanes: number(8)? };
         let is_sane = (8..=1 << 20).contains(&cost.memory_kib)
@@ -241,7 +284,7 @@ impl Cost {
         is_sane.then_some(cost)
     }
 
-    fn derive(self, passphrase: &Secret, salt: &[u8]) -> Result<Secret> {
+    pub(super) fn derive(self, passphrase: &Secret, salt: &[u8]) -> Result<Secret> {
         let failed = |_| Error::failed("argon2id cannot derive a key from the passphrase");
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(aead::KEY_BYTES));
         let mut key = Zeroizing::new(vec![0; aead::KEY_BYTES]);

@@ -6,6 +6,7 @@
 
 pub mod commit;
 pub(crate) mod fault;
+pub mod history;
 pub mod merge;
 pub mod parquet;
 pub mod path;
@@ -20,6 +21,7 @@ pub use commit::{
     Change, Effect, Evolution, Mode, Order, Outcome, Provenance, Rewrite, Shift, check_schema, commit, shift,
     type_name,
 };
+pub use history::{Account, History, Publication};
 pub use merge::Merge;
 pub use parquet::{Written, write};
 pub use path::ObjectPath;
@@ -27,7 +29,7 @@ pub use reading::Reading;
 pub use receipt::{Decided, Receipt};
 pub use recorded::{Facts, Recorded};
 pub use store::Store;
-pub use table::{Account, History, Publication, Table};
+pub use table::Table;
 pub use upkeep::Upkeep;
 
 #[cfg(test)]

@@ -191,6 +191,11 @@ impl Draft {
         }
     }
 
+    /// The ids of the keys of its columns, in their order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().filter_map(|column| column.key.as_deref())
+    }
+
     fn told(&self, provenance: &Provenance) -> Provenance {
         // What stays in the table from before is told too.
         let is_own = |one: &Decided| self.columns.iter().any(|own| own.column == one.column);

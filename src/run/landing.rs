@@ -9,6 +9,7 @@ use super::quarantine::{self, Quarantined};
 use super::standing::Standing;
 use super::{Engine, Job, StreamPlan, stays, unless_cancelled};
 use crate::error::{Error, Result};
+use crate::govern::audit;
 use crate::publish::receipt::Rows;
 use crate::publish::{Effect, Mode, Order, Outcome, Provenance, Store};
 
@@ -82,11 +83,20 @@ impl Landing<'_> {
             unless_cancelled(self.job.cancel, own.check_keys(&merging)).await?;
         }
         plan.comparison.reshape(engine, store, plan, &plan.dataset, &marked).await?;
+        self.record_keys(own).await?;
         let order = self.fence(own, &provenance).await?;
         let quarantined = self.rejected(drafts.rejected.take(), &provenance).await?;
         let own = drafts.own.take().ok_or_else(nothing)?;
         let outcome = self.own(own, drafts.keys.as_ref(), order, &marked).await?;
         Ok((outcome, quarantined))
+    }
+
+    /// Tells the audit trail which keys sealed the columns; what cannot be told is not published.
+    async fn record_keys(&self, own: &Draft) -> Result<()> {
+        let keys: Vec<&str> = own.keys().collect();
+        let subject = format!("seal {} {}", self.plan.dataset, keys.join(" "));
+        let actor = format!("run:{}", self.job.run_id);
+        audit::record(&self.engine.ledger, &actor, audit::Action::KeyUse, subject.trim_end()).await
     }
 
     /// What the stream's own version comes after. Where rejected rows of another run are to be taken back, that run

@@ -169,19 +169,22 @@ fn check_form(rules: &Rules, plan: &StreamPlan, dataset: &DatasetName, newest: &
 /// A value that was published as a token or a hash has another one under another key, so that neither it nor
 /// its row is found again.
 fn check_pseudonyms(decisions: &[Decision], dataset: &DatasetName, history: &History) -> Result<()> {
-    // A key that is replaced keeps its id up to the version.
-    let id = |key: &String| key.rsplit_once('@').map_or(key.as_str(), |(id, _)| id).to_owned();
+    // A key that is not there yet has no version.
+    let is_same = |before: &str, now: &str| match before.rsplit_once('@') {
+        Some((id, _)) if !now.contains('@') => id == now,
+        _ => before == now,
+    };
     let is_pseudonym = |decision: &&Decision| decision.action.is_pseudonym();
     for decision in decisions.iter().filter(is_pseudonym) {
         let recorded = |one: &Publication| {
             let columns = one.columns.iter();
             let mut its = columns.filter(|c| c.column == decision.path && c.action == decision.action.word());
-            its.find_map(|column| column.key.as_ref().map(id))
+            its.find_map(|column| column.key.clone())
         };
         let before = history.publications.iter().find_map(recorded);
-        let now = decision.key.as_ref().map(id);
+        let now = decision.key.clone();
         if let (Some(before), Some(now)) = (before, now)
-            && before != now
+            && !is_same(&before, &now)
         {
             return Err(Error::held(format!(
                 "column `{}` was published to {dataset} with the key {before} and is now with {now}: the same value \
@@ -220,7 +223,7 @@ async fn may_follow(
     if let Some(rules) = &plan.rules {
         check_form(rules, plan, dataset, newest)?;
     }
-    if engine.keyring.peek(&Purpose::Footer(dataset.clone())).await?.is_none() {
+    if !engine.keyring.knows(&Purpose::Footer(dataset.clone())).await? {
         return Err(Error::held(format!("dataset {dataset} is published, but its keys are not here"))
             .help("restore the keys folder that `keys` in the configuration names, or mount it"));
     }

@@ -29,6 +29,7 @@ mod increment_cost;
 mod incremental;
 mod instant;
 mod interop;
+mod key_life;
 mod kill;
 mod limits;
 mod merge;

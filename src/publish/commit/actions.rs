@@ -10,10 +10,10 @@ use super::head::{self, Head, Live};
 use super::{Attempt, Change, Effect, Outcome, Rewrite, schema};
 use crate::error::{Error, Result};
 use crate::keys::Note;
+use crate::publish::history::{Account, Publication};
 use crate::publish::parquet::{File, Written};
 use crate::publish::receipt::UNNAMED;
 use crate::publish::recorded::{column_of, entry_of};
-use crate::publish::table::{Account, Publication};
 use crate::publish::{Facts, ObjectPath};
 use crate::spec::DatasetName;
 

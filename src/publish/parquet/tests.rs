@@ -159,6 +159,46 @@ async fn every_file_has_keys_of_its_own() {
     assert_ne!(materials[0], materials[1]);
 }
 
+/// The key and the nonce of every module of the encrypted column of a file.
+async fn keys_and_nonces(keyring: &Keyring, file: &Bytes) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let metadata = metadata(file);
+    let mut found = Vec::new();
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let Some(parquet::file::column_crypto_metadata::ColumnCryptoMetaData::ENCRYPTION_WITH_COLUMN_KEY(
+            with,
+        )) = column.crypto_metadata()
+        else {
+            continue;
+        };
+        let material = with.key_metadata.as_ref().unwrap();
+        let dataset_key = keyring.by_id(&keys::material::master_key_id(material).unwrap()).await.unwrap();
+        let key = keys::material::unwrap(material, &dataset_key).unwrap().expose().to_vec();
+        let (start, length) = column.byte_range();
+        let (mut at, end) = (usize::try_from(start).unwrap(), usize::try_from(start + length).unwrap());
+        while at < end {
+            found.push((key.clone(), file[at + 4..at + 16].to_vec()));
+            at += 4 + u32::from_le_bytes(*file[at..].first_chunk().unwrap()) as usize;
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn trap_a_retry_with_other_bytes_repeats_no_nonce_of_a_key() {
+    let store = Scripted::new([]).store();
+    let keyring = keyring().await;
+    let mut pairs = Vec::new();
+    // A run that is tried again reads the source again: the same rows, and once some that changed meanwhile.
+    for rows in [0..5_000, 0..5_000, 1..5_001] {
+        let sealed = seal_stream(&keyring, &people(0..0).schema(), vec![Ok(people(rows))], &["ssn"]).await;
+        for file in write(sealed, &store, &PLAIN, &[], 1 << 30).await.unwrap().files {
+            pairs.extend(keys_and_nonces(&keyring, &bytes(&store, &file).await).await);
+        }
+    }
+    let apart: std::collections::HashSet<_> = pairs.iter().collect();
+    assert!(pairs.len() >= 6 && apart.len() == pairs.len(), "{} of {}", apart.len(), pairs.len());
+}
+
 /// Tells whether a type has `Debug`, at compile time: the inherent constant hides the trait's.
 struct Probe<T>(PhantomData<T>);
 trait Otherwise {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Place, lease};
 use crate::error::{Error, Kind, Result};
+use crate::govern::audit;
 use crate::publish::upkeep::{Resealed, Wanted};
 use crate::publish::{Decided, Table, recorded};
 use crate::run::ledger::Lease;
@@ -69,6 +70,9 @@ pub async fn reseal(engine: &Engine, dataset: &DatasetName, demand: &Demand) -> 
         changed.iter().map(|one| (one.column.clone(), one.to.clone())).collect();
     let (policy, policy_digest) = (engine.policy.name.clone(), engine.policy.digest.clone());
     let wanted = Wanted { recorded, actions, policy, policy_digest };
+    let told: Vec<String> = changed.iter().map(|one| format!("{} {}", one.column, one.to)).collect();
+    let subject = format!("{dataset} by policy {}: {}", engine.policy.name, told.join(", "));
+    audit::record(&engine.ledger, &audit::operator(), audit::Action::ColumnReseal, &subject).await?;
     let upkeep = place.upkeep(engine, dataset).await?;
     let resealed = upkeep.reseal(&wanted, &RunId::draw().to_string()).await?;
     tracing::info!(%dataset, resealed.version, "columns were sealed otherwise");

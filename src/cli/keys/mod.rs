@@ -1,4 +1,9 @@
-//! `sealift keys`: key ids, keys for a reader, and what checks receipts.
+//! `sealift keys`: key ids, keys for a reader, what checks receipts, and the life of keys.
+
+mod backup;
+mod check;
+mod destroy;
+mod rotate;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,12 +14,18 @@ use super::args::{Keys, KeysVerb};
 use super::{Context, Done, show};
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
+use crate::keys::health::{Entry, State};
 use crate::keys::{Keyring, Purpose};
 use crate::run::Ledger;
 use crate::spec::{Config, DatasetName};
 
 pub(super) async fn run(context: &Context, args: &Keys) -> Done {
     let config = Config::load(&context.config)?;
+    let ledger = Ledger::open(&config.metadata).await?;
+    // Before the keys are opened: there may be none yet.
+    if let KeysVerb::Restore(file) = &args.verb {
+        return backup::restore(context, &config, &ledger, file).await;
+    }
     let keyring = Keyring::open(&config.keys, &|notice| eprintln!("{notice}")).await?;
     match &args.verb {
         KeysVerb::List { dataset } => {
@@ -22,10 +33,14 @@ pub(super) async fn run(context: &Context, args: &Keys) -> Done {
             list(context, &keyring, dataset.as_ref()).await
         }
         KeysVerb::Release { dataset, column } => {
-            let ledger = Ledger::open(&config.metadata).await?;
             release(context, &keyring, &ledger, &DatasetName::parse(dataset)?, column.as_deref()).await
         }
         KeysVerb::Public => public(context, &keyring).await,
+        KeysVerb::Rotate(args) => rotate::run(context, &keyring, &ledger, args).await,
+        KeysVerb::Destroy(args) => destroy::run(context, &keyring, &ledger, args).await,
+        KeysVerb::Backup(file) => backup::write(context, &config, &ledger, file).await,
+        KeysVerb::Restore(file) => backup::restore(context, &config, &ledger, file).await,
+        KeysVerb::Check => check::run(context, &config, &keyring).await,
     }
 }
 
@@ -49,13 +64,49 @@ async fn public(context: &Context, keyring: &Keyring) -> Done {
 }
 
 async fn list(context: &Context, keyring: &Keyring, dataset: Option<&DatasetName>) -> Done {
-    let ids = keyring.list(dataset).await?;
-    if context.json {
-        show::json(&json!({ "keys": ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>() }));
-    } else {
-        ids.iter().for_each(|id| println!("{id}"));
+    let mut entries = keyring.entries().await?;
+    if let Some(dataset) = dataset {
+        entries.retain(|entry| is_of(&entry.id, dataset));
     }
+    if context.json {
+        let keys = entries.iter().map(|entry| {
+            let (state, at) = words(&entry.state);
+            json!({"id": entry.id, "state": state, "at": at, "created": entry.created, "root": entry.root})
+        });
+        show::json(&json!({ "keys": keys.collect::<Vec<_>>() }));
+        return Ok(());
+    }
+    let mut table = show::table(&["key", "state", "made", "wrapped by"], &[]);
+    for Entry { id, state, root, created } in &entries {
+        let (word, at) = words(state);
+        let state = at.map_or_else(|| word.to_owned(), |at| format!("{word} {at}"));
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        table.add_row([id.clone(), state, text(created), text(root)]);
+    }
+    println!("{table}");
     Ok(())
+}
+
+/// A state as it is shown, and since or until when.
+fn words(state: &State) -> (&'static str, Option<&str>) {
+    match state {
+        State::Current => ("current", None),
+        State::Older => ("older", None),
+        State::Pending(at) => ("destroyed after", Some(at)),
+        State::Destroyed(at) => ("destroyed", Some(at)),
+    }
+}
+
+/// Whether a key is a dataset's own, whatever it is for.
+fn is_of(id: &str, dataset: &DatasetName) -> bool {
+    let rest = id.strip_prefix("sealift:").and_then(|rest| rest.strip_prefix(&dataset.to_string()));
+    rest.is_some_and(|rest| rest.starts_with(['/', '#']))
+}
+
+/// Whether a key is one column's own.
+fn is_of_column(id: &str, dataset: &DatasetName, column: &str) -> bool {
+    let base = Purpose::Column { dataset: dataset.clone(), column: column.to_owned() }.base_id();
+    id.strip_prefix(&base).is_some_and(|rest| rest.starts_with(['@', '#']))
 }
 
 /// Prints keys in the wire form that every client reads. The trail is written first: a release
