@@ -66,35 +66,16 @@ impl fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Opens the provider; creates the root key on first use and then says so through `notice`.
+    /// Opens the provider; what it created on first use, it says through `notice`.
     ///
     /// # Errors
-    /// `Invalid` when the root key file is readable by others, damaged, or its passphrase is wrong,
-    /// or when it is gone while keys that it wrapped are still there.
+    /// Those of the provider: `Invalid` when it is set up wrongly, is not fit, or its secret is wrong;
+    /// `Temporary` when it cannot be reached; `Denied` when it refuses.
     pub async fn open(settings: &config::Keys, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
-        let config::Keys::File { path, passphrase } = settings;
-        let passphrase = passphrase.as_ref().map(crate::secret::Reference::resolve).transpose();
-        let passphrase = passphrase.at(|| "the passphrase of the root key".to_owned())?;
-        let path = path.clone();
-        let (root, records, created) = blocking(move || {
-            durable::private_folder(&path)?;
-            let records = Folder::new(&path);
-            // Looked at again after the records: another process may be in the middle of first use.
-            if !root::File::exists(&path) && records.holds_any()? && !root::File::exists(&path) {
-                return Err(Error::invalid(format!("the root key in {} is gone", path.display()))
-                    .help("restore root.key from its backup: a new one could not open the existing keys"));
-            }
-            let (root, created) = root::File::open(&path, passphrase.as_ref())?;
-            Ok((root, records, created.then_some(path)))
-        })
-        .await?;
-        if let Some(path) = created {
-            notice(&format!(
-                "created a new root key in {}; back the folder up: without it the sealed data cannot be read",
-                path.display()
-            ));
-        }
-        Ok(Self { root: Box::new(root), records, unwrapped: Mutex::default() })
+        let (path, records) = (settings.path().to_owned(), Folder::new(settings.path()));
+        blocking(move || durable::private_folder(&path)).await?;
+        let root = root::open(settings, &records, notice).await?;
+        Ok(Self { root, records, unwrapped: Mutex::default() })
     }
 
     /// The newest version of a key, created on first use. Two processes that create the same key at
@@ -177,7 +158,7 @@ impl Keyring {
 }
 
 /// Runs file work (and the slow passphrase derivation) off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::failed("reading the keys was interrupted"))?
 }
 

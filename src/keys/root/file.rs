@@ -1,4 +1,4 @@
-//! Root key providers.
+//! The root key in a file.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -11,28 +11,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{aead, durable};
-use crate::error::{Error, Result};
-use crate::secret::Secret;
-
-/// A holder of the root key. The key never leaves it; only wrapping and unwrapping are asked.
-#[async_trait]
-pub trait Root: Send + Sync {
-    /// Names the root key, without telling it (`file:2f9a…`, a key id).
-    fn id(&self) -> &str;
-
-    /// Wraps a dataset key; `aad` (the dataset key's id) is bound to it.
-    ///
-    /// # Errors
-    /// `Temporary` when the provider cannot be reached, `Denied` when it refuses.
-    async fn wrap(&self, key: &Secret, aad: &[u8]) -> Result<Vec<u8>>;
-
-    /// Unwraps a dataset key.
-    ///
-    /// # Errors
-    /// As [`Root::wrap`]; `Failed` when the bytes or `aad` are not those that were wrapped.
-    async fn unwrap(&self, wrapped: &[u8], aad: &[u8]) -> Result<Secret>;
-}
+use super::Root;
+use crate::error::{At, Error, Result};
+use crate::keys::dataset::blocking;
+use crate::keys::records::Folder;
+use crate::keys::{aead, durable};
+use crate::secret::{Reference, Secret};
 
 /// A root key in a file that only its owner may read: `<keys>/root.key`, 0600 in a 0700 folder.
 ///
@@ -100,6 +84,37 @@ impl File {
         let id = format!("file:{}", hex::encode(check(&key)?));
         Ok(Self { id, key })
     }
+}
+
+/// The root key of a folder, created on first use, which `notice` is told.
+///
+/// # Errors
+/// As [`File::open`]; `Invalid` when the key is gone while keys that it wrapped are still there.
+pub(super) async fn open(
+    folder: &Path,
+    passphrase: Option<&Reference>,
+    records: &Folder,
+    notice: &(dyn Fn(&str) + Sync),
+) -> Result<File> {
+    let passphrase = passphrase.map(Reference::resolve).transpose();
+    let passphrase = passphrase.at(|| "the passphrase of the root key".to_owned())?;
+    let (path, records) = (folder.to_owned(), records.clone());
+    let (root, created) = blocking(move || {
+        // Looked at again after the records: another process may be in the middle of first use.
+        if !File::exists(&path) && records.holds_any()? && !File::exists(&path) {
+            return Err(Error::invalid(format!("the root key in {} is gone", path.display()))
+                .help("restore root.key from its backup: a new one could not open the existing keys"));
+        }
+        File::open(&path, passphrase.as_ref())
+    })
+    .await?;
+    if created {
+        notice(&format!(
+            "created a new root key in {}; back the folder up: without it the sealed data cannot be read",
+            folder.display()
+        ));
+    }
+    Ok(root)
 }
 
 #[async_trait]
@@ -253,5 +268,5 @@ impl Cost {
 }
 
 #[cfg(test)]
-#[path = "root_tests.rs"]
+#[path = "file_tests.rs"]
 mod tests;
