@@ -10,10 +10,13 @@ use tracing_subscriber::EnvFilter;
 use super::args::LogFormat;
 use crate::error::{Error, Kind, Result};
 
-/// A core dump would hold keys and rows in plaintext.
+/// A core dump would hold keys and rows in plaintext, and so would what a debugger reads. Not dumpable, the
+/// process is closed to others of its user, its environment with the secrets in it too. It is as well where that
+/// cannot be had.
 pub(super) fn forbid_core_dumps() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Has freed memory go back to the system at once, so that the peak of a long run is that of a short one.

@@ -74,25 +74,17 @@ struct Roots {
 }
 
 impl Roots {
-    async fn open(settings: &config::Keys) -> Result<(Self, bool)> {
-        let config::Keys::File { path, passphrase } = settings;
-        let passphrase = passphrase.as_ref().map(crate::secret::Reference::resolve).transpose();
-        let passphrase = passphrase.at(|| "the passphrase of the root key".to_owned())?;
-        let path = path.clone();
-        blocking(move || {
-            durable::private_folder(&path)?;
-            // Looked at again after the records: another process may be in the middle of first use.
-            if !root::File::exists(&path) && Folder::new(&path).holds_any()? && !root::File::exists(&path) {
-                return Err(Error::invalid(format!("the root key in {} is gone", path.display()))
-                    .help("restore root.key from its backup: a new one could not open the existing keys"));
-            }
-            let stamp = root::File::stamp(&path);
-            let (root, created) = root::File::open(&path, passphrase.as_ref())?;
-            let next = root::File::next(&path, passphrase.as_ref())?;
-            let next = next.map(|next| -> Arc<dyn Root> { Arc::new(next) });
-            Ok((Self { current: Arc::new(root), next, stamp }, created))
-        })
-        .await
+    async fn open(settings: &config::Keys, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
+        let folder = settings.path().to_owned();
+        let stamp = root::File::stamp(&folder);
+        let records = Folder::new(&folder);
+        blocking(move || durable::private_folder(&folder)).await?;
+        let current = Arc::from(root::open(settings, &records, notice).await?);
+        let next = match settings {
+            config::Keys::File { path, passphrase } => root::file_next(path, passphrase.as_ref()).await?,
+            _ => None,
+        };
+        Ok(Self { current, next, stamp })
     }
 
     fn find(&self, id: &str) -> Option<Arc<dyn Root>> {
@@ -108,26 +100,19 @@ impl fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Opens the provider; creates the root key on first use and then says so through `notice`. Keys whose
-    /// destruction is due are destroyed.
+    /// Opens the provider; what it created on first use, it says through `notice`. Keys whose destruction is due
+    /// are destroyed.
     ///
     /// # Errors
-    /// `Invalid` when the root key file is readable by others, damaged, or its passphrase is wrong,
-    /// or when it is gone while keys that it wrapped are still there.
+    /// Those of the provider: `Invalid` when it is set up wrongly, is not fit, or its secret is wrong;
+    /// `Temporary` when it cannot be reached; `Denied` when it refuses.
     pub async fn open(settings: &config::Keys, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
-        let config::Keys::File { path, .. } = settings;
-        let (roots, is_new) = Roots::open(settings).await?;
-        if is_new {
-            notice(&format!(
-                "created a new root key in {}; back the folder up: without it the sealed data cannot be read",
-                path.display()
-            ));
-        }
+        let folder = settings.path().to_owned();
         let keyring = Self {
-            folder: path.clone(),
+            records: Folder::new(&folder),
+            folder,
             settings: settings.clone(),
-            records: Folder::new(path),
-            roots: Mutex::new(roots),
+            roots: Mutex::new(Roots::open(settings, notice).await?),
             unwrapped: Mutex::default(),
         };
         for id in keyring.destroy_due().await? {
@@ -268,7 +253,7 @@ impl Keyring {
 
     /// Takes the root keys as they are now: another process may have renewed them.
     pub(super) async fn look_again(&self) -> Result<()> {
-        let (roots, _) = Roots::open(&self.settings).await?;
+        let roots = Roots::open(&self.settings, &|_| {}).await?;
         *self.roots.lock().unwrap_or_else(PoisonError::into_inner) = roots;
         Ok(())
     }

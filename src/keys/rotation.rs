@@ -51,7 +51,12 @@ impl Keyring {
     /// `Invalid` for a provider that keeps its root key itself; `Failed` when a key cannot be unwrapped, before
     /// any is changed; `Temporary` when another process changes the keys.
     pub async fn renew_root(&self) -> Result<Rewrapped> {
-        let config::Keys::File { path, passphrase } = &self.settings;
+        let config::Keys::File { path, passphrase } = &self.settings else {
+            return Err(Error::invalid(format!("the root key {} is its provider's to renew", self.root_id())).help(
+                "make a new key there and name it in the configuration; then `sealift keys rotate --root --from OLD`, \
+                 with the configuration of before, wraps every key with it",
+            ));
+        };
         let passphrase = passphrase.as_ref().map(Reference::resolve).transpose()?;
         let folder = path.clone();
         let changing = blocking(move || lock::to_change(&folder)).await?;

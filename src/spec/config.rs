@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::keys::{AwsKms, Keys, Pkcs11, Vault};
 use super::{ConnectionName, StoreName};
 use crate::secret::Reference;
 
@@ -36,18 +37,6 @@ pub struct Config {
 pub enum Metadata {
     /// An SQLite file, created on first use.
     Sqlite(PathBuf),
-}
-
-/// The key provider.
-#[derive(Clone, Debug)]
-pub enum Keys {
-    /// A folder: the root key in a 0600 file, the wrapped dataset keys beside it.
-    File {
-        /// The folder, created on first use.
-        path: PathBuf,
-        /// Seals the root key file, through argon2id.
-        passphrase: Option<Reference>,
-    },
 }
 
 /// A place for published tables.

@@ -27,6 +27,8 @@ const SECRET_KEYS: [&str; 9] = [
 /// A key that contains one of these names a secret, whatever else it says.
 const SECRET_PARTS: [&str; 9] =
     ["pass", "pwd", "secret", "token", "credential", "apikey", "api_key", "access_key", "private_key"];
+/// A secret as a word of its own only: `shipping` is none.
+const PIN: &str = "pin";
 /// Keys whose children are named by the writer: a column `password_hash` is no secret.
 const NAMING_KEYS: [&str; 5] = ["streams", "columns", "schema", "stores", "connections"];
 
@@ -132,7 +134,7 @@ fn names_a_secret(key: &str) -> bool {
         let known: Vec<_> = SECRET_KEYS.iter().copied().filter(may_be).collect();
         key.len() >= 5 && nearest(&key, &known).is_some()
     };
-    SECRET_PARTS.iter().any(|part| key.contains(part)) || near()
+    SECRET_PARTS.iter().any(|part| key.contains(part)) || key.split('_').any(|word| word == PIN) || near()
 }
 
 /// Whether a text holds credentials by its form: `scheme://user:secret@host`, `password=…`, `PWD=…`.
@@ -205,7 +207,8 @@ fn hidden(text: &Text, span: Span) -> Hidden {
 /// Where on a line the value behind a secret's key begins, unless it is a reference.
 fn secret_value_start(line: &str) -> Option<usize> {
     let lower = without_actions(&line.to_ascii_lowercase());
-    let word = SECRET_PARTS.iter().filter_map(|part| lower.find(part).map(|at| at + part.len())).min()?;
+    let part = SECRET_PARTS.iter().filter_map(|part| lower.find(part).map(|at| at + part.len())).min();
+    let word = part.into_iter().chain(pin_end(&lower)).min()?;
     let separator = word + lower.get(word..)?.find([':', '='])? + 1;
     let value = line.get(separator..)?.trim_start();
     let reference = value.trim_start_matches(['"', '\'']);
@@ -217,6 +220,16 @@ fn secret_value_start(line: &str) -> Option<usize> {
         return line.get(next..).and_then(secret_value_start).map(|at| next + at);
     }
     Some(rest)
+}
+
+/// Where the word `pin` ends on a line.
+fn pin_end(line: &str) -> Option<usize> {
+    let is_word = |at: usize| {
+        let before = line.get(..at).and_then(|before| before.chars().next_back());
+        let after = line.get(at + PIN.len()..).and_then(|after| after.chars().next());
+        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+    };
+    line.match_indices(PIN).map(|(at, _)| at).find(|at| is_word(*at)).map(|at| at + PIN.len())
 }
 
 /// A message without any hidden text that it quotes.
@@ -234,10 +247,12 @@ mod tests {
 
     #[test]
     fn a_secret_is_known_by_its_key() {
-        for key in ["password", "passwort", "pasword", "db-password", "secret_access_key", "api_key", "PWD"] {
+        for key in ["password", "passwort", "pasword", "db-password", "secret_access_key", "api_key", "PWD", "pin", "user-pin"]
+        {
             assert!(names_a_secret(key), "{key}");
         }
-        for key in ["host", "port", "path", "region", "user", "description", "file", "tokenize", "tokenise"] {
+        for key in ["host", "port", "path", "region", "user", "description", "file", "tokenize", "tokenise", "shipping"]
+        {
             assert!(!names_a_secret(key), "{key}");
         }
     }
@@ -248,6 +263,7 @@ mod tests {
             ("  password: \"hunter2", "  password: "),
             ("{host: a, password: hunter2, b: [", "{host: a, password: "),
             ("{passphrase: env:A, password: hunter2", "{passphrase: env:A, password: "),
+            ("{pins: no, shipping: b, pin: 1234, [", "{pins: no, shipping: b, pin: "),
         ];
         for (line, shown) in cases {
             let text = Text::of(line);

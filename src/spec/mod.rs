@@ -24,6 +24,7 @@ pub mod verdict;
 mod decode;
 mod faults;
 mod hidden;
+mod keys;
 mod load;
 mod problem;
 mod raw;

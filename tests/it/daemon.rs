@@ -1,6 +1,7 @@
 //! The daemon as a program: started, asked over HTTP, stopped by SIGTERM.
 
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -45,12 +46,40 @@ fn terminate(started: &Started) {
 
 /// It began anew with the allocator's settings, as the same process and under its own name.
 fn returns_freed_memory(daemon: &Started) {
-    let of_process = |file: &str| {
-        let path = format!("/proc/{}/{file}", daemon.child.id());
-        String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
-    };
-    assert!(of_process("environ").split('\0').any(|variable| variable == "MALLOC_MMAP_THRESHOLD_=1048576"));
-    assert_eq!(of_process("comm").trim(), "sealift");
+    if let Some(environment) = of_root_only(daemon, "environ") {
+        assert!(environment.split('\0').any(|variable| variable == "MALLOC_MMAP_THRESHOLD_=1048576"));
+    }
+    assert_eq!(of_process(daemon, "comm").unwrap().trim(), "sealift");
+}
+
+/// Nothing of its memory can be had: neither by its death nor by others of its user.
+fn is_closed_to_others(daemon: &Started) {
+    let limits = of_process(daemon, "limits").unwrap();
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(cores.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"], "{cores}");
+    // The kernel gives these to root where the process is not dumpable.
+    let owner = std::fs::metadata(format!("/proc/{}/environ", daemon.child.id())).unwrap().uid();
+    assert_eq!(owner, 0);
+    of_root_only(daemon, "environ");
+}
+
+fn of_process(daemon: &Started, file: &str) -> std::io::Result<String> {
+    let bytes = std::fs::read(format!("/proc/{}/{file}", daemon.child.id()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What root may read of it, and nobody else.
+fn of_root_only(daemon: &Started, file: &str) -> Option<String> {
+    match of_process(daemon, file) {
+        Ok(text) => {
+            assert!(rustix::process::geteuid().is_root(), "{file} can be read");
+            Some(text)
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{file}");
+            None
+        }
+    }
 }
 
 #[tokio::test]
@@ -68,6 +97,7 @@ async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with
     .await;
 
     returns_freed_memory(&daemon);
+    is_closed_to_others(&daemon);
 
     let trigger = format!("{url}/v1/pipelines/daily/runs");
     assert_eq!(http.post(&trigger).send().await.unwrap().status(), 401, "without a token");

@@ -36,6 +36,7 @@ mod merge;
 mod needles;
 mod outside_writer;
 mod policy;
+mod providers;
 mod publish;
 mod quality;
 mod quarantine;

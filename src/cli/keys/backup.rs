@@ -77,8 +77,7 @@ fn passphrase(file: &KeysFile) -> Result<Secret> {
 }
 
 fn folder(config: &Config) -> PathBuf {
-    let Keys::File { path, .. } = &config.keys;
-    path.clone()
+    config.keys.path().to_owned()
 }
 
 /// The slow derivation of the passphrase, off the threads that wait for others.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ApiVersion;
+pub(crate) use super::keys::Keys;
 use super::placed::{Later, Map, Placed, Words};
 
 /// Where things are.
@@ -49,35 +50,6 @@ pub(crate) enum Metadata {
     Sqlite(Placed<String>),
     #[schemars(skip)]
     Postgres(Later),
-}
-
-/// The key provider.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Keys {
-    /// A folder: the root key in a file that only its owner can read, the wrapped dataset keys beside it.
-    File(FileKeys),
-    #[schemars(skip)]
-    Pkcs11(Later),
-    #[schemars(skip)]
-    AwsKms(Later),
-    #[schemars(skip)]
-    AzureKeyVault(Later),
-    #[schemars(skip)]
-    GcpKms(Later),
-    #[schemars(skip)]
-    Vault(Later),
-}
-
-/// Keys in a folder.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FileKeys {
-    /// The folder, created on first use.
-    pub(crate) path: Placed<String>,
-    /// Reference to a passphrase that seals the root key file.
-    #[schemars(regex(pattern = r"^(env|file):.+$"))]
-    pub(crate) passphrase: Option<Placed<String>>,
 }
 
 /// A place for published tables: a folder (`file:../lake`) or S3 (`s3://bucket/prefix`). Everything but

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::connection::connection;
+use super::keys::keys;
 use super::store::store;
-use super::{not_empty, not_yet, optional_reference, refuse_later, within};
+use super::{not_empty, not_yet, refuse_later, within};
 use crate::error::{Error, Result};
-use crate::spec::config::{Keys, Listen, Metadata};
+use crate::spec::config::{Listen, Metadata};
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::raw::config as raw;
 use crate::spec::raw::placed::{Map, Placed};
@@ -46,23 +47,6 @@ fn metadata(placed: &Placed<raw::Metadata>, faults: &Faults<'_>) -> Option<Metad
             Err(not_yet("metadata: postgres", "write `metadata: {sqlite: ../var/sealift.db}`"))
         }),
     }
-}
-
-fn keys(placed: &Placed<raw::Keys>, faults: &Faults<'_>) -> Option<Keys> {
-    let provider = match placed.get()? {
-        raw::Keys::File(keys) => {
-            let folder = faults.text.folder();
-            let path = faults.parse(&keys.path, not_empty).map(|path| faults.text.resolve(&path));
-            let passphrase = optional_reference(keys.passphrase.as_ref(), folder, faults);
-            return Some(Keys::File { path: path?, passphrase: passphrase? });
-        }
-        raw::Keys::Pkcs11(_) => "pkcs11",
-        raw::Keys::AwsKms(_) => "aws_kms",
-        raw::Keys::AzureKeyVault(_) => "azure_key_vault",
-        raw::Keys::GcpKms(_) => "gcp_kms",
-        raw::Keys::Vault(_) => "vault",
-    };
-    faults.take(placed, |_| Err(not_yet(provider, "write `keys: {file: {path: ../var/keys}}`")))
 }
 
 /// A mapping from names to things, each of which must be valid.

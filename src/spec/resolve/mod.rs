@@ -10,6 +10,7 @@ pub(crate) mod connection;
 pub(crate) mod contract;
 pub(crate) mod file_set;
 pub(crate) mod increment;
+pub(crate) mod keys;
 pub(crate) mod merging;
 pub(crate) mod parquet;
 pub(crate) mod pipeline;

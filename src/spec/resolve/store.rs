@@ -33,7 +33,7 @@ pub(crate) fn store(raw: &raw::Store, faults: &Faults<'_>) -> Option<Store> {
         }
         Place::S3 { bucket, prefix } => (bucket, prefix),
     };
-    check_key_pair(raw, faults);
+    check_key_pair([&raw.access_key_id, &raw.secret_access_key, &raw.session_token], faults);
     let endpoint = endpoint?;
     Some(Store::S3(S3 {
         bucket,
@@ -92,19 +92,45 @@ fn place(url: &str) -> Result<Place> {
 }
 
 fn endpoint(text: &str) -> Result<String> {
+    let service = Service {
+        what: "endpoint",
+        example: "https://s3.example.com",
+        rest: "put the bucket and prefix in `url`",
+        secrets: AWS_SECRETS,
+    };
+    address(text, &service)
+}
+
+/// How the address of a service is talked of.
+pub(crate) struct Service {
+    /// The key's name.
+    pub(crate) what: &'static str,
+    /// What is right.
+    pub(crate) example: &'static str,
+    /// Where that belongs which stands behind the host.
+    pub(crate) rest: &'static str,
+    /// Where credentials belong.
+    pub(crate) secrets: &'static str,
+}
+
+pub(crate) const AWS_SECRETS: &str =
+    "write them as references: `access_key_id: env:…`, `secret_access_key: env:…`";
+
+/// `https://host:port`, or `http://` of this machine; without a slash at its end.
+pub(crate) fn address(text: &str, service: &Service) -> Result<String> {
+    let what = service.what;
     let refused =
-        |why: &str, help: &str| Error::invalid(format!("the endpoint {} {why}", quoted(text))).help(help);
+        |why: &str, help: &str| Error::invalid(format!("the {what} {} {why}", quoted(text))).help(help);
     let url = url::Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
         .filter(url::Url::has_host)
-        .ok_or_else(|| refused("is not an http or https URL", "write it as https://s3.example.com"))?;
+        .ok_or_else(|| refused("is not an http or https URL", &format!("write it as {}", service.example)))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::invalid("the endpoint holds credentials")
-            .help("write them as references: `access_key_id: env:…`, `secret_access_key: env:…`"));
+        return Err(Error::invalid(format!("the {what} holds credentials")).help(service.secrets));
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(refused("holds more than a host", "put the bucket and prefix in `url`"));
+        return Err(refused("holds more than a host", service.rest));
     }
     let host = url.host_str().unwrap_or_default();
     if url.scheme() == "http" && !is_loopback(host) {
@@ -133,12 +159,12 @@ fn refuse_s3_keys(raw: &raw::Store, faults: &Faults<'_>) {
 }
 
 /// An access key has two halves.
-fn check_key_pair(raw: &raw::Store, faults: &Faults<'_>) {
-    let span = |placed: &Option<Placed<String>>| placed.as_ref().map(|placed| placed.key);
-    let lonely: Option<(Span, &str)> = match (span(&raw.access_key_id), span(&raw.secret_access_key)) {
+pub(crate) fn check_key_pair(id_secret_token: [&Option<Placed<String>>; 3], faults: &Faults<'_>) {
+    let [id, secret, token] = id_secret_token.map(|placed| placed.as_ref().map(|placed| placed.key));
+    let lonely: Option<(Span, &str)> = match (id, secret) {
         (Some(id), None) => Some((id, "secret_access_key")),
         (None, Some(secret)) => Some((secret, "access_key_id")),
-        (None, None) => span(&raw.session_token).map(|token| (token, "access_key_id")),
+        (None, None) => token.map(|token| (token, "access_key_id")),
         (Some(_), Some(_)) => None,
     };
     if let Some((span, missing)) = lonely {

@@ -1,6 +1,10 @@
 //! Real servers, started by the tests themselves in private folders.
 
+pub mod door;
 pub mod faults;
+pub mod kms;
 pub mod mariadb;
 pub mod postgres;
 pub mod s3;
+pub mod softhsm;
+pub mod vault;

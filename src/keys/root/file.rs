@@ -1,9 +1,10 @@
-//! Root key providers.
+//! The root key in a file.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
@@ -11,28 +12,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{aead, durable};
-use crate::error::{Error, Result};
-use crate::secret::Secret;
-
-/// A holder of the root key. The key never leaves it; only wrapping and unwrapping are asked.
-#[async_trait]
-pub trait Root: Send + Sync {
-    /// Names the root key, without telling it (`file:2f9a…`, a key id).
-    fn id(&self) -> &str;
-
-    /// Wraps a dataset key; `aad` (the dataset key's id) is bound to it.
-    ///
-    /// # Errors
-    /// `Temporary` when the provider cannot be reached, `Denied` when it refuses.
-    async fn wrap(&self, key: &Secret, aad: &[u8]) -> Result<Vec<u8>>;
-
-    /// Unwraps a dataset key.
-    ///
-    /// # Errors
-    /// As [`Root::wrap`]; `Failed` when the bytes or `aad` are not those that were wrapped.
-    async fn unwrap(&self, wrapped: &[u8], aad: &[u8]) -> Result<Secret>;
-}
+use super::Root;
+use crate::error::{At, Error, Result};
+use crate::keys::dataset::blocking;
+use crate::keys::records::Folder;
+use crate::keys::{aead, durable};
+use crate::secret::{Reference, Secret};
 
 /// A root key in a file that only its owner may read: `<keys>/root.key`, 0600 in a 0700 folder.
 ///
@@ -56,15 +41,15 @@ const NEXT_NAME: &str = "root.next";
 const MAGIC: &[u8] = b"SEALIFT-ROOT-1\n";
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;
-pub(super) const SALT_BYTES: usize = 16;
+pub(in crate::keys) const SALT_BYTES: usize = 16;
 const CHECK_BYTES: usize = 8;
 /// Which file a root key was read from; `None` for no file.
-pub(super) type Stamp = Option<(u64, i64, i64)>;
+pub(in crate::keys) type Stamp = Option<(u64, i64, i64)>;
 /// Far above the size of any root key file.
 const MAX_FILE_BYTES: u64 = 4_096;
 
 /// Cost of a passphrase guess: 64 MiB and 3 passes, as RFC 9106 recommends where memory is scarce.
-pub(super) const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };
+pub(in crate::keys) const COST: Cost = Cost { memory_kib: 64 << 10, passes: 3, lanes: 4 };
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,7 +93,7 @@ impl File {
     ///
     /// # Errors
     /// As [`File::open`].
-    pub(super) fn next(folder: &Path, passphrase: Option<&Secret>) -> Result<Option<Self>> {
+    pub(in crate::keys) fn next(folder: &Path, passphrase: Option<&Secret>) -> Result<Option<Self>> {
         let path = folder.join(NEXT_NAME);
         read(&path)?.map(|bytes| decode(&bytes, passphrase, &path)).transpose()
     }
@@ -117,7 +102,7 @@ impl File {
     ///
     /// # Errors
     /// As [`File::open`].
-    pub(super) fn begin_renewal(folder: &Path, passphrase: Option<&Secret>) -> Result<Self> {
+    pub(in crate::keys) fn begin_renewal(folder: &Path, passphrase: Option<&Secret>) -> Result<Self> {
         match Self::next(folder, passphrase)? {
             Some(next) => Ok(next),
             None => Ok(Self::create(&folder.join(NEXT_NAME), passphrase)?.0),
@@ -128,13 +113,13 @@ impl File {
     ///
     /// # Errors
     /// As [`File::open`].
-    pub(super) fn end_renewal(folder: &Path) -> Result<()> {
+    pub(in crate::keys) fn end_renewal(folder: &Path) -> Result<()> {
         durable::rename(&folder.join(NEXT_NAME), &folder.join(FILE_NAME))
     }
 
     /// Differs once another file is in the place of the root key.
     #[must_use]
-    pub(super) fn stamp(folder: &Path) -> Stamp {
+    pub(in crate::keys) fn stamp(folder: &Path) -> Stamp {
         let metadata = std::fs::metadata(folder.join(FILE_NAME)).ok()?;
         Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
     }
@@ -143,6 +128,51 @@ impl File {
         let id = format!("file:{}", hex::encode(check(&key)?));
         Ok(Self { id, key })
     }
+}
+
+/// The root key that is about to take the other's place, where a renewal was begun.
+///
+/// # Errors
+/// As [`File::open`].
+pub(in crate::keys) async fn next(
+    folder: &Path,
+    passphrase: Option<&Reference>,
+) -> Result<Option<Arc<dyn Root>>> {
+    let passphrase = passphrase.map(Reference::resolve).transpose()?;
+    let folder = folder.to_owned();
+    let next = blocking(move || File::next(&folder, passphrase.as_ref())).await?;
+    Ok(next.map(|next| -> Arc<dyn Root> { Arc::new(next) }))
+}
+
+/// The root key of a folder, created on first use, which `notice` is told.
+///
+/// # Errors
+/// As [`File::open`]; `Invalid` when the key is gone while keys that it wrapped are still there.
+pub(super) async fn open(
+    folder: &Path,
+    passphrase: Option<&Reference>,
+    records: &Folder,
+    notice: &(dyn Fn(&str) + Sync),
+) -> Result<File> {
+    let passphrase = passphrase.map(Reference::resolve).transpose();
+    let passphrase = passphrase.at(|| "the passphrase of the root key".to_owned())?;
+    let (path, records) = (folder.to_owned(), records.clone());
+    let (root, created) = blocking(move || {
+        // Looked at again after the records: another process may be in the middle of first use.
+        if !File::exists(&path) && records.holds_any()? && !File::exists(&path) {
+            return Err(Error::invalid(format!("the root key in {} is gone", path.display()))
+                .help("restore root.key from its backup: a new one could not open the existing keys"));
+        }
+        File::open(&path, passphrase.as_ref())
+    })
+    .await?;
+    if created {
+        notice(&format!(
+            "created a new root key in {}; back the folder up: without it the sealed data cannot be read",
+            folder.display()
+        ));
+    }
+    Ok(root)
 }
 
 #[async_trait]
@@ -261,21 +291,21 @@ fn damaged(path: &Path) -> Error {
 
 /// How dear argon2id makes one guess; stored in the file so that it can change later.
 #[derive(Clone, Copy)]
-pub(super) struct Cost {
+pub(in crate::keys) struct Cost {
     memory_kib: u32,
     passes: u32,
     lanes: u32,
 }
 
 impl Cost {
-    pub(super) const BYTES: usize = 12;
+    pub(in crate::keys) const BYTES: usize = 12;
 
-    pub(super) fn encode(self) -> Vec<u8> {
+    pub(in crate::keys) fn encode(self) -> Vec<u8> {
         [self.memory_kib, self.passes, self.lanes].iter().flat_map(|n| n.to_be_bytes()).collect()
     }
 
     /// `None` when the numbers are out of bounds: an altered file must not take all memory.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::keys) fn decode(bytes: &[u8]) -> Option<Self> {
         let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
         let cost = Self { memory_kib: number(0)?, passes: number(4)?, lanes: number(8)? };
         let is_sane = (8..=1 << 20).contains(&cost.memory_kib)
@@ -284,7 +314,7 @@ impl Cost {
         is_sane.then_some(cost)
     }
 
-    pub(super) fn derive(self, passphrase: &Secret, salt: &[u8]) -> Result<Secret> {
+    pub(in crate::keys) fn derive(self, passphrase: &Secret, salt: &[u8]) -> Result<Secret> {
         let failed = |_| Error::failed("argon2id cannot derive a key from the passphrase");
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(aead::KEY_BYTES));
         let mut key = Zeroizing::new(vec![0; aead::KEY_BYTES]);
@@ -296,5 +326,5 @@ impl Cost {
 }
 
 #[cfg(test)]
-#[path = "root_tests.rs"]
+#[path = "file_tests.rs"]
 mod tests;
