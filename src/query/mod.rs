@@ -114,7 +114,13 @@ impl Session {
         let rows = execute_stream(plan, self.context.task_ctx()).map_err(|e| fault::execution(&e))?;
         let schema = rows.schema();
         let rows = rows.map(|batch| batch.map_err(|e| fault::execution(&e))).boxed();
-        Ok((schema, tally.map_or_else(|| rows, |tally| tally.watch(rows))))
+        Ok((
+            schema,
+            match tally {
+                Some(tally) => tally.watch(rows),
+                None => rows,
+            },
+        ))
     }
 }
 

@@ -39,6 +39,11 @@ impl Budget {
     /// `Temporary` with the time to try again where fewer are left, `Denied` where the rule never allows so many;
     /// `Temporary` or `Failed` as the store answers.
     pub(super) async fn take(&self, values: u64) -> Result<()> {
+        self.take_in(now_ms() / MINUTE_MS, values).await
+    }
+
+    /// As [`Budget::take`], in this minute since 1970.
+    async fn take_in(&self, now: i64, values: u64) -> Result<()> {
         if values > self.most {
             return Err(Error::denied(format!(
                 "{values} values are asked for at once, and the policy allows {} within an hour",
@@ -46,7 +51,6 @@ impl Budget {
             ))
             .help("filter the rows, or add a LIMIT in a subquery below the call"));
         }
-        let now = now_ms() / MINUTE_MS;
         // One statement, which SQLite runs alone.
         let taken = sqlx::query(
             "INSERT INTO reveals (actor, rule, minute, taken)
@@ -143,35 +147,26 @@ mod tests {
         (folder, Arc::new(ledger))
     }
 
-    /// Moves what was taken into the past.
-    async fn age(store: &Arc<dyn Store>, minutes: i64) {
-        sqlx::query("UPDATE reveals SET minute = minute - ?")
-            .bind(minutes)
-            .execute(store.pool())
-            .await
-            .unwrap();
-    }
-
     #[tokio::test]
     async fn all_or_none_is_taken_and_an_hour_later_again() {
         let (_folder, store) = store().await;
         let budget = Budget::new(Arc::clone(&store), "os:1".to_owned(), &rule(10));
-        budget.take(6).await.unwrap();
-        assert_eq!(budget.take(5).await.unwrap_err().kind(), Kind::Temporary);
-        budget.take(4).await.unwrap();
+        budget.take_in(100, 6).await.unwrap();
+        assert_eq!(budget.take_in(100, 5).await.unwrap_err().kind(), Kind::Temporary);
+        budget.take_in(120, 4).await.unwrap();
         // The 60th minute still counts: it may be less than an hour ago.
-        age(&store, 60).await;
-        let error = budget.take(1).await.unwrap_err();
-        let next = DateTime::from_timestamp_millis((now_ms() / MINUTE_MS + 1) * MINUTE_MS).unwrap();
-        let told = error.remedy().unwrap().to_owned();
-        assert!(told.contains(&next.to_rfc3339_opts(SecondsFormat::Secs, true)), "{told} {next}");
-        age(&store, 1).await;
-        budget.take(10).await.unwrap();
+        for (values, again) in [(6, "1970-01-01T02:41:00Z"), (7, "1970-01-01T03:01:00Z")] {
+            let error = budget.take_in(160, values).await.unwrap_err();
+            assert!(error.remedy().unwrap().contains(again), "{error}");
+        }
+        budget.take_in(161, 6).await.unwrap();
+        assert!(budget.take_in(180, 1).await.is_err());
+        budget.take_in(181, 4).await.unwrap();
+        assert_eq!(budget.take_in(300, 11).await.unwrap_err().kind(), Kind::Denied);
         budget.forget().await.unwrap();
         let rows: i64 =
             sqlx::query_scalar("SELECT count(*) FROM reveals").fetch_one(store.pool()).await.unwrap();
-        assert_eq!(rows, 1);
-        assert_eq!(budget.take(11).await.unwrap_err().kind(), Kind::Denied);
+        assert_eq!(rows, 0);
     }
 
     #[tokio::test]
