@@ -172,6 +172,10 @@ pub(super) struct Query {
     /// Read this version of every dataset instead of the newest
     #[arg(long, value_name = "VERSION")]
     pub(super) as_of: Option<u64>,
+    /// Turn pseudonyms back into values for this purpose, where detokenize(column) is written and a `reveal` rule
+    /// of the policy allows it; recorded in the audit trail
+    #[arg(long, value_name = "PURPOSE")]
+    pub(super) reveal: Option<String>,
 }
 
 /// How rows are printed.

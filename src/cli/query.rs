@@ -1,6 +1,7 @@
 //! `sealift query`: SQL over published datasets.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -9,9 +10,9 @@ use futures::{StreamExt, TryStreamExt};
 use super::args::{Format, Query};
 use super::{Context, Done};
 use crate::Batches;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
-use crate::query::Session;
+use crate::query::{Reveal, Session};
 use crate::run::Engine;
 
 /// A table on a terminal is for looking, not for moving data.
@@ -19,9 +20,10 @@ const TABLE_ROWS: usize = 1000;
 
 pub(super) async fn run(context: &Context, args: &Query) -> Done {
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
-    let session =
-        Session::open(engine.stores()?, engine.keyring.clone(), engine.config.memory_limit_bytes, args.as_of)
-            .await?;
+    let reveal = args.reveal.as_deref().map(|purpose| reveal(&engine, purpose)).transpose()?;
+    let keyring = engine.keyring.clone();
+    let memory_bytes = engine.config.memory_limit_bytes;
+    let session = Session::open(engine.stores()?, keyring, memory_bytes, args.as_of, reveal).await?;
     let (schema, batches) = session.sql(&args.sql).await?;
     // Before any row is shown: what cannot be recorded is not done.
     let keys = engine.keyring.used();
@@ -36,6 +38,17 @@ pub(super) async fn run(context: &Context, args: &Query) -> Done {
         Format::Json => json(batches).await?,
     }
     Ok(())
+}
+
+/// The person at the keyboard, and what they say that they need values for.
+fn reveal(engine: &Engine, purpose: &str) -> Result<Reveal> {
+    let usage = |error: Error| {
+        let remedy = error.remedy().unwrap_or_default().to_owned();
+        Error::new(Kind::Usage, error.message()).help(remedy)
+    };
+    let purpose = purpose.parse().map_err(usage)?;
+    let ledger = Arc::new(engine.ledger.clone());
+    Ok(Reveal::new(audit::operator(), purpose, engine.policy.clone(), ledger))
 }
 
 async fn table(mut batches: Batches) -> Result<()> {

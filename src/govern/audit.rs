@@ -37,6 +37,11 @@ pub enum Action {
     ColumnReseal,
     /// Rows were erased; the subject is the dataset and a keyed digest of the condition they met.
     RowErase,
+    /// Pseudonyms are about to be turned back into values; the subject is the function, the purpose, a keyed digest
+    /// of the statement, and the column.
+    ValueReveal,
+    /// They were; the subject also has their number.
+    ValueRevealed,
 }
 
 impl Action {
@@ -56,6 +61,8 @@ impl Action {
             Self::RunCancel => "run.cancel",
             Self::ColumnReseal => "column.reseal",
             Self::RowErase => "row.erase",
+            Self::ValueReveal => "value.reveal",
+            Self::ValueRevealed => "value.revealed",
         }
     }
 }
@@ -77,7 +84,7 @@ pub struct Entry {
 ///
 /// # Errors
 /// `Temporary` when the store is busy, `Failed` when it cannot be written.
-pub async fn record(store: &impl Store, actor: &str, action: Action, subject: &str) -> Result<()> {
+pub async fn record(store: &(impl Store + ?Sized), actor: &str, action: Action, subject: &str) -> Result<()> {
     sqlx::query("INSERT INTO audit (at_ms, actor, action, subject) VALUES (?, ?, ?, ?)")
         .bind(now_ms())
         .bind(actor)

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqlitePool;
 use crate::error::Error;
 
 /// Who lends the connections of the metadata store.
-pub trait Store {
+pub trait Store: Send + Sync {
     /// The connections; the tables `tokens` and `audit` are there.
     fn pool(&self) -> &SqlitePool;
 }

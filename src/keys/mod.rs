@@ -19,5 +19,5 @@ pub mod signer;
 pub use dataset::{DatasetKey, Keyring};
 pub use material::DataKey;
 pub use note::Note;
-pub use purpose::{Domain, Purpose};
+pub use purpose::{Domain, DomainKey, Purpose};
 pub use signer::{GivenKey, PublicKey, Signer};

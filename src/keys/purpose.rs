@@ -108,6 +108,30 @@ impl fmt::Display for Domain {
     }
 }
 
+/// The id of a key that makes pseudonyms, taken apart: `sealift:<domain>#<use>@<version>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DomainKey<'a> {
+    /// The id without the version.
+    pub base: &'a str,
+    /// The domain, as [`Domain`] is displayed.
+    pub domain: &'a str,
+    /// What the key is for: `tokenize`, `fpe` or `hash`.
+    pub purpose: &'a str,
+    /// Its version, from 1.
+    pub version: u32,
+}
+
+impl<'a> DomainKey<'a> {
+    /// `None` for the id of another key.
+    #[must_use]
+    pub fn of(id: &'a str) -> Option<Self> {
+        let (base, version) = split_id(id)?;
+        let (domain, purpose) = base.strip_prefix("sealift:")?.rsplit_once('#')?;
+        let is_of_domain = domain.contains('/') && matches!(purpose, "tokenize" | "fpe" | "hash");
+        is_of_domain.then_some(Self { base, domain, purpose, version })
+    }
+}
+
 /// An id taken apart into base and version; `None` when the text is no key id.
 pub(super) fn split_id(id: &str) -> Option<(&str, u32)> {
     let (base, version) = id.rsplit_once('@')?;
@@ -154,6 +178,25 @@ mod tests {
         assert_eq!(Purpose::Hash(own).base_id(), "sealift:crm.customers/email#hash");
         let join = Domain::Join("customer".to_owned());
         assert_eq!(Purpose::Tokenize(join).base_id(), "sealift:join/customer#tokenize");
+    }
+
+    #[test]
+    fn ids_of_pseudonyms_come_apart() {
+        let own =
+            Domain::Column { dataset: DatasetName::parse("crm.a").unwrap(), column: "a#b/c@d".to_owned() };
+        for domain in [own, Domain::Join("customer".to_owned())] {
+            let base = Purpose::Fpe(domain.clone()).base_id();
+            let id = format!("{base}@12");
+            let text = domain.to_string();
+            let apart = DomainKey { base: &base, domain: &text, purpose: "fpe", version: 12 };
+            assert_eq!(DomainKey::of(&id), Some(apart));
+            assert_eq!(DomainKey::of(&base), None);
+        }
+        for other in
+            ["sealift:crm.a/email@1", "sealift:crm.a#note@1", "sealift:join/x#shift@1", "join/x#fpe@1"]
+        {
+            assert_eq!(DomainKey::of(other), None, "{other}");
+        }
     }
 
     #[test]

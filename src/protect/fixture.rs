@@ -26,6 +26,7 @@ pub(super) fn policy(unmatched: Unmatched, rules: &[(&str, Action)]) -> Policy {
         unmatched,
         rules: rules.iter().map(rule).collect(),
         classification: Classification::default(),
+        reveal: Vec::new(),
         digest: String::new(),
         path: PathBuf::new(),
     }

@@ -64,6 +64,7 @@ pub(super) async fn seal_batches(
         unmatched: Unmatched::Refuse,
         rules: vec![rule("open", Action::Allow), rule("shut", Action::Encrypt)],
         classification: Classification::default(),
+        reveal: Vec::new(),
         digest: "digest".into(),
         path: PathBuf::new(),
     };
@@ -109,6 +110,7 @@ pub(super) fn provenance(run: &str) -> Provenance {
             tag: Some("open".into()),
             action: "allow".into(),
             key: None,
+            alphabet: None,
         }],
         started_ms: 0,
         rows: Rows::default(),

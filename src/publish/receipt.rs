@@ -113,6 +113,9 @@ pub struct Decided {
     pub action: String,
     /// Id of the key it used, if any.
     pub key: Option<String>,
+    /// The alphabet of its tokens, where they keep a format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alphabet: Option<String>,
 }
 
 /// How many rows a run brought, and what became of them: `read = filtered + quarantined + written`.

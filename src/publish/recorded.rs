@@ -98,12 +98,18 @@ pub(super) fn column_of(column: &Value) -> Option<Decided> {
         tag: text(&column["tag"]),
         action: text(&column["action"])?,
         key: text(&column["key"]),
+        alphabet: text(&column["alphabet"]),
     })
 }
 
 /// The entry of a commit's `columns`.
 pub(super) fn entry_of(decided: &Decided) -> Value {
-    json!({"column": decided.column, "action": decided.action, "tag": decided.tag, "key": decided.key})
+    let mut entry =
+        json!({"column": decided.column, "action": decided.action, "tag": decided.tag, "key": decided.key});
+    if let Some(alphabet) = &decided.alphabet {
+        entry["alphabet"] = json!(alphabet);
+    }
+    entry
 }
 
 fn columns(recorded: &Value) -> BTreeMap<String, (String, Option<String>)> {

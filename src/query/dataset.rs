@@ -21,6 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 
+use super::reveal::Origin;
 use super::unseal::{Readers, Unsealing};
 use super::{fault, partition};
 use crate::error::Result;
@@ -48,6 +49,14 @@ impl Dataset {
         keyring: Arc<Keyring>,
     ) -> Self {
         Self { name, url, store, table, keyring }
+    }
+
+    /// A column of the version, and where the dataset lies.
+    pub(super) fn column(&self, name: &str) -> Option<(Origin, Store)> {
+        self.table.schema.field_with_name(name).ok()?;
+        let origin =
+            Origin { dataset: self.name.clone(), column: name.to_owned(), version: self.table.version };
+        Some((origin, self.store.clone()))
     }
 
     /// The table's columns as the scan wants them: those in the files, then those of the folders.

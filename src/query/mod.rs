@@ -3,13 +3,17 @@
 //! A [`Session`] sees every dataset of the stores as `namespace.name`, and nothing else: no files, no
 //! network, no statement that changes anything. Encrypted columns are opened with the keys of the
 //! keyring, fetched per query and only for the columns it touches; a query of open columns alone
-//! needs none. Nothing is spilled to disk.
+//! needs none. Nothing is spilled to disk. Pseudonyms are turned back into values only in a session that was opened
+//! with a [`Reveal`], and as far as the policy allows.
 
 mod catalog;
 mod dataset;
 mod fault;
 mod partition;
+mod reveal;
 mod unseal;
+
+pub use self::reveal::Reveal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,11 +43,13 @@ const CATALOG: &str = "sealift";
 pub struct Session {
     context: SessionContext,
     datasets: Vec<DatasetName>,
+    keyring: Arc<Keyring>,
+    reveal: Option<Reveal>,
 }
 
 impl Session {
     /// Lists the stores' datasets. Each query reads their newest versions, or those of number
-    /// `as_of`.
+    /// `as_of`. Without `reveal`, no pseudonym is turned back into a value.
     ///
     /// # Errors
     /// As [`Table::list`]; `Invalid` when two stores hold a dataset of the same name.
@@ -52,6 +58,7 @@ impl Session {
         keyring: Arc<Keyring>,
         memory_limit_bytes: u64,
         as_of: Option<u64>,
+        reveal: Option<Reveal>,
     ) -> Result<Self> {
         let mut places: BTreeMap<DatasetName, catalog::Place> = BTreeMap::new();
         let mut objects = Vec::new();
@@ -72,9 +79,10 @@ impl Session {
         }
         let datasets = places.keys().cloned().collect();
         let context = context(objects, memory_limit_bytes)?;
-        let access = catalog::Access { keyring, as_of };
+        reveal::functions().for_each(|function| context.register_udf(function));
+        let access = catalog::Access { keyring: Arc::clone(&keyring), as_of };
         context.register_catalog(CATALOG, Arc::new(catalog::Catalog::new(places, &access)));
-        Ok(Self { context, datasets })
+        Ok(Self { context, datasets, keyring, reveal })
     }
 
     /// The datasets it sees, sorted.
@@ -87,7 +95,7 @@ impl Session {
     ///
     /// # Errors
     /// `Invalid` when the text is not one query over what is there (with the nearest name);
-    /// `Denied` when a key is missing for a column it touches; `Data` when a value does not fit an
+    /// `Denied` when a key is missing for a column it touches, or a value may not be revealed; `Data` when a value does not fit an
     /// expression; `Failed` when a file was altered or the memory limit is reached; else as the
     /// store answers. Those of running it may arrive as an item of the rows.
     pub async fn sql(&self, sql: &str) -> Result<(SchemaRef, Batches)> {
@@ -100,10 +108,19 @@ impl Session {
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(|_| Error::invalid("only queries are allowed here").help("write one SELECT"))?;
+        let bound = reveal::bind(plan, self.reveal.as_ref(), sql, &self.keyring).await;
+        let (plan, tally) = bound.map_err(planning)?;
         let plan = state.create_physical_plan(&plan).await.map_err(planning)?;
         let rows = execute_stream(plan, self.context.task_ctx()).map_err(|e| fault::execution(&e))?;
         let schema = rows.schema();
-        Ok((schema, rows.map(|batch| batch.map_err(|e| fault::execution(&e))).boxed()))
+        let rows = rows.map(|batch| batch.map_err(|e| fault::execution(&e))).boxed();
+        Ok((
+            schema,
+            match tally {
+                Some(tally) => tally.watch(rows),
+                None => rows,
+            },
+        ))
     }
 }
 

@@ -366,6 +366,7 @@ fn stays(comparison: &Comparison) -> Vec<Decided> {
         tag: tag.clone(),
         action: action.clone(),
         key: None,
+        alphabet: None,
     };
     comparison.stays().iter().map(told).collect()
 }

@@ -8,6 +8,7 @@ use crate::keys::Purpose;
 use crate::protect::Decision;
 use crate::publish::merge::Rules;
 use crate::publish::{History, Mode, Order, Publication, Store, Table};
+use crate::spec::action::Alphabet;
 use crate::spec::{DatasetName, Pipeline};
 
 /// Versions looked back over for what unfinished runs published.
@@ -179,11 +180,22 @@ fn check_pseudonyms(decisions: &[Decision], dataset: &DatasetName, history: &His
         let recorded = |one: &Publication| {
             let columns = one.columns.iter();
             let mut its = columns.filter(|c| c.column == decision.path && c.action == decision.action.word());
-            its.find_map(|column| column.key.clone())
+            its.find_map(|column| Some((column.key.clone()?, column.alphabet.clone())))
         };
         let before = history.publications.iter().find_map(recorded);
         let now = decision.key.clone();
-        if let (Some(before), Some(now)) = (before, now)
+        let alphabet = decision.action.alphabet().map(Alphabet::word);
+        if let Some((_, Some(before))) = &before
+            && alphabet.is_some_and(|now| now != before)
+        {
+            return Err(Error::held(format!(
+                "column `{}` was published to {dataset} with tokens of {before} and is now with others: the same \
+                 value would look otherwise in the rows that are there",
+                decision.path
+            ))
+            .help("give the policy its old `alphabet` back, publish once with write_mode: overwrite, or to another dataset"));
+        }
+        if let (Some((before, _)), Some(now)) = (before, now)
             && !is_same(&before, &now)
         {
             return Err(Error::held(format!(
@@ -242,6 +254,7 @@ mod tests {
             tag: None,
             action: "tokenize".to_owned(),
             key: key.map(str::to_owned),
+            alphabet: None,
         };
         Publication {
             run_id: "run".to_owned(),

@@ -176,6 +176,20 @@ pub enum Canonical {
     },
 }
 
+impl Alphabet {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Digits, Self::Alphanumeric];
+
+    /// The word people write for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Digits => "digits",
+            Self::Alphanumeric => "alphanumeric",
+        }
+    }
+}
+
 impl Canonical {
     /// Its name with the version of its rules, as it stands in pseudonyms; `None` for `Text`.
     #[must_use]
@@ -206,6 +220,15 @@ impl Action {
             | Self::TokenizeFpe(Fpe { join_domain, .. })
             | Self::DateShift(DateShift { join_domain, .. })
             | Self::Scrub(Scrub::Token { join_domain }) => join_domain.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The alphabet of its tokens, where they keep a format.
+    #[must_use]
+    pub const fn alphabet(&self) -> Option<Alphabet> {
+        match self {
+            Self::TokenizeFpe(fpe) => Some(fpe.alphabet),
             _ => None,
         }
     }

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use super::classification::Classification;
 use super::{Action, Tag};
 
+mod reveal;
+
+pub use reveal::{ActorGlob, Purpose, Reveal};
+
 /// A valid policy document.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -16,6 +20,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// How columns are classified.
     pub classification: Classification,
+    /// Who may have pseudonyms turned back into values, in document order; nobody else may.
+    pub reveal: Vec<Reveal>,
     /// SHA-256 of the document's bytes, lower-case hex.
     pub digest: String,
     /// The file it came from.
@@ -106,6 +112,12 @@ impl Policy {
         // `max_by_key` keeps the last of equals, so the order is turned round.
         matching.rev().max_by_key(|(_, rule)| rule.action.strength())
     }
+
+    /// The first rule by which `actor` may have pseudonyms of a tag turned back into values.
+    #[must_use]
+    pub fn reveal_for(&self, tag: &Tag, actor: &str, purpose: &Purpose) -> Option<&Reveal> {
+        self.reveal.iter().find(|rule| rule.covers(tag, actor, purpose))
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +159,7 @@ mod tests {
                 rule(&["pii.us.ssn"], Action::Mask(super::super::action::Mask::default())),
             ],
             classification: Classification::default(),
+            reveal: Vec::new(),
             digest: String::new(),
             path: PathBuf::new(),
         };

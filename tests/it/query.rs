@@ -114,7 +114,7 @@ impl World {
     }
 
     async fn session_with(&self, keyring: Arc<Keyring>, as_of: Option<u64>) -> Session {
-        Session::open(vec![self.store.clone()], keyring, MEMORY_BYTES, as_of).await.unwrap()
+        Session::open(vec![self.store.clone()], keyring, MEMORY_BYTES, as_of, None).await.unwrap()
     }
 
     /// A session whose keyring has no keys.
@@ -436,7 +436,7 @@ async fn trap_a_query_beyond_its_memory_fails_and_spills_nothing() {
     let many = batch(&[("id", numbers(0..400_000)), ("secret_text", Arc::new(wide))]);
     world.publish("crm.many", many, &[], Mode::Overwrite).await;
     let keys = Arc::clone(&world.keyring);
-    let small = Session::open(vec![world.store.clone()], keys, 32 << 20, None).await.unwrap();
+    let small = Session::open(vec![world.store.clone()], keys, 32 << 20, None, None).await.unwrap();
     let error = refused(&small, "SELECT * FROM crm.many ORDER BY secret_text").await;
     assert_eq!(error.kind(), Kind::Failed, "{error}");
     assert!(error.message().contains("memory_limit"), "{error}");

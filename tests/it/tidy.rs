@@ -20,7 +20,7 @@ const MAY_KNOW: &[(&str, &str)] = &[
     ("publish", "error secret spec keys protect"),
     ("govern", "error secret spec"),
     ("run", "error secret spec source transform classify keys protect publish govern"),
-    ("query", "error secret spec keys publish"),
+    ("query", "error secret spec keys protect publish govern"),
     ("serve", "error secret spec source transform classify keys protect publish govern run query"),
     ("cli", "error secret spec source transform classify keys protect publish govern run query serve"),
 ];

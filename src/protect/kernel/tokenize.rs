@@ -7,6 +7,8 @@
 //!
 //! The key (64 bytes) is the MAC key followed by the encryption key.
 
+use std::collections::BTreeMap;
+
 use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
 use arrow::array::{Array, ArrayRef};
@@ -81,6 +83,38 @@ impl Tokens {
     }
 }
 
+/// Opens tokens of one domain, whichever version of its key made them. No `Debug`: it holds keys.
+pub struct Opener {
+    ciphers: BTreeMap<u32, Aes256Siv>,
+    domain: Vec<u8>,
+}
+
+impl Opener {
+    /// With these versions of the domain's key; the domain as it stands in key ids.
+    ///
+    /// # Errors
+    /// `Failed` when a key is not made for tokens.
+    pub fn new(keys: &[DatasetKey], domain: &impl std::fmt::Display) -> Result<Self> {
+        let ciphers = keys.iter().map(|key| Ok((key.version(), cipher(key)?))).collect::<Result<_>>()?;
+        Ok(Self { ciphers, domain: domain.to_string().into_bytes() })
+    }
+
+    /// The canonical bytes that a token stands for; `None` when the text is no token, was altered, or was made
+    /// with another key or in another domain.
+    pub fn open(&mut self, token: &str) -> Option<Vec<u8>> {
+        let (made_by, encoded) = token.strip_prefix('t')?.split_once(':')?;
+        // Where its values have a form, that is named behind the version; it is not part of what the key seals.
+        let (version, form) = made_by.split_once('.').unwrap_or((made_by, "none"));
+        let number: u32 = version.parse().ok()?;
+        let is_form = !form.is_empty() && form.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if !is_form || number.to_string() != version {
+            return None;
+        }
+        let sealed = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+        self.ciphers.get_mut(&number)?.decrypt([&self.domain], &sealed).ok()
+    }
+}
+
 fn cipher(key: &DatasetKey) -> Result<Aes256Siv> {
     Aes256Siv::new_from_slice(key.secret().expose()).map_err(|_| unfit(key))
 }
@@ -109,21 +143,46 @@ impl super::Kernel for Kernel {
 /// # Errors
 /// `Failed` when the text is no token, or was made with another key or in another domain.
 pub fn detokenize(key: &DatasetKey, domain: &Domain, token: &str) -> Result<Vec<u8>> {
-    let foreign = || Error::failed(format!("not a token of the key {}", key.id()));
-    let prefix = super::prefix('t', key);
-    let rest = token.strip_prefix(prefix.trim_end_matches(':')).ok_or_else(foreign)?;
-    // Where its values have a form, that is named before the colon; the rest of it is what the key seals.
-    let (form, encoded) = rest.split_once(':').ok_or_else(foreign)?;
-    if !form.is_empty() && !form.starts_with('.') {
-        return Err(foreign());
-    }
-    let sealed = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| foreign())?;
-    cipher(key)?.decrypt([domain.to_string().as_bytes()], &sealed).map_err(|_| foreign())
+    let opened = Opener::new(std::slice::from_ref(key), domain)?.open(token);
+    opened.ok_or_else(|| Error::failed(format!("not a token of the key {}", key.id())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_version_of_a_key_opens_its_own_tokens_and_nothing_else() {
+        let domain = Domain::Join("customer".to_owned());
+        let key = |version: u32, byte| {
+            DatasetKey::for_tests(&format!("sealift:join/customer#tokenize@{version}"), &[byte; 64])
+        };
+        let token = |key: &DatasetKey| {
+            let mut out = Vec::new();
+            Tokens::new(key, &domain).unwrap().append(b"anna", &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let keys = [key(1, 7), key(2, 8)];
+        let mut opener = Opener::new(&keys, &"join/customer").unwrap();
+        let tokens: Vec<String> = keys.iter().map(token).collect();
+        assert!(tokens.iter().all(|token| opener.open(token).as_deref() == Some(b"anna".as_slice())));
+        let of_form = tokens[0].replace("t1:", "t1.email1:");
+        assert_eq!(opener.open(&of_form).as_deref(), Some(b"anna".as_slice()));
+        let sealed = tokens[0].strip_prefix("t1:").unwrap();
+        for forged in ["t2:", "t3:", "t01:", "t+1:", "t1.:", "t1.A:", "t1. :", "h1:", "T1:", "1:", ""] {
+            assert_eq!(opener.open(&format!("{forged}{sealed}")), None, "{forged}");
+        }
+        for forged in
+            ["", "t1:", "t1:AAAA", "t1:====", &format!("{}=", tokens[0]), &format!(" {}", tokens[0])]
+        {
+            assert_eq!(opener.open(forged), None, "{forged}");
+        }
+        let mut elsewhere = Opener::new(&keys, &"join/supplier").unwrap();
+        assert_eq!(elsewhere.open(&tokens[0]), None);
+        assert!(
+            Opener::new(&[DatasetKey::for_tests("sealift:join/x#tokenize@1", &[1; 32])], &domain).is_err()
+        );
+    }
 
     #[test]
     fn the_cipher_is_that_of_rfc_5297() {

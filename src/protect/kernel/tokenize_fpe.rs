@@ -83,7 +83,8 @@ pub fn detokenize(key: &DatasetKey, domain: &Domain, alphabet: Alphabet, token: 
     value.ok_or_else(|| Error::failed(format!("not a token of the key {}", key.id())))
 }
 
-struct Tokens {
+/// Makes and opens tokens of one domain. No `Debug`: it holds a key.
+pub struct Tokens {
     /// Key and radix.
     ff1: FF1<Aes256>,
     tweak: Vec<u8>,
@@ -91,7 +92,11 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn new(key: &DatasetKey, domain: &Domain, alphabet: Alphabet) -> Result<Self> {
+    /// With a key of the domain, which is given as it stands in key ids.
+    ///
+    /// # Errors
+    /// `Failed` when the key is not made for these tokens.
+    pub fn new(key: &DatasetKey, domain: &impl std::fmt::Display, alphabet: Alphabet) -> Result<Self> {
         let unfit = || Error::failed(format!("the key {} is not {KEY_BYTES} bytes long", key.id()));
         let secret = key.secret().expose();
         // The library panics at another length.
@@ -107,7 +112,9 @@ impl Tokens {
         written(value, self.alphabet, self.ff1.encrypt(&self.tweak, &numerals).ok()?.into())
     }
 
-    fn value(&self, token: &str) -> Option<String> {
+    /// The value of a token; `None` for a text that cannot be one.
+    #[must_use]
+    pub fn value(&self, token: &str) -> Option<String> {
         let numerals = FlexibleNumeralString::from(numerals(token, self.alphabet)?);
         written(token, self.alphabet, self.ff1.decrypt(&self.tweak, &numerals).ok()?.into())
     }

@@ -91,6 +91,7 @@ impl Reshape {
                 tag: tag.clone(),
                 action: action.clone(),
                 key: None,
+                alphabet: None,
             })
             .collect();
         let rewrite = Rewrite {

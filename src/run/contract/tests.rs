@@ -39,6 +39,7 @@ fn planned(names: &[&str], dropped: &[&str]) -> protect::Plan {
         unmatched: Unmatched::Refuse,
         rules: vec![rule("open", Action::Allow), rule("gone", Action::Drop)],
         classification: crate::spec::classification::Classification::default(),
+        reveal: Vec::new(),
         digest: "digest".into(),
         path: PathBuf::new(),
     };

@@ -154,6 +154,7 @@ mod tests {
             tag: Some("pii.email".to_owned()),
             action: action.to_owned(),
             key: key.map(str::to_owned),
+            alphabet: None,
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Policy {
     pub(crate) classification: Option<Placed<Classification>>,
     /// Who may be granted what. Checked, and used once grants are there.
     pub(crate) release: Option<Placed<Vec<Placed<Release>>>>,
+    /// Who may have pseudonyms turned back into values; nobody without it.
+    pub(crate) reveal: Option<Placed<Vec<Placed<Reveal>>>>,
 }
 
 /// What the document is.
@@ -80,4 +82,22 @@ pub(crate) struct Release {
     /// Roles of which one must approve.
     #[schemars(length(min = 1))]
     pub(crate) approvers: Placed<Vec<Placed<String>>>,
+}
+
+/// Who may have pseudonyms of tags that match turned back into values, for what, and how many.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reveal {
+    /// Tags or globs over tags.
+    #[schemars(length(min = 1))]
+    pub(crate) tags: Placed<Vec<Placed<String>>>,
+    /// Who, as the audit trail names them (`os:1000`); `*` stands for any characters.
+    #[schemars(length(min = 1))]
+    pub(crate) actors: Placed<Vec<Placed<String>>>,
+    /// The purposes that may be given, each in full.
+    #[schemars(length(min = 1))]
+    pub(crate) purposes: Placed<Vec<Placed<String>>>,
+    /// Most values for each actor within any 60 minutes, 1 to 1000000000.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(crate) max_values_per_hour: Placed<u64>,
 }

@@ -6,7 +6,7 @@ use super::{not_empty, within};
 use crate::error::{Error, Result};
 use crate::spec::Policy;
 use crate::spec::faults::{Fault, Faults, quoted};
-use crate::spec::policy::{Rule, TagGlob, Unmatched};
+use crate::spec::policy::{Reveal, Rule, TagGlob, Unmatched};
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::policy as raw;
 
@@ -25,11 +25,16 @@ pub(crate) fn policy(raw: &raw::Policy, faults: &Faults<'_>) -> Option<Policy> {
     for release in raw.release.iter().filter_map(Placed::get).flatten().filter_map(Placed::get) {
         check_release(release, faults);
     }
+    let reveal = match &raw.reveal {
+        None => Some(Vec::new()),
+        Some(rules) => all(rules.get(), |placed| reveal(placed.get()?, faults)),
+    };
     Some(Policy {
         name: name?,
         unmatched: unmatched?,
         rules: rules?,
         classification: classification?,
+        reveal: reveal?,
         digest: faults.text.digest.clone(),
         path: faults.text.path.clone(),
     })
@@ -62,6 +67,34 @@ pub(super) fn glob(text: &str) -> Result<TagGlob> {
     }
     Err(Error::invalid(format!("{} is not a tag or a glob over tags", quoted(text)))
         .help("use lower-case words joined by dots, with `*` for anything, such as pii.*"))
+}
+
+fn reveal(raw: &raw::Reveal, faults: &Faults<'_>) -> Option<Reveal> {
+    let tags = globs(&raw.tags, faults);
+    let actors = some_of("actors", &raw.actors, faults, |text| text.parse());
+    let purposes = some_of("purposes", &raw.purposes, faults, |text| text.parse());
+    let max_values_per_hour = faults.take(&raw.max_values_per_hour, within(1, 1_000_000_000));
+    Some(Reveal {
+        tags: tags?,
+        actors: actors?,
+        purposes: purposes?,
+        max_values_per_hour: max_values_per_hour?,
+    })
+}
+
+/// A list that must name something.
+fn some_of<T>(
+    word: &str,
+    list: &Placed<Vec<Placed<String>>>,
+    faults: &Faults<'_>,
+    read: impl Fn(&str) -> Result<T>,
+) -> Option<Vec<T>> {
+    if list.get()?.is_empty() {
+        let message = format!("`{word}` is empty, so nothing can ever be revealed");
+        faults.push(Fault::new(list.key, message).help(format!("name at least one of the {word}")));
+        return None;
+    }
+    all(list.get(), |text| faults.parse(text, &read))
 }
 
 /// Checks what grants will be decided by; nothing uses it in this version.

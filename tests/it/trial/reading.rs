@@ -127,7 +127,7 @@ impl Trial {
     async fn session(&self) -> Session {
         let keys = config::Keys::File { path: self.house.path("out/keys"), passphrase: None };
         let keyring = Arc::new(Keyring::open(&keys, &|_| {}).await.unwrap());
-        Session::open(vec![self.store()], keyring, 256 << 20, None).await.unwrap()
+        Session::open(vec![self.store()], keyring, 256 << 20, None, None).await.unwrap()
     }
 
     /// What a query of two texts finds.
