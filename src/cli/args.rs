@@ -331,6 +331,24 @@ pub(super) enum KeysVerb {
     },
     /// Print the public keys that check the signatures of receipts; they are no secret
     Public,
+    /// Destroy the keys of persons, so that nobody can read their values in columns encrypted by subject
+    Shred(Shred),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Shred {
+    /// The dataset (namespace.name)
+    pub(super) dataset: String,
+    /// The column that is encrypted by subject; can be given several times
+    #[arg(long = "column", value_name = "COLUMN", required = true)]
+    pub(super) columns: Vec<String>,
+    /// A file of the persons, one a line, each by its value of the column that `by` names; without it they are read
+    /// from standard input
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(super) subject_file: Option<PathBuf>,
+    /// Do it: what is shredded cannot be brought back
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -26,6 +26,10 @@ pub(super) async fn run(context: &Context, args: &Keys) -> Done {
             release(context, &keyring, &ledger, &DatasetName::parse(dataset)?, column.as_deref()).await
         }
         KeysVerb::Public => public(context, &keyring).await,
+        KeysVerb::Shred(shred) => {
+            let ledger = Ledger::open(&config.metadata).await?;
+            super::shred::run(context, &keyring, &ledger, shred).await
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod runs;
 mod schema;
 mod serve;
 mod show;
+mod shred;
 mod sync;
 mod token;
 mod vacuum;

@@ -23,6 +23,8 @@ pub enum Action {
     RunCancel,
     /// Rows were erased; the subject is the dataset and a keyed digest of the condition they met.
     RowErase,
+    /// A subject's key is destroyed; the subject is the dataset, the column and the keyed digest of who it was.
+    SubjectShred,
 }
 
 impl Action {
@@ -35,6 +37,7 @@ impl Action {
             Self::RunTrigger => "run.trigger",
             Self::RunCancel => "run.cancel",
             Self::RowErase => "row.erase",
+            Self::SubjectShred => "subject.shred",
         }
     }
 }

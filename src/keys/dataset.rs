@@ -108,13 +108,27 @@ impl Keyring {
             return self.by_id(&id).await;
         }
         let id = format!("{}@1", purpose.base_id());
-        let secret = aead::random_secret(purpose.key_bytes())?;
-        let wrapped = STANDARD.encode(self.root.wrap(&secret, id.as_bytes()).await?);
-        let record = Record::new(&id, self.root.id(), wrapped);
-        let records = self.records.clone();
-        blocking(move || records.create(&record)).await?;
+        self.record(&id, &aead::random_secret(purpose.key_bytes())?).await?;
         // What is on disk counts, not what was drawn here: another process may have been first.
         self.by_id(&id).await
+    }
+
+    /// Writes the record of a key, unless there is one of its id: the first stays.
+    pub(super) async fn record(&self, id: &str, secret: &Secret) -> Result<()> {
+        let wrapped = STANDARD.encode(self.root.wrap(secret, id.as_bytes()).await?);
+        let record = Record::new(id, self.root.id(), wrapped);
+        let records = self.records.clone();
+        blocking(move || records.create(&record)).await
+    }
+
+    /// The records.
+    pub(super) fn records(&self) -> &Folder {
+        &self.records
+    }
+
+    /// Wipes a key from memory, if it is there.
+    pub(super) fn forget(&self, id: &str) {
+        self.cache().remove(id);
     }
 
     /// The id that [`Keyring::current`] would answer with, if the key exists already.
@@ -177,7 +191,7 @@ impl Keyring {
 }
 
 /// Runs file work (and the slow passphrase derivation) off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::failed("reading the keys was interrupted"))?
 }
 

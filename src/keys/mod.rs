@@ -4,15 +4,19 @@
 mod aead;
 pub mod dataset;
 mod durable;
+mod hkdf;
 pub mod material;
 pub mod note;
 pub mod purpose;
 mod records;
 pub mod root;
 pub mod signer;
+pub mod subject;
 
 pub use dataset::{DatasetKey, Keyring};
+pub use hkdf::Hkdf;
 pub use material::DataKey;
 pub use note::Note;
 pub use purpose::{Domain, Purpose};
 pub use signer::{GivenKey, PublicKey, Signer};
+pub use subject::Subjects;

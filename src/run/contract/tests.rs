@@ -33,7 +33,7 @@ fn published(names: &[&str], unknown: &[&str]) -> Predecessor {
 
 /// Open columns, but those that are `dropped`.
 fn planned(names: &[&str], dropped: &[&str]) -> protect::Plan {
-    let rule = |glob: &str, action| Rule { tags: vec![TagGlob::of(glob)], action, allow_small_domain: false };
+    let rule = |glob: &str, action| Rule { tags: vec![TagGlob::of(glob)], action, companion: None, allow_small_domain: false };
     let policy = Policy {
         name: "test".into(),
         unmatched: Unmatched::Refuse,
