@@ -78,7 +78,8 @@ pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, a
 
 /// Never an argument: those can be seen in the list of processes.
 fn text(from: impl Read) -> Result<Zeroizing<String>> {
-    let unreadable = || Error::new(Kind::Usage, "the list of subjects cannot be read as text of at most 4 MiB");
+    let unreadable =
+        || Error::new(Kind::Usage, "the list of subjects cannot be read as text of at most 4 MiB");
     let mut text = Zeroizing::new(String::new());
     from.take(LIST_BYTES + 1).read_to_string(&mut text).map_err(|_| unreadable())?;
     if text.len() as u64 > LIST_BYTES { Err(unreadable()) } else { Ok(text) }

@@ -67,7 +67,7 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// As [`create`].
 pub(super) fn destroy(path: &Path) -> Result<()> {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let overwrite = || {
         let mut file = OpenOptions::new().write(true).open(path)?;
         let mut left = file.metadata()?.len();

@@ -124,7 +124,9 @@ pub(super) fn ambiguous(companions: &[Companion], leaves: &[Leaf], problems: &mu
 pub(super) fn strays(schema: &Schema, verdicts: &[Verdict], problems: &mut Vec<String>) {
     let mut told = BTreeSet::new();
     for evidence in verdicts.iter().flat_map(|verdict| &verdict.evidence) {
-        let (Why::From(source), Some(companion)) = (&evidence.why, &evidence.declared.companion) else { continue };
+        let (Why::From(source), Some(companion)) = (&evidence.why, &evidence.declared.companion) else {
+            continue;
+        };
         if schema.field_with_name(source).is_err() && told.insert(source) {
             problems.push(format!(
                 "column `{}`: it is to be made of `{source}` (spec line {}), and the output has no such column; \

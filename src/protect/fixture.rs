@@ -50,8 +50,13 @@ pub(super) fn evidence(
     line: u64,
 ) -> Evidence {
     let tag = (!tag.is_empty()).then(|| Tag::parse(tag).unwrap());
-    let declared =
-        Column { tag: tag.clone(), action, conversion: None, companion: None, position: Position { line, column: 5 } };
+    let declared = Column {
+        tag: tag.clone(),
+        action,
+        conversion: None,
+        companion: None,
+        position: Position { line, column: 5 },
+    };
     Evidence { leaf: leaf.map(str::to_owned), why, tag, declared }
 }
 

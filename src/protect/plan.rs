@@ -11,8 +11,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use self::columns::{columns, partitions, published};
 use super::carried::{self, Leaf};
-use super::digest::Digests;
 use super::companion::{self, Companion};
+use super::digest::Digests;
 use super::{choice, fit};
 use crate::error::{Error, Result};
 use crate::keys::{Domain, Keyring, Purpose};
@@ -96,7 +96,8 @@ impl Plan {
         }
         let leaves = carried::leaves(&Schema::new(fields.clone()))?;
         ambiguous(&leaves, &mut problems);
-        let (mut decisions, companions) = decisions(dataset, policy, &schema, &leaves, verdicts, &mut problems);
+        let (mut decisions, companions) =
+            decisions(dataset, policy, &schema, &leaves, verdicts, &mut problems);
         companion::ambiguous(&companions, &leaves, &mut problems);
         companion::strays(&schema, verdicts, &mut problems);
         if !problems.is_empty() {

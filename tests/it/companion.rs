@@ -63,9 +63,8 @@ fn a_token_stands_beside_the_original_and_joins_with_other_datasets() {
         )
     );
     assert!(token["because"].as_str().unwrap().starts_with("beside `email`, spec line"), "{token}");
-    let joined = house.query(
-        "SELECT p.id, p.email, b.sum FROM crm.people p JOIN shop.buyers b ON p.email_token = b.mail",
-    );
+    let joined = house
+        .query("SELECT p.id, p.email, b.sum FROM crm.people p JOIN shop.buyers b ON p.email_token = b.mail");
     assert_eq!(joined, json!([{"id": 1, "email": "a@example.com", "sum": 10}]));
     let nulls = house.query("SELECT id FROM crm.people WHERE email_token IS NULL");
     assert_eq!(nulls, json!([{"id": 2}]));
@@ -90,7 +89,8 @@ fn the_policy_asks_for_one_wherever_its_rule_decides() {
     assert_eq!(planned(&house, "email")["action"], "encrypt");
     let token = planned(&house, "email_token");
     assert_eq!(token["because"], "beside `email`, policy rule 1 (pii.email)");
-    let joined = house.query("SELECT count(*) AS n FROM crm.people p JOIN shop.buyers b ON p.email_token = b.mail");
+    let joined =
+        house.query("SELECT count(*) AS n FROM crm.people p JOIN shop.buyers b ON p.email_token = b.mail");
     assert_eq!(joined[0]["n"], 1);
     // The policy knows it again, although its action is another than that of the rule.
     let policy = house.path("in/policy.yaml");
@@ -105,7 +105,8 @@ fn the_policy_asks_for_one_wherever_its_rule_decides() {
 #[test]
 fn merges_reseals_and_changes_keep_both() {
     let house = house(POLICY);
-    let merge = "    sync_mode: incremental\n    write_mode: merge\n    cursor_field: at\n    primary_key: [id]\n";
+    let merge =
+        "    sync_mode: incremental\n    write_mode: merge\n    cursor_field: at\n    primary_key: [id]\n";
     people(&house, "tag: pii.email, action: encrypt", merge);
     publish(&house, "1,a@example.com,1\n2,b@example.com,1\n");
     // It comes later: rows that are there have none until they are read again.

@@ -16,7 +16,8 @@ use crate::house::{House, Ran};
 use crate::needles::Needles;
 
 const SSN: &str = "Qn9182736405";
-const BY_SUBJECT: &str = "- {tags: [pii.ssn], action: {encrypt_value: {by: id}}}\n- {tags: [public], action: allow}";
+const BY_SUBJECT: &str =
+    "- {tags: [pii.ssn], action: {encrypt_value: {by: id}}}\n- {tags: [public], action: allow}";
 
 fn house(policy: &str) -> House {
     let house = House::new();
@@ -83,16 +84,31 @@ fn a_shredded_person_is_gone_for_everybody_and_nobody_else_is() {
 
     let summary = shred(&house, "2\n", &["--yes", "--json"]).expect(0).summary();
     let column = &summary["columns"][0];
-    assert_eq!((&column["column"], &column["shredded"], &summary["outcome"]), (&json!("ssn"), &json!(1), &json!("done")));
+    assert_eq!(
+        (&column["column"], &column["shredded"], &summary["outcome"]),
+        (&json!("ssn"), &json!(1), &json!("done"))
+    );
     let digest = column["subjects"][0].as_str().unwrap().to_owned();
     let open_now = |id: i64| opened(&house, "out/keys", before[&id].as_ref().unwrap());
-    assert_eq!((open_now(1), open_now(2), open_now(4)), (Some(format!("{SSN}1")), None, Some(format!("{SSN}4"))));
+    assert_eq!(
+        (open_now(1), open_now(2), open_now(4)),
+        (Some(format!("{SSN}1")), None, Some(format!("{SSN}4")))
+    );
 
     // From a file, with one who was shredded before.
     house.write("in/erased.txt", "4\n2\n");
     let file = house.path("in/erased.txt");
     let again = house.json(
-        &["keys", "shred", "crm.people", "--column", "ssn", "--yes", "--subject-file", file.to_str().unwrap()],
+        &[
+            "keys",
+            "shred",
+            "crm.people",
+            "--column",
+            "ssn",
+            "--yes",
+            "--subject-file",
+            file.to_str().unwrap(),
+        ],
         0,
     );
     assert_eq!(again["columns"][0]["shredded"], 1);
@@ -113,8 +129,9 @@ fn a_shredded_person_is_gone_for_everybody_and_nobody_else_is() {
     let told: Vec<&String> = trail.iter().filter(|entry| entry.starts_with("subject.shred")).collect();
     assert_eq!(told.len(), 3, "{trail:?}");
     assert!(told[0].contains(&format!("crm.people/ssn {digest}")), "{told:?}");
-    let needles = Needles::new([SSN]);
-    let found = needles.below(&house.path("out"));
+    let mut needles = Needles::default();
+    needles.text("ssn", SSN);
+    let found = needles.find_below(&house.path("out"));
     assert!(found.is_empty(), "{found:?}");
 }
 
@@ -172,9 +189,10 @@ fn a_value_of_nobody_is_refused_and_a_column_of_one_key_needs_nobody() {
 fn what_differs_each_time_is_no_key_and_has_no_history() {
     let house = House::new();
     house.policy(BY_SUBJECT);
-    for (mode, key, word) in
-        [("merge", "ssn", "equal keys look different"), ("scd2", "id", "the same value looks otherwise each time")]
-    {
+    for (mode, key, word) in [
+        ("merge", "ssn", "equal keys look different"),
+        ("scd2", "id", "the same value looks otherwise each time"),
+    ] {
         house.pipeline(
             "crm",
             &format!(

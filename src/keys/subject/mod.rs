@@ -177,7 +177,8 @@ impl Keyring {
         if forgotten == 0 {
             return Ok(0);
         }
-        let next = generation.checked_add(1).ok_or_else(|| Error::failed("there is no further generation"))?;
+        let next =
+            generation.checked_add(1).ok_or_else(|| Error::failed("there is no further generation"))?;
         let (id, secret) = (format!("{base}@{next}"), aead::random_secret(aead::KEY_BYTES)?);
         let (path, sealed_by, key) = (self.tree(&base, next), id.clone(), secret.clone());
         blocking(move || state.write(&path, &sealed_by, &key)).await?;

@@ -65,7 +65,9 @@ impl Tree {
         loop {
             match node {
                 Node::Forgotten => return None,
-                Node::Whole(seed) => return Some(digits.fold(seed.clone(), |seed, digit| child(&seed, digit))),
+                Node::Whole(seed) => {
+                    return Some(digits.fold(seed.clone(), |seed, digit| child(&seed, digit)));
+                }
                 Node::Split(children) => node = children.get(usize::from(digits.next()?))?,
             }
         }
@@ -278,7 +280,8 @@ mod tests {
             prop_assert!(Tree::decode(&[&bytes[..], &[FORGOTTEN]].concat()).is_none());
             // What is read at all is what would be written.
             if let Some(read) = Tree::decode(&noise) {
-                prop_assert_eq!(read.encode().expose(), noise);
+                let again = read.encode();
+                prop_assert_eq!(again.expose(), noise);
             }
         }
     }

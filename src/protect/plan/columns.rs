@@ -96,7 +96,12 @@ fn subject(
     Some((index, field.data_type().clone()))
 }
 
-pub(super) fn partitions(partition_by: &[String], leaves: &[Leaf], decisions: &[Decision], problems: &mut Vec<String>) {
+pub(super) fn partitions(
+    partition_by: &[String],
+    leaves: &[Leaf],
+    decisions: &[Decision],
+    problems: &mut Vec<String>,
+) {
     for name in partition_by {
         let found = leaves.iter().zip(decisions).find(|(leaf, _)| !leaf.is_nested && leaf.path == *name);
         match found {

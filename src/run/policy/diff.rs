@@ -83,7 +83,8 @@ impl Differences {
                     differences.unknown.push(dataset);
                     continue;
                 }
-                let found = columns.iter().filter_map(|column| difference(&dataset, column, &columns, old, new));
+                let found =
+                    columns.iter().filter_map(|column| difference(&dataset, column, &columns, old, new));
                 differences.found.extend(found);
             }
         }

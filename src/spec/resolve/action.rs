@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 use super::{not_empty, within};
 use crate::error::{Error, Result};
 use crate::spec::Action;
-use crate::spec::action::{Alphabet, Canonical, DateShift, EncryptValue, Fpe, Generalize, Mask, OnUnfit, Period, Scrub};
+use crate::spec::action::{
+    Alphabet, Canonical, DateShift, EncryptValue, Fpe, Generalize, Mask, OnUnfit, Period, Scrub,
+};
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::name::is_slug;
 use crate::spec::raw::action::{self as raw, Join};

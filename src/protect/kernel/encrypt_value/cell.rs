@@ -117,7 +117,11 @@ impl Mask {
     }
 
     /// Hides a digest, or shows it again.
-    pub(super) fn applied(&self, nonce: [u8; NONCE_BYTES], digest: [u8; Digest::BYTES]) -> [u8; Digest::BYTES] {
+    pub(super) fn applied(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        digest: [u8; Digest::BYTES],
+    ) -> [u8; Digest::BYTES] {
         let mut block = Array::<u8, U16>::default();
         block.iter_mut().zip(nonce).for_each(|(to, from)| *to = from);
         self.0.encrypt_block(&mut block);
@@ -166,7 +170,8 @@ impl Keys {
 /// `Failed`, in the same words whatever is wrong: the text is no cell, was altered, or belongs to another column, type
 /// or subject, or its key is not here.
 pub fn open(cell: &str, keys: &Keys) -> Result<Option<Vec<u8>>> {
-    opened(cell, keys).ok_or_else(|| Error::failed("not a cell of this column, or one of a key that is not here"))
+    opened(cell, keys)
+        .ok_or_else(|| Error::failed("not a cell of this column, or one of a key that is not here"))
 }
 
 #[expect(clippy::option_option, reason = "no cell and a shredded one are different things")]

@@ -61,7 +61,7 @@ pub(super) struct Kernel {
 }
 
 enum Held {
-    Column { cipher: LessSafeKey, aad: Vec<u8> },
+    Column { cipher: Box<LessSafeKey>, aad: Vec<u8> },
     Subjects(Box<BySubject>),
 }
 
@@ -91,7 +91,7 @@ impl Kernel {
             let mut aad = Vec::new();
             cell::append_aad(key.id(), kind, None, &mut aad);
             let cipher = cell::cipher(cell::cell_key(writer, secret)?.as_slice())?;
-            Ok(Held::Column { cipher, aad })
+            Ok(Held::Column { cipher: Box::new(cipher), aad })
         })
     }
 
@@ -103,7 +103,14 @@ impl Kernel {
         Self::new(carried, path, format!("e{TREE}:"), |writer, _| {
             let mask = Mask::new(writer, subjects.mask_key())?;
             let (cache, by) = (Cache::new(), by.to_owned());
-            Ok(Held::Subjects(Box::new(BySubject { subjects, mask, cache, by, last: Vec::new(), of_last: None })))
+            Ok(Held::Subjects(Box::new(BySubject {
+                subjects,
+                mask,
+                cache,
+                by,
+                last: Vec::new(),
+                of_last: None,
+            })))
         })
     }
 
@@ -155,8 +162,7 @@ impl Kernel {
         sealed.extend_from_slice(value);
         let plain = sealed.get_mut(start..).unwrap_or_default();
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag =
-            cipher.seal_in_place_separate_tag(nonce, Aad::from(aad), plain).map_err(|_| failed())?;
+        let tag = cipher.seal_in_place_separate_tag(nonce, Aad::from(aad), plain).map_err(|_| failed())?;
         sealed.extend_from_slice(tag.as_ref());
         out.extend_from_slice(self.prefix.as_bytes());
         let start = out.len();

@@ -169,7 +169,8 @@ fn a_cell_is_what_its_layout_says() {
     // GCM specification (McGrew and Viega), test case 14: AES-256, one block of zeros.
     let mut block = [0; 16];
     let nonce = Nonce::assume_unique_for_key([0; 12]);
-    let tag = cell::cipher(&[0; 32]).unwrap().seal_in_place_separate_tag(nonce, Aad::empty(), &mut block).unwrap();
+    let tag =
+        cell::cipher(&[0; 32]).unwrap().seal_in_place_separate_tag(nonce, Aad::empty(), &mut block).unwrap();
     assert_eq!(hex::encode(block), "cea7403d4d606b6e074ec5d3baf39d18");
     assert_eq!(hex::encode(tag.as_ref()), "d0d1c8a799996bf0265b98b5d48ab919");
 }
