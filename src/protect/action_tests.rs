@@ -185,7 +185,7 @@ async fn sealed_dates_move_with_their_subject_whatever_becomes_of_it() {
     assert_eq!((left.value(0) - came.value(0), left.value(1) - came.value(1)), (11, 22));
     assert_eq!(left.value(2) - left.value(0), 22, "one subject");
     assert_ne!(came.value(0), came.value(1));
-    assert!(arrow::array::Array::is_null(&came, 2));
+    assert!(Array::is_null(&came, 2));
 }
 
 /// `email` (tagged `pii.email`, by a spec that asks `action` and a further column) beside `id`.
@@ -290,8 +290,8 @@ async fn both_columns_of_one_input_are_sealed() {
     let settings = config::Keys::File { path: folder.path().join("keys"), passphrase: None };
     let keyring = Keyring::open(&settings, &|_| {}).await.unwrap();
     let plan = beside(&sealed_emails(), Action::Encrypt, "email_token", tokenize("customer")).unwrap();
-    let emails: ArrayRef = std::sync::Arc::new(StringArray::from(vec![Some("a"), None, Some("a")]));
-    let ids: ArrayRef = std::sync::Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let emails: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("a")]));
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
     let batch = RecordBatch::try_new(plan.input().clone(), vec![emails.clone(), ids]).unwrap();
     let batches = futures::stream::iter([Ok(batch)]).boxed();
     let sealed = Sealed::seal(&plan, batches, &keyring).await.unwrap();
