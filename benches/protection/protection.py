@@ -34,6 +34,7 @@ ACTIONS = {
     "drop": ("drop", DATES.get),
     "scrub": ("scrub", lambda table: [TEXT[table][-1]]),
     "encrypt_value": ("encrypt_value", WHOLE),
+    "encrypt_value by": ("{encrypt_value: {by: %s}}", WHOLE),
     "tokenize_fpe": ("{tokenize_fpe: {alphabet: digits}}", lambda table: {"people": ["ssn"]}.get(table, ["l_orderkey"])),
     "generalize": ("{generalize: {date: month}}", DATES.get),
     "date_shift": ("{date_shift: {max_days: 30}}", DATES.get),
@@ -48,6 +49,7 @@ def furnish(work, table, source, action):
     (house / "drops").mkdir()
     os.link(source, house / "drops" / f"{table}.parquet")
     word, columns = ACTIONS[action]
+    word = word.replace("%s", NUMBERS[table][0])
     chosen = columns(table)
     (house / "policy.yaml").write_text(
         "apiVersion: sealift/v1\nkind: Policy\nname: bench\nunmatched: refuse\nrules:\n"
@@ -114,7 +116,7 @@ def report(table, variants):
     for name, (_, _, columns, _) in variants.items():
         cpu, wall, megabytes = median[name]
         more, values = cpu - allow[0], ROWS[table] * columns
-        is_field_level = name in ("tokenize", "hash", "mask", "scrub", "encrypt_value", "tokenize_fpe")
+        is_field_level = name in ("tokenize", "hash", "mask", "scrub", "encrypt_value", "encrypt_value by", "tokenize_fpe")
         speed = f"{values / more / 1e6:.1f}" if is_field_level and more > 0 else ""
         print(f"| {name} | {columns} | {ROWS[table] / cpu:,.0f} | {cpu / allow[0]:.2f} | {wall / allow[1]:.2f} | {speed} | {megabytes:.0f} |")
 

@@ -11,6 +11,7 @@ fn declare(line: u64, tag: &str) -> Column {
         tag: Some(Tag::parse(tag).unwrap()),
         action: None,
         conversion: None,
+        companion: None,
         position: Position { line, column: 1 },
     }
 }
@@ -186,8 +187,13 @@ fn a_missing_origin_counts_as_unknown() {
 fn trap_a_decision_on_a_type_declares_nothing() {
     use crate::spec::pipeline::{ColumnType, Conversion, OnOverflow};
     let conversion = Some(Conversion { to: ColumnType::Text, on_overflow: OnOverflow::Fail });
-    let as_text =
-        || Column { tag: None, action: None, conversion, position: Position { line: 5, column: 1 } };
+    let as_text = || Column {
+        tag: None,
+        action: None,
+        conversion,
+        companion: None,
+        position: Position { line: 5, column: 1 },
+    };
     for default in [None, Some("internal")] {
         let mut declared_columns = columns(&[("country", "public")], default);
         declared_columns.named.insert("ssn".to_owned(), as_text());

@@ -345,6 +345,8 @@ pub(super) enum KeysVerb {
     Restore(KeysFile),
     /// Ask the provider, unwrap every key, and compare with what is published
     Check,
+    /// Destroy the keys of persons, so that nobody can read their values in columns encrypted by subject
+    Shred(Shred),
 }
 
 /// Which keys.
@@ -403,6 +405,22 @@ pub(super) struct KeysFile {
     /// Where its passphrase is: env:NAME or file:PATH
     #[arg(long, value_name = "REFERENCE")]
     pub(super) passphrase: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Shred {
+    /// The dataset (namespace.name)
+    pub(super) dataset: String,
+    /// The column that is encrypted by subject; can be given several times
+    #[arg(long = "column", value_name = "COLUMN", required = true)]
+    pub(super) columns: Vec<String>,
+    /// A file of the persons, one a line, each by its value of the column that `by` names; without it they are read
+    /// from standard input
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(super) subject_file: Option<PathBuf>,
+    /// Do it: what is shredded cannot be brought back
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Debug, clap::Args)]

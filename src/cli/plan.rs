@@ -221,12 +221,14 @@ fn columns(plan: &StreamPlan) -> Vec<Column> {
 /// What happens to the columns of rejected rows.
 fn quarantined(plan: &StreamPlan, quarantine: &Quarantine) -> Vec<Column> {
     let column = |decision: &Decision| {
-        let top = decision.path.split('.').next().unwrap_or(&decision.path);
+        let top = decision.made_of().split('.').next().unwrap_or(&decision.path);
+        let own = if decision.companion_of.is_some() { &decision.path } else { top };
         let source = plan.source_columns.iter().find(|source| source.name() == top);
-        let field = |schema: &SchemaRef| Some(schema.field_with_name(top).ok()?.data_type().clone());
+        let field =
+            |schema: &SchemaRef, name: &str| Some(schema.field_with_name(name).ok()?.data_type().clone());
         Column {
-            arrow_type: field(quarantine.protection.input()).map(|arrow| arrow.to_string()),
-            published_type: field(quarantine.protection.output()).map(|t| crate::publish::type_name(&t)),
+            arrow_type: field(quarantine.protection.input(), top).map(|arrow| arrow.to_string()),
+            published_type: field(quarantine.protection.output(), own).map(|t| crate::publish::type_name(&t)),
             fidelity: source.map(|source| source.as_read().to_string()).unwrap_or_default(),
             source_type: source.map(|source| source.described.source_type.clone()),
             lineage: Some(source.map(|source| source.name().to_owned()).into_iter().collect()),
@@ -242,8 +244,8 @@ fn unplanned(source: &[SourceColumn]) -> Vec<Column> {
 }
 
 fn column(plan: &StreamPlan, decision: &Decision) -> Column {
-    let top = decision.path.split('.').next().unwrap_or(&decision.path);
-    let verdict = plan.verdicts.iter().find(|v| v.column == decision.path || v.column == top);
+    let top = decision.made_of().split('.').next().unwrap_or(&decision.path);
+    let verdict = plan.verdicts.iter().find(|v| v.column == decision.made_of() || v.column == top);
     let lineage = verdict.and_then(|verdict| match &verdict.origin {
         Origin::Columns(names) => Some(names.iter().cloned().collect::<Vec<_>>()),
         Origin::Unknown => None,
@@ -251,7 +253,8 @@ fn column(plan: &StreamPlan, decision: &Decision) -> Column {
     let index = plan.transform.output().index_of(top).ok();
     let copied = index.and_then(|index| plan.transform.copies().get(index)?.as_ref());
     let source = copied.and_then(|name| plan.source_columns.iter().find(|column| column.name() == name));
-    let published = plan.protection.output().field_with_name(top).ok();
+    let own = if decision.companion_of.is_some() { &decision.path } else { top };
+    let published = plan.protection.output().field_with_name(own).ok();
     let computed = plan.transform.output().field_with_name(top).ok();
     let arrow = source.and_then(SourceColumn::arrow_type).or(computed.map(|field| field.data_type().clone()));
     Column {

@@ -167,6 +167,7 @@ fn became(decision: &Decision) -> String {
         Action::Mask(_) => "masked",
         Action::Scrub(_) => "scrubbed",
         Action::Encrypt => "encrypted",
+        Action::EncryptValue(_) => "encrypted value by value",
         Action::TokenizeFpe(_) => "a token in its format",
         Action::Tokenize { .. } => "a token",
         Action::Hash { .. } => "a keyed hash",

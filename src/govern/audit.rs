@@ -42,6 +42,8 @@ pub enum Action {
     ValueReveal,
     /// They were; the subject also has their number.
     ValueRevealed,
+    /// A subject's key is destroyed; the subject is the dataset, the column and the keyed digest of who it was.
+    SubjectShred,
 }
 
 impl Action {
@@ -63,6 +65,7 @@ impl Action {
             Self::RowErase => "row.erase",
             Self::ValueReveal => "value.reveal",
             Self::ValueRevealed => "value.revealed",
+            Self::SubjectShred => "subject.shred",
         }
     }
 }

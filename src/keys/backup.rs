@@ -16,7 +16,8 @@ use std::path::{Component, Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::records::Record;
+use super::purpose::split_id;
+use super::records::{Folder, Record};
 use super::root::{COST, Cost, SALT_BYTES};
 use super::{aead, durable, lock};
 use crate::error::{Error, Result};
@@ -91,7 +92,10 @@ pub fn restore(keys: &Path, backup: &[u8], passphrase: &Secret) -> Result<Restor
         match std::fs::read(&path).map(Zeroizing::new) {
             Ok(there) if *there == content.expose() => restored.same += 1,
             Ok(there) => restored.destroyed.push(destroyed(&there).ok_or_else(|| contradicts(&path))?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => missing.push((path, content)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => match shredded(keys, content.expose())? {
+                Some(id) => restored.destroyed.push(id),
+                None => missing.push((path, content)),
+            },
             Err(error) => {
                 return Err(Error::failed(format!("cannot read {}: {}", path.display(), error.kind())));
             }
@@ -105,6 +109,16 @@ pub fn restore(keys: &Path, backup: &[u8], passphrase: &Secret) -> Result<Restor
         restored.written += 1;
     }
     Ok(restored)
+}
+
+/// The id of a generation of subjects' keys that a later one replaced: with it the shredded could be read again.
+fn shredded(keys: &Path, record: &[u8]) -> Result<Option<String>> {
+    let Ok(Record::Wrapped(key)) = serde_json::from_slice(record) else { return Ok(None) };
+    let Some((base, version)) = split_id(&key.id).filter(|(base, _)| base.ends_with("#subject")) else {
+        return Ok(None);
+    };
+    let newest = Folder::new(keys).newest(base)?;
+    Ok(newest.is_some_and(|newest| newest > version).then_some(key.id))
 }
 
 /// The id of a key of which a record says that it is destroyed.

@@ -140,6 +140,24 @@ impl Keyring {
         self.by_id(&id).await
     }
 
+    /// Writes the record of a key, unless there is one of its id: the first stays.
+    pub(super) async fn record(&self, id: &str, secret: &Secret) -> Result<()> {
+        let wrapped = STANDARD.encode(self.root.wrap(secret, id.as_bytes()).await?);
+        let record = Record::new(id, self.root.id(), wrapped);
+        let records = self.records.clone();
+        blocking(move || records.create(&record)).await
+    }
+
+    /// The records.
+    pub(super) fn records(&self) -> &Folder {
+        &self.records
+    }
+
+    /// Wipes a key from memory, if it is there.
+    pub(super) fn forget(&self, id: &str) {
+        self.cache().remove(id);
+    }
+
     /// The id that [`Keyring::current`] would answer with, if the key exists already.
     ///
     /// # Errors
@@ -204,21 +222,36 @@ impl Keyring {
     /// Adds a version of a key, unless another process was first; gives its id either way.
     pub(super) async fn create(&self, base: &str, version: u32, bytes: usize) -> Result<String> {
         let id = format!("{base}@{version}");
-        let folder = self.folder.clone();
+        self.record(&id, &aead::random_secret(bytes)?).await?;
+        // What is on disk counts, not what was drawn here.
+        Ok(id)
+    }
+
+    /// Writes the record of a key, unless there is one of its id: the first stays.
+    pub(super) async fn record(&self, id: &str, secret: &Secret) -> Result<()> {
         // Until the record is written no other process takes the root key away that wraps it.
-        let adding = blocking(move || lock::to_add(&folder)).await?;
+        let adding = self.adding().await?;
         if root::File::stamp(&self.folder) != self.roots().stamp {
             self.look_again().await?;
         }
         let root = self.roots().current;
-        let secret = aead::random_secret(bytes)?;
-        let wrapped = STANDARD.encode(root.wrap(&secret, id.as_bytes()).await?);
-        let record = Wrapped::new(&id, root.id(), wrapped);
+        let wrapped = STANDARD.encode(root.wrap(secret, id.as_bytes()).await?);
+        let record = Wrapped::new(id, root.id(), wrapped);
         let records = self.records.clone();
-        // What is on disk counts, not what was drawn here.
         blocking(move || records.create(&record)).await?;
         drop(adding);
-        Ok(id)
+        Ok(())
+    }
+
+    /// Keeps other processes from changing keys, but not from adding some, until it is dropped.
+    pub(super) async fn adding(&self) -> Result<lock::Lock> {
+        let folder = self.folder.clone();
+        blocking(move || lock::to_add(&folder)).await
+    }
+
+    /// Wipes a key from memory, if it is there.
+    pub(super) fn forget(&self, id: &str) {
+        self.cache().remove(id);
     }
 
     pub(super) async fn newest(&self, base: &str) -> Result<Option<Record>> {

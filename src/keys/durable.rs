@@ -1,7 +1,7 @@
 //! Small private files that appear whole or not at all, and survive a power cut once they are there.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -65,6 +65,50 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// The content of `path`, of at most `most` bytes; `None` when there is none.
+///
+/// # Errors
+/// `Failed` when it cannot be read, or is longer.
+pub(super) fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
+    let unreadable = |why: String| Error::failed(format!("cannot read {}: {why}", path.display()));
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error.kind().to_string())),
+    };
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.kind().to_string()))?;
+    if bytes.len() as u64 > most {
+        return Err(unreadable("it is too long".to_owned()));
+    }
+    Ok(Some(bytes))
+}
+
+/// Overwrites `path` with zeros and removes it, if it is there. A disk may still hold what it held: a copy-on-write
+/// file system, a snapshot or a flash translation layer keeps overwritten blocks until they are used again.
+///
+/// # Errors
+/// As [`create`].
+pub(super) fn destroy(path: &Path) -> Result<()> {
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let overwrite = || {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        let mut left = file.metadata()?.len();
+        while left > 0 {
+            let part = ZEROS.get(..usize::try_from(left).unwrap_or(ZEROS.len())).unwrap_or(&ZEROS);
+            file.write_all(part)?;
+            left -= part.len() as u64;
+        }
+        file.sync_all()?;
+        fs::remove_file(path)
+    };
+    match overwrite() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(unwritable(path, &error)),
+        Ok(()) => sync_folder(path.parent().unwrap_or(Path::new("."))),
+    }
+}
+
 /// Creates a folder that only its owner may enter, with its parents, unless it is there already.
 ///
 /// # Errors
@@ -118,6 +162,24 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn content_is_replaced_whole_and_destroyed_for_every_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree");
+        assert!(read(&path, 10).unwrap().is_none());
+        replace(&path, b"first").unwrap();
+        replace(&path, &[7; 70_000]).unwrap();
+        assert_eq!(read(&path, 70_000).unwrap().unwrap(), [7; 70_000]);
+        assert!(read(&path, 69_999).is_err());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let link = folder.path().join("link");
+        fs::hard_link(&path, &link).unwrap();
+        destroy(&path).unwrap();
+        destroy(&path).unwrap();
+        assert!(!path.exists());
+        assert_eq!(fs::read(&link).unwrap(), [0; 70_000]);
     }
 
     #[test]

@@ -27,6 +27,22 @@ pub enum Purpose {
     Hash(Domain),
     /// Makes format-preserving tokens (FF1 with AES-256, 32 bytes): `sealift:<domain>#fpe@<version>`.
     Fpe(Domain),
+    /// Encrypts a column's cells (32 bytes): `sealift:<ns>.<name>/<column>#value@<version>`. It is used inside
+    /// Sealift alone, so that its id is not among those of the dataset's reading keys.
+    Value {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The column.
+        column: String,
+    },
+    /// Derives the keys of the subjects that a column's cells are encrypted by (32 bytes), see [`super::subject`]:
+    /// `sealift:<ns>.<name>/<column>#subject@<generation>`. It is used inside Sealift alone, too.
+    Subject {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The column.
+        column: String,
+    },
     /// Decides by how many days dates are moved (HMAC-SHA-256, 32 bytes): `sealift:<ns>.<name>#shift@<version>`, or
     /// `sealift:join/<name>#shift@<version>` across datasets.
     Shift {
@@ -71,6 +87,8 @@ impl Purpose {
             Self::Tokenize(domain) => format!("sealift:{domain}#tokenize"),
             Self::Hash(domain) => format!("sealift:{domain}#hash"),
             Self::Fpe(domain) => format!("sealift:{domain}#fpe"),
+            Self::Value { dataset, column } => format!("sealift:{dataset}/{}#value", escape(column)),
+            Self::Subject { dataset, column } => format!("sealift:{dataset}/{}#subject", escape(column)),
             Self::Shift { join_domain: Some(name), .. } => {
                 format!("sealift:{}#shift", Domain::Join(name.clone()))
             }
@@ -90,6 +108,8 @@ impl Purpose {
             | Self::Footer(_)
             | Self::Hash(_)
             | Self::Fpe(_)
+            | Self::Value { .. }
+            | Self::Subject { .. }
             | Self::Shift { .. }
             | Self::Digest(_)
             | Self::Notes(_)
@@ -173,6 +193,11 @@ mod tests {
         let dataset = DatasetName::parse("crm.customers").unwrap();
         assert_eq!(column("address.city").base_id(), "sealift:crm.customers/address.city");
         assert_eq!(Purpose::Footer(dataset.clone()).base_id(), "sealift:crm.customers/_footer");
+        let (of, name) = (dataset.clone(), "email".to_owned());
+        let value = Purpose::Value { dataset: of.clone(), column: name.clone() };
+        assert_eq!(value.base_id(), "sealift:crm.customers/email#value");
+        let subject = Purpose::Subject { dataset: of, column: name };
+        assert_eq!(subject.base_id(), "sealift:crm.customers/email#subject");
         let own = Domain::Column { dataset, column: "email".to_owned() };
         assert_eq!(Purpose::Tokenize(own.clone()).base_id(), "sealift:crm.customers/email#tokenize");
         assert_eq!(Purpose::Hash(own).base_id(), "sealift:crm.customers/email#hash");
@@ -209,6 +234,8 @@ mod tests {
             column("%5ffooter"),
             column("email#tokenize"),
             column("email#hash"),
+            column("email#value"),
+            column("email#subject"),
             column("email@2"),
             column("a/b"),
             column("a%2fb"),
@@ -216,6 +243,8 @@ mod tests {
             Purpose::Digest(dataset.clone()),
             Purpose::Shift { dataset: dataset.clone(), join_domain: None },
             Purpose::Shift { dataset: dataset.clone(), join_domain: Some("email".to_owned()) },
+            Purpose::Value { dataset: dataset.clone(), column: "email".to_owned() },
+            Purpose::Subject { dataset: dataset.clone(), column: "email".to_owned() },
             Purpose::Notes(dataset),
             Purpose::Receipts,
             Purpose::Tokenize(own.clone()),

@@ -128,6 +128,16 @@ impl Folder {
         Ok(versions(&self.0.join(encode(base)))?.into_iter().max())
     }
 
+    /// The versions of a key that there are.
+    pub(super) fn versions_of(&self, base: &str) -> Result<Vec<u32>> {
+        versions(&self.0.join(encode(base)))
+    }
+
+    /// A file beside the records of a key.
+    pub(super) fn beside(&self, base: &str, name: &str) -> PathBuf {
+        self.0.join(encode(base)).join(name)
+    }
+
     /// The record of an id; `None` when there is none.
     pub(super) fn read(&self, id: &str) -> Result<Option<Record>> {
         let Some((base, version)) = split_id(id) else { return Ok(None) };

@@ -19,6 +19,9 @@ use crate::error::{Error, Kind, Result};
 use crate::secret::Reference;
 use crate::spec::config;
 
+/// How ids of the keys of subjects end; their versions are generations of one tree.
+const SUBJECTS: &str = "#subject";
+
 /// What a new root key wraps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewrapped {
@@ -36,6 +39,10 @@ impl Keyring {
     /// `Usage` when there is no such key, or it is destroyed; else as [`Keyring::current`].
     pub async fn rotate(&self, id: &str) -> Result<String> {
         let base = split_id(id).map_or(id, |(base, _)| base);
+        if base.ends_with(SUBJECTS) {
+            return Err(Error::new(Kind::Usage, format!("the key {base} is renewed by shredding alone"))
+                .help("publish the dataset once more with write_mode: overwrite to another column name for a new one"));
+        }
         let Some(Record::Wrapped(newest)) = self.newest(base).await? else {
             return Err(Error::new(Kind::Usage, format!("there is no key {base} to renew"))
                 .help("`sealift keys list` shows the keys; a new one is made when a column first needs it"));

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch, StringViewArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
+};
 use arrow::datatypes::{Date32Type, TimeUnit};
 use futures::{StreamExt, TryStreamExt};
 
@@ -10,8 +12,10 @@ use super::super::fixture::*;
 use super::*;
 use crate::keys::Keyring;
 use crate::protect::Sealed;
-use crate::spec::action::{Alphabet, Canonical, Generalize, Mask, Period};
+use crate::spec::action::{Alphabet, Canonical, Generalize, Mask, OnUnfit, Period};
 use crate::spec::config;
+use crate::spec::pipeline::Companion;
+use crate::spec::policy::RuleCompanion;
 use crate::spec::policy::Unmatched;
 
 fn few(number: u32) -> NonZeroU32 {
@@ -25,6 +29,10 @@ fn shift(max_days: u32, by: Option<&str>) -> Action {
 
 fn fpe(on_unfit: OnUnfit) -> Action {
     Action::TokenizeFpe(Fpe { alphabet: Alphabet::Digits, on_unfit, join_domain: None })
+}
+
+fn cells(by: Option<&str>) -> Action {
+    Action::EncryptValue(EncryptValue { by: by.map(str::to_owned) })
 }
 
 /// The plan of one column `x` whose tag `t` the policy gives the action.
@@ -47,6 +55,7 @@ fn each_option_fits_its_types_and_keeps_them() {
         (Action::Generalize(Generalize::Network { ipv4: 24, ipv6: 48 }), "t-------"),
         (shift(30, None), "-----D-s"),
         (fpe(OnUnfit::Fail), "t-------"),
+        (cells(None), "tnd--Dbs"),
         (lower, "tn------"),
     ] {
         for (data_type, fit) in all.iter().zip(fits.chars()) {
@@ -176,5 +185,124 @@ async fn sealed_dates_move_with_their_subject_whatever_becomes_of_it() {
     assert_eq!((left.value(0) - came.value(0), left.value(1) - came.value(1)), (11, 22));
     assert_eq!(left.value(2) - left.value(0), 22, "one subject");
     assert_ne!(came.value(0), came.value(1));
-    assert!(arrow::array::Array::is_null(&came, 2));
+    assert!(Array::is_null(&came, 2));
+}
+
+/// `email` (tagged `pii.email`, by a spec that asks `action` and a further column) beside `id`.
+fn beside(policy: &Policy, action: Action, name: &str, companion: Action) -> Result<Plan> {
+    let mut email = named("email", "pii.email", Some(action));
+    email.evidence[0].declared.companion = Some(Companion { column: name.to_owned(), action: companion });
+    let schema = schema(&[("email", DataType::Utf8), ("id", DataType::Int64)]);
+    decide(policy, &schema, &[email, named("id", "public", None)])
+}
+
+fn sealed_emails() -> Policy {
+    policy(Unmatched::Refuse, &[("pii.email", Action::Encrypt), ("public", Action::Allow)])
+}
+
+#[test]
+fn a_further_column_is_made_of_the_same_values_and_comes_last() {
+    let plan = beside(&sealed_emails(), Action::Encrypt, "email_token", tokenize("customer")).unwrap();
+    let decided: Vec<_> = plan
+        .decisions()
+        .iter()
+        .map(|d| (d.path.as_str(), d.action.word(), d.because.as_str(), d.companion_of.as_deref()))
+        .collect();
+    let expected = [
+        ("email", "encrypt", "policy rule 1 (pii.email)", None),
+        ("id", "allow", "policy rule 2 (public)", None),
+        ("email_token", "tokenize", "beside `email`, spec line 14", Some("email")),
+    ];
+    assert_eq!(decided, expected);
+    assert_eq!(plan.decisions()[2].key.as_deref(), Some("sealift:join/customer#tokenize"));
+    let names: Vec<_> = plan.output().fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["email", "id", "email_token"]);
+    let made: Vec<_> = plan.columns().iter().map(|column| column.index).collect();
+    assert_eq!(made, [0, 1, 0]);
+    // Its own column's key without a join domain, and whatever is stronger than what the policy asks.
+    let own = beside(&sealed_emails(), Action::Redact, "token", tokenize("")).unwrap();
+    assert_eq!(own.decisions()[2].key.as_deref(), Some("sealift:crm.customers/token#tokenize"));
+    assert_eq!(own.decisions()[0].action, Action::Redact);
+}
+
+#[test]
+fn trap_a_further_column_shows_no_more_than_the_policy_allows() {
+    for weaker in [Action::Allow, Action::Mask(Mask::default())] {
+        let error = beside(&sealed_emails(), Action::Encrypt, "end", weaker.clone()).unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Held);
+        assert!(error.message().contains(&format!("column `end`: the spec asks `{weaker}`")), "{error}");
+    }
+    for taken in ["id", "ID", "email"] {
+        let error = beside(&sealed_emails(), Action::Encrypt, taken, hash("")).unwrap_err();
+        assert!(error.message().contains("has the name of another column"), "{error}");
+    }
+}
+
+#[test]
+fn a_rule_asks_for_a_further_column_where_it_decides() {
+    let mut policy = policy(
+        Unmatched::Refuse,
+        &[("pii.email", Action::Encrypt), ("pii.*", Action::Encrypt), ("secret", Action::Redact)],
+    );
+    let companion = |action| Some(RuleCompanion { suffix: "_x".to_owned(), action });
+    let text = schema(&[("x", DataType::Utf8)]);
+    let of = |policy: &Policy, verdict: &Verdict| {
+        let plan = decide(policy, &text, std::slice::from_ref(verdict)).unwrap();
+        plan.decisions().get(1).map(|decision| (decision.path.clone(), decision.action.word()))
+    };
+    let plain = named("x", "pii.email", None);
+    policy.rules[0].companion = companion(tokenize("customer"));
+    let made = Some(("x_x".to_owned(), "tokenize"));
+    assert_eq!(of(&policy, &plain), made);
+    // Not where the spec asks for more, another rule decides, or another rule asks for more of the same tag.
+    assert_eq!(of(&policy, &named("x", "pii.email", Some(Action::Redact))), None);
+    let mut secret = plain.clone();
+    secret.evidence.extend(named("x", "secret", None).evidence);
+    assert_eq!(of(&policy, &secret), None);
+    policy.rules[0].companion = companion(Action::Mask(Mask::default()));
+    assert_eq!(of(&policy, &plain), None, "the second rule wants it encrypted");
+    policy.rules.remove(1);
+    assert_eq!(of(&policy, &plain), Some(("x_x".to_owned(), "mask")));
+    // A mask is made of whole values only.
+    let computed = Verdict { copy_of: None, ..plain };
+    assert_eq!(of(&policy, &computed), None);
+}
+
+#[test]
+fn cells_go_by_a_column_that_is_there() {
+    let policy = policy(Unmatched::Refuse, &[("t", cells(Some("who"))), ("gone", Action::Drop)]);
+    let of = |data_type: DataType| {
+        let schema = schema(&[("x", DataType::Utf8), ("who", data_type)]);
+        decide(&policy, &schema, &[named("x", "t", None), named("who", "gone", None)])
+    };
+    let plan = of(DataType::Int64).unwrap();
+    assert_eq!(plan.columns()[0].by, Some((1, DataType::Int64)));
+    assert_eq!(plan.decisions()[0].key.as_deref(), Some("sealift:crm.customers/x#subject"));
+    assert_eq!(plan.output().field(0).data_type(), &DataType::Utf8);
+    assert!(of(DataType::Boolean).unwrap_err().message().contains("cannot say who a row is about"));
+    assert!(one(&cells(Some("who")), DataType::Utf8).unwrap_err().message().contains("no such column"));
+    assert!(one(&cells(None), DataType::Utf8).is_ok());
+}
+
+#[tokio::test]
+async fn both_columns_of_one_input_are_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = config::Keys::File { path: folder.path().join("keys"), passphrase: None };
+    let keyring = Keyring::open(&settings, &|_| {}).await.unwrap();
+    let plan = beside(&sealed_emails(), Action::Encrypt, "email_token", tokenize("customer")).unwrap();
+    let emails: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("a")]));
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let batch = RecordBatch::try_new(plan.input().clone(), vec![emails.clone(), ids]).unwrap();
+    let batches = futures::stream::iter([Ok(batch)]).boxed();
+    let sealed = Sealed::seal(&plan, batches, &keyring).await.unwrap();
+    assert_eq!(sealed.encrypted().iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["email"]);
+    assert_eq!(sealed.open().iter().collect::<Vec<_>>(), ["id"], "a token has no statistics");
+    let batches: Vec<RecordBatch> = sealed.into_batches().try_collect().await.unwrap();
+    let tokens = batches[0].column_by_name("email_token").unwrap().as_string::<i32>();
+    assert_eq!(batches[0].column(0), &emails);
+    assert!(tokens.value(0).starts_with("t1:") && tokens.value(0) == tokens.value(2));
+    assert_eq!(tokens.null_count(), 1);
+    let told = plan.digests(&keyring).await.unwrap();
+    let names: Vec<_> = told.columns().iter().map(|digest| digest.column().to_owned()).collect();
+    assert_eq!(names, ["email", "id", "email_token"]);
 }

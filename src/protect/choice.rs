@@ -12,6 +12,8 @@ pub(super) struct Choice {
     pub(super) tag: Option<Tag>,
     pub(super) action: Action,
     pub(super) because: String,
+    /// Index of the policy's rule that asked.
+    pub(super) rule: Option<usize>,
 }
 
 /// Chooses for one leaf: the strictest of everything asked. Whatever stands in the way is added to
@@ -113,6 +115,7 @@ fn asked_for(policy: &Policy, tag: &Tag) -> Option<Choice> {
         tag: Some(tag.clone()),
         action: rule.action.clone(),
         because: format!("policy rule {} ({glob})", index + 1),
+        rule: Some(index),
     })
 }
 
@@ -121,12 +124,13 @@ fn declared(evidence: &Evidence, reaching: &[&Evidence]) -> Option<Choice> {
         tag: evidence.tag.clone().or_else(|| reaching.iter().find_map(|e| e.tag.clone())),
         action: evidence.declared.action.clone()?,
         because: format!("spec line {}", evidence.declared.position.line),
+        rule: None,
     })
 }
 
 fn unmatched(action: Action) -> Choice {
     let because = format!("unmatched: {action}");
-    Choice { tag: None, action, because }
+    Choice { tag: None, action, because, rule: None }
 }
 
 /// Where the policy has nothing to say: tags without a rule, columns and source columns without a tag.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use arrow::datatypes::DataType;
 
 use super::carried::Leaf;
-use crate::spec::action::{Canonical, DateShift, Fpe, Generalize, Mask, Period, Scrub};
+use crate::spec::action::{Canonical, DateShift, EncryptValue, Fpe, Generalize, Mask, Period, Scrub};
 use crate::spec::{Action, Tag};
 
 /// Whether the action can act on the leaf. `drop` and `nullify` of a part of a nested column depend
@@ -20,6 +20,7 @@ pub(super) fn can_take(leaf: &Leaf, action: &Action) -> bool {
         }
         Action::Generalize(how) => plain(can_generalize(data_type, *how)),
         Action::DateShift(_) => plain(matches!(data_type, DataType::Date32 | DataType::Timestamp(..))),
+        Action::EncryptValue(_) => plain(is_canonical(data_type)),
         Action::Tokenize { canonical, .. } | Action::Hash { canonical, .. } => {
             plain(is_canonical(data_type) && (!canonical.merges() || has_form(data_type)))
         }
@@ -77,6 +78,7 @@ pub(super) fn refusal(leaf: &Leaf) -> String {
         Action::Mask(Mask::default()),
         Action::Scrub(Scrub::Label),
         Action::Encrypt,
+        Action::EncryptValue(EncryptValue::default()),
         Action::TokenizeFpe(Fpe::default()),
         Action::Tokenize { join_domain: pseudonym.0.clone(), canonical: pseudonym.1 },
         Action::Hash { join_domain: pseudonym.0, canonical: pseudonym.1 },

@@ -19,6 +19,7 @@ pub(super) fn policy(unmatched: Unmatched, rules: &[(&str, Action)]) -> Policy {
     let rule = |(glob, action): &(&str, Action)| Rule {
         tags: vec![TagGlob::of(glob)],
         action: action.clone(),
+        companion: None,
         allow_small_domain: false,
     };
     Policy {
@@ -50,8 +51,13 @@ pub(super) fn evidence(
     line: u64,
 ) -> Evidence {
     let tag = (!tag.is_empty()).then(|| Tag::parse(tag).unwrap());
-    let declared =
-        Column { tag: tag.clone(), action, conversion: None, position: Position { line, column: 5 } };
+    let declared = Column {
+        tag: tag.clone(),
+        action,
+        conversion: None,
+        companion: None,
+        position: Position { line, column: 5 },
+    };
     Evidence { leaf: leaf.map(str::to_owned), why, tag, declared }
 }
 

@@ -21,6 +21,7 @@ fn columns(lines: &[Line]) -> Columns {
             tag,
             action: action.clone(),
             conversion: None,
+            companion: None,
             position: Position { line, column: 1 },
         };
         if *name == "*" {

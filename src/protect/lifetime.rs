@@ -92,7 +92,9 @@ impl Plan {
     pub fn with_lifetime(self, lifetime: Lifetime) -> Result<Self> {
         let own = lifetime.fields();
         let is_own = |name: &str| own.iter().any(|own| own.name().eq_ignore_ascii_case(name));
-        if let Some(field) = self.input().fields().iter().find(|field| is_own(field.name())) {
+        if let Some(field) =
+            self.input().fields().iter().chain(self.output().fields()).find(|field| is_own(field.name()))
+        {
             return Err(Error::invalid(format!(
                 "the name of column `{}` is kept for a column that sealift adds",
                 field.name()

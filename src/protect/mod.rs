@@ -4,6 +4,7 @@
 
 mod carried;
 mod choice;
+mod companion;
 pub mod digest;
 mod fit;
 #[cfg(test)]

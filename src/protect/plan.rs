@@ -1,5 +1,6 @@
 //! One action per leaf column.
 
+mod columns;
 pub mod rehearsal;
 pub mod resealing;
 
@@ -8,12 +9,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use self::columns::{columns, partitions, published};
 use super::carried::{self, Leaf};
+use super::companion::{self, Companion};
 use super::digest::Digests;
 use super::{choice, fit};
 use crate::error::{Error, Result};
 use crate::keys::{Domain, Keyring, Purpose};
-use crate::spec::action::{DateShift, Fpe, OnUnfit, Scrub};
+use crate::spec::action::{DateShift, EncryptValue, Fpe, Scrub};
 use crate::spec::verdict::{Origin, Verdict};
 use crate::spec::{Action, DatasetName, Policy, Tag};
 
@@ -42,6 +45,8 @@ pub struct Decision {
     /// Id of the key the action uses (`sealift:crm.customers/ssn@1` once a key exists; without the
     /// version before that).
     pub key: Option<String>,
+    /// The column that this one is made of beside it; `None` for a column of the input.
+    pub companion_of: Option<String>,
 }
 
 /// How one published top-level column is made.
@@ -70,7 +75,8 @@ impl Plan {
     /// `Held`, naming every column concerned: a column nothing covers under `unmatched: refuse`; a
     /// spec action weaker than what the policy asks; an action the column's type cannot take
     /// (with the actions that can); a mask asked for what a computed column comes from; a type that
-    /// cannot be published; a protected partition column; no column left to publish.
+    /// cannot be published; a protected partition column; a further column (`as`) of less than the policy
+    /// asks, or of another's name; no column left to publish.
     pub fn decide(
         dataset: &DatasetName,
         policy: &Policy,
@@ -90,11 +96,24 @@ impl Plan {
         }
         let leaves = carried::leaves(&Schema::new(fields.clone()))?;
         ambiguous(&leaves, &mut problems);
-        let decisions = decisions(dataset, policy, &schema, &leaves, verdicts, &mut problems);
+        let (mut decisions, companions) =
+            decisions(dataset, policy, &schema, &leaves, verdicts, &mut problems);
+        companion::ambiguous(&companions, &leaves, &mut problems);
+        companion::strays(&schema, verdicts, &mut problems);
         if !problems.is_empty() {
             return Err(held(problems));
         }
-        let (columns, output) = columns(&fields, &leaves, &decisions, &mut problems);
+        let (mut columns, mut output) = columns(&fields, &leaves, &decisions, &mut problems);
+        for companion in &companions {
+            let decision = Decision::of_companion(dataset, companion);
+            if let Some((column, field)) =
+                published(companion.index, &decision, &decision.action, &fields, &leaves, &mut problems)
+            {
+                columns.push(column);
+                output.push(field.with_name(&decision.path));
+            }
+            decisions.push(decision);
+        }
         partitions(partition_by, &leaves, &decisions, &mut problems);
         if output.iter().all(|field| partition_by.contains(field.name())) {
             problems.push("no column is left to publish".to_owned());
@@ -149,7 +168,12 @@ impl Plan {
     pub async fn name_keys(&mut self, keyring: &Keyring) -> Result<()> {
         for decision in &mut self.decisions {
             if let Some(purpose) = purpose(&self.dataset, &decision.path, &decision.action) {
-                decision.key = keyring.peek(&purpose).await?.or_else(|| Some(purpose.base_id()));
+                let named = keyring.peek(&purpose).await?.map(|id| match &purpose {
+                    // A tree of subjects is one, however often subjects were shredded.
+                    Purpose::Subject { .. } => format!("{}@1", purpose.base_id()),
+                    _ => id,
+                });
+                decision.key = named.or_else(|| Some(purpose.base_id()));
             }
         }
         Ok(())
@@ -173,7 +197,7 @@ impl Plan {
         &self.output
     }
 
-    /// One decision per leaf column of the input, in schema order.
+    /// One decision per leaf column of the input, in schema order, and then one per further column made of one.
     #[must_use]
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
@@ -184,8 +208,8 @@ impl Plan {
     /// # Errors
     /// Those of [`Digests::prepare`].
     pub async fn digests(&self, keyring: &Keyring) -> Result<Digests> {
-        let columns = self.columns.iter();
-        let columns = columns.map(|column| (self.input.field(column.index).name().as_str(), &column.carried));
+        let columns = self.output.fields().iter().zip(&self.columns);
+        let columns = columns.map(|(field, column)| (field.name().as_str(), &column.carried));
         Digests::prepare(keyring, &self.dataset, columns).await
     }
 
@@ -210,7 +234,27 @@ impl Decision {
             action: Action::Allow,
             because: "made by sealift".to_owned(),
             key: None,
+            companion_of: None,
         }
+    }
+
+    /// Of a further column.
+    fn of_companion(dataset: &DatasetName, companion: &Companion) -> Self {
+        let Companion { of, name, choice, .. } = companion;
+        Self {
+            path: name.clone(),
+            tag: choice.tag.clone(),
+            key: purpose(dataset, name, &choice.action).map(|purpose| purpose.base_id()),
+            action: choice.action.clone(),
+            because: format!("beside `{of}`, {}", choice.because),
+            companion_of: Some(of.clone()),
+        }
+    }
+
+    /// The input column that it is made of.
+    #[must_use]
+    pub fn made_of(&self) -> &str {
+        self.companion_of.as_deref().unwrap_or(&self.path)
     }
 }
 
@@ -228,6 +272,10 @@ pub(super) fn purpose(dataset: &DatasetName, path: &str, action: &Action) -> Opt
     };
     match action {
         Action::Encrypt => Some(Purpose::Column { dataset: dataset.clone(), column: path.to_owned() }),
+        Action::EncryptValue(EncryptValue { by }) => Some(match by {
+            None => Purpose::Value { dataset: dataset.clone(), column: path.to_owned() },
+            Some(_) => Purpose::Subject { dataset: dataset.clone(), column: path.to_owned() },
+        }),
         Action::Tokenize { join_domain, .. } => Some(Purpose::Tokenize(domain(join_domain))),
         Action::TokenizeFpe(Fpe { join_domain, .. }) => Some(Purpose::Fpe(domain(join_domain))),
         Action::Hash { join_domain, .. } => Some(Purpose::Hash(domain(join_domain))),
@@ -276,8 +324,8 @@ fn decisions(
     leaves: &[Leaf],
     verdicts: &[Verdict],
     problems: &mut Vec<String>,
-) -> Vec<Decision> {
-    let mut decisions = Vec::with_capacity(leaves.len());
+) -> (Vec<Decision>, Vec<Companion>) {
+    let (mut decisions, mut companions) = (Vec::with_capacity(leaves.len()), Vec::new());
     for (column, field) in schema.fields().iter().enumerate() {
         let nothing_known = || Verdict {
             column: field.name().clone(),
@@ -314,101 +362,18 @@ fn decisions(
                     leaf.path, choice.action, choice.because
                 ));
             }
+            companions.extend(companion::of(policy, leaf, &verdict, &choice, problems));
             decisions.push(Decision {
                 path: leaf.path.clone(),
                 tag: choice.tag,
                 key: purpose(dataset, &leaf.path, &choice.action).map(|purpose| purpose.base_id()),
                 action: choice.action,
                 because: choice.because,
+                companion_of: None,
             });
         }
     }
-    decisions
-}
-
-/// The published columns and their fields. There is one decision per leaf by now.
-fn columns(
-    fields: &[Field],
-    leaves: &[Leaf],
-    decisions: &[Decision],
-    problems: &mut Vec<String>,
-) -> (Vec<Column>, Vec<Field>) {
-    let (mut columns, mut output) = (Vec::new(), Vec::new());
-    for (index, field) in fields.iter().enumerate() {
-        let of_column = leaves.iter().zip(decisions).filter(|(leaf, _)| leaf.column == index);
-        let actions: Vec<(&Leaf, &Decision)> = of_column.collect();
-        let Some((_, first)) = actions.first() else { continue };
-        let is_gone = |action: &Action| matches!(action, Action::Drop | Action::Nullify);
-        let action = if actions.iter().all(|(_, d)| d.action == first.action) {
-            first.action.clone()
-        } else {
-            for (leaf, decision) in actions.iter().filter(|(_, d)| is_gone(&d.action)) {
-                problems.push(format!(
-                    "column `{}`: `{}` ({}) cannot act on a part of a nested column; let it act on all of `{}`, or leave the part out in the transform",
-                    leaf.path, decision.action, decision.because, field.name()
-                ));
-            }
-            Action::Allow
-        };
-        let (data_type, nullable) = match action {
-            Action::Drop => continue,
-            Action::Nullify => (field.data_type().clone(), true),
-            Action::Allow | Action::Encrypt | Action::Generalize(_) | Action::DateShift(_) => {
-                (field.data_type().clone(), field.is_nullable())
-            }
-            Action::TokenizeFpe(Fpe { on_unfit: OnUnfit::Null, .. }) => (DataType::Utf8, true),
-            Action::Mask(_)
-            | Action::Scrub(_)
-            | Action::Tokenize { .. }
-            | Action::TokenizeFpe(_)
-            | Action::Hash { .. }
-            | Action::Redact => (DataType::Utf8, field.is_nullable()),
-        };
-        output.push(Field::new(field.name(), data_type, nullable));
-        let by = subject(&action, first, fields, leaves, problems);
-        columns.push(Column { index, carried: field.data_type().clone(), by, action });
-    }
-    (columns, output)
-}
-
-/// The column that an action of `decision` asks who rows are about.
-fn subject(
-    action: &Action,
-    decision: &Decision,
-    fields: &[Field],
-    leaves: &[Leaf],
-    problems: &mut Vec<String>,
-) -> Option<(usize, DataType)> {
-    let Action::DateShift(DateShift { by: Some(by), .. }) = action else { return None };
-    let found = fields.iter().position(|field| field.name() == by);
-    let plain =
-        found.filter(|index| leaves.iter().any(|leaf| leaf.column == *index && fit::names_subjects(leaf)));
-    let Some((index, field)) = plain.and_then(|index| Some((index, fields.get(index)?))) else {
-        let why = match found {
-            None => "the output has no such column; select it in the transform, or let `by` name another",
-            Some(_) => {
-                "its type cannot say who a row is about; let `by` name a text, number, date or binary column"
-            }
-        };
-        let (path, because) = (&decision.path, &decision.because);
-        problems.push(format!("column `{path}`: `{action}` ({because}) goes by `{by}`: {why}"));
-        return None;
-    };
-    Some((index, field.data_type().clone()))
-}
-
-fn partitions(partition_by: &[String], leaves: &[Leaf], decisions: &[Decision], problems: &mut Vec<String>) {
-    for name in partition_by {
-        let found = leaves.iter().zip(decisions).find(|(leaf, _)| !leaf.is_nested && leaf.path == *name);
-        match found {
-            None => problems.push(format!("partition column `{name}`: the output has no such plain column")),
-            Some((_, decision)) if decision.action != Action::Allow => problems.push(format!(
-                "partition column `{name}`: its action is `{}` ({}), and partition folder names are readable by anyone",
-                decision.action, decision.because
-            )),
-            Some(_) => {}
-        }
-    }
+    (decisions, companions)
 }
 
 #[cfg(test)]

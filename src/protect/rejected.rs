@@ -64,7 +64,12 @@ impl Plan {
             return Err(Error::failed("rejected rows do not have the columns that they were planned with"));
         }
         let verdicts = verdicts.get(own.len()..).unwrap_or_default();
-        Ok(Self::decide(dataset, policy, Arc::new(rows), verdicts, &[])?.behind(&own))
+        let plan = Self::decide(dataset, policy, Arc::new(rows), verdicts, &[])?;
+        if plan.output().fields().iter().any(|field| is_own(field.name())) {
+            return Err(Error::invalid("the names of sealift's own columns are kept for them")
+                .help("give the further column (`as`) another name"));
+        }
+        Ok(plan.behind(&own))
     }
 }
 

@@ -230,7 +230,7 @@ impl Column {
         let subjects = batch
             .columns()
             .get(*index)
-            .ok_or_else(|| Error::failed("rows arrived without the column that dates are moved by"))?;
+            .ok_or_else(|| Error::failed("rows arrived without the column that says who they are about"))?;
         if subjects.data_type() == carried {
             return self.kernel.apply_by(array, subjects);
         }
@@ -242,16 +242,17 @@ impl Column {
 impl Stage {
     async fn new(plan: &Plan, keyring: &Keyring, keep: Option<Keep>, made: &BTreeSet<usize>) -> Result<Self> {
         let mut columns = Vec::with_capacity(plan.columns().len());
-        for column in plan.columns() {
+        for (column, published) in plan.columns().iter().zip(plan.output().fields()) {
             let field = plan.input().field(column.index);
-            let kernel =
-                kernel::of(&column.action, plan.dataset(), field.name(), &column.carried, keyring).await?;
+            let (name, carried) = (published.name(), &column.carried);
+            let kernel = kernel::of(&column.action, plan.dataset(), name, carried, keyring).await?;
             let cast = (*field.data_type() != column.carried).then(|| column.carried.clone());
             let is_told = !made.contains(&column.index);
             columns.push(Column { index: column.index, cast, by: column.by.clone(), kernel, is_told });
         }
-        let told = plan.columns().iter().filter(|column| !made.contains(&column.index));
-        let told = told.map(|column| (plan.input().field(column.index).name().as_str(), &column.carried));
+        let told = plan.output().fields().iter().zip(plan.columns());
+        let told = told.filter(|(_, column)| !made.contains(&column.index));
+        let told = told.map(|(field, column)| (field.name().as_str(), &column.carried));
         let tally = Tally::new(Digests::prepare(keyring, plan.dataset(), told).await?);
         Ok(Self { input: plan.input().clone(), output: plan.output().clone(), columns, keep, tally })
     }

@@ -58,7 +58,12 @@ pub(super) async fn seal_batches(
     batches: Batches,
     encrypted: &[&str],
 ) -> Sealed {
-    let rule = |glob: &str, action| Rule { tags: vec![TagGlob::of(glob)], action, allow_small_domain: false };
+    let rule = |glob: &str, action| Rule {
+        tags: vec![TagGlob::of(glob)],
+        action,
+        companion: None,
+        allow_small_domain: false,
+    };
     let policy = Policy {
         name: "test".into(),
         unmatched: Unmatched::Refuse,
@@ -71,7 +76,8 @@ pub(super) async fn seal_batches(
     let verdict = |name: &str| {
         let tag = Tag::parse(if encrypted.contains(&name) { "shut" } else { "open" }).unwrap();
         let position = Position { line: 1, column: 1 };
-        let declared = Column { tag: Some(tag.clone()), action: None, conversion: None, position };
+        let declared =
+            Column { tag: Some(tag.clone()), action: None, conversion: None, companion: None, position };
         Verdict {
             column: name.into(),
             evidence: vec![Evidence { leaf: None, why: Why::Named, tag: Some(tag), declared }],

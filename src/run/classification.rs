@@ -178,6 +178,7 @@ pub(super) fn declared(
             tag: None,
             action: None,
             conversion: None,
+            companion: None,
             position: stream.position,
         });
         column.tag = Some(tag);

@@ -23,6 +23,15 @@ pub(super) fn rules(stream: &Stream, output: &Schema, protection: &protect::Plan
         WriteMode::Merge(deletes) => (deletes, false),
         WriteMode::Scd2(deletes) => (deletes, true),
     };
+    let cells = protection.decisions().iter().find(|one| matches!(one.action, Action::EncryptValue(_)));
+    if let Some(cells) = cells.filter(|_| keeps_history) {
+        return Err(Error::held(format!(
+            "column `{}` of a stream that keeps history is published by `{}` ({}): the same value looks otherwise each \
+             time, so that every row that is read again would count as changed",
+            cells.path, cells.action, cells.because
+        ))
+        .help("ask for `encrypt` or `tokenize`, or let the stream `merge`"));
+    }
     let Deletes { soft_delete, missing } = deletes.clone();
     if let Some(name) = &soft_delete {
         check_flag(name, output, protection)?;
@@ -40,7 +49,11 @@ fn check_key(name: &str, output: &Schema, protection: &protect::Plan) -> Result<
     match decision(name, protection) {
         Some(Decision { action, .. }) if action.keeps_apart() => Ok(()),
         decision => Err(Error::held(format!(
-            "column `{name}` of `{place}` is published so that different keys look alike{}",
+            "column `{name}` of `{place}` is published so that {}{}",
+            match decision {
+                Some(Decision { action: Action::EncryptValue(_), .. }) => "equal keys look different",
+                _ => "different keys look alike",
+            },
             told(decision)
         ))
         .help("ask for `tokenize` or `hash` (without `canonical`), `tokenize_fpe` (without `on_unfit: null`) or `encrypt`, which keep keys apart, or name another key")),

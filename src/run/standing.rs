@@ -291,6 +291,7 @@ mod tests {
             action: Action::Tokenize { join_domain: None, canonical: crate::spec::action::Canonical::Text },
             because: String::new(),
             key: Some(key.to_owned()),
+            companion_of: None,
         };
         let check = |now: &str, before: Vec<Publication>| {
             let dataset = DatasetName::parse("crm.people").unwrap();

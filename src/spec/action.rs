@@ -18,6 +18,9 @@ pub enum Action {
     Scrub(Scrub),
     /// Parquet Modular Encryption of the column, AES-256-GCM; type kept, key needed to read.
     Encrypt,
+    /// AES-256-GCM of each value by itself (see [`EncryptValue`]): other bytes each time, readable with the key; text
+    /// out.
+    EncryptValue(EncryptValue),
     /// FF1 (NIST SP 800-38G) over the characters of an alphabet: length and separators stay, reversible with the
     /// key, joinable inside a join domain; text out.
     TokenizeFpe(Fpe),
@@ -42,6 +45,14 @@ pub enum Action {
     Nullify,
     /// The column is not published.
     Drop,
+}
+
+/// By whose key values are encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncryptValue {
+    /// The column whose value says who a row is about: each subject has a key of its own, which can be destroyed by
+    /// itself. Without one the whole column has one.
+    pub by: Option<String>,
 }
 
 /// How much of a value `mask` keeps.
@@ -242,6 +253,7 @@ impl Action {
                 | Self::Hash { .. }
                 | Self::TokenizeFpe(_)
                 | Self::DateShift(_)
+                | Self::EncryptValue(_)
                 | Self::Scrub(Scrub::Token { .. })
         )
     }
@@ -252,7 +264,16 @@ impl Action {
         matches!(self, Self::Tokenize { .. } | Self::Hash { .. } | Self::TokenizeFpe(_))
     }
 
-    /// Whether different values stay different.
+    /// The column that it asks who each row is about.
+    #[must_use]
+    pub fn by(&self) -> Option<&str> {
+        match self {
+            Self::DateShift(DateShift { by, .. }) | Self::EncryptValue(EncryptValue { by }) => by.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether different values stay different, and equal ones equal.
     #[must_use]
     pub const fn keeps_apart(&self) -> bool {
         match self {
@@ -272,6 +293,7 @@ impl Action {
             }
             Self::Scrub(Scrub::Token { join_domain }) => join_domain.is_none(),
             Self::DateShift(_) | Self::Generalize(_) | Self::TokenizeFpe(_) => false,
+            Self::EncryptValue(EncryptValue { by }) => by.is_none(),
             _ => true,
         }
     }
@@ -280,8 +302,9 @@ impl Action {
     ///
     /// The order asks what the most privileged reader of the table still sees: everything
     /// (`allow`), almost everything (`date_shift`), where each value lies (`generalize`), a part of
-    /// it in the clear (`mask`; `scrub`), everything with the column's key (`encrypt`), a pseudonym
-    /// that can be reversed and shows the value's form (`tokenize_fpe`) or does not (`tokenize`), one
+    /// it in the clear (`mask`; `scrub`), everything with the column's key (`encrypt`), everything with a
+    /// key that is given to no reader (`encrypt_value`; with the keys of subjects, of those that are not
+    /// shredded), a pseudonym that can be reversed and shows the value's form (`tokenize_fpe`) or does not (`tokenize`), one
     /// that cannot (`hash`), that there was a value (`redact`), that there is a column (`nullify`),
     /// nothing (`drop`). Of one action, what hides more is the stricter, as far as numbers tell.
     #[must_use]
@@ -294,6 +317,8 @@ impl Action {
             Self::Scrub(Scrub::Token { .. }) => 200,
             Self::Scrub(Scrub::Label) => 250,
             Self::Encrypt => 300,
+            Self::EncryptValue(EncryptValue { by: None }) => 320,
+            Self::EncryptValue(EncryptValue { by: Some(_) }) => 330,
             Self::TokenizeFpe(_) => 350,
             Self::Tokenize { .. } => 400,
             Self::Hash { .. } => 500,
@@ -313,6 +338,7 @@ impl Action {
             Self::Mask(_) => "mask",
             Self::Scrub(_) => "scrub",
             Self::Encrypt => "encrypt",
+            Self::EncryptValue(_) => "encrypt_value",
             Self::TokenizeFpe(_) => "tokenize_fpe",
             Self::Tokenize { .. } => "tokenize",
             Self::Hash { .. } => "hash",

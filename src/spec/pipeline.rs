@@ -280,8 +280,19 @@ pub struct Column {
     pub action: Option<Action>,
     /// The decision on the type a column of the source is carried as.
     pub conversion: Option<Conversion>,
+    /// A further column that is published of its values.
+    pub companion: Option<Companion>,
     /// Where it is declared.
     pub position: Position,
+}
+
+/// A further output column, made of the same values by another action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Companion {
+    /// Its name.
+    pub column: String,
+    /// What happens to the values in it.
+    pub action: Action,
 }
 
 impl Column {

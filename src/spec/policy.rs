@@ -35,8 +35,19 @@ pub struct Rule {
     pub tags: Vec<TagGlob>,
     /// What is asked.
     pub action: Action,
+    /// A further column of the same values that is published where the rule decides.
+    pub companion: Option<RuleCompanion>,
     /// Whether pseudonyms may be made of tags that have few values.
     pub allow_small_domain: bool,
+}
+
+/// A further output column that a rule asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleCompanion {
+    /// What follows the column's name in its own.
+    pub suffix: String,
+    /// What happens to the values in it.
+    pub action: Action,
 }
 
 /// A glob over dotted tags: `*` matches any characters, dots included.
@@ -128,7 +139,7 @@ mod tests {
 
     fn rule(globs: &[&str], action: Action) -> Rule {
         let tags = globs.iter().map(|glob| TagGlob((*glob).to_owned())).collect();
-        Rule { tags, action, allow_small_domain: false }
+        Rule { tags, action, companion: None, allow_small_domain: false }
     }
 
     fn matches(glob: &str, tag: &str) -> bool {

@@ -18,6 +18,7 @@ mod bad_documents;
 mod broken_source;
 mod canary;
 mod classification;
+mod companion;
 mod conformance;
 mod contract;
 mod daemon;
@@ -48,6 +49,7 @@ mod resume;
 mod reveal;
 mod serve;
 mod servers;
+mod shred;
 mod source_files;
 mod source_mysql;
 #[cfg(feature = "odbc")]

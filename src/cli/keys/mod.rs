@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod destroy;
 mod rotate;
+mod shred;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -41,6 +42,7 @@ pub(super) async fn run(context: &Context, args: &Keys) -> Done {
         KeysVerb::Backup(file) => backup::write(context, &config, &ledger, file).await,
         KeysVerb::Restore(file) => backup::restore(context, &config, &ledger, file).await,
         KeysVerb::Check => check::run(context, &config, &keyring).await,
+        KeysVerb::Shred(args) => shred::run(context, &keyring, &ledger, args).await,
     }
 }
 

@@ -16,7 +16,7 @@ const WORTH_ONE_IN: u32 = 4;
 /// Values that pass by before it is tried again.
 const REST: u32 = 1 << 18;
 
-/// Results by value, each value in one place. No `Debug`, and wiped at its end: it holds values.
+/// Results by value, each value in one place. No `Debug`, and wiped at its end: it holds values, and keys.
 pub(super) struct Cache {
     slots: Vec<Slot>,
     looks: u32,
@@ -67,7 +67,7 @@ impl Cache {
         make(out)?;
         slot.value.zeroize();
         slot.value.extend_from_slice(value);
-        slot.result.clear();
+        slot.result.zeroize();
         slot.result.extend_from_slice(out.get(start..).unwrap_or_default());
         Ok(())
     }
@@ -85,7 +85,10 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.slots.iter_mut().for_each(|slot| slot.value.zeroize());
+        for slot in &mut self.slots {
+            slot.value.zeroize();
+            slot.result.zeroize();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod cache;
 mod calendar;
 mod canonical;
 mod date_shift;
+pub mod encrypt_value;
 mod form;
 mod generalize;
 mod hash;
@@ -22,7 +23,7 @@ use arrow::datatypes::DataType;
 use super::plan;
 use crate::error::{Error, Result};
 use crate::keys::{DatasetKey, Keyring, Purpose};
-use crate::spec::action::Scrub;
+use crate::spec::action::{EncryptValue, Scrub};
 use crate::spec::{Action, DatasetName};
 
 /// What is done to the arrays of one column.
@@ -54,13 +55,18 @@ pub(super) async fn of(
     keyring: &Keyring,
 ) -> Result<Box<dyn Kernel>> {
     let key = match (action, plan::purpose(dataset, path, action)) {
-        (action, Some(purpose)) if *action != Action::Encrypt => {
-            Some((keyring.current(&purpose).await?, purpose))
-        }
-        _ => None,
+        (Action::Encrypt, _) | (_, None | Some(Purpose::Subject { .. })) => None,
+        (_, Some(purpose)) => Some((keyring.current(&purpose).await?, purpose)),
     };
     Ok(match (action, key) {
         (Action::Allow | Action::Encrypt, _) => Box::new(Keep),
+        (Action::EncryptValue(EncryptValue { by: Some(by) }), _) => {
+            let subjects = keyring.subjects(dataset, path).await?;
+            Box::new(encrypt_value::Kernel::by_subject(subjects, carried, path, by)?)
+        }
+        (Action::EncryptValue(_), Some((key, _))) => {
+            Box::new(encrypt_value::Kernel::of_column(&key, carried, path)?)
+        }
         (Action::Mask(mask), _) => Box::new(mask::Kernel::new(*mask)),
         (Action::Scrub(Scrub::Label), _) => Box::new(scrub::Kernel::labels()),
         (Action::Scrub(Scrub::Token { .. }), Some((key, Purpose::Tokenize(domain)))) => {

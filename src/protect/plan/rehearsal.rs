@@ -26,6 +26,7 @@ pub fn rehearse(policy: &Policy, tags: &[Tag], data_type: DataType) -> Result<(A
             tag: Some(tag.clone()),
             action: None,
             conversion: None,
+            companion: None,
             position: Position { line: 0, column: 0 },
         },
     });

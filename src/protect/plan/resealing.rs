@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{Field, SchemaRef};
 
-use super::{Decision, Plan, columns, partitions, purpose};
+use super::columns::{columns, partitions};
+use super::{Decision, Plan, purpose};
 use crate::error::{Error, Result};
 use crate::protect::carried::{self, Leaf};
 use crate::protect::fit;
@@ -78,6 +79,7 @@ impl Resealing {
             let stays = if is_encrypted { Action::Encrypt } else { Action::Allow };
             decisions.push(decided(dataset, leaf, wanted.cloned().unwrap_or(stays)));
         }
+        subjects_are_there(&decisions, &leaves, &made, &mut problems);
         let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
         let (columns, output) = columns(&fields, &leaves, &decisions, &mut problems);
         partitions(partition_by, &leaves, &decisions, &mut problems);
@@ -136,6 +138,22 @@ fn obstacle(leaf: &Leaf, wanted: &Action, has_values: bool) -> Option<String> {
         .then(|| format!("column `{}`: `{wanted}` {}", leaf.path, fit::refusal(leaf)))
 }
 
+/// Who a row is about is told by values, and not by what an action made of them.
+fn subjects_are_there(
+    decisions: &[Decision],
+    leaves: &[Leaf],
+    made: &BTreeSet<usize>,
+    problems: &mut Vec<String>,
+) {
+    for decision in decisions {
+        let Some(by) = decision.action.by() else { continue };
+        if leaves.iter().any(|leaf| leaf.path == by && made.contains(&leaf.column)) {
+            let (path, action) = (&decision.path, &decision.action);
+            problems.push(format!("column `{path}`: `{action}` goes by `{by}`, whose values are gone"));
+        }
+    }
+}
+
 fn decided(dataset: &DatasetName, leaf: &Leaf, action: Action) -> Decision {
     Decision {
         path: leaf.path.clone(),
@@ -143,6 +161,7 @@ fn decided(dataset: &DatasetName, leaf: &Leaf, action: Action) -> Decision {
         key: purpose(dataset, &leaf.path, &action).map(|purpose| purpose.base_id()),
         action,
         because: "published, and asked for since".to_owned(),
+        companion_of: None,
     }
 }
 
@@ -206,6 +225,10 @@ mod tests {
         for told in ["`a`: its values are gone", "`c`: its values are gone", "partition column `b`"] {
             assert!(error.message().contains(told), "{error}");
         }
+        let by = Action::EncryptValue(crate::spec::action::EncryptValue { by: Some("b".to_owned()) });
+        plan(&[("a", "allow", Some(by.clone())), ("b", "encrypt", None)], &[]).unwrap();
+        let gone = plan(&[("a", "allow", Some(by)), ("b", "hash", None)], &[]).unwrap_err();
+        assert!(gone.message().contains("goes by `b`, whose values are gone"), "{gone}");
         let nothing = plan(&[("a", "allow", Some(Action::Drop))], &[]).unwrap_err();
         assert!(nothing.message().contains("no column is left"), "{nothing}");
     }

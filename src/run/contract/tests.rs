@@ -33,7 +33,12 @@ fn published(names: &[&str], unknown: &[&str]) -> Predecessor {
 
 /// Open columns, but those that are `dropped`.
 fn planned(names: &[&str], dropped: &[&str]) -> protect::Plan {
-    let rule = |glob: &str, action| Rule { tags: vec![TagGlob::of(glob)], action, allow_small_domain: false };
+    let rule = |glob: &str, action| Rule {
+        tags: vec![TagGlob::of(glob)],
+        action,
+        companion: None,
+        allow_small_domain: false,
+    };
     let policy = Policy {
         name: "test".into(),
         unmatched: Unmatched::Refuse,
@@ -46,7 +51,8 @@ fn planned(names: &[&str], dropped: &[&str]) -> protect::Plan {
     let verdict = |name: &&str| {
         let tag = Tag::parse(if dropped.contains(name) { "gone" } else { "open" }).unwrap();
         let position = Position { line: 1, column: 1 };
-        let declared = Column { tag: Some(tag.clone()), action: None, conversion: None, position };
+        let declared =
+            Column { tag: Some(tag.clone()), action: None, conversion: None, companion: None, position };
         Verdict {
             column: (*name).to_owned(),
             evidence: vec![Evidence { leaf: None, why: Why::Named, tag: Some(tag), declared }],

@@ -83,7 +83,8 @@ impl Differences {
                     differences.unknown.push(dataset);
                     continue;
                 }
-                let found = columns.iter().filter_map(|column| difference(&dataset, column, old, new));
+                let found =
+                    columns.iter().filter_map(|column| difference(&dataset, column, &columns, old, new));
                 differences.found.extend(found);
             }
         }
@@ -98,8 +99,14 @@ impl Differences {
     }
 }
 
-fn difference(dataset: &DatasetName, decided: &Decided, old: &Policy, new: &Policy) -> Option<Difference> {
-    let (old, new) = (stands_for(old, decided)?, stands_for(new, decided)?);
+fn difference(
+    dataset: &DatasetName,
+    decided: &Decided,
+    all: &[Decided],
+    old: &Policy,
+    new: &Policy,
+) -> Option<Difference> {
+    let (old, new) = (stands_for(old, decided, all)?, stands_for(new, decided, all)?);
     let change = match new.strength().cmp(&old.strength()) {
         std::cmp::Ordering::Less => Change::Weaker,
         std::cmp::Ordering::Greater => Change::Stronger,

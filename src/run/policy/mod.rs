@@ -5,7 +5,7 @@ pub mod rehearsal;
 
 use crate::protect::plan::resealing::{has_values, needs_no_value};
 use crate::publish::Decided;
-use crate::spec::action::{Canonical, Mask, Scrub};
+use crate::spec::action::{Canonical, EncryptValue, Mask, Scrub};
 use crate::spec::policy::Unmatched;
 use crate::spec::{Action, Policy, Tag};
 
@@ -36,6 +36,9 @@ impl Ask {
         match self {
             Self::Refuse => "refuse".to_owned(),
             Self::Action(Action::Mask(mask)) => format!("mask (last {})", mask.keep_last),
+            Self::Action(action @ Action::EncryptValue(EncryptValue { by: Some(by) })) => {
+                format!("{action} (by {by})")
+            }
             Self::Action(action) => match action.join_domain() {
                 Some(domain) => format!("{action} ({domain})"),
                 None => action.to_string(),
@@ -89,6 +92,12 @@ impl Then {
         };
         let is_enough = match &published {
             Some(published) if published == asked => true,
+            // Which column says whom a row is about is not recorded, only that one does.
+            Some(Action::EncryptValue(EncryptValue { by: Some(_) }))
+                if as_before.is_none() && matches!(asked, Action::EncryptValue(_)) =>
+            {
+                true
+            }
             // As strong, and other options: pseudonyms of two domains do not belong into one column.
             Some(published) => published.strength() > asked.strength(),
             None => decided.action == asked.word(),
@@ -104,10 +113,20 @@ impl Then {
 }
 
 /// What a policy asks of a published column; `None` for one of the program's own.
+///
+/// A column that a rule asks for beside another is known by its name and tag, among `all` of its dataset.
 #[must_use]
-pub fn stands_for(policy: &Policy, decided: &Decided) -> Option<Ask> {
+pub fn stands_for(policy: &Policy, decided: &Decided, all: &[Decided]) -> Option<Ask> {
+    if is_own(decided) {
+        return None;
+    }
     let tag = decided.tag.as_deref().and_then(|tag| Tag::parse(tag).ok());
-    (!is_own(decided)).then(|| Ask::of(policy, tag.as_ref()))
+    let rule = tag.as_ref().and_then(|tag| policy.rule_for(tag));
+    let companion = rule.and_then(|(_, rule)| rule.companion.as_ref()).filter(|companion| {
+        let base = decided.column.strip_suffix(&companion.suffix);
+        all.iter().any(|other| Some(other.column.as_str()) == base && other.tag == decided.tag)
+    });
+    Some(companion.map_or_else(|| Ask::of(policy, tag.as_ref()), |one| Ask::Action(one.action.clone())))
 }
 
 /// Whether a column is the program's own, which no policy is asked about: of others an open one has a tag.
@@ -136,6 +155,12 @@ fn published(decided: &Decided, as_before: Option<&Action>) -> Option<Action> {
         "hash" => before
             .filter(|action| action.join_domain() == join_domain().as_deref())
             .or_else(|| Some(Action::Hash { join_domain: join_domain(), canonical: Canonical::default() })),
+        "encrypt_value" => {
+            let by_subject = decided.key.as_deref().is_some_and(|id| id.contains("#subject"));
+            let is_so = |action: &Action| action.by().is_some() == by_subject;
+            let by = by_subject.then(String::new);
+            before.filter(is_so).or(Some(Action::EncryptValue(EncryptValue { by })))
+        }
         "date_shift" | "generalize" | "tokenize_fpe" => before,
         "redact" => Some(Action::Redact),
         "nullify" => Some(Action::Nullify),
@@ -183,6 +208,23 @@ mod tests {
         assert_eq!(then("hash", None, Action::Redact), Then::Reseal);
         assert_eq!(Then::of(&decided("allow", None), &Ask::Refuse, None), Then::Refused);
         assert_eq!(Then::of(&decided("encrypt", None), &Ask::Refuse, None), Then::Nothing);
+    }
+
+    #[test]
+    fn cells_are_told_apart_by_whose_keys_they_have() {
+        let cells = |by: Option<&str>| Action::EncryptValue(EncryptValue { by: by.map(str::to_owned) });
+        let then = |id: &str, asked: Action, before: Option<&Action>| {
+            Then::of(&decided("encrypt_value", Some(id)), &Ask::Action(asked), before)
+        };
+        let (whole, by) = ("sealift:crm.a/email#value@1", "sealift:crm.a/email#subject@1");
+        assert_eq!(then(whole, cells(None), None), Then::Nothing);
+        assert_eq!(then(whole, cells(Some("id")), None), Then::PublishAgain);
+        assert_eq!(then(by, cells(None), None), Then::Nothing, "it is protected more strictly");
+        assert_eq!(then(by, cells(Some("id")), None), Then::Nothing);
+        assert_eq!(then(by, cells(Some("id")), Some(&cells(Some("id")))), Then::Nothing);
+        assert_eq!(then(by, cells(Some("id")), Some(&cells(Some("ssn")))), Then::PublishAgain);
+        assert_eq!(then(whole, Action::Encrypt, None), Then::Nothing);
+        assert_eq!(then(whole, Action::Redact, None), Then::Reseal);
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn changed(
 ) -> Result<Vec<Changed>> {
     let (mut changed, mut problems) = (Vec::new(), Vec::new());
     for decided in recorded.iter().filter(|decided| asked.is_empty() || asked.contains(&decided.column)) {
-        let Some(ask) = stands_for(&engine.policy, decided) else { continue };
+        let Some(ask) = stands_for(&engine.policy, decided, recorded) else { continue };
         let column = &decided.column;
         match (Then::of(decided, &ask, None), ask) {
             (Then::Nothing, _) => {}

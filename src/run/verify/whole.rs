@@ -13,6 +13,7 @@ use crate::protect::{Digests, Lifetime, Sealed};
 use crate::publish::merge::{Rules, is_set};
 use crate::publish::{Reading, Store, Table};
 use crate::run::{Engine, StreamPlan};
+use crate::spec::Action;
 
 /// Both sides.
 pub(super) struct Whole {
@@ -43,7 +44,14 @@ impl Whole {
         let own = lifetime.map(Lifetime::fields).unwrap_or_default();
         let flag = plan.rules.as_ref().and_then(|rules| rules.soft_delete.clone());
         let fields = plan.protection.output().fields().iter();
+        // Their cells differ each time.
+        let decisions = plan.protection.decisions().iter();
+        let cells: Vec<&str> = decisions
+            .filter(|decision| matches!(decision.action, Action::EncryptValue(_)))
+            .map(|decision| decision.path.as_str())
+            .collect();
         let columns: Vec<String> = fields
+            .filter(|field| !cells.contains(&field.name().as_str()))
             .filter(|field| !own.iter().any(|own| own.name() == field.name()))
             .filter(|field| table.schema.index_of(field.name()).is_ok())
             .map(|field| field.name().clone())

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::placed::{Later, Placed};
+use super::placed::Placed;
 use crate::spec::schema::allow_words;
 
 /// What happens to a column. NULL stays NULL.
@@ -35,8 +35,8 @@ pub(crate) enum Action {
     TokenizeFpe(Fpe),
     /// Parquet Modular Encryption of the column: readable with its key only.
     Encrypt,
-    #[schemars(skip)]
-    EncryptValue(Later),
+    /// AES-256-GCM of each value by itself, with the column's key or each subject's own: other bytes each time.
+    EncryptValue(EncryptValue),
 }
 
 /// Options of `mask`.
@@ -100,6 +100,15 @@ pub(crate) struct DateShift {
     /// Datasets of the same domain move a subject's dates alike.
     #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9_-]{0,62}$"))]
     pub(crate) join_domain: Option<Placed<String>>,
+}
+
+/// Options of `encrypt_value`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EncryptValue {
+    /// The column that says who a row is about: each subject has a key of its own, which `sealift keys shred`
+    /// destroys by itself. Without one the whole column has one key.
+    pub(crate) by: Option<Placed<String>>,
 }
 
 /// Options of `tokenize_fpe`.

@@ -58,9 +58,22 @@ pub(crate) struct Rule {
     pub(crate) tags: Placed<Vec<Placed<String>>>,
     /// The least that happens to these columns.
     pub(crate) action: Placed<Action>,
+    /// A further column of the same values, where this rule decides: `{suffix: _token, action: tokenize}`.
+    pub(crate) r#as: Option<Placed<Companion>>,
     /// Lets `hash`, `tokenize` and `tokenize_fpe` act on tags of few values, such as pii.gender, although
     /// counting equal pseudonyms tells which is which; default false.
     pub(crate) allow_small_domain: Option<Placed<bool>>,
+}
+
+/// A further output column, made of the same values by another action.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Companion {
+    /// What follows the column's name in its own: 1 to 32 of a-z, A-Z, 0-9 and _.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_]{1,32}$"))]
+    pub(crate) suffix: Placed<String>,
+    /// What happens to the values in it.
+    pub(crate) action: Placed<Action>,
 }
 
 /// Who may be granted tags that match, for what and how long.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::action::Action;
 use super::contract::SchemaContract;
-use super::placed::{Many, Map, Placed, Words};
+use super::placed::{Either, Many, Map, Placed, Words};
 use super::quality::Check;
 use crate::spec::schema::allow_words;
 
@@ -120,10 +120,21 @@ pub(crate) struct Column {
     /// The least that happens to it; can only strengthen what the policy asks.
     pub(crate) action: Option<Placed<Action>>,
     /// Type that a column of the source is carried as instead of the one `plan` shows: boolean, int32, int64,
-    /// float64, decimal(p,s), text, date, timestamp, timestamptz.
-    pub(crate) r#as: Option<Placed<String>>,
+    /// float64, decimal(p,s), text, date, timestamp, timestamptz. Or a further column made of the same values:
+    /// `{column: email_token, action: tokenize}`.
+    pub(crate) r#as: Option<Placed<Either<String, Companion>>>,
     /// What becomes of a value that `as` cannot hold exactly; default `fail`.
     pub(crate) on_overflow: Option<Placed<OnOverflow>>,
+}
+
+/// A further output column, made of the same values by another action.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Companion {
+    /// Its name.
+    pub(crate) column: Placed<String>,
+    /// What happens to the values in it; not less than the policy asks.
+    pub(crate) action: Placed<Action>,
 }
 
 /// What becomes of a value that the type asked for cannot hold exactly.

@@ -2,10 +2,12 @@
 
 use std::num::NonZeroU32;
 
-use super::{not_empty, not_yet, within};
+use super::{not_empty, within};
 use crate::error::{Error, Result};
 use crate::spec::Action;
-use crate::spec::action::{Alphabet, Canonical, DateShift, Fpe, Generalize, Mask, OnUnfit, Period, Scrub};
+use crate::spec::action::{
+    Alphabet, Canonical, DateShift, EncryptValue, Fpe, Generalize, Mask, OnUnfit, Period, Scrub,
+};
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::name::is_slug;
 use crate::spec::raw::action::{self as raw, Join};
@@ -38,11 +40,22 @@ pub(crate) fn action(placed: &Placed<raw::Action>, faults: &Faults<'_>) -> Optio
             let (join_domain, canonical) = pseudonym(options, faults)?;
             Some(Action::Tokenize { join_domain, canonical })
         }
-        later => {
-            let (word, instead) = later_action(later);
-            faults.take(placed, |_| Err(not_yet(word, instead)))
+        raw::Action::EncryptValue(options) => {
+            let by = faults.parse_optional(options.by.as_ref(), not_empty)?;
+            Some(Action::EncryptValue(EncryptValue { by }))
         }
     }
+}
+
+/// The action of a column that is there only for it.
+pub(super) fn published(placed: &Placed<raw::Action>, faults: &Faults<'_>) -> Option<Action> {
+    let action = action(placed, faults)?;
+    if matches!(action, Action::Drop | Action::Nullify) {
+        let fault = Fault::new(placed.span, format!("a further column by `{action}` holds nothing"));
+        faults.push(fault.help("name an action that publishes something, or leave `as` out"));
+        return None;
+    }
+    Some(action)
 }
 
 #[expect(clippy::option_option, reason = "left out and wrong are different things")]
@@ -148,14 +161,4 @@ pub(super) fn slug(text: &str) -> Result<String> {
     }
     Err(Error::invalid(format!("{} is not a valid name", quoted(text)))
         .help("use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit"))
-}
-
-/// The word of an action that is not there yet, and what to use instead.
-fn later_action(action: &raw::Action) -> (&'static str, &'static str) {
-    match action {
-        raw::Action::EncryptValue(_) => {
-            ("encrypt_value", "use `encrypt`, or `tokenize` for a value in a cell")
-        }
-        _ => ("this action", "use `encrypt`"),
-    }
 }

@@ -1,12 +1,12 @@
 //! The policy.
 
-use super::action::action;
+use super::action::{action, published};
 use super::classification::classification;
 use super::{not_empty, within};
 use crate::error::{Error, Result};
 use crate::spec::Policy;
 use crate::spec::faults::{Fault, Faults, quoted};
-use crate::spec::policy::{Reveal, Rule, TagGlob, Unmatched};
+use crate::spec::policy::{Reveal, Rule, RuleCompanion, TagGlob, Unmatched};
 use crate::spec::raw::placed::Placed;
 use crate::spec::raw::policy as raw;
 
@@ -43,8 +43,27 @@ pub(crate) fn policy(raw: &raw::Policy, faults: &Faults<'_>) -> Option<Policy> {
 fn rule(raw: &raw::Rule, faults: &Faults<'_>) -> Option<Rule> {
     let tags = globs(&raw.tags, faults);
     let action = action(&raw.action, faults);
+    let companion = raw.r#as.as_ref().map_or(Some(None), |placed| companion(placed.get()?, faults).map(Some));
     let allow_small_domain = faults.take_optional(raw.allow_small_domain.as_ref(), |allow| Ok(*allow));
-    Some(Rule { tags: tags?, action: action?, allow_small_domain: allow_small_domain?.unwrap_or(false) })
+    Some(Rule {
+        tags: tags?,
+        action: action?,
+        companion: companion?,
+        allow_small_domain: allow_small_domain?.unwrap_or(false),
+    })
+}
+
+fn companion(raw: &raw::Companion, faults: &Faults<'_>) -> Option<RuleCompanion> {
+    let suffix = faults.parse(&raw.suffix, |text| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        if (1..=32).contains(&text.len()) && text.bytes().all(fits) {
+            return Ok(text.to_owned());
+        }
+        Err(Error::invalid(format!("{} cannot follow a column's name", quoted(text)))
+            .help("use 1 to 32 of a-z, A-Z, 0-9 and _, such as _token"))
+    });
+    let action = published(&raw.action, faults);
+    Some(RuleCompanion { suffix: suffix?, action: action? })
 }
 
 pub(super) fn globs(raw: &Placed<Vec<Placed<String>>>, faults: &Faults<'_>) -> Option<Vec<TagGlob>> {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePattern};
 use crate::spec::raw::pipeline::Defaults;
-use crate::spec::raw::placed::Placed;
+use crate::spec::raw::placed::{Either, Placed};
 use crate::spec::raw::stream as raw;
 use crate::spec::sync::Resume;
 use crate::spec::text::Span;
@@ -275,7 +275,8 @@ fn named(selector: &Selector, dataset: &DatasetTemplate) -> Option<Result<Datase
 fn check_decisions(raw: &raw::Stream, faults: &Faults<'_>) {
     let columns = raw.columns.as_ref().filter(|_| raw.path.is_some()).and_then(Placed::get);
     for (_, column) in columns.into_iter().flat_map(|columns| &columns.0) {
-        if let Some(to) = column.get().and_then(|column| column.r#as.as_ref()) {
+        let to = column.get().and_then(|column| column.r#as.as_ref());
+        if let Some(to) = to.filter(|to| !matches!(to.get(), Some(Either::Mapping(_)))) {
             faults.push(
                 Fault::new(to.key, "`as` is for databases, and this stream is files")
                     .help("declare the types of CSV files in `schema`, or write a CAST in `transform`"),

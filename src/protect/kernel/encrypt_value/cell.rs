@@ -1,0 +1,207 @@
+//! One encrypted value: how it is laid out, and how it is opened.
+
+use aes::Aes256Enc;
+use aes::cipher::{Array, BlockCipherEncrypt as _, KeyInit as _, consts::U16};
+use arrow::datatypes::DataType;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+
+use crate::error::{Error, Result};
+use crate::keys::subject::{Digest, Shredded};
+use crate::keys::{DatasetKey, Hkdf, Keyring, Purpose, Subjects};
+use crate::spec::DatasetName;
+
+/// Bytes of a writer's salt.
+pub(super) const SALT_BYTES: usize = 16;
+/// Bytes of a nonce: a counter, big-endian.
+pub(super) const NONCE_BYTES: usize = 12;
+/// Bytes of the tag of GCM.
+pub(super) const TAG_BYTES: usize = 16;
+/// In the first byte: the digest of a subject follows the nonce.
+pub(super) const BY_SUBJECT: u8 = 0x80;
+
+/// What the additional data begin with, and what keys are derived for.
+const LABEL: &[u8] = b"sealift-cell-1";
+const CELL_KEY: &[u8] = b"sealift-cell-1 key";
+const MASK_KEY: &[u8] = b"sealift-cell-1 mask";
+
+/// The type that a text is the canonical form of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text = 1,
+    Binary = 2,
+    Integer = 3,
+    Decimal = 4,
+    Date = 5,
+    Timestamp = 6,
+    TimestampTz = 7,
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::Text,
+        Self::Binary,
+        Self::Integer,
+        Self::Decimal,
+        Self::Date,
+        Self::Timestamp,
+        Self::TimestampTz,
+    ];
+
+    /// `None` for a type without a canonical form.
+    pub(super) const fn of(data_type: &DataType) -> Option<Self> {
+        Some(match data_type {
+            DataType::Utf8 => Self::Text,
+            DataType::Binary => Self::Binary,
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Self::Integer,
+            DataType::Decimal128(..) => Self::Decimal,
+            DataType::Date32 => Self::Date,
+            DataType::Timestamp(_, None) => Self::Timestamp,
+            DataType::Timestamp(_, Some(_)) => Self::TimestampTz,
+            _ => return None,
+        })
+    }
+
+    pub(super) const fn code(self) -> u8 {
+        self as u8
+    }
+
+    fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Integer => "integer",
+            Self::Decimal => "decimal",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::TimestampTz => "timestamptz",
+        }
+    }
+}
+
+/// The additional data of a cell, behind what is in `out`.
+pub(super) fn append_aad(key_id: &str, kind: Kind, digest: Option<&Digest>, out: &mut Vec<u8>) {
+    let digest = digest.map_or(&[][..], |digest| digest.bytes());
+    for part in [LABEL, key_id.as_bytes(), kind.word().as_bytes(), digest] {
+        // Ids are of some hundred bytes at the most.
+        out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+        out.extend_from_slice(part);
+    }
+}
+
+/// The key of the cells of one writer under this key.
+pub(super) fn cell_key(writer: &Hkdf, key: &[u8]) -> Result<zeroize::Zeroizing<[u8; 32]>> {
+    writer.derive(key, CELL_KEY)
+}
+
+/// Ready for use.
+pub(super) fn cipher(cell_key: &[u8]) -> Result<LessSafeKey> {
+    UnboundKey::new(&AES_256_GCM, cell_key)
+        .map(LessSafeKey::new)
+        .map_err(|_| Error::failed("a cell's key is not 32 bytes long"))
+}
+
+/// Hides the digests of subjects in the cells of one writer.
+pub(super) struct Mask(Aes256Enc);
+
+impl Mask {
+    pub(super) fn new(writer: &Hkdf, mask_key: &[u8]) -> Result<Self> {
+        let key = writer.derive::<32>(mask_key, MASK_KEY)?;
+        let cipher = Aes256Enc::new_from_slice(key.as_slice());
+        cipher.map(Self).map_err(|_| Error::failed("a mask's key is not 32 bytes long"))
+    }
+
+    /// Hides a digest, or shows it again.
+    pub(super) fn applied(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        digest: [u8; Digest::BYTES],
+    ) -> [u8; Digest::BYTES] {
+        let mut block = Array::<u8, U16>::default();
+        block.iter_mut().zip(nonce).for_each(|(to, from)| *to = from);
+        self.0.encrypt_block(&mut block);
+        let mut masked = digest;
+        masked.iter_mut().zip(block).for_each(|(to, mask)| *to ^= mask);
+        masked
+    }
+}
+
+/// What opens the cells of one column. No `Debug`: it holds keys.
+pub struct Keys {
+    column: Vec<DatasetKey>,
+    subjects: Option<Subjects>,
+}
+
+impl Keys {
+    /// Every key that cells of the column may have been encrypted with. None is created.
+    ///
+    /// # Errors
+    /// Those of the keyring.
+    pub async fn load(keyring: &Keyring, dataset: &DatasetName, column: &str) -> Result<Self> {
+        let purpose = Purpose::Value { dataset: dataset.clone(), column: column.to_owned() };
+        let (base, newest) = (purpose.base_id(), keyring.peek(&purpose).await?);
+        let newest = newest.and_then(|id| id.rsplit_once('@')?.1.parse::<u32>().ok()).unwrap_or_default();
+        let mut keys = Vec::new();
+        for version in 1..=newest {
+            match keyring.by_id(&format!("{base}@{version}")).await {
+                Ok(key) => keys.push(key),
+                // It was destroyed.
+                Err(error) if error.kind() == crate::error::Kind::Denied => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self { column: keys, subjects: keyring.known_subjects(dataset, column).await? })
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(column: Vec<DatasetKey>, subjects: Option<Subjects>) -> Self {
+        Self { column, subjects }
+    }
+}
+
+/// The canonical bytes that a cell holds; `None` when the keys of its subject are destroyed.
+///
+/// # Errors
+/// `Failed`, in the same words whatever is wrong: the text is no cell, was altered, or belongs to another column, type
+/// or subject, or its key is not here.
+pub fn open(cell: &str, keys: &Keys) -> Result<Option<Vec<u8>>> {
+    opened(cell, keys)
+        .ok_or_else(|| Error::failed("not a cell of this column, or one of a key that is not here"))
+}
+
+#[expect(clippy::option_option, reason = "no cell and a shredded one are different things")]
+fn opened(cell: &str, keys: &Keys) -> Option<Option<Vec<u8>>> {
+    let (version, encoded) = cell.strip_prefix('e')?.split_once(':')?;
+    let number: u32 = version.parse().ok().filter(|number: &u32| number.to_string() == version)?;
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+    let (form, rest) = bytes.split_first()?;
+    let kind = Kind::of_code(form & !BY_SUBJECT)?;
+    let (salt, rest) = rest.split_first_chunk::<SALT_BYTES>()?;
+    let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
+    let writer = Hkdf::new(salt);
+    let mut aad = Vec::new();
+    let (key, sealed) = if form & BY_SUBJECT == 0 {
+        let key = keys.column.iter().find(|key| key.version() == number)?;
+        append_aad(key.id(), kind, None, &mut aad);
+        (cell_key(&writer, key.secret().expose()).ok()?, rest)
+    } else {
+        let subjects = keys.subjects.as_ref().filter(|_| number == super::TREE)?;
+        let (masked, rest) = rest.split_first_chunk()?;
+        let digest = Digest::new(Mask::new(&writer, subjects.mask_key()).ok()?.applied(*nonce, *masked));
+        append_aad(subjects.id(), kind, Some(&digest), &mut aad);
+        match subjects.key(digest) {
+            Ok(key) => (cell_key(&writer, key.as_slice()).ok()?, rest),
+            Err(Shredded) => return Some(None),
+        }
+    };
+    let mut sealed = sealed.to_vec();
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let opened = cipher(key.as_slice()).ok()?.open_in_place(nonce, Aad::from(&aad), &mut sealed).ok()?.len();
+    sealed.truncate(opened);
+    Some(Some(sealed))
+}
