@@ -140,24 +140,6 @@ impl Keyring {
         self.by_id(&id).await
     }
 
-    /// Writes the record of a key, unless there is one of its id: the first stays.
-    pub(super) async fn record(&self, id: &str, secret: &Secret) -> Result<()> {
-        let wrapped = STANDARD.encode(self.root.wrap(secret, id.as_bytes()).await?);
-        let record = Record::new(id, self.root.id(), wrapped);
-        let records = self.records.clone();
-        blocking(move || records.create(&record)).await
-    }
-
-    /// The records.
-    pub(super) fn records(&self) -> &Folder {
-        &self.records
-    }
-
-    /// Wipes a key from memory, if it is there.
-    pub(super) fn forget(&self, id: &str) {
-        self.cache().remove(id);
-    }
-
     /// The id that [`Keyring::current`] would answer with, if the key exists already.
     ///
     /// # Errors

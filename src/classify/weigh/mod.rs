@@ -180,7 +180,7 @@ fn add_values(rival: &mut Rival, tally: &Tally, named: f64) {
     let hits = || tally.hits.iter().filter(|h| h.tag == rival.tag);
     let tried = tally.hits.iter().filter(|h| h.chance < 1.0).count();
     let coverage = values::coverage(&rival.tag, hits(), sampled);
-    let best = hits()
+    let best = values::voices(hits())
         .map(|hit| (values::worth(hit, sampled, tried) * coverage, hit))
         .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.detector.cmp(&a.1.detector)));
     if let Some((worth, hit)) = best.filter(|(worth, _)| *worth > 0.0) {

@@ -47,6 +47,19 @@ fn luhn(passed: u64, n: u64) -> Tally {
 }
 
 #[test]
+fn one_value_that_looks_like_a_key_does_not_speak_for_a_thousand_that_do_not() {
+    let random = |of_a_key: u64| Tally {
+        hits: vec![
+            hit("secret_random", "credentials.secret", (1_000, 1_000), 0.9, false),
+            hit("secret_token", "credentials.secret", (of_a_key, of_a_key), 0.0001, true),
+        ],
+        shape: Shape { opaque: 1_000 + of_a_key, ..shape(1_000 + of_a_key, 40) },
+    };
+    assert_eq!(one(column("note", DataType::Utf8), Some(random(1))).tag, "internal");
+    assert_eq!(one(column("note", DataType::Utf8), Some(random(900))).tag, "credentials.secret");
+}
+
+#[test]
 fn values_and_names_are_weighed() {
     let aba = Tally {
         hits: vec![hit("us_aba_routing", "financial.us_aba_routing", (40, 400), 0.04, false)],

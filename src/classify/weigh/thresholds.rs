@@ -36,6 +36,9 @@ pub(super) const FULL_SHARE_IN_TEXT: f64 = 0.1;
 pub(super) const FULL_SHARE_IN_DICTIONARY: f64 = 0.3;
 /// Fewer distinct values than this must mostly be names of people for that class.
 pub(super) const FEW_VALUES: u64 = 8;
+/// Part of all passes of a class that a detector needs to say what they are worth. Of ten thousand random tokens one
+/// begins like a known key, and is no word for the others.
+pub(super) const VOICE: f64 = 0.1;
 /// Below this share a detector's passes are strays.
 pub(super) const STRAY_SHARE: f64 = 0.04;
 

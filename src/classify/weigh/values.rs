@@ -2,7 +2,7 @@
 use super::nature::share;
 use super::thresholds::{
     CHECK_AT_MOST, DISTINCTIVE_FORM, FEW_VALUES, FULL_SHARE, FULL_SHARE_IN_DICTIONARY, FULL_SHARE_IN_TEXT,
-    HALF_WORTH_AT, INDEPENDENT, ORDINARY_FORM, SHARED_AT_MOST, STRAY_SHARE,
+    HALF_WORTH_AT, INDEPENDENT, ORDINARY_FORM, SHARED_AT_MOST, STRAY_SHARE, VOICE,
 };
 use crate::classify::values::tally::Hit;
 
@@ -54,6 +54,12 @@ fn surprise(hit: &Hit) -> f64 {
 fn beyond_chance(hit: &Hit) -> f64 {
     let (passed, formed) = (hit.passed as f64, hit.formed.max(hit.passed) as f64);
     if hit.chance < 1.0 { ((passed - hit.chance * formed) / (1.0 - hit.chance)).max(0.0) } else { passed }
+}
+
+/// Those of a class's hits that may say what all of them together are worth.
+pub(super) fn voices<'a>(hits: impl Iterator<Item = &'a Hit> + Clone) -> impl Iterator<Item = &'a Hit> {
+    let all: f64 = hits.clone().map(beyond_chance).sum();
+    hits.filter(move |hit| beyond_chance(hit) >= VOICE * all)
 }
 
 /// How much of the column is truly of the class: passes beyond chance of all its detectors (each knows other

@@ -94,7 +94,7 @@ async fn what_was_cut_short_is_as_before_or_is_finished_by_the_next() {
 
     // After step 2, with all of step 3 to be done: the new one counts, and the next removes the old.
     std::fs::write(keyring.tree(&base, 1), b"old").unwrap();
-    let record = super::super::records::Record::new(&format!("{base}@1"), "file:0", String::new());
+    let record = super::super::records::Wrapped::new(&format!("{base}@1"), "file:0", String::new());
     keyring.records.create(&record).unwrap();
     assert_eq!(keyring.subjects(&dataset(), "ssn").await.unwrap().key(anna), Err(Shredded));
     assert_eq!(keyring.shred(&dataset(), "ssn", &[anna]).await.unwrap(), 0);
