@@ -158,7 +158,9 @@ impl Keyring {
 }
 
 /// Runs file work (and the slow passphrase derivation) off the async threads.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::failed("reading the keys was interrupted"))?
 }
 
