@@ -247,12 +247,31 @@ mod tests {
 
     #[test]
     fn a_secret_is_known_by_its_key() {
-        for key in ["password", "passwort", "pasword", "db-password", "secret_access_key", "api_key", "PWD", "pin", "user-pin"]
-        {
+        for key in [
+            "password",
+            "passwort",
+            "pasword",
+            "db-password",
+            "secret_access_key",
+            "api_key",
+            "PWD",
+            "pin",
+            "user-pin",
+        ] {
             assert!(names_a_secret(key), "{key}");
         }
-        for key in ["host", "port", "path", "region", "user", "description", "file", "tokenize", "tokenise", "shipping"]
-        {
+        for key in [
+            "host",
+            "port",
+            "path",
+            "region",
+            "user",
+            "description",
+            "file",
+            "tokenize",
+            "tokenise",
+            "shipping",
+        ] {
             assert!(!names_a_secret(key), "{key}");
         }
     }

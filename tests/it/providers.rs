@@ -23,7 +23,10 @@ const COLUMNS: &str = "columns: {ssn: {tag: pii.ssn}, email: {tag: pii.email}, \
 fn house(keys: &str) -> House {
     let mut house = House::new();
     house.policy(POLICY);
-    house.write("in/drops/people.csv", "id,ssn,email\n1,555-01-0001,a@example.com\n2,555-01-0002,b@example.com\n");
+    house.write(
+        "in/drops/people.csv",
+        "id,ssn,email\n1,555-01-0001,a@example.com\n2,555-01-0002,b@example.com\n",
+    );
     house.pipeline(
         "crm",
         &format!(
@@ -41,7 +44,9 @@ fn house(keys: &str) -> House {
 fn keyed(house: &House, keys: &str) {
     let path = house.path("in/sealift.yaml");
     let text = fs::read_to_string(&path).unwrap();
-    let lines = text.lines().map(|line| if line.starts_with("keys:") { format!("keys: {keys}") } else { line.into() });
+    let lines = text
+        .lines()
+        .map(|line| if line.starts_with("keys:") { format!("keys: {keys}") } else { line.into() });
     fs::write(path, lines.collect::<Vec<_>>().join("\n")).unwrap();
 }
 

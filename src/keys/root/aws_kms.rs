@@ -162,8 +162,12 @@ fn told<E: ProvideErrorMetadata>(error: &SdkError<E, impl Answer>) -> Error {
 
 fn by_code(code: &str) -> Error {
     match code {
-        "AccessDeniedException" | "AccessDenied" => Error::denied("AWS KMS does not allow the use of the key")
-            .help("allow the caller kms:DescribeKey, kms:Encrypt and kms:Decrypt on it, in the key's policy or IAM"),
+        "AccessDeniedException" | "AccessDenied" => Error::denied(
+            "AWS KMS does not allow the use of the key",
+        )
+        .help(
+            "allow the caller kms:DescribeKey, kms:Encrypt and kms:Decrypt on it, in the key's policy or IAM",
+        ),
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"

@@ -120,14 +120,14 @@ struct Token {
 impl Token {
     /// Does `work` with the key; once more with a new session where the session was lost.
     fn with<T>(&self, work: impl Fn(&Open) -> Result<T, Fault>) -> Result<T> {
-        let mut module = locked(&self.module);
+        let module = locked(&self.module);
         let mut open = locked(&self.open);
         let mut tries_left = 2;
         loop {
             tries_left -= 1;
             let session = match open.take() {
                 Some(session) => session,
-                None => self.log_in(&mut module)?,
+                None => self.log_in(&module)?,
             };
             match work(open.insert(session)) {
                 Ok(done) => return Ok(done),
@@ -142,7 +142,7 @@ impl Token {
         }
     }
 
-    fn log_in(&self, module: &mut Context) -> Result<Open> {
+    fn log_in(&self, module: &Context) -> Result<Open> {
         if let Some(refused) = self.refused.get() {
             return Err(refused.clone());
         }
@@ -185,8 +185,12 @@ impl Token {
         match ours.as_slice() {
             [] => Ok(None),
             [slot] => Ok(Some(*slot)),
-            _ => Err(Error::invalid(format!("there are {} tokens labelled `{}`", ours.len(), self.settings.token))
-                .help("give each token a label of its own, and write it in `token`")),
+            _ => Err(Error::invalid(format!(
+                "there are {} tokens labelled `{}`",
+                ours.len(),
+                self.settings.token
+            ))
+            .help("give each token a label of its own, and write it in `token`")),
         }
     }
 
@@ -218,15 +222,19 @@ impl Token {
         let handle = match found.as_slice() {
             [handle] => *handle,
             [] => {
-                return Err(Error::invalid(format!("there is no secret key labelled `{key}` in the token `{token}`"))
-                    .help(format!("make it: {}", self.keygen())));
+                return Err(Error::invalid(format!(
+                    "there is no secret key labelled `{key}` in the token `{token}`"
+                ))
+                .help(format!("make it: {}", self.keygen())));
             }
             several => {
                 return Err(Error::invalid(format!(
                     "there are {} secret keys labelled `{key}` in the token `{token}`",
                     several.len()
                 ))
-                .help("give the one that wrapped the dataset keys a label of its own, and write it in `key`"));
+                .help(
+                    "give the one that wrapped the dataset keys a label of its own, and write it in `key`",
+                ));
             }
         };
         let attributes = session.get_attributes(handle, &fit::ASKED).map_err(|error| self.told(&error))?;
@@ -268,7 +276,12 @@ struct Open {
 }
 
 impl Open {
-    fn encrypt(&self, mut nonce: [u8; aead::NONCE_BYTES], plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn encrypt(
+        &self,
+        mut nonce: [u8; aead::NONCE_BYTES],
+        plain: &[u8],
+        aad: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
         let params = GcmParams::new(&mut nonce, aad, 128.into())?;
         let sealed = self.session.encrypt(&Mechanism::AesGcm(params), self.key, plain)?;
         if sealed.len() != plain.len() + TAG_BYTES {
@@ -279,7 +292,8 @@ impl Open {
     }
 
     fn decrypt(&self, wrapped: &[u8], aad: &[u8]) -> Result<Secret, Fault> {
-        let (nonce, sealed) = wrapped.split_first_chunk::<{ aead::NONCE_BYTES }>().ok_or(Fault::InvalidValue)?;
+        let (nonce, sealed) =
+            wrapped.split_first_chunk::<{ aead::NONCE_BYTES }>().ok_or(Fault::InvalidValue)?;
         let mut nonce = *nonce;
         let params = GcmParams::new(&mut nonce, aad, 128.into())?;
         self.session.decrypt(&Mechanism::AesGcm(params), self.key, sealed).map(Secret::new)

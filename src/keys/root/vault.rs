@@ -69,7 +69,7 @@ struct Unwrap<'a> {
 
 #[derive(Deserialize)]
 struct Unwrapped {
-    plaintext: Zeroizing<String>,
+    plaintext: String,
 }
 
 impl Vault {
@@ -134,7 +134,8 @@ impl Root for Vault {
         let answer: Result<Unwrapped> = self.ask(Method::POST, "decrypt", &request).await;
         // 400 is the answer to bytes that do not open; nothing else of the request can be wrong.
         let opened = answer.map_err(|error| if error.kind() == Kind::Data { altered() } else { error })?;
-        STANDARD.decode(opened.plaintext.as_bytes()).map(Secret::new).map_err(|_| http::no_answer())
+        let plaintext = Zeroizing::new(opened.plaintext);
+        STANDARD.decode(plaintext.as_bytes()).map(Secret::new).map_err(|_| http::no_answer())
     }
 }
 

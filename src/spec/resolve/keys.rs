@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn a_path_of_the_api_cannot_leave_its_place() {
         assert_eq!(api_path("/team/transit/", "mount").unwrap(), "team/transit");
-        for (bad, what) in [("a/b", "key"), ("..", "mount"), ("a/../b", "mount"), ("a?b", "key"), ("", "key")] {
+        for (bad, what) in [("a/b", "key"), ("..", "mount"), ("a/../b", "mount"), ("a?b", "key"), ("", "key")]
+        {
             assert!(api_path(bad, what).is_err(), "{bad}");
         }
     }

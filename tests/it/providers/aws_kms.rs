@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
-use super::{house, keyed, notices_altered_records, records, read, refused, refused_at_start, works};
+use super::{house, keyed, notices_altered_records, read, records, refused, refused_at_start, works};
 use crate::house::House;
 use crate::servers::kms::Kms;
 
@@ -34,7 +34,8 @@ async fn a_key_of_kms_wraps_dataset_keys() {
     notices_altered_records(&house);
 
     // What was wrapped opens with the documented context and nothing of ours.
-    let record = read(&records(&house).into_iter().find(|path| path.to_string_lossy().contains("ssn")).unwrap());
+    let record =
+        read(&records(&house).into_iter().find(|path| path.to_string_lossy().contains("ssn")).unwrap());
     let wrapped = BASE64_STANDARD.decode(record["wrapped"].as_str().unwrap()).unwrap();
     assert_eq!(kms.decrypt(&wrapped, json!({"sealift": record["id"]})).await.len(), 32);
 

@@ -46,7 +46,13 @@ async fn until_waiting(client: &Client) {
 }
 
 /// A run that has opened its keys loses the provider before it needs the first of them.
-async fn survives<G: AsyncFnOnce(), B: AsyncFnOnce()>(house: &House, database: &Database, go: G, back: B, says: &str) {
+async fn survives<G: AsyncFnOnce(), B: AsyncFnOnce()>(
+    house: &House,
+    database: &Database,
+    go: G,
+    back: B,
+    says: &str,
+) {
     let locker = database.server.client(&database.name).await;
     locker.batch_execute("BEGIN; LOCK TABLE people IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let started = house.start(house.command(&["sync", "held", "--json"]));
@@ -117,7 +123,8 @@ async fn a_vault_that_is_stopped() {
 /// Triggers a run and gives its outcome.
 async fn outcome(url: &str, token: &str, pipeline: &str) -> String {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let answer = http.post(format!("{url}/v1/pipelines/{pipeline}/runs")).bearer_auth(token).send().await.unwrap();
+    let answer =
+        http.post(format!("{url}/v1/pipelines/{pipeline}/runs")).bearer_auth(token).send().await.unwrap();
     let run: Value = answer.json().await.unwrap();
     let run_id = run["run_id"].as_str().unwrap_or_else(|| panic!("{run}")).to_owned();
     let begun = Instant::now();

@@ -45,7 +45,9 @@ fn what_is_not_right_is_told_before_anything_is_published() {
     keyed(&house, &keys("prd", "root"));
     refused_at_start(&house, 78, &["no token labelled `prd`", "`prod`", "`spare`", "--list-token-slots"]);
     let module = SoftHsm::module();
-    for (other, says) in [("/nowhere/libhsm.so", "there is no PKCS #11 module"), ("../out", "not a PKCS #11 module")] {
+    for (other, says) in
+        [("/nowhere/libhsm.so", "there is no PKCS #11 module"), ("../out", "not a PKCS #11 module")]
+    {
         keyed(&house, &keys("prod", "root").replace(module.to_str().unwrap(), other));
         refused_at_start(&house, 78, &[says]);
     }

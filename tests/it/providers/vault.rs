@@ -8,7 +8,9 @@ use crate::servers::vault::{POWERLESS, TOKEN, Vault};
 
 /// The value of `keys` for a key of the server at `address`; `more` are further keys.
 pub(super) fn keys(address: &str, key: &str, more: &str) -> String {
-    format!("{{vault: {{path: ../out/keys, address: \"{address}\", key: {key}, token: \"env:TEST_TOKEN\"{more}}}}}")
+    format!(
+        "{{vault: {{path: ../out/keys, address: \"{address}\", key: {key}, token: \"env:TEST_TOKEN\"{more}}}}}"
+    )
 }
 
 pub(super) fn furnished(address: &str, more: &str) -> House {

@@ -43,11 +43,18 @@ impl SoftHsm {
     }
 
     fn call(&self, program: &str, arguments: &[&str]) {
-        let output =
-            Command::new(program).args(arguments).env("SOFTHSM2_CONF", self.settings()).output().unwrap_or_else(|e| {
+        let output = Command::new(program)
+            .args(arguments)
+            .env("SOFTHSM2_CONF", self.settings())
+            .output()
+            .unwrap_or_else(|e| {
                 panic!("{program}: {e}; install the packages `softhsm2` and `opensc`, or run tests/run")
             });
-        assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{program} {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// What `SOFTHSM2_CONF` names.
@@ -73,8 +80,10 @@ impl SoftHsm {
 
     /// Where Debian and others put the module.
     pub fn module() -> PathBuf {
-        let places = ["/usr/lib/softhsm", "/usr/lib/x86_64-linux-gnu/softhsm", "/usr/lib/aarch64-linux-gnu/softhsm"];
-        let found = places.iter().map(|place| Path::new(place).join("libsofthsm2.so")).find(|path| path.exists());
+        let places =
+            ["/usr/lib/softhsm", "/usr/lib/x86_64-linux-gnu/softhsm", "/usr/lib/aarch64-linux-gnu/softhsm"];
+        let found =
+            places.iter().map(|place| Path::new(place).join("libsofthsm2.so")).find(|path| path.exists());
         found.expect("libsofthsm2.so is missing: install the package `softhsm2`")
     }
 }

@@ -65,10 +65,8 @@ impl Source {
             return Ok(Self::Given(given));
         }
         // The store's library knows how to ask for them; the bucket is never used.
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name("unused")
-            .with_region(&settings.region)
-            .with_retry(RETRY);
+        let mut builder =
+            AmazonS3Builder::new().with_bucket_name("unused").with_region(&settings.region).with_retry(RETRY);
         for name in VARIABLES {
             let key = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase());
             if let (Ok(key), Ok(value)) = (key, std::env::var(name)) {
@@ -96,7 +94,7 @@ impl ProvideCredentials for Source {
     where
         Self: 'a,
     {
-        let found = async { self.find().await.map_err(CredentialsError::not_loaded) };
+        let found = async move { self.find().await.map_err(CredentialsError::not_loaded) };
         future::ProvideCredentials::new(found)
     }
 }

@@ -1,7 +1,5 @@
 //! Which keys of a token may be a root key, and what they are called.
 
-use std::fmt::Write as _;
-
 use cryptoki::object::{Attribute, AttributeType, KeyType};
 
 use crate::keys::aead;
@@ -25,9 +23,18 @@ pub(super) fn flaw(attributes: &[Attribute]) -> Option<&'static str> {
     let demands: [(bool, &'static str); 7] = [
         (has(|a| matches!(a, Attribute::KeyType(KeyType::AES))), "is no AES key"),
         (attributes.iter().any(is_long_enough), "is not 256 bits long"),
-        (has(|a| matches!(a, Attribute::Sensitive(true))), "may be read in plain text (it is not CKA_SENSITIVE)"),
-        (has(|a| matches!(a, Attribute::Extractable(false))), "may be taken out of the token (it is CKA_EXTRACTABLE)"),
-        (has(|a| matches!(a, Attribute::Private(true))), "may be used without the PIN (it is not CKA_PRIVATE)"),
+        (
+            has(|a| matches!(a, Attribute::Sensitive(true))),
+            "may be read in plain text (it is not CKA_SENSITIVE)",
+        ),
+        (
+            has(|a| matches!(a, Attribute::Extractable(false))),
+            "may be taken out of the token (it is CKA_EXTRACTABLE)",
+        ),
+        (
+            has(|a| matches!(a, Attribute::Private(true))),
+            "may be used without the PIN (it is not CKA_PRIVATE)",
+        ),
         (has(|a| matches!(a, Attribute::Encrypt(true))), "may not encrypt (it is not CKA_ENCRYPT)"),
         (has(|a| matches!(a, Attribute::Decrypt(true))), "may not decrypt (it is not CKA_DECRYPT)"),
     ];
@@ -45,8 +52,7 @@ pub(super) fn id(token: &str, label: &str, attributes: &[Attribute]) -> String {
     match id {
         Some(id) => {
             name.push_str(";id=");
-            // Writing to a text cannot fail.
-            id.iter().for_each(|byte| drop(write!(name, "%{byte:02X}")));
+            id.iter().for_each(|byte| push_encoded(&mut name, *byte));
         }
         None => {
             name.push_str(";object=");
@@ -62,10 +68,15 @@ fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            drop(write!(encoded, "%{byte:02X}"));
+            push_encoded(&mut encoded, byte);
         }
     }
     encoded
+}
+
+fn push_encoded(text: &mut String, byte: u8) {
+    text.push('%');
+    text.push_str(&hex::encode_upper([byte]));
 }
 
 #[cfg(test)]

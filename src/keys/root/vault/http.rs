@@ -60,7 +60,8 @@ impl Http {
             builder = authorities.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
         }
         let client = builder.build().map_err(|_| {
-            Error::invalid("TLS to Vault cannot be set up").help("check `ca_file` and this machine's authorities")
+            Error::invalid("TLS to Vault cannot be set up")
+                .help("check `ca_file` and this machine's authorities")
         })?;
         let namespace = settings.namespace.as_deref().map(HeaderValue::from_str).transpose();
         let namespace = namespace.map_err(|_| Error::invalid("`namespace` is no name"))?;
@@ -95,7 +96,8 @@ impl Http {
         request: &(impl Serialize + Sync),
     ) -> Result<A> {
         let has_body = method == Method::POST;
-        let mut sent = self.client.request(method, format!("{}/v1/{path}", self.address)).headers(self.headers()?);
+        let mut sent =
+            self.client.request(method, format!("{}/v1/{path}", self.address)).headers(self.headers()?);
         if has_body {
             sent = sent.json(request);
         }
