@@ -6,6 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use zeroize::Zeroizing;
 
 use super::Origin;
@@ -74,6 +76,7 @@ async fn versions(keyring: &Keyring, base: &str) -> Result<Vec<DatasetKey>> {
 
 impl Opens for Opener {
     fn open(&self, cells: &ArrayRef) -> Result<ArrayRef> {
+        let cells = cast(cells, &DataType::Utf8).map_err(|_| foreign(&self.origin))?;
         let cells = cells.as_string_opt::<i32>().ok_or_else(|| foreign(&self.origin))?;
         let mut out = StringBuilder::with_capacity(cells.len(), cells.value_data().len());
         match &self.tokens {
