@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use sealift::error::{Error, Kind};
+use sealift::govern::Store as _;
 use sealift::govern::audit::{self, Entry};
 use sealift::query::{Reveal, Session};
 use sealift::run::{Engine, Ledger};
@@ -441,7 +442,6 @@ async fn trap_what_cannot_be_recorded_is_not_revealed() {
     let stores = engine.stores().unwrap();
     let session = Session::open(stores, engine.keyring.clone(), 64 << 20, None, Some(reveal)).await.unwrap();
     let sql = "SELECT detokenize(email) AS e FROM crm.people";
-    use sealift::govern::Store as _;
     let pool = engine.ledger.pool();
     let refuse = "CREATE TRIGGER no_more BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END";
     sqlx::query(refuse).execute(pool).await.unwrap();

@@ -27,7 +27,7 @@ struct Opener {
 enum Tokens {
     /// The cipher changes while it works, so that one batch is opened at a time.
     Siv(Mutex<tokenize::Opener>),
-    Fpe(tokenize_fpe::Tokens),
+    Fpe(Box<tokenize_fpe::Tokens>),
 }
 
 /// # Errors
@@ -48,7 +48,8 @@ pub(super) async fn opener(origin: &Origin, decided: &Decided, keyring: &Keyring
             let word = decided.alphabet.as_deref().ok_or_else(|| unknown("the alphabet"))?;
             let alphabet = Alphabet::ALL.into_iter().find(|alphabet| alphabet.word() == word);
             let alphabet = alphabet.ok_or_else(|| unknown("the alphabet"))?;
-            Tokens::Fpe(tokenize_fpe::Tokens::new(&keyring.by_id(id).await?, &key.domain, alphabet)?)
+            let tokens = tokenize_fpe::Tokens::new(&keyring.by_id(id).await?, &key.domain, alphabet)?;
+            Tokens::Fpe(Box::new(tokens))
         }
         _ => return Err(unknown("the key")),
     };
