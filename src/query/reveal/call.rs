@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array as _, ArrayRef};
-use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::Result as DfResult;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
@@ -114,7 +113,7 @@ impl ScalarUDFImpl for Tied {
         let [cells] = args.args.as_slice() else {
             return Err(carry(Error::failed("a function got more than one column")));
         };
-        let cells = cast(&cells.to_array(rows)?, &DataType::Utf8)?;
+        let cells = cells.to_array(rows)?;
         self.allowed.reveal(&cells).map(ColumnarValue::Array).map_err(carry)
     }
 }

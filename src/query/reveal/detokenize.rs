@@ -6,6 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use zeroize::Zeroizing;
 
 use super::Origin;
@@ -25,7 +27,7 @@ struct Opener {
 enum Tokens {
     /// The cipher changes while it works, so that one batch is opened at a time.
     Siv(Mutex<tokenize::Opener>),
-    Fpe(tokenize_fpe::Tokens),
+    Fpe(Box<tokenize_fpe::Tokens>),
 }
 
 /// # Errors
@@ -46,7 +48,8 @@ pub(super) async fn opener(origin: &Origin, decided: &Decided, keyring: &Keyring
             let word = decided.alphabet.as_deref().ok_or_else(|| unknown("the alphabet"))?;
             let alphabet = Alphabet::ALL.into_iter().find(|alphabet| alphabet.word() == word);
             let alphabet = alphabet.ok_or_else(|| unknown("the alphabet"))?;
-            Tokens::Fpe(tokenize_fpe::Tokens::new(&keyring.by_id(id).await?, &key.domain, alphabet)?)
+            let tokens = tokenize_fpe::Tokens::new(&keyring.by_id(id).await?, &key.domain, alphabet)?;
+            Tokens::Fpe(Box::new(tokens))
         }
         _ => return Err(unknown("the key")),
     };
@@ -74,6 +77,7 @@ async fn versions(keyring: &Keyring, base: &str) -> Result<Vec<DatasetKey>> {
 
 impl Opens for Opener {
     fn open(&self, cells: &ArrayRef) -> Result<ArrayRef> {
+        let cells = cast(cells, &DataType::Utf8).map_err(|_| foreign(&self.origin))?;
         let cells = cells.as_string_opt::<i32>().ok_or_else(|| foreign(&self.origin))?;
         let mut out = StringBuilder::with_capacity(cells.len(), cells.value_data().len());
         match &self.tokens {

@@ -16,7 +16,8 @@ pub(super) enum Function {
 
 /// Opens the cells of one column. Keys are in here and nowhere else in a plan; they are wiped with it.
 pub(super) trait Opens: Send + Sync {
-    /// Values of cells, as text, as many and in their order; NULL stays NULL. `cells` are text.
+    /// Values of cells, as text, as many and in their order; NULL stays NULL. `cells` are of the column's type,
+    /// or of another one that holds the same (a dictionary, a view).
     ///
     /// # Errors
     /// `Data` for a cell that the column's key did not make, in words that hold neither cell nor value.
