@@ -119,6 +119,7 @@ fn plan_of(schema: &SchemaRef, columns: &[&str], action: &Action) -> Plan {
                 tag: Some(open.clone()),
                 action: columns.contains(&name.as_str()).then(|| action.clone()),
                 conversion: None,
+                companion: None,
                 position: Position { line: 1, column: 1 },
             };
             Verdict {

@@ -91,8 +91,12 @@ impl Predecessor {
     ///
     /// # Errors
     /// `Invalid`, with the nearest name, where neither name is among those of the output.
-    pub(super) fn check_renamed(&self, contract: &SchemaContract, output: &Schema) -> Result<()> {
-        let is_there = |name: &String| output.field_with_name(name).is_ok();
+    pub(super) fn check_renamed(&self, contract: &SchemaContract, planned: &protect::Plan) -> Result<()> {
+        let output = planned.input();
+        // Columns that are dropped go in, and those that are made beside others come out.
+        let is_there = |name: &String| {
+            output.field_with_name(name).is_ok() || planned.output().field_with_name(name).is_ok()
+        };
         let is_stray = |(new, old): &(&String, &String)| !is_there(new) && !is_there(old) && self.has(old);
         let Some((new, old)) = contract.renamed.iter().find(is_stray) else { return Ok(()) };
         let distance = |name: &str| strsim::damerau_levenshtein(&new.to_lowercase(), &name.to_lowercase());

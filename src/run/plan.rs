@@ -195,7 +195,7 @@ async fn stream(
     publish::check_schema(protection.output())?;
     let increment = increment(stream, &reading, &protection)?;
     if let Some(before) = &before {
-        before.check_renamed(&stream.schema_contract, protection.input())?;
+        before.check_renamed(&stream.schema_contract, &protection)?;
     }
     let planned = contract::Planned {
         protection: &protection,

@@ -164,7 +164,7 @@ mod tests {
             "missing_keys",
             "wrong_types",
             "wrong_version",
-            "not_available_yet",
+            "policy_bad_companion",
             "bad_actions",
             "secret_by_value",
             "type_as_a_key",

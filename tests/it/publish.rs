@@ -122,6 +122,7 @@ fn verdict(column: &str) -> Verdict {
         tag: Some(tag.clone()),
         action: None,
         conversion: None,
+        companion: None,
         position: Position { line: 1, column: 1 },
     };
     Verdict {

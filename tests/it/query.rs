@@ -55,7 +55,8 @@ impl World {
             let tag = if field.name().starts_with("secret") { "pii" } else { "public" };
             let tag = Some(Tag::parse(tag).unwrap());
             let position = Position { line: 1, column: 1 };
-            let declared = Column { tag: tag.clone(), action: None, conversion: None, position };
+            let declared =
+                Column { tag: tag.clone(), action: None, conversion: None, companion: None, position };
             Verdict {
                 column: field.name().clone(),
                 evidence: vec![Evidence { leaf: None, why: Why::Named, tag, declared }],

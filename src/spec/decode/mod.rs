@@ -346,7 +346,7 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
             return self.deserialize_seq(visitor);
         }
         match &self.node.value {
-            Value::Scalar { .. } if name == EITHER => visitor.visit_some(self),
+            Value::Scalar { .. } | Value::Nothing if name == EITHER => visitor.visit_some(self),
             _ => visitor.visit_newtype_struct(self),
         }
     }
