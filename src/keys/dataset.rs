@@ -268,7 +268,8 @@ impl Keyring {
 
     /// Takes the root keys as they are now: another process may have renewed them.
     pub(super) async fn look_again(&self) -> Result<()> {
-        let roots = Roots::open(&self.settings, &|_| {}).await?;
+        // Boxed: it is rare, and what providers wait for is large.
+        let roots = Box::pin(Roots::open(&self.settings, &|_| {})).await?;
         *self.roots.lock().unwrap_or_else(PoisonError::into_inner) = roots;
         Ok(())
     }

@@ -53,8 +53,8 @@ pub(super) async fn open(
         config::Keys::File { path, passphrase } => {
             Box::new(file::open(path, passphrase.as_ref(), records, notice).await?)
         }
-        config::Keys::Pkcs11(settings) => Box::new(Pkcs11::open(settings, records).await?),
-        config::Keys::AwsKms(settings) => Box::new(AwsKms::open(settings).await?),
-        config::Keys::Vault(settings) => Box::new(Vault::open(settings, notice).await?),
+        config::Keys::Pkcs11(settings) => Box::new(Box::pin(Pkcs11::open(settings, records)).await?),
+        config::Keys::AwsKms(settings) => Box::new(Box::pin(AwsKms::open(settings)).await?),
+        config::Keys::Vault(settings) => Box::new(Box::pin(Vault::open(settings, notice)).await?),
     })
 }
