@@ -88,7 +88,7 @@ fn what_is_written_arrives_with_paths_resolved_and_defaults_filled() {
         panic!("not files")
     };
     assert_eq!(*root, fixtures("drops"));
-    let Keys::File { path, passphrase } = &config.keys;
+    let Keys::File { path, passphrase } = &config.keys else { panic!("the keys are in a file") };
     assert_eq!((path, passphrase.is_some()), (&fixtures("var/keys"), true));
     assert_eq!(config.memory_limit_bytes, 2_048_000_000);
 

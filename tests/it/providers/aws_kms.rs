@@ -67,14 +67,15 @@ async fn what_is_not_right_is_told_before_anything_is_published() {
     refused_at_start(&house, 78, &["there is no such key", "alias/sealift"]);
 
     let arn = kms.create_key("alias/sealift").await;
-    kms.call("DisableKey", json!({"KeyId": arn})).await;
+    let id = arn.rsplit('/').next().unwrap();
+    kms.call("DisableKey", json!({"KeyId": id})).await;
     refused_at_start(&house, 1, &["turned off (Disabled)", "enable-key"]);
-    kms.call("EnableKey", json!({"KeyId": arn})).await;
+    kms.call("EnableKey", json!({"KeyId": id})).await;
     house.run(&["sync", "crm"]).expect(0);
-    kms.call("ScheduleKeyDeletion", json!({"KeyId": arn, "PendingWindowInDays": 7})).await;
+    kms.call("ScheduleKeyDeletion", json!({"KeyId": id, "PendingWindowInDays": 7})).await;
     refused_at_start(&house, 1, &["turned off (PendingDeletion)", "cancel-key-deletion"]);
-    kms.call("CancelKeyDeletion", json!({"KeyId": arn})).await;
-    kms.call("EnableKey", json!({"KeyId": arn})).await;
+    kms.call("CancelKeyDeletion", json!({"KeyId": id})).await;
+    kms.call("EnableKey", json!({"KeyId": id})).await;
 
     let signing = kms.call("CreateKey", json!({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"})).await;
     let id = signing["KeyMetadata"]["KeyId"].as_str().unwrap();

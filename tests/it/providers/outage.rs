@@ -94,7 +94,8 @@ async fn a_token_that_is_taken_away() {
     refused(&house.run(&["query", "SELECT ssn FROM held.people"]), 75, &[gone]);
 }
 
-#[tokio::test]
+// The door is kept by a thread of its own.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kms_that_is_stopped() {
     let kms = Kms::start().await;
     kms.create_key("alias/sealift").await;
@@ -107,7 +108,7 @@ async fn a_kms_that_is_stopped() {
     survives(&house, &database, shut, open, "AWS KMS cannot be reached").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_vault_that_is_stopped() {
     let vault = Vault::start();
     vault.create_key("root", json!({})).await;

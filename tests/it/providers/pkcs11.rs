@@ -57,7 +57,7 @@ fn what_is_not_right_is_told_before_anything_is_published() {
         ("plain", &["--key-type", "AES:32", "--private"], "not CKA_SENSITIVE"),
         ("loose", &["--key-type", "AES:32", "--sensitive", "--private", "--extractable"], "CKA_EXTRACTABLE"),
         ("public", &["--key-type", "AES:32", "--sensitive"], "not CKA_PRIVATE"),
-        ("des", &["--key-type", "DES3:24", "--sensitive", "--private"], "is no AES key"),
+        ("other", &["--key-type", "GENERIC:32", "--sensitive", "--private"], "is no AES key"),
     ];
     for (label, arguments, says) in flaws {
         hsm.add_key("prod", label, arguments);

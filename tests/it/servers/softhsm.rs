@@ -39,7 +39,7 @@ impl SoftHsm {
     pub fn add_key(&self, token: &str, label: &str, arguments: &[&str]) {
         let module = Self::module();
         let of = ["--module", module.to_str().unwrap(), "--token-label", token, "--login", "--pin", PIN];
-        self.call("pkcs11-tool", &[&of, &["--keygen", "--label", label], arguments].concat());
+        self.call("pkcs11-tool", &[&of[..], &["--keygen", "--label", label], arguments].concat());
     }
 
     fn call(&self, program: &str, arguments: &[&str]) {

@@ -158,20 +158,23 @@ fn by_status(status: StatusCode) -> Error {
     }
 }
 
-/// Why nothing was sent or no answer came. The error's own text names the address only, but its sources are others'.
+/// Why nothing was sent or no answer came.
 fn unsent(error: &reqwest::Error) -> Error {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let rustls = inner.downcast_ref::<rustls::Error>();
-        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref()?.downcast_ref());
-        if let Some(rustls::Error::InvalidCertificate(_)) = rustls.or(wrapped) {
-            return Error::invalid("Vault's certificate is not one to trust").help(
-                "name the authority's PEM file in `ca_file`, and in `address` the host that the certificate is for",
-            );
-        }
-        source = inner.source();
+    if is_untrusted(error) {
+        return Error::invalid("Vault's certificate is not one to trust").help(
+            "name the authority's PEM file in `ca_file`, and in `address` the host that the certificate is for",
+        );
     }
     if error.is_timeout() { passing("does not answer in time") } else { passing("cannot be reached") }
+}
+
+/// Whether a certificate was refused, somewhere among the causes. What an I/O error holds is no source of it.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
+    }
+    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    held.is_some_and(|held| is_untrusted(held)) || error.source().is_some_and(is_untrusted)
 }
 
 fn passing(how: &str) -> Error {
