@@ -419,8 +419,11 @@ pub(super) struct Shred {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(super) subject_file: Option<PathBuf>,
     /// Do it: what is shredded cannot be brought back
-    #[arg(long)]
+    #[arg(long, required_unless_present = "dry_run")]
     pub(super) yes: bool,
+    /// Only count the persons' values in the newest version; all of the columns is read
+    #[arg(long, conflicts_with = "yes")]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -78,6 +78,17 @@ fn a_shredded_person_is_gone_for_everybody_and_nobody_else_is() {
 
     // What is asked without --yes, or of nobody, is not done.
     shred(&house, "2\n", &[]).expect(2);
+    let dry = shred(&house, "2\n99\n3\n", &["--dry-run", "--json"]).expect(0).summary();
+    let mut values: Vec<u64> =
+        dry["columns"][0]["values"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+    values.sort_unstable();
+    assert_eq!(
+        (values, &dry["columns"][0]["shredded"]),
+        (vec![0, 0, 1], &json!(0)),
+        "NULL is no value: {dry}"
+    );
+    let shown = shred(&house, "2\n", &["--dry-run"]);
+    assert!(shown.expect(0).stdout.trim_end().ends_with(" 1"), "{shown:?}");
     shred(&house, "\n", &["--yes"]).expect(2);
     let wrong = shred(&house, "2\n", &["--yes", "--column", "id"]);
     assert!(

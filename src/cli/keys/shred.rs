@@ -1,6 +1,7 @@
 //! `sealift keys shred`: nobody can read a person's values any more.
 
-use std::io::Read;
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Read};
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -11,7 +12,8 @@ use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
 use crate::keys::Keyring;
 use crate::keys::subject::Digest;
-use crate::run::Ledger;
+use crate::run::upkeep;
+use crate::run::{Engine, Ledger};
 use crate::spec::DatasetName;
 
 /// Most bytes of a list of subjects.
@@ -25,15 +27,12 @@ struct Shredded {
     subjects: Vec<Digest>,
     /// How many of them were shredded now; the others were before.
     now: usize,
+    /// How many values of theirs the newest version has, where that was asked.
+    cells: Option<BTreeMap<Digest, u64>>,
 }
 
 pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, args: &Shred) -> Done {
     let dataset = DatasetName::parse(&args.dataset)?;
-    if !args.yes {
-        return Err(Error::new(Kind::Usage, "what is shredded cannot be brought back")
-            .help("add --yes when the right persons are named")
-            .into());
-    }
     let text = match &args.subject_file {
         Some(path) => {
             let unreadable = |error: std::io::Error| {
@@ -41,7 +40,12 @@ pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, a
             };
             text(std::fs::File::open(path).map_err(unreadable)?)?
         }
-        None => text(std::io::stdin().lock())?,
+        None => {
+            if std::io::stdin().is_terminal() {
+                eprintln!("one person a line, by the value of the column that `by` names; end with Ctrl-D");
+            }
+            text(std::io::stdin().lock())?
+        }
     };
     let subjects: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
     if subjects.is_empty() {
@@ -60,6 +64,13 @@ pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, a
             planned.extend(named(keyring, &quarantine, column, &subjects).await?);
         }
     }
+    if args.dry_run {
+        let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
+        for one in &mut planned {
+            one.cells = Some(upkeep::cells(&engine, &one.dataset, &one.column, &one.subjects).await?);
+        }
+        return told(context, &planned);
+    }
     for one in &mut planned {
         for digest in &one.subjects {
             let subject = format!("{}/{} {digest}", one.dataset, one.column);
@@ -67,6 +78,10 @@ pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, a
         }
         one.now = keyring.shred(&one.dataset, &one.column, &one.subjects).await?;
     }
+    told(context, &planned)
+}
+
+fn told(context: &Context, planned: &[Shredded]) -> Done {
     if context.json {
         let columns: Vec<Value> = planned.iter().map(summary).collect();
         show::json(&json!({ "columns": columns, "outcome": "done" }));
@@ -96,18 +111,24 @@ async fn named(
     let mut subjects: Vec<Digest> = subjects.iter().map(|subject| tree.digest(subject.as_bytes())).collect();
     subjects.sort_unstable();
     subjects.dedup();
-    Ok(Some(Shredded { dataset: dataset.clone(), column: column.to_owned(), subjects, now: 0 }))
+    Ok(Some(Shredded { dataset: dataset.clone(), column: column.to_owned(), subjects, now: 0, cells: None }))
 }
 
 fn summary(one: &Shredded) -> Value {
     json!({
         "dataset": one.dataset.to_string(), "column": one.column, "shredded": one.now,
         "subjects": one.subjects.iter().map(Digest::to_string).collect::<Vec<_>>(),
+        "values": one.cells.as_ref().map(|cells| cells.values().collect::<Vec<_>>()),
     })
 }
 
 fn print(one: &Shredded) {
     let (before, column) = (one.subjects.len() - one.now, &one.column);
+    if let Some(cells) = &one.cells {
+        println!("{}: `{column}` has these values of them; nothing was changed", one.dataset);
+        cells.iter().for_each(|(digest, count)| println!("  {digest} {}", show::count(*count)));
+        return;
+    }
     println!("{}: {} subjects of `{column}` are shredded, {before} were before", one.dataset, one.now);
     one.subjects.iter().for_each(|digest| println!("  {digest}"));
 }

@@ -22,8 +22,8 @@ use crate::keys::DatasetKey;
 use crate::secret::Secret;
 
 const MAGIC: &[u8] = b"SEALIFT-SUBJECTS-1\n";
-/// Most subjects that one tree forgets. Each adds up to 12 KB to the file, so that this bounds it, and the memory of
-/// whoever reads it, to about 100 MB.
+/// Most subjects that one tree forgets. Each adds up to 12 KB to the file, so that this bounds it to about 100 MB, and
+/// the memory of whoever reads it to some three times that.
 pub(super) const MOST_FORGOTTEN: usize = 10_000;
 /// Above the size of any file of [`MOST_FORGOTTEN`] subjects.
 const MOST_BYTES: u64 = MOST_FORGOTTEN as u64 * 12_500 + 1_000;

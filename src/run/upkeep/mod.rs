@@ -3,6 +3,7 @@
 //!
 //! None of it is a run: nothing is read from a source. The ledger remembers the versions.
 
+mod cells;
 mod erase;
 mod reseal;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+pub use self::cells::cells;
 pub use self::erase::{Beside, Erasure, Outcome, erase};
 pub use self::reseal::{Changed, Demand, Outcome as Reseal, reseal};
 use super::ledger::Lease;

@@ -174,33 +174,67 @@ pub fn open(cell: &str, keys: &Keys) -> Result<Option<Vec<u8>>> {
         .ok_or_else(|| Error::failed("not a cell of this column, or one of a key that is not here"))
 }
 
+/// Whom a cell says it is about, whether or not their keys are destroyed; `None` for what is no cell by subject of this
+/// column. Only [`open`] tells whether it is true.
+#[must_use]
+pub fn subject_of(cell: &str, keys: &Keys) -> Option<Digest> {
+    Parts::of(cell)?.subject(keys.subjects.as_ref()?)
+}
+
+/// A cell taken apart.
+struct Parts {
+    version: u32,
+    kind: Kind,
+    writer: Hkdf,
+    nonce: [u8; NONCE_BYTES],
+    masked: Option<[u8; Digest::BYTES]>,
+    /// Ciphertext and tag.
+    sealed: Vec<u8>,
+}
+
+impl Parts {
+    fn of(cell: &str) -> Option<Self> {
+        let (version, encoded) = cell.strip_prefix('e')?.split_once(':')?;
+        let number: u32 = version.parse().ok().filter(|number: &u32| number.to_string() == version)?;
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+        let (form, rest) = bytes.split_first()?;
+        let kind = Kind::of_code(form & !BY_SUBJECT)?;
+        let (salt, rest) = rest.split_first_chunk::<SALT_BYTES>()?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
+        let (masked, sealed) = match form & BY_SUBJECT {
+            0 => (None, rest),
+            _ => rest.split_first_chunk().map(|(masked, rest)| (Some(*masked), rest))?,
+        };
+        let sealed = sealed.to_vec();
+        Some(Self { version: number, kind, writer: Hkdf::new(salt), nonce: *nonce, masked, sealed })
+    }
+
+    fn subject(&self, subjects: &Subjects) -> Option<Digest> {
+        let masked = self.masked.filter(|_| self.version == super::TREE)?;
+        let mask = Mask::new(&self.writer, subjects.mask_key()).ok()?;
+        Some(Digest::new(mask.applied(self.nonce, masked)))
+    }
+}
+
 #[expect(clippy::option_option, reason = "no cell and a shredded one are different things")]
 fn opened(cell: &str, keys: &Keys) -> Option<Option<Vec<u8>>> {
-    let (version, encoded) = cell.strip_prefix('e')?.split_once(':')?;
-    let number: u32 = version.parse().ok().filter(|number: &u32| number.to_string() == version)?;
-    let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-    let (form, rest) = bytes.split_first()?;
-    let kind = Kind::of_code(form & !BY_SUBJECT)?;
-    let (salt, rest) = rest.split_first_chunk::<SALT_BYTES>()?;
-    let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
-    let writer = Hkdf::new(salt);
+    let parts = Parts::of(cell)?;
     let mut aad = Vec::new();
-    let (key, sealed) = if form & BY_SUBJECT == 0 {
-        let key = keys.column.iter().find(|key| key.version() == number)?;
-        append_aad(key.id(), kind, None, &mut aad);
-        (cell_key(&writer, key.secret().expose()).ok()?, rest)
+    let key = if parts.masked.is_none() {
+        let key = keys.column.iter().find(|key| key.version() == parts.version)?;
+        append_aad(key.id(), parts.kind, None, &mut aad);
+        cell_key(&parts.writer, key.secret().expose()).ok()?
     } else {
-        let subjects = keys.subjects.as_ref().filter(|_| number == super::TREE)?;
-        let (masked, rest) = rest.split_first_chunk()?;
-        let digest = Digest::new(Mask::new(&writer, subjects.mask_key()).ok()?.applied(*nonce, *masked));
-        append_aad(subjects.id(), kind, Some(&digest), &mut aad);
+        let subjects = keys.subjects.as_ref()?;
+        let digest = parts.subject(subjects)?;
+        append_aad(subjects.id(), parts.kind, Some(&digest), &mut aad);
         match subjects.key(digest) {
-            Ok(key) => (cell_key(&writer, key.as_slice()).ok()?, rest),
+            Ok(key) => cell_key(&parts.writer, key.as_slice()).ok()?,
             Err(Shredded) => return Some(None),
         }
     };
-    let mut sealed = sealed.to_vec();
-    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let mut sealed = parts.sealed;
+    let nonce = Nonce::assume_unique_for_key(parts.nonce);
     let opened = cipher(key.as_slice()).ok()?.open_in_place(nonce, Aad::from(&aad), &mut sealed).ok()?.len();
     sealed.truncate(opened);
     Some(Some(sealed))

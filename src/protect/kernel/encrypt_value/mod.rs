@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 use crate::keys::subject::Digest;
 use crate::keys::{DatasetKey, Hkdf, Subjects};
 
-pub use self::cell::{Keys, open};
+pub use self::cell::{Keys, open, subject_of};
 
 /// The version of every tree of subjects: it is never replaced by another.
 const TREE: u32 = 1;
