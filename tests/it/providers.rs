@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use sealift::secret::Reference;
+use sealift::spec::Config;
+use sealift::spec::config::Keys;
 use serde_json::{Value, json};
 
 use crate::house::{House, Ran};
@@ -38,6 +41,31 @@ fn house(keys: &str) -> House {
     house.env("RUST_LOG", "trace");
     keyed(&house, keys);
     house
+}
+
+#[test]
+fn what_is_written_arrives_with_defaults_filled() {
+    let house = House::new();
+    let load = |keys: &str| {
+        keyed(&house, keys);
+        Config::load(&house.path("in/sealift.yaml")).unwrap_or_else(|e| panic!("{}", e.render(false))).keys
+    };
+    let folder = house.path("out/keys");
+    let Keys::Vault(vault) = load(&vault::keys("https://vault.example:8200/", "root", "")) else { panic!() };
+    assert_eq!((vault.path, vault.address.as_str()), (folder.clone(), "https://vault.example:8200"));
+    assert_eq!((vault.mount.as_str(), vault.ca_file, vault.namespace), ("transit", None, None));
+    let arn = "arn:aws:kms:eu-central-2:123456789012:key/1a2b";
+    let Keys::AwsKms(kms) = load(&format!("{{aws_kms: {{path: ../out/keys, key_id: \"{arn}\"}}}}")) else {
+        panic!()
+    };
+    assert_eq!((kms.path, kms.key_id.as_str(), kms.region.as_str()), (folder.clone(), arn, "eu-central-2"));
+    assert!(kms.endpoint.is_none() && kms.access_key_id.is_none());
+    let text = "{pkcs11: {path: ../out/keys, module: lib/hsm.so, token: prod, key: root, pin: \"file:pin\"}}";
+    let keys = load(text);
+    assert_eq!(keys.path(), folder);
+    let Keys::Pkcs11(pkcs11) = keys else { panic!() };
+    assert_eq!((pkcs11.module, pkcs11.token.as_str()), (house.path("in/lib/hsm.so"), "prod"));
+    assert_eq!(pkcs11.pin, Reference::File(house.path("in/pin")));
 }
 
 /// Names another provider.

@@ -46,7 +46,7 @@ impl Vault {
         if let Some(certificates) = &certificates {
             command.args([&certificates.certificate, &certificates.key]);
         }
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port: u16 = line.trim().parse().unwrap_or_else(|_| panic!("vault.py does not start: {line}"));

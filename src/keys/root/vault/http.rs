@@ -38,14 +38,19 @@ impl Http {
     /// # Errors
     /// `Invalid` when `ca_file` cannot be used.
     pub(super) fn open(settings: &config::Vault) -> Result<Self> {
+        let is_https = settings.address.starts_with("https://");
         let mut builder = Client::builder()
             .use_rustls_tls()
             .min_tls_version(tls::Version::TLS_1_2)
-            .https_only(settings.address.starts_with("https://"))
+            .https_only(is_https)
             // A redirect would take the token elsewhere.
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
             .timeout(LIMIT);
+        if !is_https {
+            // A proxy would carry what is meant for this machine in plain text.
+            builder = builder.no_proxy();
+        }
         if let Some(path) = &settings.ca_file {
             let unusable = |why: &str| {
                 Error::invalid(format!("cannot use the authorities of `ca_file` {}: {why}", path.display()))
