@@ -92,10 +92,12 @@ pub fn restore(keys: &Path, backup: &[u8], passphrase: &Secret) -> Result<Restor
         match std::fs::read(&path).map(Zeroizing::new) {
             Ok(there) if *there == content.expose() => restored.same += 1,
             Ok(there) => restored.destroyed.push(destroyed(&there).ok_or_else(|| contradicts(&path))?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => match shredded(keys, content.expose())? {
-                Some(id) => restored.destroyed.push(id),
-                None => missing.push((path, content)),
-            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                match shredded(keys, content.expose())? {
+                    Some(id) => restored.destroyed.push(id),
+                    None => missing.push((path, content)),
+                }
+            }
             Err(error) => {
                 return Err(Error::failed(format!("cannot read {}: {}", path.display(), error.kind())));
             }

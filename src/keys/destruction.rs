@@ -47,7 +47,8 @@ impl Pending {
 }
 
 impl Keyring {
-    /// Has keys destroyed after an instant; until then they are refused, and it can be called off.
+    /// Has keys destroyed after an instant, at once where it has passed; until then they are refused, and it can be
+    /// called off.
     ///
     /// # Errors
     /// `Usage` when a key is not there; `Invalid` for the key that signs receipts, without which no evidence can
@@ -73,7 +74,8 @@ impl Keyring {
             }
             Ok(())
         })
-        .await
+        .await?;
+        self.destroy_due().await.map(drop)
     }
 
     /// Calls the destruction of keys off that are there still; gives the ids of which it was.

@@ -50,7 +50,10 @@ async fn afterwards_it_is_gone_for_good_and_its_id_stays_taken() {
     let keyring = open(folder.path()).await;
     let key = keyring.current(&ssn()).await.unwrap();
     let wrapped = std::fs::read(keyring.records_place(SSN)).unwrap();
-    keyring.destroy_after(&ids(), now() - TimeDelta::seconds(1)).await.unwrap();
+    keyring.destroy_after(&ids(), now() + TimeDelta::days(1)).await.unwrap();
+    let mut pending = keyring.pending().await.unwrap().remove(0);
+    pending.after = now() - TimeDelta::seconds(1);
+    std::fs::write(place(&folder.path().join("keys"), SSN), serde_json::to_vec(&pending).unwrap()).unwrap();
     let told = std::sync::Mutex::new(String::new());
     let settings = config::Keys::File { path: folder.path().join("keys"), passphrase: None };
     let notice = |text: &str| told.lock().unwrap().push_str(text);
@@ -92,7 +95,7 @@ async fn a_damaged_or_moved_record_of_a_destruction_destroys_nothing() {
     let dob =
         Purpose::Column { dataset: DatasetName::parse("crm.people").unwrap(), column: "dob".to_owned() };
     let dob = keyring.current(&dob).await.unwrap().id().to_owned();
-    keyring.destroy_after(&ids(), now() - TimeDelta::seconds(1)).await.unwrap();
+    keyring.destroy_after(&ids(), now() + TimeDelta::days(1)).await.unwrap();
     let keys = folder.path().join("keys");
     std::fs::rename(place(&keys, SSN), place(&keys, &dob)).unwrap();
     let settings = config::Keys::File { path: keys.clone(), passphrase: None };

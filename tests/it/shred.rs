@@ -218,3 +218,25 @@ fn what_differs_each_time_is_no_key_and_has_no_history() {
         assert!(held.expect(76).stderr.contains(word), "{held:?}");
     }
 }
+
+#[test]
+fn who_is_permitted_sees_values_until_the_person_is_shredded() {
+    let house = house(BY_SUBJECT);
+    let reveal =
+        "reveal:\n  - {tags: [pii.ssn], actors: [\"os:*\"], purposes: [fraud], max_values_per_hour: 100}\n";
+    house.policy_with(BY_SUBJECT, reveal);
+    publish(&house, &format!("1,{SSN}\n2,078-05-1120\n3,\n")).expect(0);
+    let sql = "SELECT id, decrypt_value(ssn) AS ssn FROM crm.people ORDER BY id";
+    house.run(&["query", sql]).expect(77);
+    let read = || -> Value {
+        let ran = house.run(&["query", sql, "--reveal", "fraud", "--format", "json"]);
+        serde_json::from_str(ran.expect(0).stdout.trim()).unwrap()
+    };
+    let rows = |first: Value| json!([{"id": 1, "ssn": first}, {"id": 2, "ssn": "078-05-1120"}, {"id": 3, "ssn": null}]);
+    assert_eq!(read(), rows(json!(SSN)));
+    shred(&house, "1\n", &["--yes"]).expect(0);
+    assert_eq!(read(), rows(Value::Null));
+    let wrong = "SELECT detokenize(ssn) FROM crm.people";
+    let wrong = house.run(&["query", wrong, "--reveal", "fraud"]);
+    assert!(wrong.expect(78).stderr.contains("decrypt_value"), "{wrong:?}");
+}

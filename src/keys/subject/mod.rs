@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 use self::state::State;
 use super::dataset::blocking;
 use super::purpose::split_id;
+use super::records::Record;
 use super::{Keyring, Purpose, aead, durable};
 use crate::error::{Error, Kind, Result};
 use crate::spec::DatasetName;
@@ -204,8 +205,8 @@ impl Keyring {
                 Err(error) if error.kind() == Kind::Denied => continue,
                 Err(error) => return Err(error),
             };
-            if generation == 1 {
-                return Ok(Some((1, State::fresh(&key)?)));
+            if generation == 1 || self.follows_destroyed(base, generation).await? {
+                return Ok(Some((generation, State::fresh(&key)?)));
             }
             (1..generation).for_each(|old| self.forget(&format!("{base}@{old}")));
             let path = self.tree(base, generation);
@@ -216,12 +217,23 @@ impl Keyring {
         Err(missing(&purpose.base_id()))
     }
 
+    /// Whether a generation is the first of a new tree, as the one before was destroyed as a whole.
+    async fn follows_destroyed(&self, base: &str, generation: u32) -> Result<bool> {
+        let (records, id) = (self.records.clone(), format!("{base}@{}", generation - 1));
+        let tree = self.tree(base, generation);
+        blocking(move || Ok(!tree.exists() && matches!(records.read(&id)?, Some(Record::Destroyed(_))))).await
+    }
+
     /// Destroys what is left of generations before this one.
     async fn sweep(&self, base: &str, generation: u32) -> Result<()> {
         let versions = self.records.versions_of(base)?;
         for old in versions.into_iter().filter(|old| *old < generation) {
-            self.forget(&format!("{base}@{old}"));
-            for kept in ["json", "tree"] {
+            let id = format!("{base}@{old}");
+            self.forget(&id);
+            let records = self.records.clone();
+            let is_left =
+                blocking(move || Ok(matches!(records.read(&id)?, Some(Record::Wrapped(_))))).await?;
+            for kept in ["json", "tree"].into_iter().filter(|kept| is_left || *kept == "tree") {
                 let path = self.records.beside(base, &format!("{old}.{kept}"));
                 blocking(move || durable::destroy(&path)).await?;
             }

@@ -141,3 +141,39 @@ async fn two_at_once_lose_nobody() {
     assert!(after.key(subjects.digest(b"other")).is_ok());
     assert_eq!(files(&keyring).len(), 3);
 }
+
+#[tokio::test]
+async fn an_older_backup_brings_back_nobody_who_was_shredded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keys, passphrase) =
+        (folder.path().join("keys"), crate::secret::Secret::new(b"correct horse".to_vec()));
+    let keyring = keyring(folder.path()).await;
+    let anna = keyring.subjects(&dataset(), "ssn").await.unwrap().digest(b"anna");
+    let backup = crate::keys::backup::seal(&keys, &passphrase).unwrap();
+    keyring.shred(&dataset(), "ssn", &[anna]).await.unwrap();
+    let restored = crate::keys::backup::restore(&keys, &backup, &passphrase).unwrap();
+    assert_eq!(restored.destroyed, ["sealift:crm.customers/ssn#subject@1"]);
+    assert_eq!(files(&keyring), ["2.json", "2.tree", "lock"]);
+    assert_eq!(
+        self::keyring(folder.path()).await.subjects(&dataset(), "ssn").await.unwrap().key(anna),
+        Err(Shredded)
+    );
+}
+
+#[tokio::test]
+async fn a_tree_that_is_destroyed_as_a_whole_is_followed_by_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = keyring(folder.path()).await;
+    let before = keyring.subjects(&dataset(), "ssn").await.unwrap();
+    let anna = before.digest(b"anna");
+    keyring.shred(&dataset(), "ssn", &[anna]).await.unwrap();
+    let id = "sealift:crm.customers/ssn#subject@2".to_owned();
+    keyring.destroy_after(&[id], chrono::DateTime::UNIX_EPOCH).await.unwrap();
+    assert!(keyring.known_subjects(&dataset(), "ssn").await.unwrap().is_none());
+    let after = keyring.subjects(&dataset(), "ssn").await.unwrap();
+    assert_ne!(after.digest(b"anna"), anna);
+    let ben = after.digest(b"ben");
+    let key = after.key(ben).unwrap();
+    keyring.shred(&dataset(), "ssn", &[after.digest(b"anna")]).await.unwrap();
+    assert_eq!(keyring.subjects(&dataset(), "ssn").await.unwrap().key(ben), Ok(key));
+}

@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use zeroize::Zeroizing;
 
 use super::Origin;
-use super::function::{Opens, foreign};
+use super::function::{Opens, foreign, text};
 use crate::error::{Error, Kind, Result};
 use crate::keys::{DatasetKey, DomainKey, Keyring};
 use crate::protect::kernel::{tokenize, tokenize_fpe};
@@ -103,15 +103,4 @@ impl Opens for Opener {
 /// A value, or that there is none; a cell that did not open is an error.
 fn told<T>(value: Option<Option<T>>, origin: &Origin) -> Result<Option<T>> {
     value.map(|value| value.ok_or_else(|| foreign(origin))).transpose()
-}
-
-/// Canonical bytes are text, except those of binary columns.
-fn text<'a>(value: &'a [u8], origin: &Origin) -> Result<&'a str> {
-    std::str::from_utf8(value).map_err(|_| {
-        Error::data(format!(
-            "column `{}` of {} holds values that are not text",
-            origin.column, origin.dataset
-        ))
-        .help("values of binary columns are at the source alone")
-    })
 }

@@ -2,7 +2,7 @@
 
 use arrow::array::ArrayRef;
 
-use super::{Origin, detokenize};
+use super::{Origin, decrypt_value, detokenize};
 use crate::error::{Error, Result};
 use crate::keys::Keyring;
 use crate::publish::Decided;
@@ -12,6 +12,8 @@ use crate::publish::Decided;
 pub(super) enum Function {
     /// `detokenize(column)`, of `tokenize` and `tokenize_fpe`.
     Detokenize,
+    /// `decrypt_value(column)`, of `encrypt_value`.
+    DecryptValue,
 }
 
 /// Opens the cells of one column. Keys are in here and nowhere else in a plan; they are wiped with it.
@@ -26,12 +28,13 @@ pub(super) trait Opens: Send + Sync {
 
 impl Function {
     /// Every one.
-    pub(super) const ALL: [Self; 1] = [Self::Detokenize];
+    pub(super) const ALL: [Self; 2] = [Self::Detokenize, Self::DecryptValue];
 
     /// Its name in SQL.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Detokenize => "detokenize",
+            Self::DecryptValue => "decrypt_value",
         }
     }
 
@@ -42,6 +45,7 @@ impl Function {
     pub(super) fn check(self, origin: &Origin, action: &str) -> Result<()> {
         let reverses = match self {
             Self::Detokenize => matches!(action, "tokenize" | "tokenize_fpe"),
+            Self::DecryptValue => action == "encrypt_value",
         };
         if reverses { Ok(()) } else { Err(self.irreversible(origin, action)) }
     }
@@ -58,6 +62,7 @@ impl Function {
     ) -> Result<Box<dyn Opens>> {
         match self {
             Self::Detokenize => detokenize::opener(origin, decided, keyring).await,
+            Self::DecryptValue => decrypt_value::opener(origin, keyring).await,
         }
     }
 
@@ -66,6 +71,8 @@ impl Function {
         let name = self.name();
         let help = match action {
             "allow" | "encrypt" => "select the column itself: a query shows its values".to_owned(),
+            "tokenize" | "tokenize_fpe" => "write `detokenize` for it".to_owned(),
+            "encrypt_value" => "write `decrypt_value` for it".to_owned(),
             "scrub" => "tokens inside a free text are not opened; the source has the text".to_owned(),
             "date_shift" => "moved dates are not moved back in a query; the source has them".to_owned(),
             _ => "nothing turns them back: the values are at the source alone".to_owned(),
@@ -84,4 +91,18 @@ pub(super) fn foreign(origin: &Origin) -> Error {
         origin.column, origin.dataset
     ))
     .help("`sealift verify` tells whether data files were altered; publish the dataset anew")
+}
+
+/// Canonical bytes are text, except those of binary columns.
+///
+/// # Errors
+/// `Data` for those.
+pub(super) fn text<'a>(value: &'a [u8], origin: &Origin) -> Result<&'a str> {
+    std::str::from_utf8(value).map_err(|_| {
+        Error::data(format!(
+            "column `{}` of {} holds values that are not text",
+            origin.column, origin.dataset
+        ))
+        .help("values of binary columns are at the source alone")
+    })
 }

@@ -14,6 +14,7 @@ mod bind;
 mod budget;
 mod call;
 mod column;
+mod decrypt_value;
 mod detokenize;
 mod function;
 mod origin;

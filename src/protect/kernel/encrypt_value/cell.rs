@@ -144,13 +144,12 @@ impl Keys {
     /// Those of the keyring.
     pub async fn load(keyring: &Keyring, dataset: &DatasetName, column: &str) -> Result<Self> {
         let purpose = Purpose::Value { dataset: dataset.clone(), column: column.to_owned() };
-        let (base, newest) = (purpose.base_id(), keyring.peek(&purpose).await?);
-        let newest = newest.and_then(|id| id.rsplit_once('@')?.1.parse::<u32>().ok()).unwrap_or_default();
+        let versions = format!("{}@", purpose.base_id());
         let mut keys = Vec::new();
-        for version in 1..=newest {
-            match keyring.by_id(&format!("{base}@{version}")).await {
+        for id in keyring.list(None).await?.iter().filter(|id| id.starts_with(&versions)) {
+            match keyring.by_id(id).await {
                 Ok(key) => keys.push(key),
-                // It was destroyed.
+                // It is to be destroyed.
                 Err(error) if error.kind() == crate::error::Kind::Denied => {}
                 Err(error) => return Err(error),
             }
