@@ -51,6 +51,20 @@ pub enum Store {
     S3(S3),
 }
 
+/// Environment variables that credentials for AWS may come from. Nothing else is taken from the
+/// environment: an endpoint or a bucket that is not in the configuration would be a surprise.
+pub const AWS_CREDENTIAL_VARIABLES: [&str; 9] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
+
 /// An S3 bucket and how to reach it.
 #[derive(Clone, Debug)]
 pub struct S3 {

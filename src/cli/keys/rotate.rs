@@ -7,7 +7,7 @@ use crate::cli::args::RotateKeys;
 use crate::cli::{Context, Done, progress, show};
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
-use crate::keys::{Keyring, Purpose};
+use crate::keys::Keyring;
 use crate::run::Ledger;
 use crate::spec::{Config, DatasetName};
 
@@ -69,15 +69,11 @@ async fn root(context: &Context, keyring: &Keyring, ledger: &Ledger, args: &Rota
 
 /// The keys of a dataset that encrypt, each once.
 async fn encrypting(keyring: &Keyring, dataset: &DatasetName, column: Option<&str>) -> Result<Vec<String>> {
-    let footer = format!("{}@", Purpose::Footer(dataset.clone()).base_id());
-    let is_wanted = |id: &String| match column {
-        Some(column) => is_of_column(id, dataset, column),
-        None => true,
-    };
+    let is_wanted = |id: &String| column.is_none_or(|column| is_of_column(id, dataset, column));
     let ids = keyring.list(Some(dataset)).await?;
     let mut bases: Vec<String> = ids
         .into_iter()
-        .filter(|id| is_wanted(id) || (column.is_none() && id.starts_with(&footer)))
+        .filter(is_wanted)
         .filter_map(|id| id.rsplit_once('@').map(|(base, _)| base.to_owned()))
         .collect();
     bases.dedup();

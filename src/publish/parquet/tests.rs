@@ -12,7 +12,8 @@ use futures::StreamExt as _;
 use object_store::ObjectStoreExt as _;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::encryption::decrypt::FileDecryptionProperties;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::column_crypto_metadata::ColumnCryptoMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 
 use super::encoder::{OPEN_FILES, PARTS_IN_FLIGHT};
 use super::*;
@@ -35,27 +36,29 @@ fn metadata(bytes: &Bytes) -> ParquetMetaData {
     ParquetMetaDataReader::new().parse_and_finish(bytes).unwrap()
 }
 
+/// The data key of a column of a file; `None` where it is not encrypted.
+async fn data_key(keyring: &Keyring, column: &ColumnChunkMetaData) -> Option<Vec<u8>> {
+    let Some(ColumnCryptoMetaData::ENCRYPTION_WITH_COLUMN_KEY(with)) = column.crypto_metadata() else {
+        return None;
+    };
+    let material = with.key_metadata.as_ref().unwrap();
+    let dataset_key = keyring.by_id(&keys::material::master_key_id(material).unwrap()).await.unwrap();
+    Some(keys::material::unwrap(material, &dataset_key).unwrap().expose().to_vec())
+}
+
 /// Rows read with the data keys, expecting the file at its place.
 async fn decrypted(keyring: &Keyring, bytes: Bytes, prefix: &[u8]) -> parquet::errors::Result<usize> {
     let plain = metadata(&bytes);
     let mut properties = None;
     for column in plain.row_group(0).columns() {
-        let Some(parquet::file::column_crypto_metadata::ColumnCryptoMetaData::ENCRYPTION_WITH_COLUMN_KEY(
-            with,
-        )) = column.crypto_metadata()
-        else {
-            continue;
-        };
-        let material = with.key_metadata.as_ref().unwrap();
-        let dataset_key = keyring.by_id(&keys::material::master_key_id(material).unwrap()).await.unwrap();
-        let key = keys::material::unwrap(material, &dataset_key).unwrap().expose().to_vec();
+        let Some(key) = data_key(keyring, column).await else { continue };
         let builder = properties.take().unwrap_or_else(|| {
             // The footer is plain; its key only checks the signature, which needs the footer key.
             FileDecryptionProperties::builder(vec![0; 32])
                 .disable_footer_signature_verification()
                 .with_aad_prefix(prefix.to_vec())
         });
-        properties = Some(builder.with_column_key(&with.path_in_schema.join("."), key));
+        properties = Some(builder.with_column_key(&column.column_path().string(), key));
     }
     let options = ArrowReaderOptions::new()
         .with_file_decryption_properties(properties.expect("no column is encrypted").build()?);
@@ -164,15 +167,7 @@ async fn keys_and_nonces(keyring: &Keyring, file: &Bytes) -> Vec<(Vec<u8>, Vec<u
     let metadata = metadata(file);
     let mut found = Vec::new();
     for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
-        let Some(parquet::file::column_crypto_metadata::ColumnCryptoMetaData::ENCRYPTION_WITH_COLUMN_KEY(
-            with,
-        )) = column.crypto_metadata()
-        else {
-            continue;
-        };
-        let material = with.key_metadata.as_ref().unwrap();
-        let dataset_key = keyring.by_id(&keys::material::master_key_id(material).unwrap()).await.unwrap();
-        let key = keys::material::unwrap(material, &dataset_key).unwrap().expose().to_vec();
+        let Some(key) = data_key(keyring, column).await else { continue };
         let (start, length) = column.byte_range();
         let (mut at, end) = (usize::try_from(start).unwrap(), usize::try_from(start + length).unwrap());
         while at < end {

@@ -8,21 +8,7 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 
 use crate::error::{At as _, Error, Result};
 use crate::secret::Reference;
-use crate::spec::config::S3;
-
-/// Environment variables that credentials may come from. Nothing else is taken from the
-/// environment: an endpoint or a bucket that is not in the configuration would be a surprise.
-const CREDENTIAL_VARIABLES: [&str; 9] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-];
+use crate::spec::config::{self, S3};
 
 const RETRY: RetryConfig = RetryConfig {
     backoff: BackoffConfig {
@@ -112,7 +98,7 @@ fn with_credentials(mut builder: AmazonS3Builder, settings: &S3) -> Result<Amazo
             }
         }
         (None, None) if settings.session_token.is_none() => {
-            for name in CREDENTIAL_VARIABLES {
+            for name in config::AWS_CREDENTIAL_VARIABLES {
                 let key = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase());
                 if let (Ok(key), Ok(value)) = (key, std::env::var(name)) {
                     builder = builder.with_config(key, value);

@@ -14,19 +14,6 @@ use crate::error::{At, Error, Result};
 use crate::secret::Reference;
 use crate::spec::config;
 
-/// Environment variables that credentials may come from.
-const VARIABLES: [&str; 9] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-];
-
 /// For roles that are asked for over the network.
 const RETRY: RetryConfig = RetryConfig {
     backoff: BackoffConfig {
@@ -67,7 +54,7 @@ impl Source {
         // The store's library knows how to ask for them; the bucket is never used.
         let mut builder =
             AmazonS3Builder::new().with_bucket_name("unused").with_region(&settings.region).with_retry(RETRY);
-        for name in VARIABLES {
+        for name in config::AWS_CREDENTIAL_VARIABLES {
             let key = AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase());
             if let (Ok(key), Ok(value)) = (key, std::env::var(name)) {
                 builder = builder.with_config(key, value);
