@@ -18,6 +18,7 @@ use crate::Batches;
 use crate::error::Result;
 use crate::keys::{Keyring, Signer};
 use crate::protect::{Plan, Sealed};
+use crate::spec::action::Options;
 use crate::spec::classification::Classification;
 use crate::spec::pipeline::{Column, Parquet, Position};
 use crate::spec::policy::{Rule, TagGlob, Unmatched};
@@ -116,7 +117,7 @@ pub(super) fn provenance(run: &str) -> Provenance {
             tag: Some("open".into()),
             action: "allow".into(),
             key: None,
-            alphabet: None,
+            options: Options::new(),
         }],
         started_ms: 0,
         rows: Rows::default(),

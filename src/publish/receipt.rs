@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::keys::{PublicKey, Signer};
+use crate::spec::action::Options;
 
 pub use self::found::{Named, Place, all, commit_sha256, named, read};
 pub(super) use self::issue::{Deed, Issued, issue};
@@ -113,9 +114,10 @@ pub struct Decided {
     pub action: String,
     /// Id of the key it used, if any.
     pub key: Option<String>,
-    /// The alphabet of its tokens, where they keep a format.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alphabet: Option<String>,
+    /// The action's options that decide what becomes of a value; empty where it has none, and where rows stay whose
+    /// action was recorded before.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
 }
 
 /// How many rows a run brought, and what became of them: `read = filtered + quarantined + written`.

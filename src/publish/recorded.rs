@@ -10,6 +10,7 @@ use super::commit::commit_info;
 use super::{Decided, Store, table};
 use crate::error::Result;
 use crate::spec::DatasetName;
+use crate::spec::action::Options;
 
 /// Commits looked back over for what a run brought.
 const COMMITS_BACK: u64 = 100;
@@ -98,7 +99,7 @@ pub(super) fn column_of(column: &Value) -> Option<Decided> {
         tag: text(&column["tag"]),
         action: text(&column["action"])?,
         key: text(&column["key"]),
-        alphabet: text(&column["alphabet"]),
+        options: options_of(&column["options"]),
     })
 }
 
@@ -106,10 +107,15 @@ pub(super) fn column_of(column: &Value) -> Option<Decided> {
 pub(super) fn entry_of(decided: &Decided) -> Value {
     let mut entry =
         json!({"column": decided.column, "action": decided.action, "tag": decided.tag, "key": decided.key});
-    if let Some(alphabet) = &decided.alphabet {
-        entry["alphabet"] = json!(alphabet);
+    if !decided.options.is_empty() {
+        entry["options"] = json!(decided.options);
     }
     entry
+}
+
+fn options_of(recorded: &Value) -> Options {
+    let options = recorded.as_object().into_iter().flatten();
+    options.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 fn columns(recorded: &Value) -> BTreeMap<String, (String, Option<String>)> {

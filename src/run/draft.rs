@@ -238,7 +238,7 @@ async fn columns(engine: &Engine, protection: &protect::Plan) -> Result<Vec<Deci
         tag: decision.tag.as_ref().map(ToString::to_string),
         action: decision.action.word().to_owned(),
         key: decision.key.clone(),
-        alphabet: decision.action.alphabet().map(|alphabet| alphabet.word().to_owned()),
+        options: decision.action.options(),
     };
     Ok(named.decisions().iter().map(column).collect())
 }

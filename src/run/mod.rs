@@ -60,6 +60,7 @@ use crate::protect;
 use crate::publish::receipt::Rows;
 use crate::publish::{Decided, Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
+use crate::spec::action::Options;
 use crate::spec::{DatasetName, Pipeline, StreamName};
 
 /// What is asked of one run.
@@ -366,7 +367,7 @@ fn stays(comparison: &Comparison) -> Vec<Decided> {
         tag: tag.clone(),
         action: action.clone(),
         key: None,
-        alphabet: None,
+        options: Options::new(),
     };
     comparison.stays().iter().map(told).collect()
 }

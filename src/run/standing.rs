@@ -7,8 +7,8 @@ use crate::error::{At, Error, Result};
 use crate::keys::Purpose;
 use crate::protect::Decision;
 use crate::publish::merge::Rules;
-use crate::publish::{History, Mode, Order, Publication, Store, Table};
-use crate::spec::action::Alphabet;
+use crate::publish::{Decided, History, Mode, Order, Publication, Store, Table};
+use crate::spec::action::Options;
 use crate::spec::{DatasetName, Pipeline};
 
 /// Versions looked back over for what unfinished runs published.
@@ -167,46 +167,67 @@ fn check_form(rules: &Rules, plan: &StreamPlan, dataset: &DatasetName, newest: &
     Ok(())
 }
 
-/// A value that was published as a token or a hash has another one under another key, so that neither it nor
-/// its row is found again.
-fn check_pseudonyms(decisions: &[Decision], dataset: &DatasetName, history: &History) -> Result<()> {
+/// A value that was published by an action looks otherwise by the same one with another key or other options, so that
+/// neither it nor its row is found again, and readers cannot tell which rows are which.
+fn check_values(decisions: &[Decision], dataset: &DatasetName, history: &History) -> Result<()> {
+    for decision in decisions {
+        let of_action = |c: &&Decided| c.column == decision.path && c.action == decision.action.word();
+        let publications = history.publications.iter();
+        let recorded: Vec<&Decided> =
+            publications.filter_map(|one| one.columns.iter().find(of_action)).collect();
+        check_options(decision, dataset, &recorded)?;
+        if decision.action.is_pseudonym() {
+            check_key(decision, dataset, &recorded)?;
+        }
+    }
+    Ok(())
+}
+
+/// `recorded`: of the column under its action, newest first.
+fn check_options(decision: &Decision, dataset: &DatasetName, recorded: &[&Decided]) -> Result<()> {
+    let Some(before) = recorded.iter().map(|one| &one.options).find(|options| !options.is_empty()) else {
+        return Ok(());
+    };
+    let now = decision.action.options();
+    let names = before.keys().chain(now.keys());
+    let Some(name) = names.into_iter().find(|name| before.get(*name) != now.get(*name)) else {
+        return Ok(());
+    };
+    let shown = |options: &Options| {
+        options
+            .get(name)
+            .map_or_else(|| format!("without `{name}`"), |value| format!("with `{name}: {value}`"))
+    };
+    Err(Error::held(format!(
+        "column `{}` was published to {dataset} by `{}` {} and is now {}: the same value would look otherwise in the \
+         rows that are there",
+        decision.path,
+        decision.action,
+        shown(before),
+        shown(&now)
+    ))
+    .help(format!(
+        "give the policy its old `{name}` back, publish once with write_mode: overwrite, or to another dataset"
+    )))
+}
+
+/// As [`check_options`].
+fn check_key(decision: &Decision, dataset: &DatasetName, recorded: &[&Decided]) -> Result<()> {
     // A key that is not there yet has no version.
     let is_same = |before: &str, now: &str| match before.rsplit_once('@') {
         Some((id, _)) if !now.contains('@') => id == now,
         _ => before == now,
     };
-    let is_pseudonym = |decision: &&Decision| decision.action.is_pseudonym();
-    for decision in decisions.iter().filter(is_pseudonym) {
-        let recorded = |one: &Publication| {
-            let columns = one.columns.iter();
-            let mut its = columns.filter(|c| c.column == decision.path && c.action == decision.action.word());
-            its.find_map(|column| Some((column.key.clone()?, column.alphabet.clone())))
-        };
-        let before = history.publications.iter().find_map(recorded);
-        let now = decision.key.clone();
-        let alphabet = decision.action.alphabet().map(Alphabet::word);
-        if let Some((_, Some(before))) = &before
-            && alphabet.is_some_and(|now| now != before)
-        {
-            return Err(Error::held(format!(
-                "column `{}` was published to {dataset} with tokens of {before} and is now with others: the same \
-                 value would look otherwise in the rows that are there",
-                decision.path
-            ))
-            .help("give the policy its old `alphabet` back, publish once with write_mode: overwrite, or to another dataset"));
-        }
-        if let (Some((before, _)), Some(now)) = (before, now)
-            && !is_same(&before, &now)
-        {
-            return Err(Error::held(format!(
-                "column `{}` was published to {dataset} with the key {before} and is now with {now}: the same value \
-                 would look otherwise in the rows that are there",
-                decision.path
-            ))
-            .help("give the policy its old `join_domain` back, publish once with write_mode: overwrite, or to another dataset"));
-        }
+    let before = recorded.iter().find_map(|one| one.key.as_deref());
+    match (before, decision.key.as_deref()) {
+        (Some(before), Some(now)) if !is_same(before, now) => Err(Error::held(format!(
+            "column `{}` was published to {dataset} with the key {before} and is now with {now}: the same value \
+             would look otherwise in the rows that are there",
+            decision.path
+        ))
+        .help("give the policy its old `join_domain` back, publish once with write_mode: overwrite, or to another dataset")),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 async fn may_follow(
@@ -230,7 +251,7 @@ async fn may_follow(
             Some(quarantine) if quarantine.dataset == *dataset => quarantine.protection.decisions(),
             _ => plan.protection.decisions(),
         };
-        check_pseudonyms(decisions, dataset, history)?;
+        check_values(decisions, dataset, history)?;
     }
     if let Some(rules) = &plan.rules {
         check_form(rules, plan, dataset, newest)?;
@@ -245,8 +266,9 @@ async fn may_follow(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::{Decided, Outcome};
+    use crate::publish::Outcome;
     use crate::spec::Action;
+    use crate::spec::action::{Canonical, Generalize, Mask};
 
     fn publication(stream: &str, overwrites: bool, key: Option<&str>) -> Publication {
         let column = Decided {
@@ -254,7 +276,7 @@ mod tests {
             tag: None,
             action: "tokenize".to_owned(),
             key: key.map(str::to_owned),
-            alphabet: None,
+            options: Options::new(),
         };
         Publication {
             run_id: "run".to_owned(),
@@ -288,14 +310,14 @@ mod tests {
         let decision = |key: &str| Decision {
             path: "email".to_owned(),
             tag: None,
-            action: Action::Tokenize { join_domain: None, canonical: crate::spec::action::Canonical::Text },
+            action: Action::Tokenize { join_domain: None, canonical: Canonical::Text },
             because: String::new(),
             key: Some(key.to_owned()),
             companion_of: None,
         };
         let check = |now: &str, before: Vec<Publication>| {
             let dataset = DatasetName::parse("crm.people").unwrap();
-            check_pseudonyms(&[decision(now)], &dataset, &history(before))
+            check_values(&[decision(now)], &dataset, &history(before))
         };
         let with = |key| publication("p/own", false, key);
         let old = Some("sealift:join/customer#tokenize@1");
@@ -303,5 +325,44 @@ mod tests {
         check("sealift:join/crm#tokenize", vec![with(None)]).unwrap();
         let error = check("sealift:join/crm#tokenize", vec![with(None), with(old)]).unwrap_err();
         assert_eq!(error.kind(), crate::error::Kind::Held);
+    }
+
+    #[test]
+    fn values_that_stay_are_made_with_the_same_options() {
+        let email = || Some("email".to_owned());
+        let width = |width| Action::Generalize(Generalize::Width(std::num::NonZeroU32::new(width).unwrap()));
+        let hash = |canonical| Action::Hash { join_domain: email(), canonical };
+        let code = |code| hash(Canonical::Phone { calling_code: code });
+        let check = |before: &Action, now: Action| {
+            let mut then = publication("p/own", false, None);
+            then.columns[0].action = before.word().to_owned();
+            then.columns[0].options = before.options();
+            let decision = Decision {
+                path: "email".to_owned(),
+                tag: None,
+                action: now,
+                because: String::new(),
+                key: None,
+                companion_of: None,
+            };
+            let dataset = DatasetName::parse("crm.people").unwrap();
+            // What stays says nothing of options; the run before it does.
+            let stays = publication("p/own", false, None);
+            check_values(&[decision], &dataset, &history(vec![stays, then]))
+        };
+        check(&width(10), width(10)).unwrap();
+        check(&code(Some(49)), code(Some(49))).unwrap();
+        check(&Action::Mask(Mask { keep_last: 4 }), width(10)).unwrap();
+        for (before, now, name) in [
+            (width(10), width(5), "`width: 10`"),
+            (width(10), Action::Generalize(Generalize::Prefix(std::num::NonZeroU32::MIN)), "`prefix`"),
+            (hash(Canonical::Text), hash(Canonical::Email), "`canonical: text`"),
+            (code(Some(49)), code(None), "`calling_code: 49`"),
+            (Action::Mask(Mask { keep_last: 4 }), Action::Mask(Mask { keep_last: 2 }), "`keep_last: 4`"),
+        ] {
+            let error = check(&before, now).unwrap_err();
+            assert_eq!(error.kind(), crate::error::Kind::Held);
+            assert!(error.to_string().contains(name), "{name}: {error}");
+        }
     }
 }

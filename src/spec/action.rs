@@ -1,7 +1,11 @@
 //! What can happen to a column, and how strong each action is.
 
+mod options;
+
 use std::fmt;
 use std::num::NonZeroU32;
+
+pub use options::Options;
 
 /// What happens to a column on its way to storage. NULL stays NULL under every action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +127,22 @@ pub enum Period {
     Year,
 }
 
+impl Period {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Day, Self::Month, Self::Quarter, Self::Year];
+
+    /// The word people write for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+        }
+    }
+}
+
 impl Generalize {
     /// Greater where less is left, 0 to 63; of one kind only these compare.
     fn coarseness(self) -> u32 {
@@ -202,6 +222,18 @@ impl Alphabet {
 }
 
 impl Canonical {
+    /// The word people write for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Lower => "lower",
+            Self::Digits => "digits",
+            Self::Email => "email",
+            Self::Phone { .. } => "phone",
+        }
+    }
+
     /// Its name with the version of its rules, as it stands in pseudonyms; `None` for `Text`.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
@@ -231,15 +263,6 @@ impl Action {
             | Self::TokenizeFpe(Fpe { join_domain, .. })
             | Self::DateShift(DateShift { join_domain, .. })
             | Self::Scrub(Scrub::Token { join_domain }) => join_domain.as_deref(),
-            _ => None,
-        }
-    }
-
-    /// The alphabet of its tokens, where they keep a format.
-    #[must_use]
-    pub const fn alphabet(&self) -> Option<Alphabet> {
-        match self {
-            Self::TokenizeFpe(fpe) => Some(fpe.alphabet),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use super::keys::{AwsKms, Keys, Pkcs11, Vault};
+pub use super::keys::{AwsKms, GcpKms, Keys, Pkcs11, Vault};
 use super::{ConnectionName, StoreName};
 use crate::secret::Reference;
 

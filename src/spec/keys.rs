@@ -18,6 +18,8 @@ pub enum Keys {
     Pkcs11(Pkcs11),
     /// A key of AWS KMS.
     AwsKms(AwsKms),
+    /// A key of Google Cloud KMS.
+    GcpKms(GcpKms),
     /// A transit key of HashiCorp Vault or OpenBao.
     Vault(Vault),
 }
@@ -30,6 +32,7 @@ impl Keys {
             Self::File { path, .. }
             | Self::Pkcs11(Pkcs11 { path, .. })
             | Self::AwsKms(AwsKms { path, .. })
+            | Self::GcpKms(GcpKms { path, .. })
             | Self::Vault(Vault { path, .. }) => path,
         }
     }
@@ -67,6 +70,20 @@ pub struct AwsKms {
     pub secret_access_key: Option<Reference>,
     /// Session token of temporary credentials.
     pub session_token: Option<Reference>,
+}
+
+/// A symmetric key of Google Cloud KMS.
+#[derive(Clone, Debug)]
+pub struct GcpKms {
+    /// Folder of the wrapped dataset keys.
+    pub path: PathBuf,
+    /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`, without a version.
+    pub key: String,
+    /// Endpoint in place of Google's own; `http://` is accepted for loopback only.
+    pub endpoint: Option<String>,
+    /// The JSON document of a service account's key, or of workload identity federation; without one the
+    /// environment's credentials are used.
+    pub credentials: Option<Reference>,
 }
 
 /// A key of the transit engine of Vault or OpenBao.

@@ -2,6 +2,7 @@
 //! right is refused with its remedy, and no secret is written anywhere.
 
 mod aws_kms;
+mod gcp_kms;
 mod outage;
 mod pkcs11;
 mod vault;
@@ -60,6 +61,13 @@ fn what_is_written_arrives_with_defaults_filled() {
     };
     assert_eq!((kms.path, kms.key_id.as_str(), kms.region.as_str()), (folder.clone(), arn, "eu-central-2"));
     assert!(kms.endpoint.is_none() && kms.access_key_id.is_none());
+    let text = format!(
+        "{{gcp_kms: {{path: ../out/keys, key: {}, credentials: \"file:sa.json\"}}}}",
+        gcp_kms::key("root")
+    );
+    let Keys::GcpKms(kms) = load(&text) else { panic!() };
+    assert_eq!((kms.path, kms.key, kms.endpoint), (folder.clone(), gcp_kms::key("root"), None));
+    assert_eq!(kms.credentials, Some(Reference::File(house.path("in/sa.json"))));
     let text = "{pkcs11: {path: ../out/keys, module: lib/hsm.so, token: prod, key: root, pin: \"file:pin\"}}";
     let keys = load(text);
     assert_eq!(keys.path(), folder);

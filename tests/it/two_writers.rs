@@ -4,7 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -85,7 +85,9 @@ async fn fifty_rounds_of_two_writers_are_some_serial_order_of_them() {
         ))
         .await;
     let first = house(&database, None);
+    let begun = Instant::now();
     first.run(&["sync", "clock"]).expect(0);
+    let lone_sync = begun.elapsed();
     let second = house(&database, Some(&first));
 
     // The source never rests, so that two instants of it always differ.
@@ -103,15 +105,18 @@ async fn fifty_rounds_of_two_writers_are_some_serial_order_of_them() {
     for round in 0..ROUNDS {
         pipeline(&first, MODES[round % 3]);
         pipeline(&second, MODES[round / 3 % 3]);
-        // Together, or one a little later than the other.
-        let delay = Duration::from_millis(round as u64 * 37 % 500);
-        let started = [(&first, Duration::ZERO), (&second, delay)].map(|(house, delay)| {
-            std::thread::sleep(delay);
-            (house, house.start(house.command(&["sync", "clock"])))
-        });
+        // Together, or one a little later than the other, as far as this machine's syncs are long; after every
+        // tenth round once more in turn, so that versions of both follow each other on the slowest one too.
+        let start = |house: &House| house.start(house.command(&["sync", "clock"]));
+        let earlier = start(&first);
+        std::thread::sleep(lone_sync * (round as u32 * 37 % 100) / 80);
+        let later = start(&second);
+        let mut ends = vec![first.finish(earlier), second.finish(later)];
+        if round % 10 == 9 {
+            ends.extend([&second, &first].map(|house| house.run(&["sync", "clock"])));
+        }
         let mut winners = 0;
-        for (house, started) in started {
-            let ran = house.finish(started);
+        for ran in ends {
             match ran.code {
                 Some(0) => winners += 1,
                 Some(75) => lost += 1,

@@ -2,14 +2,17 @@
 
 mod aws_kms;
 mod file;
+mod gcp_kms;
 mod pkcs11;
 mod vault;
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 
 pub use aws_kms::AwsKms;
 pub use file::File;
 pub(super) use file::{COST, Cost, SALT_BYTES, Stamp, next as file_next};
+pub use gcp_kms::GcpKms;
 pub use pkcs11::Pkcs11;
 pub use vault::Vault;
 
@@ -55,6 +58,7 @@ pub(super) async fn open(
         }
         config::Keys::Pkcs11(settings) => Box::new(Box::pin(Pkcs11::open(settings, records)).await?),
         config::Keys::AwsKms(settings) => Box::new(Box::pin(AwsKms::open(settings)).await?),
+        config::Keys::GcpKms(settings) => Box::new(GcpKms::open(settings).boxed().await?),
         config::Keys::Vault(settings) => Box::new(Box::pin(Vault::open(settings, notice)).await?),
     })
 }

@@ -161,10 +161,10 @@ impl Upkeep<'_> {
                 columns.push(decided.clone());
                 continue;
             };
-            let alphabet = action.alphabet().map(|alphabet| alphabet.word().to_owned());
+            let options = action.options();
             let action = action.word().to_owned();
             changes.push((decided.column.clone(), decided.action.clone(), action.clone()));
-            columns.push(Decided { action, key: key_of(&decided.column), alphabet, ..decided.clone() });
+            columns.push(Decided { action, key: key_of(&decided.column), options, ..decided.clone() });
         }
         Ok(commit::Resealed {
             schema: plan.output().clone(),

@@ -39,7 +39,9 @@ pub(super) async fn recorded(store: &Store, origin: &Origin, keyring: &Keyring) 
             // A commit that keeps the rows does not say again how they were made.
             keys.extend(entry.key.clone());
             known.key = known.key.take().or(entry.key);
-            known.alphabet = known.alphabet.take().or(entry.alphabet);
+            if known.options.is_empty() {
+                known.options = entry.options;
+            }
             if replaced_all || is_told(known) {
                 break;
             }
@@ -67,7 +69,7 @@ pub(super) async fn recorded(store: &Store, origin: &Origin, keyring: &Keyring) 
 fn is_told(known: &Decided) -> bool {
     let Some(key) = &known.key else { return false };
     known.action != "tokenize_fpe"
-        || (known.alphabet.is_some() && DomainKey::of(key).is_some_and(|key| key.version == 1))
+        || (!known.options.is_empty() && DomainKey::of(key).is_some_and(|key| key.version == 1))
 }
 
 /// The receipt of a commit, checked.

@@ -45,7 +45,7 @@ pub(super) async fn opener(origin: &Origin, decided: &Decided, keyring: &Keyring
             Tokens::Siv(Mutex::new(tokenize::Opener::new(&keys, &key.domain)?))
         }
         ("tokenize_fpe", "fpe") => {
-            let word = decided.alphabet.as_deref().ok_or_else(|| unknown("the alphabet"))?;
+            let word = decided.options.get("alphabet").ok_or_else(|| unknown("the alphabet"))?;
             let alphabet = Alphabet::ALL.into_iter().find(|alphabet| alphabet.word() == word);
             let alphabet = alphabet.ok_or_else(|| unknown("the alphabet"))?;
             let tokens = tokenize_fpe::Tokens::new(&keyring.by_id(id).await?, &key.domain, alphabet)?;

@@ -18,6 +18,7 @@ use crate::publish::{
 };
 use crate::run::{Engine, Memory, StreamPlan};
 use crate::spec::DatasetName;
+use crate::spec::action::Options;
 
 /// What becomes of the columns of a table.
 #[derive(Clone, Debug)]
@@ -91,7 +92,7 @@ impl Reshape {
                 tag: tag.clone(),
                 action: action.clone(),
                 key: None,
-                alphabet: None,
+                options: Options::new(),
             })
             .collect();
         let rewrite = Rewrite {

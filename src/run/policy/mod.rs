@@ -91,10 +91,10 @@ impl Then {
             return if is_protected { Self::Nothing } else { Self::Refused };
         };
         let is_enough = match &published {
-            Some(published) if published == asked => true,
-            // Which column says whom a row is about is not recorded, only that one does.
-            Some(Action::EncryptValue(EncryptValue { by: Some(_) }))
-                if as_before.is_none() && matches!(asked, Action::EncryptValue(_)) =>
+            Some(published) if is_alike(published, asked) => true,
+            // Which column says whom a row is about may not be recorded, only that one does.
+            Some(Action::EncryptValue(EncryptValue { by: Some(by) }))
+                if by.is_empty() && matches!(asked, Action::EncryptValue(_)) =>
             {
                 true
             }
@@ -110,6 +110,13 @@ impl Then {
             Self::PublishAgain
         }
     }
+}
+
+/// Whether both make the same of every value.
+fn is_alike(published: &Action, asked: &Action) -> bool {
+    published.word() == asked.word()
+        && published.options() == asked.options()
+        && published.join_domain() == asked.join_domain()
 }
 
 /// What a policy asks of a published column; `None` for one of the program's own.
@@ -134,13 +141,16 @@ fn is_own(decided: &Decided) -> bool {
     decided.tag.is_none() && decided.action == Action::Allow.word()
 }
 
-/// The action that a commit records; `None` for one that this release does not know. Which characters a mask keeps is
-/// not recorded, nor how a text was scrubbed.
+/// The action that a commit records; `None` for one that this release does not know. Of commits that record no options
+/// `as_before` may tell them.
 fn published(decided: &Decided, as_before: Option<&Action>) -> Option<Action> {
     let join_domain = || {
         let id = decided.key.as_deref()?.strip_prefix("sealift:join/")?;
         id.split_once('#').map(|(domain, _)| domain.to_owned())
     };
+    if !decided.options.is_empty() {
+        return Action::recorded(&decided.action, &decided.options, join_domain());
+    }
     let before = as_before.filter(|action| action.word() == decided.action).cloned();
     match decided.action.as_str() {
         "allow" => Some(Action::Allow),
@@ -172,6 +182,7 @@ fn published(decided: &Decided, as_before: Option<&Action>) -> Option<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::action::{Generalize, Options};
 
     fn decided(action: &str, key: Option<&str>) -> Decided {
         Decided {
@@ -179,7 +190,7 @@ mod tests {
             tag: Some("pii.email".to_owned()),
             action: action.to_owned(),
             key: key.map(str::to_owned),
-            alphabet: None,
+            options: Options::new(),
         }
     }
 
@@ -225,6 +236,25 @@ mod tests {
         assert_eq!(then(by, cells(Some("id")), Some(&cells(Some("ssn")))), Then::PublishAgain);
         assert_eq!(then(whole, Action::Encrypt, None), Then::Nothing);
         assert_eq!(then(whole, Action::Redact, None), Then::Reseal);
+    }
+
+    #[test]
+    fn options_that_are_recorded_need_no_older_policy() {
+        let then = |published: &Action, key: Option<&str>, asked: Action| {
+            let decided = Decided { options: published.options(), ..decided(published.word(), key) };
+            Then::of(&decided, &Ask::Action(asked), None)
+        };
+        let mask = |keep_last| Action::Mask(Mask { keep_last });
+        assert_eq!(then(&mask(6), None, mask(6)), Then::Nothing);
+        assert_eq!(then(&mask(6), None, mask(2)), Then::PublishAgain);
+        assert_eq!(then(&mask(2), None, mask(6)), Then::Nothing);
+        let width = |width| Action::Generalize(Generalize::Width(std::num::NonZeroU32::new(width).unwrap()));
+        assert_eq!(then(&width(10), None, width(10)), Then::Nothing);
+        assert_eq!(then(&width(10), None, width(1000)), Then::PublishAgain);
+        let cells = |by: &str| Action::EncryptValue(EncryptValue { by: Some(by.to_owned()) });
+        let key = Some("sealift:crm.a/email#subject@1");
+        assert_eq!(then(&cells("id"), key, cells("id")), Then::Nothing);
+        assert_eq!(then(&cells("id"), key, cells("ssn")), Then::PublishAgain);
     }
 
     #[test]

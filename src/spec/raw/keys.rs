@@ -15,12 +15,12 @@ pub(crate) enum Keys {
     Pkcs11(Pkcs11Keys),
     /// A key of AWS KMS.
     AwsKms(Box<AwsKmsKeys>),
+    /// A key of Google Cloud KMS.
+    GcpKms(GcpKmsKeys),
     /// A transit key of HashiCorp Vault or OpenBao.
     Vault(Box<VaultKeys>),
     #[schemars(skip)]
     AzureKeyVault(Later),
-    #[schemars(skip)]
-    GcpKms(Later),
 }
 
 /// Keys in a folder.
@@ -73,6 +73,24 @@ pub(crate) struct AwsKmsKeys {
     /// Reference to the session token of temporary credentials.
     #[schemars(regex(pattern = r"^(env|file):.+$"))]
     pub(crate) session_token: Option<Placed<String>>,
+}
+
+/// A symmetric key of Google Cloud KMS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GcpKmsKeys {
+    /// Folder of the wrapped dataset keys, created on first use.
+    pub(crate) path: Placed<String>,
+    /// `projects/P/locations/L/keyRings/R/cryptoKeys/K`.
+    #[schemars(regex(pattern = r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"))]
+    pub(crate) key: Placed<String>,
+    /// Endpoint in place of Google's own; `http://` for this machine only.
+    #[schemars(regex(pattern = r"^https?://.+$"))]
+    pub(crate) endpoint: Option<Placed<String>>,
+    /// Reference to the JSON key of a service account, or to the configuration of workload identity federation;
+    /// without one the environment's credentials are used.
+    #[schemars(regex(pattern = r"^(env|file):.+$"))]
+    pub(crate) credentials: Option<Placed<String>>,
 }
 
 /// A key of the transit engine of Vault or OpenBao.

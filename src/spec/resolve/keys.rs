@@ -6,26 +6,28 @@ use super::store::{AWS_SECRETS, Service, address, check_key_pair};
 use super::{not_empty, not_yet, optional_reference, reference};
 use crate::error::{Error, Result};
 use crate::spec::faults::{Faults, quoted};
-use crate::spec::keys::{AwsKms, Keys, Pkcs11, Vault};
+use crate::spec::keys::{AwsKms, GcpKms, Keys, Pkcs11, Vault};
 use crate::spec::raw::keys as raw;
 use crate::spec::raw::placed::Placed;
 
 pub(crate) fn keys(placed: &Placed<raw::Keys>, faults: &Faults<'_>) -> Option<Keys> {
-    let provider = match placed.get()? {
+    match placed.get()? {
         raw::Keys::File(keys) => {
             let path = folder(&keys.path, faults);
             let passphrase = optional_reference(keys.passphrase.as_ref(), faults.text.folder(), faults);
-            return Some(Keys::File { path: path?, passphrase: passphrase? });
+            Some(Keys::File { path: path?, passphrase: passphrase? })
         }
-        raw::Keys::Pkcs11(keys) => return pkcs11(keys, faults).map(Keys::Pkcs11),
-        raw::Keys::AwsKms(keys) => return aws_kms(keys, placed, faults).map(Keys::AwsKms),
-        raw::Keys::Vault(keys) => return vault(keys, faults).map(Keys::Vault),
-        raw::Keys::AzureKeyVault(_) => "azure_key_vault",
-        raw::Keys::GcpKms(_) => "gcp_kms",
-    };
-    faults.take(placed, |_| {
-        Err(not_yet(provider, "the providers are `file`, `pkcs11`, `aws_kms` and `vault`: see docs/keys.md"))
-    })
+        raw::Keys::Pkcs11(keys) => pkcs11(keys, faults).map(Keys::Pkcs11),
+        raw::Keys::AwsKms(keys) => aws_kms(keys, placed, faults).map(Keys::AwsKms),
+        raw::Keys::GcpKms(keys) => gcp_kms(keys, faults).map(Keys::GcpKms),
+        raw::Keys::Vault(keys) => vault(keys, faults).map(Keys::Vault),
+        raw::Keys::AzureKeyVault(_) => faults.take(placed, |_| {
+            Err(not_yet(
+                "azure_key_vault",
+                "the providers are `file`, `pkcs11`, `aws_kms`, `gcp_kms` and `vault`: see docs/keys.md",
+            ))
+        }),
+    }
 }
 
 fn folder(path: &Placed<String>, faults: &Faults<'_>) -> Option<PathBuf> {
@@ -118,6 +120,39 @@ fn region(
     }
 }
 
+fn gcp_kms(raw: &raw::GcpKmsKeys, faults: &Faults<'_>) -> Option<GcpKms> {
+    const SERVICE: Service = Service {
+        what: "endpoint",
+        example: "https://cloudkms.googleapis.com",
+        rest: "write the key in `key`",
+        secrets: "write them as a reference: `credentials: file:…`",
+    };
+    let path = folder(&raw.path, faults);
+    let key = faults.parse(&raw.key, crypto_key);
+    let endpoint = faults.parse_optional(raw.endpoint.as_ref(), |text| address(text, &SERVICE));
+    let credentials = optional_reference(raw.credentials.as_ref(), faults.text.folder(), faults);
+    Some(GcpKms { path: path?, key: key?, endpoint: endpoint?, credentials: credentials? })
+}
+
+/// The resource name of a key of Google Cloud KMS. A version's name would open nothing: versions are told by what was
+/// wrapped.
+fn crypto_key(text: &str) -> Result<String> {
+    let mut parts = text.split('/');
+    let is_name = |part: &str| {
+        matches!(part.len(), 1..=63)
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
+            && !matches!(part, "." | "..")
+    };
+    let mut is_pair = |kind: &str| parts.next() == Some(kind) && parts.next().is_some_and(is_name);
+    let is_key = ["projects", "locations", "keyRings", "cryptoKeys"].into_iter().all(&mut is_pair);
+    if !is_key || parts.next().is_some() {
+        return Err(Error::invalid(format!("{} is not a key of Google Cloud KMS", quoted(text))).help(
+            "write projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY, as `gcloud kms keys list` shows it",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 fn vault(raw: &raw::VaultKeys, faults: &Faults<'_>) -> Option<Vault> {
     const SERVICE: Service = Service {
         what: "address",
@@ -170,6 +205,24 @@ mod tests {
         }
         for bad in ["", "alias/a b", "alias/ä", "a\nb", "a?b"] {
             assert!(key_id(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_google_is_named_whole_and_without_a_version() {
+        let key = "projects/bank.example:p-1/locations/europe-west6/keyRings/sealift/cryptoKeys/root_1";
+        assert_eq!(crypto_key(key).unwrap(), key);
+        for bad in [
+            "",
+            "root",
+            "projects/p/locations/l/keyRings/r",
+            "projects/p/locations/l/keyRings/r/cryptoKeys/",
+            "projects/p/locations/l/keyRings/r/cryptoKeys/..",
+            "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1",
+            "projects/p/locations/l/keyRings/r/cryptoKeys/k?x",
+            "/projects/p/locations/l/keyRings/r/cryptoKeys/k",
+        ] {
+            assert!(crypto_key(bad).is_err(), "{bad}");
         }
     }
 

@@ -11,6 +11,7 @@ use tokio_postgres::Client;
 use super::{COLUMNS, keyed, refused, refused_at_start};
 use crate::house::{House, connection};
 use crate::servers::door::Door;
+use crate::servers::gcp_kms::GcpKms;
 use crate::servers::kms::Kms;
 use crate::servers::postgres::Database;
 use crate::servers::softhsm::{FIT, SoftHsm};
@@ -106,6 +107,20 @@ async fn a_kms_that_is_stopped() {
     held(&house, &super::aws_kms::keys(&endpoint, "alias/sealift"), &database).await;
     let (shut, open) = (async || door.lock().await.shut().await, async || door.lock().await.open().await);
     survives(&house, &database, shut, open, "AWS KMS cannot be reached").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kms_of_google_that_is_stopped() {
+    let kms = GcpKms::start();
+    kms.key(&super::gcp_kms::key("root"), json!({})).await;
+    let door = tokio::sync::Mutex::new(Door::before(kms.address()).await);
+    let endpoint = format!("http://127.0.0.1:{}", door.lock().await.port());
+    let keys = super::gcp_kms::keys(&endpoint, "root", &kms.account("caller"));
+    let house = super::house(&keys);
+    let database = Database::create().await;
+    held(&house, &keys, &database).await;
+    let (shut, open) = (async || door.lock().await.shut().await, async || door.lock().await.open().await);
+    survives(&house, &database, shut, open, "Google Cloud KMS cannot be reached").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

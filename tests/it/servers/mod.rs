@@ -2,6 +2,7 @@
 
 pub mod door;
 pub mod faults;
+pub mod gcp_kms;
 pub mod kms;
 pub mod mariadb;
 pub mod postgres;
