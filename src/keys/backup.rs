@@ -3,19 +3,19 @@
 //! ```text
 //! "SEALIFT-KEYS-1\n" | memory KiB u32 | passes u32 | lanes u32 | salt (16)
 //!                    | nonce (12) | ciphertext of the files | tag (16)
-//!
-//! files: for each  path length u32 | path, UTF-8, `/` between folders | content length u32 | content
 //! ```
 //!
 //! Integers are big-endian. It is AES-256-GCM under the argon2id hash of the passphrase, its AAD everything before
 //! the nonce. With the `file` provider the root key is inside; of other providers only what it wraps, so that a
 //! backup is of use only together with the provider.
 
-use std::collections::BTreeMap;
+mod contents;
+
 use std::path::{Component, Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use self::contents::Files;
 use super::purpose::split_id;
 use super::records::{Folder, Record};
 use super::root::{COST, Cost, SALT_BYTES};
@@ -40,9 +40,6 @@ pub struct Restored {
     pub destroyed: Vec<String>,
 }
 
-/// Files by their path in the folder.
-type Files = BTreeMap<String, Secret>;
-
 /// The whole folder, sealed. Nothing else changes it meanwhile.
 ///
 /// # Errors
@@ -58,17 +55,8 @@ pub fn seal(keys: &Path, passphrase: &Secret) -> Result<Vec<u8>> {
     let _changing = lock::to_change(keys)?;
     let mut files = Files::new();
     collect(keys, "", &mut files, 0)?;
-    let mut plain = Zeroizing::new(Vec::with_capacity(files.values().map(|f| f.expose().len() + 256).sum()));
-    for (path, content) in &files {
-        for part in [path.as_bytes(), content.expose()] {
-            let length = u32::try_from(part.len()).map_err(|_| too_large(keys))?;
-            plain.extend_from_slice(&length.to_be_bytes());
-            plain.extend_from_slice(part);
-        }
-    }
-    if plain.len() > MAX_BYTES {
-        return Err(too_large(keys));
-    }
+    let plain = contents::encode(&files);
+    let plain = plain.filter(|plain| plain.len() <= MAX_BYTES).ok_or_else(|| too_large(keys))?;
     let salt = aead::random::<SALT_BYTES>()?;
     let mut bytes = [MAGIC, &COST.encode(), &salt].concat();
     let sealed = aead::seal(&COST.derive(passphrase, &salt)?, &bytes, &plain)?;
@@ -142,22 +130,7 @@ fn open(backup: &[u8], passphrase: &Secret) -> Result<Files> {
         Error::invalid("the passphrase does not open the backup, or the backup was altered")
             .help("give the passphrase that it was made with")
     })?;
-    files(plain.expose()).ok_or_else(no_backup)
-}
-
-fn files(mut plain: &[u8]) -> Option<Files> {
-    let mut files = Files::new();
-    let mut part = || {
-        let (length, rest) = plain.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        let (part, rest) = rest.split_at_checked(length)?;
-        plain = rest;
-        Some(part)
-    };
-    while let Some(path) = part() {
-        files.insert(std::str::from_utf8(path).ok()?.to_owned(), Secret::new(part()?.to_vec()));
-    }
-    plain.is_empty().then_some(files)
+    contents::decode(plain.expose()).ok_or_else(no_backup)
 }
 
 /// Every file below a folder but the lock and what was never finished.

@@ -96,12 +96,13 @@ fn a_backup_cannot_write_elsewhere() {
 
 #[test]
 fn contents_are_taken_apart_or_refused() {
-    assert_eq!(files(b"").unwrap().len(), 0);
+    assert_eq!(contents::decode(b"").unwrap().len(), 0);
     let whole = [&4_u32.to_be_bytes()[..], b"a/bc", &2_u32.to_be_bytes(), b"xy"].concat();
-    let read = files(&whole).unwrap();
+    let read = contents::decode(&whole).unwrap();
     assert_eq!(read["a/bc"].expose(), b"xy");
     for cut in 1..whole.len() {
-        assert!(files(&whole[..cut]).is_none(), "{cut}");
+        assert!(contents::decode(&whole[..cut]).is_none(), "{cut}");
     }
-    assert!(files(&[0xff; 8]).is_none());
+    assert!(contents::decode(&[0xff; 8]).is_none());
+    assert!(contents::decode(&[whole.clone(), whole].concat()).is_none(), "one file twice");
 }

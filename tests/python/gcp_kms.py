@@ -97,7 +97,7 @@ def caller(authorization):
             and header["kid"] == key_id
             and claims["sub"] == claims["iss"]
             and SCOPES & set(claims["scope"].split())
-            and claims["iat"] - 60 <= time.time() < claims["exp"] <= claims["iat"] + 3600
+            and claims["iat"] - 60 <= time.time() < claims["exp"] <= claims["iat"] + 3600 + 60
         )
     except (ValueError, KeyError, InvalidSignature):
         is_fit = False
@@ -209,7 +209,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if canned["times"] > 0:
             canned["times"] -= 1
             raise Refused(canned["code"] or str(canned["status"]), "canned")
-        call = CALL.fullmatch(self.path)
+        call = CALL.fullmatch(self.path.partition("?")[0])
         if not call:
             raise Refused("404")
         name, verb = call.groups()

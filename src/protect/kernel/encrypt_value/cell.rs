@@ -1,88 +1,19 @@
-//! One encrypted value: how it is laid out, and how it is opened.
+//! One encrypted value: what is bound to it, and how it is opened.
 
 use aes::Aes256Enc;
 use aes::cipher::{Array, BlockCipherEncrypt as _, KeyInit as _, consts::U16};
-use arrow::datatypes::DataType;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
+use super::layout::{Kind, NONCE_BYTES, Parts};
 use crate::error::{Error, Result};
 use crate::keys::subject::{Digest, Shredded};
 use crate::keys::{DatasetKey, Hkdf, Keyring, Purpose, Subjects};
 use crate::spec::DatasetName;
 
-/// Bytes of a writer's salt.
-pub(super) const SALT_BYTES: usize = 16;
-/// Bytes of a nonce: a counter, big-endian.
-pub(super) const NONCE_BYTES: usize = 12;
-/// Bytes of the tag of GCM.
-pub(super) const TAG_BYTES: usize = 16;
-/// In the first byte: the digest of a subject follows the nonce.
-pub(super) const BY_SUBJECT: u8 = 0x80;
-
 /// What the additional data begin with, and what keys are derived for.
 const LABEL: &[u8] = b"sealift-cell-1";
 const CELL_KEY: &[u8] = b"sealift-cell-1 key";
 const MASK_KEY: &[u8] = b"sealift-cell-1 mask";
-
-/// The type that a text is the canonical form of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Text = 1,
-    Binary = 2,
-    Integer = 3,
-    Decimal = 4,
-    Date = 5,
-    Timestamp = 6,
-    TimestampTz = 7,
-}
-
-impl Kind {
-    const ALL: [Self; 7] = [
-        Self::Text,
-        Self::Binary,
-        Self::Integer,
-        Self::Decimal,
-        Self::Date,
-        Self::Timestamp,
-        Self::TimestampTz,
-    ];
-
-    /// `None` for a type without a canonical form.
-    pub(super) const fn of(data_type: &DataType) -> Option<Self> {
-        Some(match data_type {
-            DataType::Utf8 => Self::Text,
-            DataType::Binary => Self::Binary,
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Self::Integer,
-            DataType::Decimal128(..) => Self::Decimal,
-            DataType::Date32 => Self::Date,
-            DataType::Timestamp(_, None) => Self::Timestamp,
-            DataType::Timestamp(_, Some(_)) => Self::TimestampTz,
-            _ => return None,
-        })
-    }
-
-    pub(super) const fn code(self) -> u8 {
-        self as u8
-    }
-
-    fn of_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
-    }
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Binary => "binary",
-            Self::Integer => "integer",
-            Self::Decimal => "decimal",
-            Self::Date => "date",
-            Self::Timestamp => "timestamp",
-            Self::TimestampTz => "timestamptz",
-        }
-    }
-}
 
 /// The additional data of a cell, behind what is in `out`.
 pub(super) fn append_aad(key_id: &str, kind: Kind, digest: Option<&Digest>, out: &mut Vec<u8>) {
@@ -177,58 +108,30 @@ pub fn open(cell: &str, keys: &Keys) -> Result<Option<Vec<u8>>> {
 /// column. Only [`open`] tells whether it is true.
 #[must_use]
 pub fn subject_of(cell: &str, keys: &Keys) -> Option<Digest> {
-    Parts::of(cell)?.subject(keys.subjects.as_ref()?)
+    subject(&Parts::of(cell)?, keys.subjects.as_ref()?)
 }
 
-/// A cell taken apart.
-struct Parts {
-    version: u32,
-    kind: Kind,
-    writer: Hkdf,
-    nonce: [u8; NONCE_BYTES],
-    masked: Option<[u8; Digest::BYTES]>,
-    /// Ciphertext and tag.
-    sealed: Vec<u8>,
-}
-
-impl Parts {
-    fn of(cell: &str) -> Option<Self> {
-        let (version, encoded) = cell.strip_prefix('e')?.split_once(':')?;
-        let number: u32 = version.parse().ok().filter(|number: &u32| number.to_string() == version)?;
-        let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-        let (form, rest) = bytes.split_first()?;
-        let kind = Kind::of_code(form & !BY_SUBJECT)?;
-        let (salt, rest) = rest.split_first_chunk::<SALT_BYTES>()?;
-        let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
-        let (masked, sealed) = match form & BY_SUBJECT {
-            0 => (None, rest),
-            _ => rest.split_first_chunk().map(|(masked, rest)| (Some(*masked), rest))?,
-        };
-        let sealed = sealed.to_vec();
-        Some(Self { version: number, kind, writer: Hkdf::new(salt), nonce: *nonce, masked, sealed })
-    }
-
-    fn subject(&self, subjects: &Subjects) -> Option<Digest> {
-        let masked = self.masked.filter(|_| self.version == super::TREE)?;
-        let mask = Mask::new(&self.writer, subjects.mask_key()).ok()?;
-        Some(Digest::new(mask.applied(self.nonce, masked)))
-    }
+fn subject(parts: &Parts, subjects: &Subjects) -> Option<Digest> {
+    let masked = parts.masked.filter(|_| parts.version == super::TREE)?;
+    let mask = Mask::new(&Hkdf::new(&parts.salt), subjects.mask_key()).ok()?;
+    Some(Digest::new(mask.applied(parts.nonce, masked)))
 }
 
 #[expect(clippy::option_option, reason = "no cell and a shredded one are different things")]
 fn opened(cell: &str, keys: &Keys) -> Option<Option<Vec<u8>>> {
     let parts = Parts::of(cell)?;
+    let writer = Hkdf::new(&parts.salt);
     let mut aad = Vec::new();
     let key = if parts.masked.is_none() {
         let key = keys.column.iter().find(|key| key.version() == parts.version)?;
         append_aad(key.id(), parts.kind, None, &mut aad);
-        cell_key(&parts.writer, key.secret().expose()).ok()?
+        cell_key(&writer, key.secret().expose()).ok()?
     } else {
         let subjects = keys.subjects.as_ref()?;
-        let digest = parts.subject(subjects)?;
+        let digest = subject(&parts, subjects)?;
         append_aad(subjects.id(), parts.kind, Some(&digest), &mut aad);
         match subjects.key(digest) {
-            Ok(key) => cell_key(&parts.writer, key.as_slice()).ok()?,
+            Ok(key) => cell_key(&writer, key.as_slice()).ok()?,
             Err(Shredded) => return Some(None),
         }
     };

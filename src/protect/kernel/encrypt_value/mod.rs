@@ -21,6 +21,7 @@
 //! A retry is another writer and so has other keys: no nonce is used twice with one key.
 
 mod cell;
+mod layout;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
@@ -30,7 +31,8 @@ use ring::aead::{Aad, LessSafeKey, Nonce};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use zeroize::Zeroizing;
 
-use self::cell::{BY_SUBJECT, Kind, Mask, NONCE_BYTES, SALT_BYTES, TAG_BYTES};
+use self::cell::Mask;
+use self::layout::{BY_SUBJECT, Kind, NONCE_BYTES, SALT_BYTES, TAG_BYTES};
 use super::cache::Cache;
 use super::{canonical, text};
 use crate::error::{Error, Result};
