@@ -47,6 +47,24 @@ pub struct Meaning {
 }
 
 impl Kind {
+    /// The kind that an outcome's name stands for; `None` for `done` and for what is none.
+    #[must_use]
+    pub fn of_outcome(outcome: &str) -> Option<Self> {
+        let all = [
+            Self::Failed,
+            Self::Usage,
+            Self::Data,
+            Self::Unreachable,
+            Self::Temporary,
+            Self::Held,
+            Self::Denied,
+            Self::Invalid,
+            // Told by a daemon, which is stopped by SIGTERM.
+            Self::Cancelled(15),
+        ];
+        all.into_iter().find(|kind| kind.meaning().outcome == outcome)
+    }
+
     /// The one table from kind to exit code, HTTP status and retry.
     #[must_use]
     pub const fn meaning(self) -> Meaning {

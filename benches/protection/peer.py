@@ -6,8 +6,12 @@ import sys
 
 def duckdb_copies(is_sealed, source, out):
     import duckdb
+    import duckdb_extensions
 
+    # Its OpenSSL: without it DuckDB refuses to encrypt.
+    duckdb_extensions.import_extension("httpfs")
     con = duckdb.connect(config={"threads": 2})
+    con.execute("LOAD httpfs")
     options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
     if is_sealed:
         # One key for the whole file: what DuckDB calls uniform encryption.

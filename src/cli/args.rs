@@ -84,6 +84,8 @@ pub(super) enum Command {
     Policy(Policy),
     /// Run the daemon: REST API and schedules
     Serve,
+    /// Ask a daemon for a run, and wait for its end
+    Trigger(Trigger),
     /// Make tokens for the daemon's API
     Token(Token),
     /// Test documents, ledger, keys, stores and connections
@@ -314,6 +316,30 @@ pub(super) struct Vacuum {
     /// Only say what would be removed
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Trigger {
+    /// The pipeline's name
+    pub(super) pipeline: String,
+    /// Wait for the end of the run; its outcome is the exit code
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// Wait no longer than this, such as 90m; the run goes on
+    #[arg(long, value_name = "DURATION", requires = "wait")]
+    pub(super) timeout: Option<String>,
+    /// Where the pipeline has an active run already, take that one
+    #[arg(long)]
+    pub(super) join: bool,
+    /// The name of this wanted run: sent again within a day, it makes no second one
+    #[arg(long, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
+    /// Where the daemon listens
+    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
+    pub(super) url: String,
+    /// Where its token is: env:NAME or file:PATH
+    #[arg(long, value_name = "REFERENCE", default_value = "env:SEALIFT_TOKEN")]
+    pub(super) token: String,
 }
 
 #[derive(Debug, clap::Args)]

@@ -18,6 +18,7 @@ mod policy;
 mod process;
 mod progress;
 mod query;
+mod remote;
 mod reseal;
 mod runs;
 mod schema;
@@ -25,6 +26,7 @@ mod serve;
 mod show;
 mod sync;
 mod token;
+mod trigger;
 mod vacuum;
 mod validate;
 mod verify;
@@ -116,6 +118,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Keys(args) => keys::run(context, &args).await,
         Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
+        Command::Trigger(args) => trigger::run(context, &args).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Schema(args) => schema::run(&args),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, migrate::Migrator};
 
+pub use self::keyed::RequestKey;
 pub use self::parts::WrittenPart;
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
@@ -27,6 +28,7 @@ const CONNECTIONS: u32 = 4;
 /// Most runs one listing gives.
 pub const MAX_LISTED: u32 = 1000;
 
+mod keyed;
 mod listing;
 mod parts;
 mod stores;
@@ -92,20 +94,7 @@ impl Ledger {
     /// # Errors
     /// `Temporary` when another process keeps the store busy, `Failed` when it cannot be written.
     pub async fn queue(&self, pipeline: &PipelineName, spec_digest: &str, trigger: Trigger) -> Result<RunId> {
-        let run_id = RunId::draw();
-        sqlx::query(
-            r#"INSERT INTO runs (run_id, pipeline, spec_digest, "trigger", state, created_ms)
-               VALUES (?, ?, ?, ?, 'queued', ?)"#,
-        )
-        .bind(run_id.to_string())
-        .bind(pipeline.as_str())
-        .bind(spec_digest)
-        .bind(trigger.word())
-        .bind(now_ms())
-        .execute(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
-        Ok(run_id)
+        insert_queued(&self.pool, pipeline, spec_digest, trigger).await
     }
 
     /// Records that a queued run began.
@@ -258,6 +247,28 @@ impl Store for Ledger {
     fn pool(&self) -> &SqlitePool {
         &self.pool
     }
+}
+
+async fn insert_queued(
+    executor: impl sqlx::SqliteExecutor<'_>,
+    pipeline: &PipelineName,
+    spec_digest: &str,
+    trigger: Trigger,
+) -> Result<RunId> {
+    let run_id = RunId::draw();
+    sqlx::query(
+        r#"INSERT INTO runs (run_id, pipeline, spec_digest, "trigger", state, created_ms)
+           VALUES (?, ?, ?, ?, 'queued', ?)"#,
+    )
+    .bind(run_id.to_string())
+    .bind(pipeline.as_str())
+    .bind(spec_digest)
+    .bind(trigger.word())
+    .bind(now_ms())
+    .execute(executor)
+    .await
+    .map_err(|e| fault(&e))?;
+    Ok(run_id)
 }
 
 fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T>

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::metrics::Metrics;
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
-use crate::run::ledger::{Lease, Ledger, RunId, Trigger};
+use crate::run::ledger::{Lease, Ledger, RequestKey, RunId, Trigger};
 use crate::spec::{Pipeline, PipelineName};
 
 /// Runs that may be waiting or under way; more triggers are turned away.
@@ -42,6 +44,8 @@ pub enum Refusal {
     Unknown,
     /// The pipeline has an active run; without an id it belongs to another process.
     Active(Option<RunId>),
+    /// The key was used for another pipeline.
+    OtherPipeline,
     /// Too many runs are waiting.
     Full,
     /// The daemon is stopping.
@@ -72,6 +76,9 @@ struct Shared {
     /// Fires when runs that did not heed their cancellation are dropped.
     abandon: CancellationToken,
     cancelled_by_stop: AtomicUsize,
+    /// Wakes who waits for the end of a run.
+    ended: Notify,
+    metrics: Metrics,
 }
 
 struct Active {
@@ -100,6 +107,8 @@ impl Dispatcher {
             stopping: CancellationToken::new(),
             abandon: CancellationToken::new(),
             cancelled_by_stop: AtomicUsize::new(0),
+            ended: Notify::new(),
+            metrics: Metrics::new(),
         }))
     }
 
@@ -127,7 +136,18 @@ impl Dispatcher {
         active.iter().map(|(pipeline, run)| (pipeline.clone(), run.run_id)).collect()
     }
 
-    /// Asks for a run. It starts once a slot is free; its end is told by the ledger.
+    /// What is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Ends when a run of this daemon ends.
+    pub fn ended(&self) -> Notified<'_> {
+        self.0.ended.notified()
+    }
+
+    /// Asks for a run. It starts once a slot is free; its end is told by the ledger. Asked again under the same
+    /// `key` it is the same run, wherever that stands by then.
     ///
     /// # Errors
     /// A [`Refusal`]; then there is no run.
@@ -136,11 +156,15 @@ impl Dispatcher {
         pipeline: &PipelineName,
         trigger: Trigger,
         actor: &str,
+        key: Option<&RequestKey>,
     ) -> Result<RunId, Refusal> {
         let shared = &self.0;
         let pipeline = shared.pipelines.get(pipeline).ok_or(Refusal::Unknown)?;
         // Held across the ledger calls, so that of two triggers at once one finds the other's run.
         let mut active = shared.active.lock().await;
+        if let Some(run_id) = shared.asked_under(key, &pipeline.name).await? {
+            return Ok(run_id);
+        }
         if shared.stopping.is_cancelled() {
             return Err(Refusal::Stopping);
         }
@@ -155,7 +179,14 @@ impl Dispatcher {
         for run_id in shared.ledger.bury(&pipeline.name, &lease).await? {
             tracing::warn!(%run_id, pipeline = %pipeline.name, "marked as interrupted");
         }
-        let run_id = shared.ledger.queue(&pipeline.name, &pipeline.digest, trigger).await?;
+        let queued = match key {
+            None => Some(shared.ledger.queue(&pipeline.name, &pipeline.digest, trigger).await?),
+            Some(key) => shared.ledger.queue_under(key, &pipeline.name, &pipeline.digest, trigger).await?,
+        };
+        let Some(run_id) = queued else {
+            // Another process was faster.
+            return shared.asked_under(key, &pipeline.name).await?.ok_or(Refusal::Active(None));
+        };
         let subject = format!("{} {run_id}", pipeline.name);
         if let Err(error) = audit::record(&shared.ledger, actor, Action::RunTrigger, &subject).await {
             shared.conclude(&run_id, &Err(error.clone())).await;
@@ -204,6 +235,19 @@ impl Dispatcher {
 }
 
 impl Shared {
+    /// The run that is there under the key.
+    async fn asked_under(
+        &self,
+        key: Option<&RequestKey>,
+        pipeline: &PipelineName,
+    ) -> Result<Option<RunId>, Refusal> {
+        let Some(key) = key else { return Ok(None) };
+        match self.ledger.asked_under(key).await? {
+            Some((_, other)) if other != pipeline.as_str() => Err(Refusal::OtherPipeline),
+            found => Ok(found.map(|(run_id, _)| run_id)),
+        }
+    }
+
     /// Carries one run from the queue to its end. The lease lives as long as the run.
     async fn carry(
         self: Arc<Self>,
@@ -218,6 +262,9 @@ impl Shared {
             self.cancelled_by_stop.fetch_add(1, Ordering::AcqRel);
         }
         self.conclude(&run_id, &result).await;
+        if let Ok(Some(run)) = self.ledger.run(&run_id).await {
+            self.metrics.run_ended(&run);
+        }
         match &result {
             Ok(()) => tracing::info!(%run_id, pipeline = %pipeline.name, "succeeded"),
             Err(error) => {
@@ -227,6 +274,7 @@ impl Shared {
         let mut active = self.active.lock().await;
         drop(lease);
         active.remove(&pipeline.name);
+        self.ended.notify_waiters();
     }
 
     async fn attempt(&self, pipeline: &Pipeline, run_id: &RunId, cancel: CancellationToken) -> Result<()> {

@@ -11,6 +11,7 @@ pub mod schedule;
 
 mod api;
 mod auth;
+mod metrics;
 mod problem;
 
 use std::net::SocketAddr;
@@ -92,8 +93,7 @@ impl Daemon {
             stop_schedule.clone(),
         ));
         let stop_api = CancellationToken::new();
-        let router =
-            api::router(api::Api { dispatcher: dispatcher.clone(), schedules, clock: settings.clock });
+        let router = api::router(api::Api::new(dispatcher.clone(), schedules, settings.clock));
         let stopped = stop_api.clone().cancelled_owned();
         let api =
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });

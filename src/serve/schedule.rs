@@ -125,6 +125,9 @@ async fn trigger_due(
         let ripe: Vec<PipelineName> =
             due.iter().filter(|(_, at)| **at <= now).map(|(pipeline, _)| pipeline.clone()).collect();
         for pipeline in ripe {
+            if let Some(at) = due.get(&pipeline) {
+                dispatcher.metrics().triggered_late((clock.now() - at).to_std().unwrap_or_default());
+            }
             trigger(&dispatcher, &pipeline).await;
             match schedules.next_after(&pipeline, now) {
                 Some(next) => due.insert(pipeline, next),
@@ -135,11 +138,13 @@ async fn trigger_due(
 }
 
 async fn trigger(dispatcher: &Dispatcher, pipeline: &PipelineName) {
-    match dispatcher.trigger(pipeline, Trigger::Schedule, "schedule").await {
+    match dispatcher.trigger(pipeline, Trigger::Schedule, "schedule", None).await {
         Ok(_) | Err(Refusal::Stopping) => {}
         Err(Refusal::Active(_)) => tracing::warn!(%pipeline, "scheduled run skipped: one is active"),
         Err(Refusal::Full) => tracing::warn!(%pipeline, "scheduled run skipped: too many are waiting"),
-        Err(Refusal::Unknown) => tracing::error!(%pipeline, "scheduled run skipped: no such pipeline"),
+        Err(Refusal::Unknown | Refusal::OtherPipeline) => {
+            tracing::error!(%pipeline, "scheduled run skipped: no such pipeline");
+        }
         Err(Refusal::Ledger(error)) => tracing::error!(%pipeline, %error, "scheduled run skipped"),
     }
 }

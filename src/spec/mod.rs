@@ -42,3 +42,4 @@ pub use pipeline::{Pipeline, Stream};
 pub use policy::Policy;
 pub use problem::{Problem, Problems};
 pub(crate) use resolve::quantity::{duration_within, size_within};
+pub(crate) use resolve::store::{Service, address};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::house::{House, Started};
+use crate::house::{House, Started, script};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -115,10 +115,138 @@ async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with
     assert_eq!(run["outcome"], "done", "{run}");
     assert_eq!(run["run_id"], run_id);
 
+    let metrics = format!("{url}/metrics");
+    assert_eq!(
+        http.get(&metrics).send().await.unwrap().status(),
+        401,
+        "pipelines' names are for those with a token"
+    );
+    let answer = http.get(&metrics).bearer_auth(&token).send().await.unwrap();
+    let media_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    assert!(media_type.starts_with("application/openmetrics-text"), "{media_type}");
+    house.write("in/metrics.txt", &answer.text().await.unwrap());
+    let samples = script("metrics.py", &[house.path("in/metrics.txt").to_str().unwrap()], &[]);
+    for (sample, value) in [
+        ("sealift_runs_total{outcome=\"done\",pipeline=\"daily\",trigger=\"api\"}", 1.0),
+        ("sealift_run_duration_seconds_count{pipeline=\"daily\"}", 1.0),
+        ("sealift_published_rows_total{dataset=\"daily.rows\"}", 2.0),
+        ("sealift_active_runs{}", 0.0),
+        (
+            "sealift_http_requests_total{method=\"POST\",route=\"/v1/pipelines/{name}/runs\",status=\"202\"}",
+            1.0,
+        ),
+        (
+            "sealift_http_requests_total{method=\"POST\",route=\"/v1/pipelines/{name}/runs\",status=\"401\"}",
+            2.0,
+        ),
+    ] {
+        assert_eq!(samples[sample].as_f64(), Some(value), "{sample}: {samples}");
+    }
+
     terminate(&daemon);
     house.finish(daemon).expect(0);
     assert_eq!(house.query("SELECT count(*) AS n FROM daily.rows")[0]["n"], 2);
     assert_eq!(house.versions("daily.rows"), 1);
+}
+
+/// A daemon that is ready, its address, and a token of the role.
+async fn serving(house: &House, port: u16, role: &str) -> (Started, String, String) {
+    let token = house.json(&["token", "create", role, "--role", role], 0)["token"].clone();
+    let token = token.as_str().unwrap().to_owned();
+    let daemon = house.start(house.command(&["serve"]));
+    let url = format!("http://127.0.0.1:{port}");
+    let http = reqwest::Client::new();
+    wait_for("readiness", || async {
+        http.get(format!("{url}/readyz")).send().await.ok().filter(|answer| answer.status() == 200)
+    })
+    .await;
+    (daemon, url, token)
+}
+
+#[tokio::test]
+async fn one_key_makes_one_run_however_often_it_is_sent() {
+    let port = free_port();
+    let house = house(port);
+    house.pipeline(
+        "other",
+        "connection: drops\ndataset: \"other.{stream}\"\nstreams:\n  rows:\n    path: rows.csv\n    \
+         columns: {\"*\": {tag: public}}",
+    );
+    let (daemon, url, token) = serving(&house, port, "scheduler").await;
+    let stranger = house.json(&["token", "create", "second", "--role", "engineer"], 0)["token"].clone();
+    let http = reqwest::Client::new();
+    let send = |pipeline: &str, token: &str, key: &str| {
+        let trigger = http.post(format!("{url}/v1/pipelines/{pipeline}/runs"));
+        let sent = trigger.bearer_auth(token).header("idempotency-key", key).send();
+        async move {
+            let answer = sent.await.unwrap();
+            (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        }
+    };
+    let all = futures::future::join_all((0..100).map(|_| send("daily", &token, "order-2026-11-29"))).await;
+    let (_, first) = all[0].clone();
+    for (status, said) in all {
+        assert_eq!((status, &said["run_id"]), (202, &first["run_id"]), "{said}");
+    }
+    let run_id = first["run_id"].as_str().unwrap();
+    let answer =
+        http.get(format!("{url}/v1/runs/{run_id}?wait=25")).bearer_auth(&token).send().await.unwrap();
+    let run: Value = answer.json().await.unwrap();
+    assert_eq!(run["outcome"], "done", "{run}");
+    // Over, it is that run still.
+    assert_eq!(send("daily", &token, "order-2026-11-29").await.1["run_id"], run_id);
+    assert_eq!(house.versions("daily.rows"), 1);
+
+    let (status, said) = send("other", &token, "order-2026-11-29").await;
+    assert_eq!((status, said["type"].as_str().unwrap()), (422, "urn:sealift:problem:key-reused"));
+    assert_eq!(send("daily", &token, "two words").await.0, 400);
+    let (status, said) = send("daily", stranger.as_str().unwrap(), "order-2026-11-29").await;
+    assert_eq!(status, 202, "another caller's key is another one: {said}");
+    assert_ne!(said["run_id"], run_id);
+    for wait in ["26", "-1", "soon"] {
+        let asked = http.get(format!("{url}/v1/runs/{run_id}?wait={wait}")).bearer_auth(&token);
+        assert_eq!(asked.send().await.unwrap().status(), 400, "{wait}");
+    }
+    terminate(&daemon);
+    house.finish(daemon);
+}
+
+#[tokio::test]
+async fn a_job_of_a_scheduler_triggers_waits_and_ends_as_its_run_does() {
+    let port = free_port();
+    let mut house = house(port);
+    house.pipeline(
+        "held",
+        "connection: drops\ndataset: \"held.{stream}\"\nstreams:\n  rows:\n    path: rows.csv\n    \
+         columns: {\"*\": {tag: secret}}",
+    );
+    house.env("SEALIFT_URL", &format!("http://127.0.0.1:{port}"));
+    house.env("SEALIFT_TOKEN", "sl_unknown");
+    let gone = house.run(&["trigger", "daily", "--wait"]);
+    assert!(gone.expect(69).stderr.contains("SEALIFT_URL"), "{gone:?}");
+
+    let (daemon, _, token) = serving(&house, port, "scheduler").await;
+    house.run(&["trigger", "daily", "--wait"]).expect(77);
+    house.env("SEALIFT_TOKEN", &token);
+    let job = ["trigger", "daily", "--wait", "--json", "--idempotency-key", "order-1"];
+    let first = house.json(&job, 0);
+    assert_eq!((&first["outcome"], &first["streams"][0]["rows"]), (&"done".into(), &2.into()), "{first}");
+    // Forced to start a second time, it is the same run and the same end.
+    assert_eq!(house.json(&job, 0)["run_id"], first["run_id"]);
+    assert_eq!(house.versions("daily.rows"), 1);
+    let shown = house.run(&["trigger", "daily", "--wait"]);
+    assert!(shown.expect(0).stdout.contains("daily.rows"), "{shown:?}");
+    let run_id = house.run(&["trigger", "daily"]).expect(0).stdout.trim().to_owned();
+    assert!(!run_id.is_empty());
+    house.run(&["trigger", "daily", "--join", "--wait"]).expect(0);
+
+    let held = house.run(&["trigger", "held", "--wait", "--json"]);
+    assert!(held.expect(76).stderr.contains("help:"), "{held:?}");
+    assert_eq!(held.summary()["outcome"], "held", "{held:?}");
+    house.run(&["trigger", "nobody", "--wait"]).expect(2);
+    house.run(&["trigger", "daily", "--url", "http://sealift.example.com"]).expect(78);
+    terminate(&daemon);
+    house.finish(daemon);
 }
 
 #[tokio::test]

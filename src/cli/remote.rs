@@ -1,0 +1,181 @@
+//! A daemon, asked over its API.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+use serde_json::Value;
+
+use crate::error::{At, Error, Kind, Result};
+use crate::secret::Reference;
+use crate::spec::{Service, address};
+
+/// Longer than a daemon lets a request wait.
+const LIMIT: Duration = Duration::from_secs(40);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Far above any answer about one run.
+const MOST_BYTES: usize = 1 << 20;
+/// Characters of a daemon's own words that are shown.
+const MOST_CHARS: usize = 400;
+
+const SERVICE: Service = Service {
+    what: "URL of the daemon",
+    example: "http://127.0.0.1:8470",
+    rest: "leave out the path",
+    secrets: "write the token in SEALIFT_TOKEN",
+};
+
+/// No `Debug`: it holds a token.
+pub(super) struct Remote {
+    http: Client,
+    url: String,
+    token: HeaderValue,
+}
+
+impl Remote {
+    /// Nothing is contacted yet. `token` is a reference to the token.
+    ///
+    /// # Errors
+    /// `Invalid` when URL or token cannot be used.
+    pub(super) fn new(url: &str, token: &str) -> Result<Self> {
+        let url = address(url, &SERVICE).at(|| "SEALIFT_URL".to_owned())?;
+        let secret = Reference::parse(token, Path::new("."))
+            .and_then(|reference| reference.resolve())
+            .at(|| "the token of the daemon".to_owned())?;
+        let bearer = zeroize::Zeroizing::new(format!("Bearer {}", secret.expose_str()?.trim()));
+        let mut token = HeaderValue::from_str(&bearer)
+            .map_err(|_| Error::invalid("the token of the daemon holds what no header can carry"))?;
+        token.set_sensitive(true);
+        let mut builder = Client::builder()
+            .use_rustls_tls()
+            // A redirect would take the token elsewhere.
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(LIMIT);
+        if url.starts_with("http://") {
+            // A proxy would carry what is meant for this machine in plain text.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|_| Error::invalid("TLS to the daemon cannot be set up"))?;
+        Ok(Self { http, url, token })
+    }
+
+    /// What the daemon answers to `GET`.
+    ///
+    /// # Errors
+    /// `Unreachable` when there is no daemon, else as it says.
+    pub(super) async fn get(&self, path: &str) -> Result<Value> {
+        self.ask(self.http.get(format!("{}{path}", self.url))).await
+    }
+
+    /// What the daemon answers to `POST` without a body.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub(super) async fn post(&self, path: &str, header: (&'static str, &str)) -> Result<Value> {
+        let (name, value) = header;
+        let value = HeaderValue::from_str(value)
+            .map_err(|_| Error::new(Kind::Usage, format!("the value of `{name}` cannot be sent")))?;
+        let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
+        self.ask(self.http.post(format!("{}{path}", self.url)).headers(headers)).await
+    }
+
+    async fn ask(&self, request: RequestBuilder) -> Result<Value> {
+        let sent = request.header(reqwest::header::AUTHORIZATION, self.token.clone()).send().await;
+        let answer = sent.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        let body = self.bounded(answer).await?;
+        let said: Value = serde_json::from_slice(&body).map_err(|_| self.no_daemon(status))?;
+        if status.is_success() { Ok(said) } else { Err(refused(status, &said)) }
+    }
+
+    async fn bounded(&self, mut answer: Response) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.unreachable(&error))? {
+            if body.len() + chunk.len() > MOST_BYTES {
+                return Err(self.no_daemon(answer.status()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        let how = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
+        Error::new(Kind::Unreachable, format!("the daemon at {} {how}", self.url))
+            .help("start it with `sealift serve`, or write its address in SEALIFT_URL")
+    }
+
+    fn no_daemon(&self, status: StatusCode) -> Error {
+        let what = format!("what answers at {} is no daemon of sealift ({})", self.url, status.as_u16());
+        Error::new(Kind::Unreachable, what).help("write the daemon's address in SEALIFT_URL")
+    }
+}
+
+/// A problem (RFC 9457), in the daemon's words.
+fn refused(status: StatusCode, said: &Value) -> Error {
+    let kind = match status.as_u16() {
+        400 | 404 | 422 => Kind::Usage,
+        401 | 403 => Kind::Denied,
+        // It has an active run, or is over: another time it may be otherwise.
+        409 | 429 | 502..=504 => Kind::Temporary,
+        _ => Kind::Failed,
+    };
+    let words = |name: &str| said[name].as_str().map(printable).filter(|words| !words.is_empty());
+    let message = words("detail").unwrap_or_else(|| format!("the daemon answers {}", status.as_u16()));
+    let mut error = Error::new(kind, message);
+    if let Some(run_id) = words("run_id") {
+        error = error
+            .help(format!("wait for it with `sealift trigger PIPELINE --join --wait`; its id is {run_id}"));
+    } else if let Some(help) = words("help") {
+        error = error.help(help);
+    }
+    error
+}
+
+/// What a terminal can show without harm.
+pub(super) fn printable(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control() || *c == '\n').take(MOST_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn answers_become_errors_of_their_kind() {
+        let kinds = [
+            (400, Kind::Usage),
+            (401, Kind::Denied),
+            (403, Kind::Denied),
+            (404, Kind::Usage),
+            (409, Kind::Temporary),
+            (500, Kind::Failed),
+            (503, Kind::Temporary),
+        ];
+        for (status, kind) in kinds {
+            let said = json!({"detail": "no\u{1b}[31m", "help": "do"});
+            let error = refused(StatusCode::from_u16(status).unwrap(), &said);
+            assert_eq!(
+                (error.kind(), error.message(), error.remedy()),
+                (kind, "no[31m", Some("do")),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_goes_nowhere_in_plain_text() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "sl_token\n").unwrap();
+        let reference = format!("file:{}", file.path().display());
+        Remote::new("http://127.0.0.1:8470", &reference).ok().unwrap();
+        Remote::new("https://sealift.example.com", &reference).ok().unwrap();
+        for bad in ["http://sealift.example.com", "sealift", "http://127.0.0.1/v1", "https://u:p@x.example"] {
+            assert_eq!(Remote::new(bad, &reference).err().unwrap().kind(), Kind::Invalid, "{bad}");
+        }
+    }
+}

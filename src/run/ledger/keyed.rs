@@ -1,0 +1,147 @@
+//! Runs that were asked for under a key of the caller's own, so that asking again makes no second one.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Ledger, RunId, Trigger, fault, get};
+use crate::error::{Error, Kind, Result};
+use crate::govern::store::now_ms;
+use crate::spec::PipelineName;
+
+/// How long a key is remembered.
+const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
+/// Most characters of a key.
+const MAX_CHARS: usize = 255;
+
+/// A caller's own name for one request. Keys of different callers never meet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestKey(String);
+
+impl RequestKey {
+    /// Of what `actor` sent.
+    ///
+    /// # Errors
+    /// `Usage` unless it is of 1 to 255 visible ASCII characters.
+    pub fn of(actor: &str, sent: &[u8]) -> Result<Self> {
+        if !(1..=MAX_CHARS).contains(&sent.len()) || !sent.iter().all(u8::is_ascii_graphic) {
+            return Err(Error::new(Kind::Usage, "this is not an idempotency key").help(
+                "send 1 to 255 visible ASCII characters, such as a UUID, anew for each run that is wanted",
+            ));
+        }
+        let mut digest = Sha256::new();
+        // No actor holds a line break.
+        for part in [actor.as_bytes(), b"\n", sent] {
+            digest.update(part);
+        }
+        Ok(Self(hex::encode(digest.finalize())))
+    }
+}
+
+/// Without the key, which may say more than callers know.
+impl fmt::Debug for RequestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestKey(…)")
+    }
+}
+
+impl Ledger {
+    /// The run that was asked for under this key within the last day, and its pipeline.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn asked_under(&self, key: &RequestKey) -> Result<Option<(RunId, String)>> {
+        let row = sqlx::query(
+            "SELECT runs.run_id, runs.pipeline FROM run_keys JOIN runs USING (run_id)
+             WHERE digest = ? AND run_keys.created_ms > ?",
+        )
+        .bind(&key.0)
+        .bind(now_ms() - REMEMBERED_MS)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        let Some(row) = row else { return Ok(None) };
+        let run_id: String = get(&row, "run_id")?;
+        Ok(Some((RunId::parse(&run_id)?, get(&row, "pipeline")?)))
+    }
+
+    /// As [`Ledger::queue`], and remembers the key with it: both or neither. `None` when another process was first to
+    /// ask under this key; then nothing is recorded.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn queue_under(
+        &self,
+        key: &RequestKey,
+        pipeline: &PipelineName,
+        spec_digest: &str,
+        trigger: Trigger,
+    ) -> Result<Option<RunId>> {
+        let mut both = self.pool.begin().await.map_err(|e| fault(&e))?;
+        sqlx::query("DELETE FROM run_keys WHERE created_ms <= ?")
+            .bind(now_ms() - REMEMBERED_MS)
+            .execute(&mut *both)
+            .await
+            .map_err(|e| fault(&e))?;
+        let run_id = super::insert_queued(&mut *both, pipeline, spec_digest, trigger).await?;
+        let done = sqlx::query(
+            "INSERT INTO run_keys (digest, run_id, created_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(&key.0)
+        .bind(run_id.to_string())
+        .bind(now_ms())
+        .execute(&mut *both)
+        .await
+        .map_err(|e| fault(&e))?;
+        if done.rows_affected() == 0 {
+            both.rollback().await.map_err(|e| fault(&e))?;
+            return Ok(None);
+        }
+        both.commit().await.map_err(|e| fault(&e))?;
+        Ok(Some(run_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::config::Metadata;
+
+    fn key(actor: &str, sent: &str) -> RequestKey {
+        RequestKey::of(actor, sent.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn keys_of_callers_never_meet_and_show_nothing() {
+        assert!(key("token:a", "k") != key("token:b", "k"));
+        assert!(key("token:a", "k") == key("token:a", "k"));
+        assert!(!format!("{:?}", key("token:a", "secret-word")).contains("secret"));
+        let long = "x".repeat(256);
+        for bad in ["", "two words", "ä", "a\u{7f}", &long] {
+            assert_eq!(RequestKey::of("token:a", bad.as_bytes()).unwrap_err().kind(), Kind::Usage, "{bad}");
+        }
+        RequestKey::of("token:a", &long.as_bytes()[..255]).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_key_has_one_run_for_a_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
+        let pipeline = PipelineName::parse("crm").unwrap();
+        let key = key("token:a", "k");
+        assert_eq!(ledger.asked_under(&key).await.unwrap(), None);
+        let ask = || ledger.queue_under(&key, &pipeline, "d", Trigger::Api);
+        let run_id = ask().await.unwrap().unwrap();
+        assert_eq!(ask().await.unwrap(), None, "a second run");
+        assert_eq!(ledger.asked_under(&key).await.unwrap(), Some((run_id, "crm".to_owned())));
+        assert_eq!(ledger.runs(None, 10).await.unwrap().len(), 1, "what was not taken left no run");
+
+        sqlx::query("UPDATE run_keys SET created_ms = created_ms - ?")
+            .bind(REMEMBERED_MS)
+            .execute(&ledger.pool)
+            .await
+            .unwrap();
+        assert_eq!(ledger.asked_under(&key).await.unwrap(), None);
+        assert_ne!(ask().await.unwrap().unwrap(), run_id);
+    }
+}

@@ -1,0 +1,186 @@
+//! What the daemon tells Prometheus, as OpenMetrics 1.0. Labels are names of our own: pipelines, datasets, routes,
+//! outcomes; never a value of a row.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::api::Api;
+use crate::error::{Error, Result};
+use crate::run::ledger::Run;
+
+/// Of [`Metrics::text`].
+pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds in seconds: a run takes from a fraction of a second to half a day.
+const RUN_SECONDS: [f64; 12] =
+    [0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0];
+/// A request may wait for 25 seconds.
+const REQUEST_SECONDS: [f64; 10] = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
+/// How late the schedule may be.
+const LAG_SECONDS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    pipeline: String,
+    trigger: &'static str,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPipeline {
+    pipeline: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDataset {
+    dataset: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRoute {
+    route: String,
+}
+
+type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Counted since the daemon began.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    runs: Family<Ended, Counter>,
+    run_seconds: Seconds<OfPipeline>,
+    last_success: Family<OfPipeline, Gauge<f64, AtomicU64>>,
+    rows: Family<OfDataset, Counter>,
+    quarantined: Family<OfDataset, Counter>,
+    bytes: Family<OfDataset, Counter>,
+    active: Gauge,
+    lag: Histogram,
+    requests: Family<Answered, Counter>,
+    request_seconds: Seconds<OfRoute>,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let mut new = Self {
+            registry: Registry::with_prefix("sealift"),
+            runs: Family::default(),
+            run_seconds: Family::new_with_constructor(|| Histogram::new(RUN_SECONDS)),
+            last_success: Family::default(),
+            rows: Family::default(),
+            quarantined: Family::default(),
+            bytes: Family::default(),
+            active: Gauge::default(),
+            lag: Histogram::new(LAG_SECONDS),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+        };
+        let registry = &mut new.registry;
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The program", version);
+        registry.register("runs", "Runs that are over", new.runs.clone());
+        let help = "From the begin of a run to its end";
+        registry.register_with_unit("run_duration", help, Unit::Seconds, new.run_seconds.clone());
+        let help = "When a run of the pipeline last succeeded, in Unix time";
+        registry.register_with_unit("last_success_timestamp", help, Unit::Seconds, new.last_success.clone());
+        registry.register("published_rows", "Rows that became visible", new.rows.clone());
+        registry.register("quarantined_rows", "Rows that went to a quarantine", new.quarantined.clone());
+        let help = "Bytes of data files that became visible";
+        registry.register_with_unit("published", help, Unit::Bytes, new.bytes.clone());
+        registry.register("active_runs", "Runs that wait or are under way", new.active.clone());
+        let help = "How late the schedule triggers what is due";
+        registry.register_with_unit("schedule_lag", help, Unit::Seconds, new.lag.clone());
+        registry.register("http_requests", "Requests that were answered", new.requests.clone());
+        let help = "From a request to its answer; it may ask to wait";
+        registry.register_with_unit(
+            "http_request_duration",
+            help,
+            Unit::Seconds,
+            new.request_seconds.clone(),
+        );
+        new
+    }
+
+    /// A run is over, as the ledger has it.
+    pub(super) fn run_ended(&self, run: &Run) {
+        let outcome = run.outcome.clone().unwrap_or_default();
+        let of_pipeline = OfPipeline { pipeline: run.pipeline.clone() };
+        let ended = Ended { pipeline: run.pipeline.clone(), trigger: run.trigger.word(), outcome };
+        self.runs.get_or_create(&ended).inc();
+        if let (Some(began), Some(finished)) = (run.started_at, run.finished_at) {
+            let seconds = (finished - began).to_std().unwrap_or_default().as_secs_f64();
+            self.run_seconds.get_or_create(&of_pipeline).observe(seconds);
+            if ended.outcome == "done" {
+                #[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries are exact")]
+                let at = finished.timestamp_millis() as f64 / 1e3;
+                self.last_success.get_or_create(&of_pipeline).set(at);
+            }
+        }
+        for stream in &run.streams {
+            let of_dataset = OfDataset { dataset: stream.dataset.clone() };
+            self.rows.get_or_create(&of_dataset).inc_by(stream.rows);
+            self.quarantined.get_or_create(&of_dataset).inc_by(stream.quarantined);
+            self.bytes.get_or_create(&of_dataset).inc_by(stream.bytes);
+        }
+    }
+
+    /// The schedule triggered something this long after it was due.
+    pub(super) fn triggered_late(&self, by: Duration) {
+        self.lag.observe(by.as_secs_f64());
+    }
+
+    /// All of it; `active` is how many runs wait or are under way.
+    ///
+    /// # Errors
+    /// `Failed` when it cannot be written.
+    pub(super) fn text(&self, active: usize) -> Result<String> {
+        self.active.set(i64::try_from(active).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)
+            .map_err(|_| Error::failed("the metrics could not be written"))?;
+        Ok(text)
+    }
+}
+
+/// Counts a request and its answer.
+pub(super) async fn counted(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let method = word(request.method());
+    // A path that is none of ours would be a label of the caller's making.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let begun = tokio::time::Instant::now();
+    let answer = next.run(request).await;
+    let metrics = api.dispatcher.metrics();
+    let of_route = OfRoute { route: route.clone() };
+    metrics.request_seconds.get_or_create(&of_route).observe(begun.elapsed().as_secs_f64());
+    metrics.requests.get_or_create(&Answered { method, route, status: answer.status().as_u16() }).inc();
+    answer
+}
+
+/// Others are of the caller's making, too.
+fn word(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
