@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderValue;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
 
 use crate::error::{At, Error, Kind, Result};
 use crate::secret::Reference;
-use crate::spec::{Service, address};
+use crate::spec::{PipelineName, Service, address};
 
 /// Longer than a daemon lets a request wait.
 const LIMIT: Duration = Duration::from_secs(40);
@@ -17,7 +17,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Far above any answer about one run.
 const MOST_BYTES: usize = 1 << 20;
 /// Characters of a daemon's own words that are shown.
-const MOST_CHARS: usize = 400;
+pub(super) const MOST_CHARS: usize = 400;
 
 const SERVICE: Service = Service {
     what: "URL of the daemon",
@@ -25,6 +25,14 @@ const SERVICE: Service = Service {
     rest: "leave out the path",
     secrets: "write the token in SEALIFT_TOKEN",
 };
+
+/// What became of a trigger.
+pub(super) enum Triggered {
+    /// The id of the run.
+    Taken(String),
+    /// The pipeline has a run already: `active`, or one of another process.
+    Busy { active: Option<String>, error: Error },
+}
 
 /// No `Debug`: it holds a token.
 pub(super) struct Remote {
@@ -66,28 +74,35 @@ impl Remote {
     /// # Errors
     /// `Unreachable` when there is no daemon, else as it says.
     pub(super) async fn get(&self, path: &str) -> Result<Value> {
-        self.ask(self.http.get(format!("{}{path}", self.url))).await
+        let (status, said) = self.send(self.http.get(format!("{}{path}", self.url))).await?;
+        if status.is_success() { Ok(said) } else { Err(refused(status, &said)) }
     }
 
-    /// What the daemon answers to `POST` without a body.
+    /// Asks for a run of the pipeline, under a key.
     ///
     /// # Errors
     /// As [`Remote::get`].
-    pub(super) async fn post(&self, path: &str, header: (&'static str, &str)) -> Result<Value> {
-        let (name, value) = header;
-        let value = HeaderValue::from_str(value)
-            .map_err(|_| Error::new(Kind::Usage, format!("the value of `{name}` cannot be sent")))?;
-        let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
-        self.ask(self.http.post(format!("{}{path}", self.url)).headers(headers)).await
+    pub(super) async fn trigger(&self, pipeline: &PipelineName, key: &str) -> Result<Triggered> {
+        let key = HeaderValue::from_str(key)
+            .map_err(|_| Error::new(Kind::Usage, "this idempotency key cannot be sent"))?;
+        let url = format!("{}/v1/pipelines/{pipeline}/runs", self.url);
+        let (status, said) = self.send(self.http.post(url).header("idempotency-key", key)).await?;
+        let run_id = said["run_id"].as_str().map(|run_id| printable(run_id, MOST_CHARS));
+        match (status, run_id) {
+            (StatusCode::CONFLICT, active) => Ok(Triggered::Busy { active, error: refused(status, &said) }),
+            (_, Some(run_id)) if status.is_success() => Ok(Triggered::Taken(run_id)),
+            (_, None) if status.is_success() => Err(self.no_daemon(status)),
+            _ => Err(refused(status, &said)),
+        }
     }
 
-    async fn ask(&self, request: RequestBuilder) -> Result<Value> {
+    async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, Value)> {
         let sent = request.header(reqwest::header::AUTHORIZATION, self.token.clone()).send().await;
         let answer = sent.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let body = self.bounded(answer).await?;
-        let said: Value = serde_json::from_slice(&body).map_err(|_| self.no_daemon(status))?;
-        if status.is_success() { Ok(said) } else { Err(refused(status, &said)) }
+        let said = serde_json::from_slice(&body).map_err(|_| self.no_daemon(status))?;
+        Ok((status, said))
     }
 
     async fn bounded(&self, mut answer: Response) -> Result<Vec<u8>> {
@@ -122,21 +137,22 @@ fn refused(status: StatusCode, said: &Value) -> Error {
         409 | 429 | 502..=504 => Kind::Temporary,
         _ => Kind::Failed,
     };
-    let words = |name: &str| said[name].as_str().map(printable).filter(|words| !words.is_empty());
+    let words = |name: &str| {
+        said[name].as_str().map(|words| printable(words, MOST_CHARS)).filter(|words| !words.is_empty())
+    };
     let message = words("detail").unwrap_or_else(|| format!("the daemon answers {}", status.as_u16()));
     let mut error = Error::new(kind, message);
     if let Some(run_id) = words("run_id") {
-        error = error
-            .help(format!("wait for it with `sealift trigger PIPELINE --join --wait`; its id is {run_id}"));
+        error = error.help(format!("it is run {run_id}; --join takes it for the one that is wanted"));
     } else if let Some(help) = words("help") {
         error = error.help(help);
     }
     error
 }
 
-/// What a terminal can show without harm.
-pub(super) fn printable(words: &str) -> String {
-    words.chars().filter(|c| !c.is_control() || *c == '\n').take(MOST_CHARS).collect()
+/// What a terminal can show without harm, `most` characters of it.
+pub(super) fn printable(words: &str, most: usize) -> String {
+    words.chars().filter(|c| !c.is_control() || *c == '\n').take(most).collect()
 }
 
 #[cfg(test)]

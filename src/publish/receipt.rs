@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::keys::{PublicKey, Signer};
+use crate::spec::Action;
 use crate::spec::action::Options;
 
 pub use self::found::{Named, Place, all, commit_sha256, named, read};
@@ -118,6 +119,16 @@ pub struct Decided {
     /// action was recorded before.
     #[serde(default, skip_serializing_if = "Options::is_empty")]
     pub options: Options,
+}
+
+impl Decided {
+    /// The same of rows that stay, for a commit that writes their files anew or not at all. Encrypted ones may then
+    /// have a newer key.
+    #[must_use]
+    pub fn of_rows_that_stay(&self) -> Self {
+        let key = self.key.clone().filter(|_| self.action != Action::Encrypt.word());
+        Self { key, ..self.clone() }
+    }
 }
 
 /// How many rows a run brought, and what became of them: `read = filtered + quarantined + written`.

@@ -18,8 +18,8 @@ const COMMITS_BACK: u64 = 100;
 /// What the newest commits of Sealift say, as far as they say something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
-    /// What happened to each leaf column: action word and tag, by path. Empty where nothing is known.
-    pub columns: BTreeMap<String, (String, Option<String>)>,
+    /// What happened to each leaf column, by path. Empty where nothing is known.
+    pub columns: BTreeMap<String, Decided>,
     /// What the last run of the stream brought.
     pub facts: Option<Facts>,
 }
@@ -118,11 +118,9 @@ fn options_of(recorded: &Value) -> Options {
     options.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-fn columns(recorded: &Value) -> BTreeMap<String, (String, Option<String>)> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let column =
-        |column: &Value| Some((text(&column["column"])?, (text(&column["action"])?, text(&column["tag"]))));
-    recorded.as_array().into_iter().flatten().filter_map(column).collect()
+fn columns(recorded: &Value) -> BTreeMap<String, Decided> {
+    let decided = recorded.as_array().into_iter().flatten().filter_map(column_of);
+    decided.map(|decided| (decided.column.clone(), decided)).collect()
 }
 
 impl Facts {
@@ -150,7 +148,8 @@ mod tests {
         let store = Scripted::new([]).store();
         publish(&store, people(0..5), Mode::Append, "run-1").await.unwrap();
         let recorded = Recorded::load(&store, &dataset(), 0, Some("crm/public.people")).await.unwrap();
-        assert_eq!(recorded.columns["id"], ("allow".to_owned(), Some("open".to_owned())));
+        let id = &recorded.columns["id"];
+        assert_eq!((id.action.as_str(), id.tag.as_deref()), ("allow", Some("open")));
         assert_eq!(recorded.facts, None);
         let facts = Facts { rows: 5, nulls: BTreeMap::from([("id".to_owned(), 2)]) };
         assert_eq!(Facts::of(&facts.to_json()), Some(facts));

@@ -20,7 +20,7 @@ pub(super) use self::compare::compare;
 pub use self::fit::Fit;
 use crate::error::{Error, Kind, Result};
 use crate::protect;
-use crate::publish::{Evolution, Mode, Recorded, Store, Table};
+use crate::publish::{Decided, Evolution, Mode, Recorded, Store, Table};
 use crate::spec::contract::{self, SchemaContract};
 use crate::spec::{DatasetName, Tag};
 
@@ -51,8 +51,7 @@ impl Predecessor {
 
     /// The tag that a column was published with, where it is recorded.
     pub(super) fn tag(&self, column: &str) -> Option<Tag> {
-        let (_, tag) = self.recorded.columns.get(column)?;
-        Tag::parse(tag.as_deref()?).ok()
+        Tag::parse(self.recorded.columns.get(column)?.tag.as_deref()?).ok()
     }
 
     /// Columns of an output that were not there before, where the contract leaves such out: neither published
@@ -161,7 +160,7 @@ pub struct Comparison {
     /// How the rows may differ from the table.
     evolution: Evolution,
     /// Columns of the table that the rows lack and that stay in it: path, action word and tag, as recorded.
-    stays: Vec<(String, String, Option<String>)>,
+    stays: Vec<Decided>,
     /// How the files that are there are written again.
     reshape: Option<reshape::Reshape>,
 }
@@ -282,7 +281,7 @@ impl Comparison {
     }
 
     /// What is recorded of the columns that stay although the run does not bring them.
-    pub(super) fn stays(&self) -> &[(String, String, Option<String>)] {
+    pub(super) fn stays(&self) -> &[Decided] {
         &self.stays
     }
 }
@@ -319,4 +318,4 @@ fn top(path: &str) -> &str {
 }
 
 /// The recorded protection of each column, by leaf path.
-type Protections = BTreeMap<String, (String, Option<String>)>;
+type Protections = BTreeMap<String, Decided>;

@@ -7,7 +7,7 @@ use super::draft::{Draft, Merging};
 use super::increment::Asked;
 use super::quarantine::{self, Quarantined};
 use super::standing::Standing;
-use super::{Engine, Job, StreamPlan, stays, unless_cancelled};
+use super::{Engine, Job, StreamPlan, unless_cancelled};
 use crate::error::{Error, Result};
 use crate::govern::audit;
 use crate::publish::receipt::Rows;
@@ -149,7 +149,7 @@ impl Landing<'_> {
         let set_aside = told.rows.quarantined;
         let provenance = Provenance {
             rows: Rows::of(set_aside, 0, set_aside),
-            columns: stays(&quarantine.comparison),
+            columns: quarantine.comparison.stays().to_vec(),
             facts: None,
             ..told.clone()
         };

@@ -45,7 +45,6 @@ pub use progress::Progress;
 pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
 
-use self::contract::Comparison;
 use self::draft::Draft;
 use self::increment::Asked;
 use self::increment::known::Known;
@@ -58,9 +57,8 @@ use crate::error::{At, Error, Kind, Result};
 use crate::govern::store::now_ms;
 use crate::protect;
 use crate::publish::receipt::Rows;
-use crate::publish::{Decided, Outcome, Provenance, Store};
+use crate::publish::{Outcome, Provenance, Store};
 use crate::source::{self, Snapshot};
-use crate::spec::action::Options;
 use crate::spec::{DatasetName, Pipeline, StreamName};
 
 /// What is asked of one run.
@@ -244,7 +242,7 @@ async fn publish(
         }
     };
     let rows = Rows::of(read.load(Ordering::Relaxed), set_aside, written);
-    let columns = stays(&plan.comparison);
+    let columns = plan.comparison.stays().to_vec();
     let provenance = Provenance { snapshot: source.snapshot.id(), rows, facts, columns, ..told };
     let landing = Landing { engine, job, store, plan, standing, asked: &asked, taken_at };
     // From here on a commit may name the files: they are no part of another load.
@@ -358,18 +356,6 @@ async fn provenance(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) -> Result
         rows: Rows::default(),
         facts: None,
     })
-}
-
-/// What happened to the columns that stay in the table from before.
-fn stays(comparison: &Comparison) -> Vec<Decided> {
-    let told = |(column, action, tag): &(String, String, Option<String>)| Decided {
-        column: column.clone(),
-        tag: tag.clone(),
-        action: action.clone(),
-        key: None,
-        options: Options::new(),
-    };
-    comparison.stays().iter().map(told).collect()
 }
 
 /// The application id of a stream in the table's transaction log.

@@ -21,7 +21,7 @@ use super::Memory;
 use crate::error::{Error, Result};
 use crate::keys::Keyring;
 use crate::protect;
-use crate::publish::{Reading, Recorded, Store, Table, type_name};
+use crate::publish::{Decided, Reading, Recorded, Store, Table, type_name};
 use crate::spec::quality::{Check, Demand};
 use crate::spec::{Action, DatasetName};
 use crate::transform::check::Condition;
@@ -171,7 +171,7 @@ async fn referenced(
     let recorded = Recorded::load(store, dataset, table.version, None).await?;
     let data_type = |name: &String| {
         let index = index(name, &table.schema).map_err(|error| error.at(format!("dataset {dataset}")))?;
-        let Some((action, _)) = recorded.columns.get(name) else {
+        let Some(Decided { action, .. }) = recorded.columns.get(name) else {
             return Err(Error::held(format!(
                 "it is not known whether column `{name}` of {dataset} holds values to compare with: no commit in \
                  its log says how it is protected"

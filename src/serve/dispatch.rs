@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::metrics::Metrics;
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
-use crate::run::ledger::{Lease, Ledger, RequestKey, RunId, Trigger};
+use crate::run::ledger::{Lease, Ledger, RequestKey, Run, RunId, Trigger};
 use crate::spec::{Pipeline, PipelineName};
 
 /// Runs that may be waiting or under way; more triggers are turned away.
@@ -79,6 +79,14 @@ struct Shared {
     /// Wakes who waits for the end of a run.
     ended: Notify,
     metrics: Metrics,
+}
+
+/// A run that is asked for.
+struct Asked {
+    pipeline: Arc<Pipeline>,
+    trigger: Trigger,
+    actor: String,
+    key: Option<RequestKey>,
 }
 
 struct Active {
@@ -147,7 +155,8 @@ impl Dispatcher {
     }
 
     /// Asks for a run. It starts once a slot is free; its end is told by the ledger. Asked again under the same
-    /// `key` it is the same run, wherever that stands by then.
+    /// `key` it is the same run, wherever that stands by then; only one that ended so that a retry may help is followed
+    /// by another.
     ///
     /// # Errors
     /// A [`Refusal`]; then there is no run.
@@ -158,45 +167,11 @@ impl Dispatcher {
         actor: &str,
         key: Option<&RequestKey>,
     ) -> Result<RunId, Refusal> {
-        let shared = &self.0;
-        let pipeline = shared.pipelines.get(pipeline).ok_or(Refusal::Unknown)?;
-        // Held across the ledger calls, so that of two triggers at once one finds the other's run.
-        let mut active = shared.active.lock().await;
-        if let Some(run_id) = shared.asked_under(key, &pipeline.name).await? {
-            return Ok(run_id);
-        }
-        if shared.stopping.is_cancelled() {
-            return Err(Refusal::Stopping);
-        }
-        if let Some(run) = active.get(&pipeline.name) {
-            return Err(Refusal::Active(Some(run.run_id)));
-        }
-        if active.len() >= MAX_ACTIVE {
-            return Err(Refusal::Full);
-        }
-        let lease = shared.ledger.lease(&pipeline.name)?.ok_or(Refusal::Active(None))?;
-        // Nobody else holds the lease, so what is unfinished was left by a process that is gone.
-        for run_id in shared.ledger.bury(&pipeline.name, &lease).await? {
-            tracing::warn!(%run_id, pipeline = %pipeline.name, "marked as interrupted");
-        }
-        let queued = match key {
-            None => Some(shared.ledger.queue(&pipeline.name, &pipeline.digest, trigger).await?),
-            Some(key) => shared.ledger.queue_under(key, &pipeline.name, &pipeline.digest, trigger).await?,
-        };
-        let Some(run_id) = queued else {
-            // Another process was faster.
-            return shared.asked_under(key, &pipeline.name).await?.ok_or(Refusal::Active(None));
-        };
-        let subject = format!("{} {run_id}", pipeline.name);
-        if let Err(error) = audit::record(&shared.ledger, actor, Action::RunTrigger, &subject).await {
-            shared.conclude(&run_id, &Err(error.clone())).await;
-            return Err(error.into());
-        }
-        let cancel = CancellationToken::new();
-        active.insert(pipeline.name.clone(), Active { run_id, cancel: cancel.clone() });
-        tracing::info!(%run_id, pipeline = %pipeline.name, trigger = %trigger, "queued");
-        shared.tasks.spawn(Arc::clone(shared).carry(Arc::clone(pipeline), run_id, cancel, lease));
-        Ok(run_id)
+        let pipeline = Arc::clone(self.0.pipelines.get(pipeline).ok_or(Refusal::Unknown)?);
+        let asked = Asked { pipeline, trigger, actor: actor.to_owned(), key: key.cloned() };
+        // A task of its own: a caller that goes away must not leave a run that is queued and nobody's.
+        let taken = self.0.tasks.spawn(Arc::clone(&self.0).take(asked));
+        taken.await.unwrap_or(Err(Refusal::Stopping))
     }
 
     /// Tells an active run of this daemon to stop; false when it has none of this id.
@@ -235,16 +210,65 @@ impl Dispatcher {
 }
 
 impl Shared {
+    /// Takes a run on, or says which one is it already.
+    async fn take(self: Arc<Self>, asked: Asked) -> Result<RunId, Refusal> {
+        let Asked { pipeline, trigger, actor, key } = asked;
+        // Held across the ledger calls, so that of two triggers at once one finds the other's run.
+        let mut active = self.active.lock().await;
+        let earlier = self.asked_under(key.as_ref(), &pipeline.name).await?;
+        let is_active = |run: &Run| active.get(&pipeline.name).is_some_and(|one| one.run_id == run.run_id);
+        if let Some(run) = earlier.as_ref().filter(|run| is_active(run) || is_settled(run)) {
+            return Ok(run.run_id);
+        }
+        if self.stopping.is_cancelled() {
+            return Err(Refusal::Stopping);
+        }
+        if let Some(run) = active.get(&pipeline.name) {
+            return Err(Refusal::Active(Some(run.run_id)));
+        }
+        if active.len() >= MAX_ACTIVE {
+            return Err(Refusal::Full);
+        }
+        let Some(lease) = self.ledger.lease(&pipeline.name)? else {
+            let elsewhere = earlier.filter(|run| !run.state.is_final()).map(|run| run.run_id);
+            return elsewhere.ok_or(Refusal::Active(None));
+        };
+        // Nobody else holds the lease, so what is unfinished was left by a process that is gone.
+        for run_id in self.ledger.bury(&pipeline.name, &lease).await? {
+            tracing::warn!(%run_id, pipeline = %pipeline.name, "marked as interrupted");
+        }
+        let (name, digest, instead_of) = (&pipeline.name, &pipeline.digest, earlier.map(|run| run.run_id));
+        let queued = match &key {
+            None => Some(self.ledger.queue(name, digest, trigger).await?),
+            Some(key) => self.ledger.queue_under(key, name, digest, trigger, instead_of.as_ref()).await?,
+        };
+        let Some(run_id) = queued else {
+            // Another process was faster.
+            let theirs = self.asked_under(key.as_ref(), &pipeline.name).await?;
+            return theirs.map(|run| run.run_id).ok_or(Refusal::Active(None));
+        };
+        let subject = format!("{} {run_id}", pipeline.name);
+        if let Err(error) = audit::record(&self.ledger, &actor, Action::RunTrigger, &subject).await {
+            self.conclude(&run_id, &Err(error.clone())).await;
+            return Err(error.into());
+        }
+        let cancel = CancellationToken::new();
+        active.insert(pipeline.name.clone(), Active { run_id, cancel: cancel.clone() });
+        tracing::info!(%run_id, pipeline = %pipeline.name, trigger = %trigger, "queued");
+        self.tasks.spawn(Arc::clone(&self).carry(Arc::clone(&pipeline), run_id, cancel, lease));
+        Ok(run_id)
+    }
+
     /// The run that is there under the key.
     async fn asked_under(
         &self,
         key: Option<&RequestKey>,
         pipeline: &PipelineName,
-    ) -> Result<Option<RunId>, Refusal> {
+    ) -> Result<Option<Run>, Refusal> {
         let Some(key) = key else { return Ok(None) };
         match self.ledger.asked_under(key).await? {
-            Some((_, other)) if other != pipeline.as_str() => Err(Refusal::OtherPipeline),
-            found => Ok(found.map(|(run_id, _)| run_id)),
+            Some(run) if run.pipeline != pipeline.as_str() => Err(Refusal::OtherPipeline),
+            found => Ok(found),
         }
     }
 
@@ -261,6 +285,8 @@ impl Shared {
         if is_cancelled && self.stopping.is_cancelled() {
             self.cancelled_by_stop.fetch_add(1, Ordering::AcqRel);
         }
+        // Held from before its end can be seen, so that who saw it finds the pipeline free.
+        let mut active = self.active.lock().await;
         self.conclude(&run_id, &result).await;
         if let Ok(Some(run)) = self.ledger.run(&run_id).await {
             self.metrics.run_ended(&run);
@@ -271,9 +297,9 @@ impl Shared {
                 tracing::warn!(%run_id, pipeline = %pipeline.name, error = %error, "did not succeed");
             }
         }
-        let mut active = self.active.lock().await;
         drop(lease);
         active.remove(&pipeline.name);
+        drop(active);
         self.ended.notify_waiters();
     }
 
@@ -300,6 +326,12 @@ impl Shared {
             tracing::error!(%run_id, %error, "the end of the run could not be recorded");
         }
     }
+}
+
+/// Whether a run came to an end that another one would come to as well, or to its success.
+fn is_settled(run: &Run) -> bool {
+    let kind = run.outcome.as_deref().and_then(Kind::of_outcome);
+    run.state.is_final() && !kind.is_some_and(|kind| kind.meaning().retry)
 }
 
 fn cancelled(message: &str) -> Error {

@@ -1,7 +1,9 @@
 //! What the daemon tells Prometheus, as OpenMetrics 1.0. Labels are names of our own: pipelines, datasets, routes,
 //! outcomes; never a value of a row.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -76,6 +78,8 @@ pub(super) struct Metrics {
     lag: Histogram,
     requests: Family<Answered, Counter>,
     request_seconds: Seconds<OfRoute>,
+    /// Past the newest version of each dataset that is counted.
+    counted: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Metrics {
@@ -92,6 +96,7 @@ impl Metrics {
             lag: Histogram::new(LAG_SECONDS),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+            counted: Mutex::default(),
         };
         let registry = &mut new.registry;
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -119,8 +124,11 @@ impl Metrics {
         new
     }
 
-    /// A run is over, as the ledger has it.
+    /// A run is over, as the ledger has it. One whose end could not be recorded is not counted.
     pub(super) fn run_ended(&self, run: &Run) {
+        if !run.state.is_final() {
+            return;
+        }
         let outcome = run.outcome.clone().unwrap_or_default();
         let of_pipeline = OfPipeline { pipeline: run.pipeline.clone() };
         let ended = Ended { pipeline: run.pipeline.clone(), trigger: run.trigger.word(), outcome };
@@ -134,7 +142,14 @@ impl Metrics {
                 self.last_success.get_or_create(&of_pipeline).set(at);
             }
         }
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         for stream in &run.streams {
+            // A run that goes on where another one ended tells of that one's versions too.
+            let newest = counted.entry(stream.dataset.clone()).or_default();
+            if stream.version.is_some_and(|version| *newest > version) {
+                continue;
+            }
+            *newest = stream.version.map_or(*newest, |version| version + 1);
             let of_dataset = OfDataset { dataset: stream.dataset.clone() };
             self.rows.get_or_create(&of_dataset).inc_by(stream.rows);
             self.quarantined.get_or_create(&of_dataset).inc_by(stream.quarantined);

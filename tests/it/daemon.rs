@@ -121,10 +121,16 @@ async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with
         401,
         "pipelines' names are for those with a token"
     );
-    let answer = http.get(&metrics).bearer_auth(&token).send().await.unwrap();
-    let media_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
-    assert!(media_type.starts_with("application/openmetrics-text"), "{media_type}");
-    house.write("in/metrics.txt", &answer.text().await.unwrap());
+    // A run is counted just after its end can be seen.
+    let text = wait_for("the end of the run in the metrics", || async {
+        let answer = http.get(&metrics).bearer_auth(&token).send().await.unwrap();
+        let media_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        assert!(media_type.starts_with("application/openmetrics-text"), "{media_type}");
+        let text = answer.text().await.unwrap();
+        text.contains("sealift_active_runs 0").then_some(text)
+    })
+    .await;
+    house.write("in/metrics.txt", &text);
     let samples = script("metrics.py", &[house.path("in/metrics.txt").to_str().unwrap()], &[]);
     for (sample, value) in [
         ("sealift_runs_total{outcome=\"done\",pipeline=\"daily\",trigger=\"api\"}", 1.0),
@@ -222,7 +228,7 @@ async fn a_job_of_a_scheduler_triggers_waits_and_ends_as_its_run_does() {
     );
     house.env("SEALIFT_URL", &format!("http://127.0.0.1:{port}"));
     house.env("SEALIFT_TOKEN", "sl_unknown");
-    let gone = house.run(&["trigger", "daily", "--wait"]);
+    let gone = house.run(&["trigger", "daily"]);
     assert!(gone.expect(69).stderr.contains("SEALIFT_URL"), "{gone:?}");
 
     let (daemon, _, token) = serving(&house, port, "scheduler").await;

@@ -10,7 +10,7 @@ use chrono::{TimeZone, Utc};
 use reqwest::{Method, StatusCode};
 use sealift::error::Kind;
 use sealift::govern::{Role, audit, token};
-use sealift::run::ledger::{RunId, State, Trigger};
+use sealift::run::ledger::{RequestKey, RunId, State, Trigger};
 use sealift::serve::{Daemon, Settings};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
@@ -79,6 +79,46 @@ async fn a_pipeline_has_one_active_run() {
         assert_eq!(status, StatusCode::CONFLICT);
     };
     assert_ne!(second["run_id"], first.as_str());
+}
+
+#[tokio::test]
+async fn a_key_has_another_run_only_where_a_retry_may_help() {
+    let world = World::new(&[("a", Act::WaitForCancel), ("b", Act::BeHeld)]).await;
+    let ask = async |pipeline: &str, key: &str| {
+        let trigger = world.request(Method::POST, &format!("/v1/pipelines/{pipeline}/runs"));
+        let sent = trigger.bearer_auth(&world.token).header("idempotency-key", key).send();
+        sent.await.unwrap().json::<Value>().await.unwrap()["run_id"].as_str().unwrap().to_owned()
+    };
+    let held = ask("b", "one").await;
+    world.over(&held).await;
+    assert_eq!(ask("b", "one").await, held, "it would be held again");
+
+    let first = ask("a", "two").await;
+    assert_eq!(ask("a", "two").await, first);
+    world.ask(Method::POST, &format!("/v1/runs/{first}/cancel")).await;
+    assert_eq!(world.over(&first).await["outcome"], "cancelled");
+    let second = ask("a", "two").await;
+    assert_ne!(second, first);
+    assert_eq!(ask("a", "two").await, second);
+}
+
+#[tokio::test]
+async fn a_key_whose_run_a_killed_process_left_has_another_run() {
+    let world = World::new(&[("crm", Act::Publish)]).await;
+    let key = RequestKey::of("token:airflow", b"order-1").unwrap();
+    let left = world.ledger.queue_under(&key, &name("crm"), "d", Trigger::Api, None).await.unwrap().unwrap();
+    let lease = world.ledger.lease(&name("crm")).unwrap().unwrap();
+    let ask = async || {
+        let trigger = world.request(Method::POST, "/v1/pipelines/crm/runs").bearer_auth(&world.token);
+        let answer = trigger.header("idempotency-key", "order-1").send().await.unwrap();
+        answer.json::<Value>().await.unwrap()["run_id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(ask().await, left.to_string(), "another process is at it");
+    drop(lease);
+    let run_id = ask().await;
+    assert_ne!(run_id, left.to_string());
+    assert_eq!(world.over(&run_id).await["state"], "succeeded");
+    assert_eq!(world.ledger.run(&left).await.unwrap().unwrap().state, State::Failed);
 }
 
 #[tokio::test]

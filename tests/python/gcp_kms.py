@@ -7,7 +7,7 @@ role) and `stranger.json` (unknown). Prints the port it listens on. Keys live in
 
 `POST /test/key {"name", "purpose", "state"}` makes a key, `/test/rotate {"name"}` a new version of it,
 `/test/answer {"code", "status", "times"}` has the next requests answered so, and `/test/garble {"what"}` has a bit of
-the `plaintext`, the `ciphertext` or what is `opened` changed on its way.
+the `plaintext` or the `ciphertext` changed on its way here, or of what is `wrapped` or `opened` on its way back.
 """
 
 import base64
@@ -139,7 +139,7 @@ def encrypt(name, key, body):
     wrapped = version.to_bytes(4, "big") + nonce + sealed
     answer = {
         "name": f"{name}/cryptoKeyVersions/{version}",
-        "ciphertext": base64.b64encode(flipped(wrapped, "ciphertext")).decode(),
+        "ciphertext": base64.b64encode(flipped(wrapped, "wrapped")).decode(),
         "ciphertextCrc32c": str(crc32c(wrapped)),
         "protectionLevel": "SOFTWARE",
     }

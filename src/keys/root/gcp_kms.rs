@@ -14,14 +14,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use crc::{CRC_32_ISCSI, Crc, Table};
+use google_cloud_gax::error::Error as Fault;
 use google_cloud_gax::exponential_backoff::ExponentialBackoffBuilder;
 use google_cloud_gax::options::RequestOptionsBuilder as _;
 use google_cloud_gax::retry_policy::{Aip194Strict, RetryPolicyExt as _};
 use google_cloud_kms_v1::client::KeyManagementService;
+use google_cloud_kms_v1::model::DecryptResponse;
 
 use self::fault::{altered, garbled, told, unopened};
 use super::Root;
-use crate::error::{At, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::keys::aead;
 use crate::secret::Secret;
 use crate::spec::config;
@@ -83,8 +85,8 @@ impl Root for GcpKms {
         let request = request.set_additional_authenticated_data(bytes(aad));
         let request = request.set_additional_authenticated_data_crc32c(checksum(aad));
         // A key that is wrapped twice is wrapped well.
-        let answer = request.with_idempotency(true).send().await;
-        let answer = answer.map_err(|error| told(&error)).at(|| place(&self.key))?;
+        let sent = request.with_idempotency(true).send();
+        let answer = in_time(sent).await?.map_err(|error| told(&error)).at(|| place(&self.key))?;
         let is_whole = answer.verified_plaintext_crc32c
             && answer.verified_additional_authenticated_data_crc32c
             && answer.ciphertext_crc32c == Some(checksum(&answer.ciphertext));
@@ -95,11 +97,11 @@ impl Root for GcpKms {
     }
 
     async fn unwrap(&self, wrapped: &[u8], aad: &[u8]) -> Result<Secret> {
-        let request = self.client.decrypt().set_name(&self.key).set_ciphertext(bytes(wrapped));
-        let request = request.set_ciphertext_crc32c(checksum(wrapped));
-        let request = request.set_additional_authenticated_data(bytes(aad));
-        let request = request.set_additional_authenticated_data_crc32c(checksum(aad));
-        let answer = request.with_idempotency(true).send().await;
+        let answer = match self.decrypt(wrapped, aad).await? {
+            // What does not open, and what was changed on its way, are answered alike.
+            Err(error) if unopened(&error).kind() == Kind::Failed => self.decrypt(wrapped, aad).await?,
+            answer => answer,
+        };
         let answer = answer.map_err(|error| unopened(&error)).at(|| place(&self.key))?;
         if answer.plaintext_crc32c != Some(checksum(&answer.plaintext)) {
             return Err(garbled().at(place(&self.key)));
@@ -108,6 +110,42 @@ impl Root for GcpKms {
             return Err(altered());
         }
         Ok(Secret::new(answer.plaintext.to_vec()))
+    }
+}
+
+impl GcpKms {
+    /// What KMS answers.
+    ///
+    /// # Errors
+    /// `Temporary` when it does not in time.
+    async fn decrypt(&self, wrapped: &[u8], aad: &[u8]) -> Result<Result<DecryptResponse, Fault>> {
+        let request = self.client.decrypt().set_name(&self.key).set_ciphertext(bytes(wrapped));
+        let request = request.set_ciphertext_crc32c(checksum(wrapped));
+        let request = request.set_additional_authenticated_data(bytes(aad));
+        let request = request.set_additional_authenticated_data_crc32c(checksum(aad));
+        in_time(request.with_idempotency(true).send()).await.at(|| place(&self.key))
+    }
+}
+
+/// Where credentials are asked for has no limit of its own.
+async fn in_time<T>(asked: impl Future<Output = T> + Send) -> Result<T> {
+    tokio::time::timeout(LIMIT, asked).await.map_err(|_| fault::late())
+}
+
+/// A proxy would carry keys in plain text to where an endpoint without TLS is not meant to be asked from.
+fn refuse_proxy(endpoint: &str) -> Result<()> {
+    const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let host = url::Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let direct =
+        ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
+    let is_direct = direct.split(',').any(|name| Some(name.trim()) == host.as_deref() || name.trim() == "*");
+    match PROXIES.iter().find(|name| is_set(name)) {
+        Some(proxy) if endpoint.starts_with("http://") && !is_direct => {
+            Err(Error::invalid(format!("{proxy} would carry what is meant for this machine in plain text"))
+                .help("put the host of `endpoint` into NO_PROXY"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -123,9 +161,10 @@ async fn client(settings: &config::GcpKms) -> Result<KeyManagementService> {
         .with_backoff_policy(pauses)
         .with_attempt_timeout(ATTEMPT_LIMIT);
     if let Some(endpoint) = &settings.endpoint {
+        refuse_proxy(endpoint)?;
         builder = builder.with_endpoint(endpoint);
     }
-    builder.build().await.map_err(|error| fault::unbuilt(&error))
+    in_time(builder.build()).await?.map_err(|error| fault::unbuilt(&error))
 }
 
 fn bytes(plain: &[u8]) -> Bytes {

@@ -75,6 +75,6 @@ async fn behind_a_fence_no_run_publishes_that_began_before_it() {
     // What the columns were is still found, whatever is asked besides.
     for stream in [None, Some("crm/public.people")] {
         let recorded = Recorded::load(&store, &dataset(), 2, stream).await.unwrap();
-        assert_eq!(recorded.columns["id"].0, "allow");
+        assert_eq!(recorded.columns["id"].action, "allow");
     }
 }

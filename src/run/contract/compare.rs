@@ -7,7 +7,7 @@ use arrow::datatypes::{Field, Schema};
 use super::reshape::Reshape;
 use super::{Change, ChangeKind, Comparison, Planned, Predecessor, Then, top};
 use crate::protect::Decision;
-use crate::publish::{Evolution, Mode, Shift, shift, type_name};
+use crate::publish::{Decided, Evolution, Mode, Shift, shift, type_name};
 use crate::spec::Action;
 use crate::spec::contract::{Change as May, SchemaContract};
 
@@ -250,7 +250,7 @@ impl Rules<'_> {
         let mut changes = Vec::new();
         for decision in self.planned.protection.decisions() {
             let planned_tag = decision.tag.as_ref().map(ToString::to_string);
-            let Some((action, tag)) = self.recorded(decision) else {
+            let Some(Decided { action, tag, .. }) = self.recorded(decision) else {
                 if self.is_protected_otherwise(decision) {
                     changes.push(Change {
                         column: decision.path.clone(),
@@ -298,13 +298,13 @@ impl Rules<'_> {
             return false;
         };
         match self.recorded(decision) {
-            Some((word, _)) => word != decision.action.word(),
+            Some(decided) => decided.action != decision.action.word(),
             // A leaf that is new in a column is a matter of its type.
             None => self.keeps() && !self.before.recorded.columns.keys().any(|path| top(path) == old.name()),
         }
     }
 
-    fn recorded(&self, decision: &Decision) -> Option<&(String, Option<String>)> {
+    fn recorded(&self, decision: &Decision) -> Option<&Decided> {
         let column = top(&decision.path);
         match self.renamed.get(column) {
             Some(old) => {
@@ -357,11 +357,11 @@ impl Rules<'_> {
         }
     }
 
-    fn stays(&self, evolution: &Evolution) -> Vec<(String, String, Option<String>)> {
+    fn stays(&self, evolution: &Evolution) -> Vec<Decided> {
         let recorded = self.before.recorded.columns.iter();
         recorded
             .filter(|(path, _)| self.keeps() && evolution.absent.contains(top(path)))
-            .map(|(path, (action, tag))| (path.clone(), action.clone(), tag.clone()))
+            .map(|(_, decided)| decided.of_rows_that_stay())
             .collect()
     }
 

@@ -18,7 +18,6 @@ use crate::publish::{
 };
 use crate::run::{Engine, Memory, StreamPlan};
 use crate::spec::DatasetName;
-use crate::spec::action::Options;
 
 /// What becomes of the columns of a table.
 #[derive(Clone, Debug)]
@@ -75,7 +74,7 @@ impl Reshape {
         let open: BTreeSet<String> = self
             .recorded
             .iter()
-            .filter(|(_, (action, _))| action == "allow")
+            .filter(|(_, decided)| decided.action == "allow")
             .map(|(path, _)| self.new_path(path))
             .collect();
         let schema = self.schema();
@@ -87,13 +86,7 @@ impl Reshape {
         let written = publish::write(sealed, store, &plan.parquet, &table.partition_by, memory_bytes).await?;
         let recorded = self.recorded.iter();
         let columns = recorded
-            .map(|(path, (action, tag))| Decided {
-                column: self.new_path(path),
-                tag: tag.clone(),
-                action: action.clone(),
-                key: None,
-                options: Options::new(),
-            })
+            .map(|(path, decided)| Decided { column: self.new_path(path), ..decided.of_rows_that_stay() })
             .collect();
         let rewrite = Rewrite {
             read_version: Some(table.version),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use arrow::datatypes::Field;
 
 use super::*;
+use crate::spec::action::Options;
 use crate::spec::pipeline::{Column, Position};
 use crate::spec::policy::{Rule, TagGlob, Unmatched};
 use crate::spec::verdict::{Evidence, Origin, Verdict, Why};
@@ -14,10 +15,20 @@ fn schema(names: &[&str]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+fn decided(column: &str, action: &str, tag: &str) -> Decided {
+    Decided {
+        column: column.to_owned(),
+        tag: Some(tag.to_owned()),
+        action: action.to_owned(),
+        key: None,
+        options: Options::new(),
+    }
+}
+
 /// A published table of open columns; of `unknown` no commit says how they are protected.
 fn published(names: &[&str], unknown: &[&str]) -> Predecessor {
     let recorded = names.iter().filter(|name| !unknown.contains(name));
-    let allow = |name: &&str| ((*name).to_owned(), ("allow".to_owned(), Some("open".to_owned())));
+    let allow = |name: &&str| ((*name).to_owned(), decided(name, "allow", "open"));
     Predecessor {
         table: Table {
             version: 3,
@@ -117,7 +128,7 @@ fn rows_of_which_it_is_not_known_how_they_are_protected_get_no_company() {
 #[test]
 fn a_column_that_is_no_longer_dropped_is_discarded_like_a_new_one() {
     let mut before = published(&["id"], &[]);
-    before.recorded.columns.insert("ssn".to_owned(), ("drop".to_owned(), Some("gone".to_owned())));
+    before.recorded.columns.insert("ssn".to_owned(), decided("ssn", "drop", "gone"));
     let discard = contract(contract::Change::Discard, &[]);
     let output = schema(&["id", "ssn"]);
     // As long as it is dropped it stays in the output, where checks may look at it.

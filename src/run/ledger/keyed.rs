@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Ledger, RunId, Trigger, fault, get};
+use super::{Ledger, Run, RunId, Trigger, fault, get};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::now_ms;
 use crate::spec::PipelineName;
@@ -46,27 +46,24 @@ impl fmt::Debug for RequestKey {
 }
 
 impl Ledger {
-    /// The run that was asked for under this key within the last day, and its pipeline.
+    /// The run that was asked for under this key within the last day.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn asked_under(&self, key: &RequestKey) -> Result<Option<(RunId, String)>> {
-        let row = sqlx::query(
-            "SELECT runs.run_id, runs.pipeline FROM run_keys JOIN runs USING (run_id)
-             WHERE digest = ? AND run_keys.created_ms > ?",
-        )
-        .bind(&key.0)
-        .bind(now_ms() - REMEMBERED_MS)
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
+    pub async fn asked_under(&self, key: &RequestKey) -> Result<Option<Run>> {
+        let row = sqlx::query("SELECT run_id FROM run_keys WHERE digest = ? AND created_ms > ?")
+            .bind(&key.0)
+            .bind(now_ms() - REMEMBERED_MS)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|e| fault(&e))?;
         let Some(row) = row else { return Ok(None) };
         let run_id: String = get(&row, "run_id")?;
-        Ok(Some((RunId::parse(&run_id)?, get(&row, "pipeline")?)))
+        self.run(&RunId::parse(&run_id)?).await
     }
 
-    /// As [`Ledger::queue`], and remembers the key with it: both or neither. `None` when another process was first to
-    /// ask under this key; then nothing is recorded.
+    /// As [`Ledger::queue`], and remembers the key with it: both or neither. The key is free, or is that of the run
+    /// `instead_of`. `None` when it is another run's by now; then nothing is recorded.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
@@ -76,6 +73,7 @@ impl Ledger {
         pipeline: &PipelineName,
         spec_digest: &str,
         trigger: Trigger,
+        instead_of: Option<&RunId>,
     ) -> Result<Option<RunId>> {
         let mut both = self.pool.begin().await.map_err(|e| fault(&e))?;
         sqlx::query("DELETE FROM run_keys WHERE created_ms <= ?")
@@ -85,11 +83,14 @@ impl Ledger {
             .map_err(|e| fault(&e))?;
         let run_id = super::insert_queued(&mut *both, pipeline, spec_digest, trigger).await?;
         let done = sqlx::query(
-            "INSERT INTO run_keys (digest, run_id, created_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO run_keys (digest, run_id, created_ms) VALUES (?, ?, ?)
+             ON CONFLICT (digest) DO UPDATE SET run_id = excluded.run_id, created_ms = excluded.created_ms
+             WHERE run_keys.run_id = ?",
         )
         .bind(&key.0)
         .bind(run_id.to_string())
         .bind(now_ms())
+        .bind(instead_of.map(RunId::to_string))
         .execute(&mut *both)
         .await
         .map_err(|e| fault(&e))?;
@@ -130,11 +131,19 @@ mod tests {
         let pipeline = PipelineName::parse("crm").unwrap();
         let key = key("token:a", "k");
         assert_eq!(ledger.asked_under(&key).await.unwrap(), None);
-        let ask = || ledger.queue_under(&key, &pipeline, "d", Trigger::Api);
-        let run_id = ask().await.unwrap().unwrap();
-        assert_eq!(ask().await.unwrap(), None, "a second run");
-        assert_eq!(ledger.asked_under(&key).await.unwrap(), Some((run_id, "crm".to_owned())));
+        let instead = |of: Option<RunId>| {
+            let (ledger, key, pipeline) = (&ledger, &key, &pipeline);
+            async move { ledger.queue_under(key, pipeline, "d", Trigger::Api, of.as_ref()).await.unwrap() }
+        };
+        let ask = || instead(None);
+        let run_id = ask().await.unwrap();
+        assert_eq!(ask().await, None, "a second run");
+        let found = ledger.asked_under(&key).await.unwrap().unwrap();
+        assert_eq!((found.run_id, found.pipeline.as_str()), (run_id, "crm"));
         assert_eq!(ledger.runs(None, 10).await.unwrap().len(), 1, "what was not taken left no run");
+        let second = instead(Some(run_id)).await.unwrap();
+        assert_eq!(instead(Some(run_id)).await, None, "the key is another run's by now");
+        assert_eq!(ledger.asked_under(&key).await.unwrap().unwrap().run_id, second);
 
         sqlx::query("UPDATE run_keys SET created_ms = created_ms - ?")
             .bind(REMEMBERED_MS)
@@ -142,6 +151,6 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(ledger.asked_under(&key).await.unwrap(), None);
-        assert_ne!(ask().await.unwrap().unwrap(), run_id);
+        assert!(ask().await.is_some());
     }
 }

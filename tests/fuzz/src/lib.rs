@@ -15,9 +15,8 @@ pub mod error;
 pub mod secret;
 
 /// The part of `sealift::spec` that says what tokens are like.
-#[path = "."]
+#[path = "../../../src/spec"]
 pub mod spec {
-    #[path = "../../../src/spec/action.rs"]
     pub mod action;
 }
 

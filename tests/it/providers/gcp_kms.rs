@@ -123,9 +123,22 @@ async fn a_key_that_is_changed_on_its_way_is_noticed() {
     let kms = GcpKms::start();
     kms.key(&key("root"), json!({})).await;
     let house = furnished(&kms);
-    for (what, code) in [("plaintext", 78), ("ciphertext", 75), ("opened", 75)] {
+    for (what, code) in [("plaintext", 78), ("wrapped", 75), ("opened", 75)] {
         kms.garble(what).await;
         refused_at_start(&house, code, &["Google Cloud KMS"]);
     }
+    // On its way back to be opened: asked once more.
+    kms.garble("ciphertext").await;
+    house.run(&["sync", "crm"]).expect(0);
+}
+
+#[tokio::test]
+async fn no_proxy_carries_keys_in_plain_text() {
+    let kms = GcpKms::start();
+    kms.key(&key("root"), json!({})).await;
+    let mut house = furnished(&kms);
+    house.env("HTTP_PROXY", "http://127.0.0.1:9");
+    refused_at_start(&house, 78, &["HTTP_PROXY", "NO_PROXY"]);
+    house.env("NO_PROXY", "127.0.0.1");
     house.run(&["sync", "crm"]).expect(0);
 }

@@ -61,7 +61,7 @@ impl GcpKms {
         self.call("answer", body).await;
     }
 
-    /// Changes a bit of the next `plaintext`, `ciphertext` or of what is `opened`.
+    /// Changes a bit of the next `plaintext` or `ciphertext`, or of what is `wrapped` or `opened`.
     pub async fn garble(&self, what: &str) {
         self.call("garble", json!({"what": what})).await;
     }

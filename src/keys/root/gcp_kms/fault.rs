@@ -77,10 +77,15 @@ fn by_credentials(fault: &Fault) -> Error {
             "Google gives no access token at present",
         )
         .help(
-            "check the network on the way to the token's server; nothing is lost, run the same command again",
+            "write `credentials: file:…` where this machine has no service account; else check the network on the way to the token's server, and run the same command again",
         ),
         _ => denied(),
     }
+}
+
+/// Nothing was answered in time.
+pub(super) fn late() -> Error {
+    passing("does not answer in time")
 }
 
 fn denied() -> Error {
