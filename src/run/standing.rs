@@ -353,7 +353,7 @@ mod tests {
         check(&Action::Mask(Mask { keep_last: 4 }), width(10)).unwrap();
         for (before, now, name) in [
             (width(10), width(5), "`width: 10`"),
-            (width(10), Action::Generalize(Generalize::Prefix(std::num::NonZeroU32::MIN)), "`prefix`"),
+            (width(10), Action::Generalize(Generalize::Prefix(std::num::NonZeroU32::MIN)), "`width: 10`"),
             (hash(Canonical::Text), hash(Canonical::Email), "`canonical: text`"),
             (code(Some(49)), code(None), "`calling_code: 49`"),
             (Action::Mask(Mask { keep_last: 4 }), Action::Mask(Mask { keep_last: 2 }), "`keep_last: 4`"),

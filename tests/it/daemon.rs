@@ -234,7 +234,7 @@ async fn a_job_of_a_scheduler_triggers_waits_and_ends_as_its_run_does() {
     let (daemon, _, token) = serving(&house, port, "scheduler").await;
     house.run(&["trigger", "daily", "--wait"]).expect(77);
     house.env("SEALIFT_TOKEN", &token);
-    let job = ["trigger", "daily", "--wait", "--json", "--idempotency-key", "order-1"];
+    let job = ["trigger", "daily", "--wait", "--idempotency-key", "order-1"];
     let first = house.json(&job, 0);
     assert_eq!((&first["outcome"], &first["streams"][0]["rows"]), (&"done".into(), &2.into()), "{first}");
     // Forced to start a second time, it is the same run and the same end.

@@ -139,3 +139,26 @@ fn a_column_that_is_no_longer_dropped_is_discarded_like_a_new_one() {
     assert_eq!(before.left_out(&discard, &output), BTreeSet::from(["ssn".to_owned()]));
     assert!(!before.withhold(&discard, &planned(&["id"], &[])), "it comes to an end");
 }
+
+#[test]
+fn how_rows_that_stay_were_made_is_told_again() {
+    let mut before = published(&["id", "email", "ssn"], &[]);
+    let options = Options::from([("keep_last".to_owned(), "4".to_owned())]);
+    let masked = Decided { options, ..decided("email", "mask", "open") };
+    let key = Some("sealift:crm.people/ssn@1".to_owned());
+    let encrypted = Decided { key, ..decided("ssn", "encrypt", "open") };
+    before.recorded.columns.insert("email".to_owned(), masked.clone());
+    before.recorded.columns.insert("ssn".to_owned(), encrypted.clone());
+    let planned = planned(&["id"], &[]);
+    let planned = Planned {
+        protection: &planned,
+        partition_by: &[],
+        mode: Mode::Append,
+        dropped: &[],
+        left_out: &BTreeSet::new(),
+        fit: None,
+    };
+    let comparison = compare(Some(&before), &planned, &SchemaContract::default());
+    // Files may be sealed again with a newer key.
+    assert_eq!(comparison.stays(), [masked, Decided { key: None, ..encrypted }]);
+}
