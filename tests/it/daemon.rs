@@ -86,15 +86,8 @@ fn of_root_only(daemon: &Started, file: &str) -> Option<String> {
 async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with_0() {
     let port = free_port();
     let house = house(port);
-    let token = house.json(&["token", "create", "scheduler", "--role", "scheduler"], 0)["token"].clone();
-    let token = token.as_str().expect("the summary holds the token").to_owned();
-    let daemon = house.start(house.command(&["serve"]));
-    let url = format!("http://127.0.0.1:{port}");
+    let (daemon, url, token) = serving(&house, port, "scheduler").await;
     let http = reqwest::Client::new();
-    wait_for("readiness", || async {
-        http.get(format!("{url}/readyz")).send().await.ok().filter(|answer| answer.status() == 200)
-    })
-    .await;
 
     returns_freed_memory(&daemon);
     is_closed_to_others(&daemon);
@@ -284,7 +277,10 @@ async fn a_service_manager_hears_when_it_is_ready_alive_and_stopping() {
             break said;
         }
     };
-    assert!(stopping.contains("STOPPING=1") && stopping.contains("EXTEND_TIMEOUT_USEC=45000000"), "{stopping}");
+    assert!(
+        stopping.contains("STOPPING=1") && stopping.contains("EXTEND_TIMEOUT_USEC=45000000"),
+        "{stopping}"
+    );
     house.finish(daemon).expect(0);
 }
 
