@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::args::Verify;
 use super::{Context, Done, Failure, show};
 use crate::error::{At as _, Error, Result};
+use crate::govern::audit;
 use crate::keys::{GivenKey, Keyring};
 use crate::publish::{Store, receipt, table};
 use crate::run::verify::{self, Compared, Fault, Findings, Question, Trust};
@@ -40,6 +41,10 @@ pub(super) async fn run(context: &Context, args: &Verify) -> Done {
     if args.against_source {
         let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
         verify::against(&engine, &mut findings).await?;
+    }
+    if let Trust::Keys(keyring) = &question.trust {
+        let subject = format!("verify {dataset} {}", keyring.used().join(" "));
+        audit::record(&ledger, &audit::operator(), audit::Action::KeyUse, subject.trim_end()).await?;
     }
     finish(context, &dataset, &findings)
 }

@@ -79,6 +79,8 @@ fn cipher(key: &Secret) -> Result<Aes256Gcm> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -113,6 +115,23 @@ mod tests {
             "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
         ));
         assert_eq!(open(&key, &aad, &sealed).unwrap().expose(), plain);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_with_its_own_key_and_data_alone(
+            key in any::<[u8; 32]>(), aad in any::<Vec<u8>>(), plain in any::<Vec<u8>>(), at in any::<usize>(), bit in 0..8
+        ) {
+            let key = Secret::new(key.to_vec());
+            let sealed = seal(&key, &aad, &plain).unwrap();
+            prop_assert_eq!(sealed.len(), NONCE_BYTES + plain.len() + TAG_BYTES);
+            let opened = open(&key, &aad, &sealed).unwrap();
+            prop_assert_eq!(opened.expose(), &plain[..]);
+            let mut altered = sealed.clone();
+            altered[at % sealed.len()] ^= 1 << bit;
+            prop_assert!(open(&key, &aad, &altered).is_err());
+            prop_assert!(open(&key, &[&aad[..], b"x"].concat(), &sealed).is_err());
+        }
     }
 
     #[test]

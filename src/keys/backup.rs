@@ -16,6 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use zeroize::Zeroizing;
 
 use self::contents::Files;
+use super::destruction::Pending;
 use super::purpose::split_id;
 use super::records::{Folder, Record};
 use super::root::{COST, Cost, SALT_BYTES};
@@ -77,6 +78,10 @@ pub fn restore(keys: &Path, backup: &[u8], passphrase: &Secret) -> Result<Restor
     let mut missing = Vec::new();
     for (name, content) in &files {
         let path = inside(keys, name)?;
+        if is_decided_here(keys, name, content)? {
+            restored.same += 1;
+            continue;
+        }
         match std::fs::read(&path).map(Zeroizing::new) {
             Ok(there) if *there == content.expose() => restored.same += 1,
             Ok(there) => restored.destroyed.push(destroyed(&there).ok_or_else(|| contradicts(&path))?),
@@ -99,6 +104,16 @@ pub fn restore(keys: &Path, backup: &[u8], passphrase: &Secret) -> Result<Restor
         restored.written += 1;
     }
     Ok(restored)
+}
+
+/// Whether a file asks for the destruction of a key that is here: what has been decided of it since counts, above all
+/// that the destruction was called off.
+fn is_decided_here(keys: &Path, name: &str, content: &Secret) -> Result<bool> {
+    if !name.starts_with("pending/") {
+        return Ok(false);
+    }
+    let Ok(pending) = serde_json::from_slice::<Pending>(content.expose()) else { return Ok(false) };
+    Ok(Folder::new(keys).read(&pending.id)?.is_some())
 }
 
 /// The id of a generation of subjects' keys that a later one replaced: with it the shredded could be read again.

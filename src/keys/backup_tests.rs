@@ -49,6 +49,29 @@ async fn a_destroyed_key_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn a_destruction_that_was_called_off_stays_called_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    let keyring = open(&keys).await;
+    let id = keyring.current(&column("ssn")).await.unwrap().id().to_owned();
+    let ids = std::slice::from_ref(&id);
+    let later = chrono::DateTime::from_timestamp(7_000_000_000, 0).unwrap();
+    keyring.destroy_after(ids, later).await.unwrap();
+    let backup = seal(&keys, &passphrase()).unwrap();
+    assert_eq!(keyring.keep(ids).await.unwrap(), ids);
+    assert_eq!(restore(&keys, &backup, &passphrase()).unwrap().written, 0);
+    assert_eq!(keyring.pending().await.unwrap(), []);
+    open(&keys).await.by_id(&id).await.unwrap();
+    // Asked for once more, at another time, it is no contradiction.
+    keyring.destroy_after(ids, later + chrono::TimeDelta::days(1)).await.unwrap();
+    restore(&keys, &backup, &passphrase()).unwrap();
+    // In an empty folder it is as it was when the backup was made.
+    let restored = folder.path().join("restored");
+    restore(&restored, &backup, &passphrase()).unwrap();
+    assert_eq!(open(&restored).await.pending().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn another_root_key_is_not_mixed_in() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (folder.path().join("one"), folder.path().join("other"));

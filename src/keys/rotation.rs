@@ -15,7 +15,7 @@ use super::purpose::split_id;
 use super::records::{Record, Wrapped};
 use super::root::{self, Root};
 use super::{Keyring, lock};
-use crate::error::{Error, Kind, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::secret::Reference;
 use crate::spec::config;
 
@@ -55,8 +55,8 @@ impl Keyring {
     /// Puts a new root key into the keys folder, around the same keys.
     ///
     /// # Errors
-    /// `Invalid` for a provider that keeps its root key itself; `Failed` when a key cannot be unwrapped, before
-    /// any is changed; `Temporary` when another process changes the keys.
+    /// `Invalid` for a provider that keeps its root key itself; `Failed` when a key cannot be unwrapped (those before
+    /// it are wrapped anew by then, and the next call goes on); `Temporary` when another process changes the keys.
     pub async fn renew_root(&self) -> Result<Rewrapped> {
         let config::Keys::File { path, passphrase } = &self.settings else {
             return Err(Error::invalid(format!("the root key {} is its provider's to renew", self.root_id())).help(
@@ -120,7 +120,10 @@ impl Keyring {
         }
         let todo: Vec<&Wrapped> = keys().filter(|key| key.root == old.id() && key.root != new.id()).collect();
         for key in &todo {
-            let secret = self.unwrap(key).await?;
+            let wrapped = STANDARD
+                .decode(&key.wrapped)
+                .map_err(|_| Error::failed(format!("the record of the key {} is damaged", key.id)))?;
+            let secret = old.unwrap(&wrapped, key.id.as_bytes()).await.at(|| format!("key {}", key.id))?;
             let wrapped = STANDARD.encode(new.wrap(&secret, key.id.as_bytes()).await?);
             let record = Record::Wrapped(key.rewrapped(new.id(), wrapped));
             let records = self.records.clone();

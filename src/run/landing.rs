@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::govern::audit;
 use crate::publish::receipt::Rows;
 use crate::publish::{Effect, Mode, Order, Outcome, Provenance, Store};
+use crate::spec::DatasetName;
 
 /// The drafts of one stream. One that has landed is gone from here.
 #[derive(Default)]
@@ -83,7 +84,10 @@ impl Landing<'_> {
             unless_cancelled(self.job.cancel, own.check_keys(&merging)).await?;
         }
         plan.comparison.reshape(engine, store, plan, &plan.dataset, &marked).await?;
-        self.record_keys(own).await?;
+        self.record_keys(&plan.dataset, own).await?;
+        if let (Some(rejected), Some(quarantine)) = (&drafts.rejected, &plan.quarantine) {
+            self.record_keys(&quarantine.dataset, rejected).await?;
+        }
         let order = self.fence(own, &provenance).await?;
         let quarantined = self.rejected(drafts.rejected.take(), &provenance).await?;
         let own = drafts.own.take().ok_or_else(nothing)?;
@@ -92,9 +96,9 @@ impl Landing<'_> {
     }
 
     /// Tells the audit trail which keys sealed the columns; what cannot be told is not published.
-    async fn record_keys(&self, own: &Draft) -> Result<()> {
-        let keys: Vec<&str> = own.keys().collect();
-        let subject = format!("seal {} {}", self.plan.dataset, keys.join(" "));
+    async fn record_keys(&self, dataset: &DatasetName, draft: &Draft) -> Result<()> {
+        let keys: Vec<&str> = draft.keys().collect();
+        let subject = format!("seal {dataset} {}", keys.join(" "));
         let actor = format!("run:{}", self.job.run_id);
         audit::record(&self.engine.ledger, &actor, audit::Action::KeyUse, subject.trim_end()).await
     }

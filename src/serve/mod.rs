@@ -13,6 +13,7 @@ mod api;
 mod auth;
 mod metrics;
 mod problem;
+mod supervisor;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use dispatch::{Dispatcher, Runner};
 pub use schedule::{Clock, SystemClock};
+
+use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
@@ -142,8 +145,16 @@ pub async fn serve(settings: Settings, listen: SocketAddr) -> Result<()> {
         Error::invalid(format!("cannot listen on {listen}: {}", e.kind()))
             .help("stop the other process, or set `listen: {http: …}` to a free loopback port")
     })?;
+    let pipelines = settings.pipelines.len();
+    let longest_stop = settings.grace + settings.cancel_wait + CONNECTIONS_GRACE;
     let daemon = Daemon::start(settings, listener).await?;
-    let signal = signals.next().await;
+    let mut supervisor = Supervisor::of_environment();
+    supervisor.ready(daemon.address(), pipelines);
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        never = supervisor.keep_alive() => match never {},
+    };
+    supervisor.stopping(longest_stop);
     let hurry = CancellationToken::new();
     let stopping = daemon.shut_down(signal, hurry.clone());
     tokio::pin!(stopping);
@@ -151,6 +162,7 @@ pub async fn serve(settings: Settings, listen: SocketAddr) -> Result<()> {
         tokio::select! {
             result = &mut stopping => return result,
             _ = signals.next() => hurry.cancel(),
+            never = supervisor.keep_alive() => match never {},
         }
     }
 }

@@ -86,15 +86,8 @@ fn of_root_only(daemon: &Started, file: &str) -> Option<String> {
 async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with_0() {
     let port = free_port();
     let house = house(port);
-    let token = house.json(&["token", "create", "scheduler", "--role", "scheduler"], 0)["token"].clone();
-    let token = token.as_str().expect("the summary holds the token").to_owned();
-    let daemon = house.start(house.command(&["serve"]));
-    let url = format!("http://127.0.0.1:{port}");
+    let (daemon, url, token) = serving(&house, port, "scheduler").await;
     let http = reqwest::Client::new();
-    wait_for("readiness", || async {
-        http.get(format!("{url}/readyz")).send().await.ok().filter(|answer| answer.status() == 200)
-    })
-    .await;
 
     returns_freed_memory(&daemon);
     is_closed_to_others(&daemon);
@@ -253,6 +246,42 @@ async fn a_job_of_a_scheduler_triggers_waits_and_ends_as_its_run_does() {
     house.run(&["trigger", "daily", "--url", "http://sealift.example.com"]).expect(78);
     terminate(&daemon);
     house.finish(daemon);
+}
+
+#[tokio::test]
+async fn a_service_manager_hears_when_it_is_ready_alive_and_stopping() {
+    let port = free_port();
+    let mut house = house(port);
+    let socket = house.path("out/notify");
+    let heard = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    heard.set_read_timeout(Some(PATIENCE)).unwrap();
+    house.env("NOTIFY_SOCKET", socket.to_str().unwrap());
+    house.env("WATCHDOG_USEC", "200000");
+    let daemon = house.start(house.command(&["serve"]));
+    let next = || {
+        let mut bytes = [0; 512];
+        let length = heard.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let ready = next();
+    assert!(ready.contains("READY=1\n") && ready.contains("STATUS=serves 1 pipelines"), "{ready}");
+    let answer = reqwest::get(format!("http://127.0.0.1:{port}/readyz")).await.unwrap();
+    assert_eq!(answer.status(), 200, "it is ready when it says so");
+    for _ in 0..3 {
+        assert_eq!(next().trim(), "WATCHDOG=1");
+    }
+    terminate(&daemon);
+    let stopping = loop {
+        let said = next();
+        if !said.contains("WATCHDOG") {
+            break said;
+        }
+    };
+    assert!(
+        stopping.contains("STOPPING=1") && stopping.contains("EXTEND_TIMEOUT_USEC=45000000"),
+        "{stopping}"
+    );
+    house.finish(daemon).expect(0);
 }
 
 #[tokio::test]

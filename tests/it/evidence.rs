@@ -132,7 +132,8 @@ fn evidence_holds_where_nothing_was_touched() {
         receipt["columns"].as_array().unwrap().iter().find(|c| c["column"] == "email").unwrap().clone();
     assert_eq!(
         email,
-        json!({"column": "email", "tag": "pii.email", "action": "tokenize", "key": "sealift:crm.customers/email#tokenize@1"})
+        json!({"column": "email", "tag": "pii.email", "action": "tokenize", "key": "sealift:crm.customers/email#tokenize@1",
+               "options": {"canonical": "text"}})
     );
     let name = receipt["values"]["columns"]
         .as_array()

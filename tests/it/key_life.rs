@@ -110,6 +110,51 @@ fn a_new_dataset_key_is_for_new_files_only() {
 }
 
 #[test]
+fn a_key_that_is_missing_is_named_with_all_its_versions() {
+    let house = house();
+    publish(&house, 1);
+    house.run(&["keys", "rotate", "crm.people", "--column", "ssn"]).expect(0);
+    publish(&house, 2);
+    house.run(&["keys", "check"]).expect(0);
+    let record = |part: &str| {
+        let mut folders =
+            fs::read_dir(house.path("out/keys/datasets")).unwrap().map(|one| one.unwrap().path());
+        let folder = folders.find(|path| path.to_string_lossy().ends_with(part)).unwrap();
+        fs::read_dir(folder).unwrap().map(|one| one.unwrap().path()).min().unwrap()
+    };
+    for (part, id) in [("people%2fssn", SSN), ("_footer", "_footer@1")] {
+        let path = record(part);
+        let kept = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let said = house.run(&["keys", "check"]);
+        assert!(said.expect(1).stderr.contains(id) && said.stderr.contains("is not here"), "{said:?}");
+        fs::write(path, kept).unwrap();
+    }
+    house.run(&["keys", "check"]).expect(0);
+}
+
+#[test]
+fn rejected_rows_are_destroyed_with_the_others_and_half_a_name_is_no_key() {
+    let house = house();
+    house.pipeline(
+        "crm",
+        "connection: drops\ndataset: crm.people\nstreams:\n  people:\n    path: people.csv\n    write_mode: append\n    \
+         columns: {ssn: {tag: pii.ssn}, email: {tag: pii.email}, \"*\": {tag: public}}\n    \
+         quality: [{accepted: {column: country, values: [CH]}, on_fail: quarantine}]",
+    );
+    let rows = "country,ssn,email\nCH,555-01-0001,1@example.com\nXX,555-01-0002,2@example.com\n";
+    house.write("in/drops/people.csv", rows);
+    house.run(&["sync", "crm"]).expect(0);
+    let rejected = "SELECT ssn FROM crm.people__quarantine";
+    assert_eq!(house.query(rejected), json!([{"ssn": "555-01-0002"}]));
+    let half = SSN.strip_suffix("sn@1").unwrap();
+    house.run(&["keys", "destroy", "--key", half, "--yes"]).expect(2);
+    house.run(&["keys", "destroy", "crm.people", "--column", "ssn", "--after", "0s", "--yes"]).expect(0);
+    house.run(&["query", "SELECT ssn FROM crm.people"]).expect(77);
+    house.run(&["query", rejected]).expect(77);
+}
+
+#[test]
 fn what_a_destroyed_key_sealed_opens_to_nobody() {
     let house = house();
     publish(&house, 1);

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use sealift::keys::Keyring;
 use sealift::secret::Reference;
 use sealift::spec::Config;
 use sealift::spec::config::Keys;
@@ -121,17 +122,104 @@ fn works(house: &House, root: &str, secrets: &[&str]) {
     }
 }
 
+/// Publishes another dataset, whose keys a newer version of the root key wraps, and reads both.
+fn joins_with_new_keys(house: &House) {
+    house.pipeline(
+        "more",
+        "connection: drops\ndataset: crm.more\nstreams:\n  people:\n    path: people.csv\n    \
+         columns: {ssn: {tag: pii.ssn}, \"*\": {tag: public}, email: {tag: pii.email}}",
+    );
+    house.run(&["sync", "more"]).expect(0);
+    let both = "SELECT count(*) AS n FROM crm.people p JOIN crm.more m ON p.ssn = m.ssn";
+    assert_eq!(house.query(both), json!([{"n": 2}]));
+}
+
 fn stands_nowhere(folder: &Path, needle: &[u8], what: &str) {
-    for entry in fs::read_dir(folder).unwrap() {
+    if let Some(path) = place_of(folder, needle) {
+        panic!("{what} stands in {}", path.display());
+    }
+}
+
+/// The file below a folder that holds these bytes.
+fn place_of(folder: &Path, needle: &[u8]) -> Option<PathBuf> {
+    fs::read_dir(folder).unwrap().find_map(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            stands_nowhere(&path, needle, what);
-        } else {
-            let bytes = fs::read(&path).unwrap();
-            let found = bytes.windows(needle.len()).any(|window| window == needle);
-            assert!(!found, "{what} stands in {}", path.display());
+            return place_of(&path, needle);
+        }
+        let bytes = fs::read(&path).unwrap();
+        bytes.windows(needle.len()).any(|window| window == needle).then_some(path)
+    })
+}
+
+/// The ways in which the bytes of a key may stand somewhere.
+fn forms(key: &[u8]) -> [Vec<u8>; 3] {
+    [key.to_vec(), BASE64_STANDARD.encode(key).into_bytes(), hex::encode(key).into_bytes()]
+}
+
+#[tokio::test]
+async fn no_key_of_any_use_stands_anywhere_where_a_file_holds_the_root_key() {
+    let house = house("{file: {path: ../out/keys}}");
+    let logs = house.path("out/trace");
+    fs::create_dir(&logs).unwrap();
+    for (number, args) in [
+        &["sync", "crm", "-vv"][..],
+        &["sync", "crm", "--json", "-vv"],
+        &["query", "SELECT * FROM crm.people", "-vv"],
+        &["keys", "check", "-vv"],
+        &["verify", "crm.people", "-vv"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let ran = house.run(args);
+        fs::write(logs.join(number.to_string()), format!("{}{}", ran.expect(0).stdout, ran.stderr)).unwrap();
+    }
+    let config =
+        Config::load(&house.path("in/sealift.yaml")).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    let keyring = Keyring::open(&config.keys, &|_| {}).await.unwrap();
+    let ids = keyring.list(None).await.unwrap();
+    assert!(ids.iter().any(|id| id.contains("#tokenize")) && ids.len() >= 4, "{ids:?}");
+    for id in &ids {
+        let key = keyring.by_id(id).await.unwrap();
+        for needle in forms(key.secret().expose()) {
+            stands_nowhere(&house.path("out"), &needle, &format!("the key {id}"));
         }
     }
+    // What is looked for would be found.
+    let key = keyring.by_id(&ids[0]).await.unwrap();
+    fs::write(logs.join("planted"), hex::encode(key.secret().expose())).unwrap();
+    assert!(forms(key.secret().expose()).iter().any(|form| place_of(&house.path("out"), form).is_some()));
+}
+
+/// The root key that is configured wraps every key of the one before, whose `keys` are given, and no data file changes.
+fn takes_over(house: &House, keys: &str, root: &str) {
+    let here = fs::read_to_string(house.path("in/sealift.yaml")).unwrap();
+    keyed(house, keys);
+    fs::rename(house.path("in/sealift.yaml"), house.path("in/old.yaml")).unwrap();
+    fs::write(house.path("in/sealift.yaml"), here).unwrap();
+    let files = || {
+        let entries =
+            fs::read_dir(house.path("out/lake/crm/people")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            entries.filter(|path| path.is_file()).map(|path| fs::read(path).unwrap()).collect();
+        files.sort();
+        files
+    };
+    let (before, old) = (files(), house.path("in/old.yaml"));
+    let taken = house.json(&["keys", "rotate", "--root", "--from", old.to_str().unwrap()], 0);
+    assert_eq!((&taken["root"], &taken["keys"]), (&json!(root), &json!(records(house).len())), "{taken}");
+    for path in records(house) {
+        assert_eq!(read(&path)["root"], root, "{}", path.display());
+    }
+    assert_eq!(files(), before);
+    let found = house.query("SELECT count(DISTINCT ssn) AS n FROM crm.people");
+    assert_eq!(found, json!([{"n": 2}]));
+    house.run(&["keys", "check"]).expect(0);
+    house.run(&["sync", "crm"]).expect(0);
+    // Done twice, there is nothing left to do.
+    let again = house.json(&["keys", "rotate", "--root", "--from", old.to_str().unwrap()], 0);
+    assert_eq!(again["keys"], 0);
 }
 
 /// The files of the wrapped dataset keys, sorted.

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::cli::{Context, Done, progress, show};
 use crate::error::{At, Error, Result};
-use crate::keys::Keyring;
 use crate::keys::health::State;
+use crate::keys::{Keyring, Purpose};
 use crate::publish::{Store, Table, recorded};
 use crate::spec::Config;
 
@@ -30,6 +30,22 @@ pub(super) async fn run(context: &Context, config: &Config, keyring: &Keyring) -
         .into())
 }
 
+/// The version of a key of this base.
+fn version_of(id: &str, base: &str) -> Option<u32> {
+    id.strip_prefix(base)?.strip_prefix('@')?.parse().ok()
+}
+
+/// A key and all its versions before: older files still need them. Of subjects' keys there is the newest alone.
+fn up_to(key: &str) -> Vec<String> {
+    let parts = key.rsplit_once('@').and_then(|(base, version)| Some((base, version.parse::<u32>().ok()?)));
+    match parts {
+        Some((base, newest)) if !base.ends_with("#subject") => {
+            (1..=newest).map(|version| format!("{base}@{version}")).collect()
+        }
+        _ => vec![key.to_owned()],
+    }
+}
+
 /// What the newest versions of published datasets need and is not there, one line each.
 async fn missing(config: &Config, keyring: &Keyring) -> Result<Vec<String>> {
     let entries = keyring.entries().await?;
@@ -40,14 +56,22 @@ async fn missing(config: &Config, keyring: &Keyring) -> Result<Vec<String>> {
         let store = Store::open(settings)?;
         for dataset in Table::list(&store).await.at(|| format!("store {name}"))? {
             let Some(table) = Table::load(&store, &dataset, None).await? else { continue };
-            for decided in recorded::decided(&store, &dataset, table.version).await? {
-                let Some(key) = decided.key.as_deref() else { continue };
-                let why = match states.get(key) {
-                    None => "is not here".to_owned(),
-                    Some(State::Pending(at)) => format!("is to be destroyed after {at}"),
-                    Some(State::Destroyed(_) | State::Current | State::Older) => continue,
-                };
-                problems.push(format!("{dataset}, column `{}`: its key {key} {why}", decided.column));
+            let decided = recorded::decided(&store, &dataset, table.version).await?;
+            let of_columns = decided
+                .iter()
+                .filter_map(|one| Some((format!("column `{}`", one.column), one.key.as_deref()?)));
+            let footer = Purpose::Footer(dataset.clone()).base_id();
+            let versions = entries.iter().filter_map(|entry| version_of(&entry.id, &footer));
+            let footer = format!("{footer}@{}", versions.max().unwrap_or(1));
+            for (what, key) in of_columns.chain([("its files".to_owned(), footer.as_str())]) {
+                for id in up_to(key) {
+                    let why = match states.get(id.as_str()) {
+                        None => "is not here".to_owned(),
+                        Some(State::Pending(at)) => format!("is to be destroyed after {at}"),
+                        Some(State::Destroyed(_) | State::Current | State::Older) => continue,
+                    };
+                    problems.push(format!("{dataset}, {what}: the key {id} {why}"));
+                }
             }
         }
     }

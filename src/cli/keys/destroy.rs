@@ -62,23 +62,27 @@ async fn cancel(context: &Context, keyring: &Keyring, ledger: &Ledger, ids: &[St
 async fn chosen(keyring: &Keyring, chosen: &ChosenKeys) -> Result<Vec<String>> {
     let all = keyring.list(None).await?;
     let Some(dataset) = &chosen.dataset else {
-        let is_named = |id: &&String| {
-            chosen
-                .key
-                .iter()
-                .any(|name| *id == name || id.rsplit_once('@').is_some_and(|(base, _)| base == name))
-        };
-        let unknown = chosen.key.iter().find(|name| !all.iter().any(|id| id.starts_with(name.as_str())));
+        // By its id, or by what all its versions have in common.
+        let names =
+            |id: &str, name: &str| id == name || id.rsplit_once('@').is_some_and(|(base, _)| base == name);
+        let is_named = |id: &&String| chosen.key.iter().any(|name| names(id, name));
+        let unknown = chosen.key.iter().find(|name| !all.iter().any(|id| names(id, name)));
         return match unknown {
             Some(name) => Err(none(&format!("there is no key {name}"))),
             None => Ok(all.iter().filter(is_named).cloned().collect()),
         };
     };
     let dataset = DatasetName::parse(dataset)?;
-    let ids: Vec<String> = match &chosen.column {
-        Some(column) => all.into_iter().filter(|id| is_of_column(id, &dataset, column)).collect(),
-        None => all.into_iter().filter(|id| is_of(id, &dataset)).collect(),
+    // Rejected rows are sealed by keys of their own.
+    let datasets: Vec<DatasetName> =
+        std::iter::once(dataset.clone()).chain(dataset.quarantine().ok()).collect();
+    let is_meant = |id: &String| {
+        datasets.iter().any(|dataset| match &chosen.column {
+            Some(column) => is_of_column(id, dataset, column),
+            None => is_of(id, dataset),
+        })
     };
+    let ids: Vec<String> = all.into_iter().filter(is_meant).collect();
     if ids.is_empty() {
         return Err(none(&match &chosen.column {
             Some(column) => format!("column `{column}` of {dataset} has no key of its own"),

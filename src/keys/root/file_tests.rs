@@ -2,6 +2,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::error::Kind;
 
@@ -136,4 +138,35 @@ fn creators_at_the_same_time_end_with_one_key() {
     });
     assert_eq!(keys.iter().filter(|(_, created)| *created).count(), 1);
     assert!(keys.iter().all(|(file, _)| file.key.expose() == keys[0].0.key.expose()));
+}
+
+#[test]
+fn the_passphrase_is_hashed_as_the_reference_implementation_does() {
+    // Argon2's reference implementation (phc-winner-argon2, src/test.c): Argon2id, version 0x13, 2 passes.
+    for (memory_kib, lanes, hash) in [
+        (256, 1, "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe"),
+        (256, 2, "6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037"),
+        (65_536, 1, "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"),
+    ] {
+        let key = Cost { memory_kib, passes: 2, lanes }.derive(&secret("password"), b"somesalt").unwrap();
+        assert_eq!(hex::encode(key.expose()), hash);
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_no_root_key_file_is_refused(
+        key in any::<[u8; 32]>(), bytes in any::<Vec<u8>>(), at in any::<usize>(), bit in 0..8
+    ) {
+        let path = Path::new("root.key");
+        let whole = encode(&Secret::new(key.to_vec()), None).unwrap();
+        let read = decode(&whole, None, path).unwrap();
+        prop_assert_eq!(read.key.expose(), &key[..]);
+        let mut altered = whole.expose().to_vec();
+        let place = at % altered.len();
+        altered[place] ^= 1 << bit;
+        prop_assert!(decode(&Secret::new(altered), None, path).is_err());
+        prop_assert!(decode(&Secret::new([MAGIC, &bytes].concat()), None, path).is_err());
+        prop_assert!(decode(&Secret::new(bytes), None, path).is_err());
+    }
 }

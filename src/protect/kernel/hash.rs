@@ -77,7 +77,29 @@ impl super::Kernel for Kernel {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray as _, StringArray};
+    use proptest::prelude::*;
+
+    use super::super::Kernel as _;
     use super::*;
+
+    proptest! {
+        #[test]
+        fn equal_values_have_equal_hashes_and_no_others(values in prop::collection::vec(".{0,40}", 2..20)) {
+            let key = DatasetKey::for_tests("sealift:join/x#hash@1", &[1; 32]);
+            let column: ArrayRef = Arc::new(StringArray::from(values.clone()));
+            let hashes = Kernel::new(&key).unwrap().apply(&column).unwrap();
+            let hashes = hashes.as_string::<i32>();
+            for (one, value) in values.iter().enumerate() {
+                prop_assert_eq!(hashes.value(one).len(), "h1:".len() + 2 * DIGEST_BYTES);
+                for (other, with) in values.iter().enumerate() {
+                    prop_assert_eq!(hashes.value(one) == hashes.value(other), value == with);
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_digest_is_that_of_rfc_4231() {

@@ -149,7 +149,28 @@ pub fn detokenize(key: &DatasetKey, domain: &Domain, token: &str) -> Result<Vec<
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn tokens_come_back_and_equal_ones_are_of_equal_values(one in any::<Vec<u8>>(), other in any::<Vec<u8>>()) {
+            let domain = Domain::Join("customer".to_owned());
+            let key = DatasetKey::for_tests("sealift:join/customer#tokenize@1", &[7; 64]);
+            let mut tokens = Tokens::new(&key, &domain).unwrap();
+            let mut token = |value: &[u8]| {
+                let mut out = Vec::new();
+                tokens.append(value, &mut out).unwrap();
+                String::from_utf8(out).unwrap()
+            };
+            let (first, second) = (token(&one), token(&other));
+            prop_assert_eq!(&first, &token(&one));
+            prop_assert_eq!(first == second, one == other);
+            let mut opener = Opener::new(&[key], &"join/customer").unwrap();
+            prop_assert_eq!(opener.open(&first), Some(one));
+        }
+    }
 
     #[test]
     fn every_version_of_a_key_opens_its_own_tokens_and_nothing_else() {

@@ -129,7 +129,7 @@ async fn trap_a_swapped_or_rolled_back_file_is_refused() {
     assert_eq!(with_bytes(&store, &keyring, &table, own).await.unwrap(), 20_000);
 }
 
-/// Two columns of one kind, whose chunks are exchanged with all that the footer says of them.
+/// A column's chunk of another file of the same rows, in the place of this one's.
 #[tokio::test]
 async fn trap_a_swapped_column_is_refused() {
     let (store, keyring) = (Scripted::new([]).store(), keyring().await);

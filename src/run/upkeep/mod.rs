@@ -17,6 +17,7 @@ pub use self::reseal::{Changed, Demand, Outcome as Reseal, reseal};
 use super::ledger::Lease;
 use super::{Engine, Memory, RunId};
 use crate::error::{Error, Kind, Result};
+use crate::govern::audit;
 use crate::publish::upkeep::{self, Compacted, Compaction, Retention, Swept};
 use crate::publish::{Store, Table, Upkeep};
 use crate::source;
@@ -138,7 +139,13 @@ impl Place {
             .help("`sealift datasets` lists them"))
     }
 
+    /// What it takes to work on the dataset's files. Which keys that may read and seal is told to the audit trail first:
+    /// what cannot be told is not done.
     async fn upkeep<'a>(&'a self, engine: &'a Engine, dataset: &'a DatasetName) -> Result<Upkeep<'a>> {
+        let keys = engine.keyring.list(Some(dataset)).await?;
+        let subject = format!("upkeep {dataset} {}", keys.join(" "));
+        let actor = audit::operator();
+        audit::record(&engine.ledger, &actor, audit::Action::KeyUse, subject.trim_end()).await?;
         Ok(Upkeep {
             store: &self.store,
             keyring: &engine.keyring,

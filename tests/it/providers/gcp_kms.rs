@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{house, keyed, notices_altered_records, refused, refused_at_start, works};
+use super::{house, joins_with_new_keys, keyed, notices_altered_records, refused, refused_at_start, works};
 use crate::house::House;
 use crate::servers::gcp_kms::GcpKms;
 
@@ -48,14 +48,7 @@ async fn a_key_wraps_dataset_keys_and_may_be_rotated() {
     notices_altered_records(&house);
 
     kms.rotate(&key("root")).await;
-    house.pipeline(
-        "more",
-        "connection: drops\ndataset: crm.more\nstreams:\n  people:\n    path: people.csv\n    \
-         columns: {ssn: {tag: pii.ssn}, \"*\": {tag: public}, email: {tag: pii.email}}",
-    );
-    house.run(&["sync", "more"]).expect(0);
-    let both = "SELECT count(*) AS n FROM crm.people p JOIN crm.more m ON p.ssn = m.ssn";
-    assert_eq!(house.query(both), json!([{"n": 2}]));
+    joins_with_new_keys(&house);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! PKCS #11, with SoftHSM.
 
-use super::{house, keyed, notices_altered_records, refused, refused_at_start, works};
+use super::{house, keyed, notices_altered_records, refused, refused_at_start, takes_over, works};
 use crate::house::House;
 use crate::servers::softhsm::{FIT, PIN, SoftHsm};
 
@@ -32,6 +32,19 @@ fn a_key_in_a_token_wraps_dataset_keys() {
     keyed(&house, &keys("prod", "next"));
     let says = ["wrapped by the root key pkcs11:token=prod;id=%01", "pkcs11:token=prod;object=next"];
     refused(&house.run(&["query", "SELECT ssn FROM crm.people"]), 1, &says);
+    takes_over(&house, &keys("prod", "root"), "pkcs11:token=prod;object=next");
+}
+
+#[test]
+fn a_token_takes_over_from_a_file() {
+    let hsm = SoftHsm::with_token("prod");
+    hsm.add_key("prod", "root", &FIT);
+    let house = furnished(&hsm);
+    let file = "{file: {path: ../out/keys}}";
+    keyed(&house, file);
+    house.run(&["sync", "crm"]).expect(0);
+    keyed(&house, &keys("prod", "root"));
+    takes_over(&house, file, "pkcs11:token=prod;id=%01");
 }
 
 #[test]

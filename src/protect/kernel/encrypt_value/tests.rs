@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, Date32Array, Decimal128Array, Int64Array, StringArray};
 
+use proptest::prelude::*;
+
 use super::super::Kernel as _;
 use super::*;
 use crate::error::Kind as Fault;
@@ -51,6 +53,24 @@ fn a_column_of_one_key_opens_again_and_equal_values_differ() {
     assert_ne!(again[0], sealed[0]);
     assert_eq!(plain(again[0].as_ref().unwrap(), &keys).unwrap(), "123");
     assert!(open(sealed[0].as_ref().unwrap(), &Keys::for_tests(vec![column_key(2)], None)).is_err());
+}
+
+proptest! {
+    #[test]
+    fn cells_come_back_and_no_two_are_alike(values in prop::collection::vec(".{0,40}", 1..20), at in any::<usize>()) {
+        let keys = Keys::for_tests(vec![column_key(1)], None);
+        let mut kernel = Kernel::of_column(&column_key(1), &DataType::Utf8, "ssn").unwrap();
+        let column: ArrayRef = Arc::new(StringArray::from(values.clone()));
+        let sealed: Vec<String> = cells(&kernel.apply(&column).unwrap()).into_iter().flatten().collect();
+        prop_assert_eq!(sealed.iter().collect::<BTreeSet<_>>().len(), values.len());
+        for (cell, value) in sealed.iter().zip(&values) {
+            prop_assert_eq!(&plain(cell, &keys).unwrap(), value);
+        }
+        let mut altered = sealed[0].clone().into_bytes();
+        let place = at % altered.len();
+        altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
+        prop_assert!(open(&String::from_utf8(altered).unwrap(), &keys).is_err());
+    }
 }
 
 #[test]

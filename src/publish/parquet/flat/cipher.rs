@@ -123,3 +123,38 @@ impl Cipher {
         tag.as_ref().try_into().map_err(|_| Fault("a page cannot be encrypted"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a module opens to with other additional data.
+    fn opened(key: &[u8], module: &[u8], aad: &[u8]) -> Option<Vec<u8>> {
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap());
+        let (nonce, sealed) = module[LENGTH_BYTES..].split_first_chunk::<NONCE_BYTES>()?;
+        let mut sealed = sealed.to_vec();
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        key.open_in_place(nonce, Aad::from(aad), &mut sealed).ok().map(|plain| plain.to_vec())
+    }
+
+    #[test]
+    fn trap_a_module_under_the_same_key_opens_in_its_own_place_alone() {
+        let (key, file) = ([7; 32], FileAad::new(b"crm.people/part-1").unwrap());
+        let place = |row_group, column| Place { row_group, column };
+        let own = file.at(Module::DataPage, place(0, 1), Some(2));
+        let mut module = Vec::new();
+        Cipher::new(&key).unwrap().seal(b"123-45-6789", &own, &mut module).unwrap();
+        assert_eq!(opened(&key, &module, &own).unwrap(), b"123-45-6789");
+        let twin = FileAad::new(b"crm.people/part-1").unwrap();
+        for (elsewhere, aad) in [
+            ("another column", file.at(Module::DataPage, place(0, 2), Some(2))),
+            ("another row group", file.at(Module::DataPage, place(1, 1), Some(2))),
+            ("another page", file.at(Module::DataPage, place(0, 1), Some(3))),
+            ("another module", file.at(Module::DictionaryPage, place(0, 1), Some(2))),
+            ("another file of the same name", twin.at(Module::DataPage, place(0, 1), Some(2))),
+            ("no column", file.of(Module::DataPage)),
+        ] {
+            assert_eq!(opened(&key, &module, &aad), None, "{elsewhere}");
+        }
+    }
+}
