@@ -79,7 +79,7 @@ pub(super) async fn give_up(load: &Load<'_>, kept: Vec<Kept>, why: &str) -> Resu
     load.engine.ledger.forget_parts(&load.job.pipeline.name, stream).await
 }
 
-/// Says that all rows of a database are read again, as it cannot give the instant again that the last run read.
+/// Says that all rows of a database are read again, as it cannot give an instant a second time.
 fn tell_anew(load: &Load<'_>) {
     let (plan, relation) = (load.plan, &load.asked.relation);
     let is_of_files = matches!(relation.selector, Selector::Files(_));
@@ -94,7 +94,7 @@ fn tell_anew(load: &Load<'_>) {
     let stream = &relation.stream;
     tracing::warn!(
         %stream,
-        "begins anew: the last run did not publish it, and the database cannot give that instant again; {remedy}"
+        "begins anew: the last run did not publish it, and no database gives an instant again; {remedy}"
     );
 }
 
