@@ -252,6 +252,19 @@ async fn trap_no_way_of_writing_sql_hides_a_column_from_its_tag() {
 }
 
 #[tokio::test]
+async fn trap_a_subquery_does_not_hide_what_it_takes_from_the_query_around_it() {
+    let lines = [("ssn", "pii.us_ssn", None), ("*", "public", None)];
+    for sql in [
+        "SELECT count(*) AS x FROM source WHERE EXISTS (SELECT 1 FROM (VALUES ('1')) AS v(d) WHERE v.d = ssn)",
+        "SELECT count(*) AS x FROM source WHERE NOT EXISTS (SELECT 1 FROM (VALUES ('1')) AS v(d) WHERE v.d = ssn)",
+        "SELECT count(*) AS x FROM source \
+         WHERE CASE WHEN EXISTS (SELECT 1 FROM (VALUES ('1')) AS v(d) WHERE v.d = ssn) THEN true ELSE false END",
+    ] {
+        assert_eq!(actions(&encrypting(), &lines, sql).await, ["x encrypt"], "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn only_plain_aggregates_over_as_many_rows_as_the_policy_asks_for_lower_a_tag() {
     let rule = Aggregate {
         tags: vec![TagGlob::of("pii.*")],
