@@ -1,4 +1,5 @@
-"""Times increments of a large table and prints one table. See `run`."""
+"""Times increments of a large table and prints one table; fails when 100 new rows cost 1 second or more of own
+work (wall time less the source's own) in any mode. See `run`."""
 
 import argparse
 import json
@@ -14,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "peers"))
 from servers import PASSWORD, Postgres, bindir  # noqa: E402
 
 BATCH = 100
+# What 100 new rows may cost beside the source's own time.
+LIMIT_SECONDS = 1.0
 MODES = {
     "append": "write_mode: append",
     "merge": "write_mode: merge",
@@ -110,8 +113,10 @@ def measure(server, folder, env, mode, args):
 
 
 def show(mode, change, runs):
+    """Prints a line, and gives the own seconds in it."""
     source, wall, cpu, peak, rows = (statistics.median(column) for column in zip(*runs))
     print(f"{mode:24}{change:24}{rows:12,.0f}{source:11.3f}{wall:9.2f}{wall - source:9.2f}{cpu:8.2f}{peak:9.0f}", flush=True)
+    return wall - source
 
 
 def main():
@@ -121,6 +126,7 @@ def main():
     parser.add_argument("--modes", help="names, separated by semicolons; default all: " + "; ".join(MODES))
     parser.add_argument("--work", type=Path, required=True)
     args = parser.parse_args()
+    slow = []
     server = Postgres(args.work)
     if server.begin(f"items-{args.rows}"):
         fill(server, args.rows)
@@ -129,10 +135,14 @@ def main():
         print(f"{'mode':24}{'what':24}{'rows':>12}{'source s':>11}{'wall s':>9}{'own s':>9}{'CPU s':>8}{'peak MB':>9}")
         for mode in args.modes.split(";") if args.modes else MODES:
             for line in measure(server, args.work / "house", env, mode.strip(), args):
-                show(*line)
+                own = show(*line)
+                if line[1] == "new" and own >= LIMIT_SECONDS:
+                    slow.append(f"{line[0]}: {own:.2f} s")
         print(f"medians of {args.runs} increments; source: planning and execution of the same query in PostgreSQL")
     finally:
         server.stop()
+    if slow:
+        raise SystemExit(f"{BATCH} new rows cost {LIMIT_SECONDS:.0f} s or more of own work: " + "; ".join(slow))
 
 
 if __name__ == "__main__":

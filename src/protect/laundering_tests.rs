@@ -153,7 +153,7 @@ async fn trap_a_public_name_does_not_open_what_nobody_declared() {
 }
 
 /// Ways to hide a value in a column `x`: none of them gets out of its tag.
-const HIDING: [&str; 68] = [
+const HIDING: [&str; 76] = [
     "substr(ssn, 1, 9)",
     "left(ssn, 5)",
     "right(ssn, 4)",
@@ -222,6 +222,14 @@ const HIDING: [&str; 68] = [
     "SELECT ssn AS x FROM source UNION ALL SELECT 'none' AS x",
     "SELECT unnest(make_array(ssn)) AS x FROM source",
     "SELECT CASE WHEN a.d IS NULL THEN 0 ELSE 1 END AS x FROM source LEFT JOIN (VALUES ('0')) AS a(d) ON a.d = ssn",
+    r#"'{"s":"' || ssn || '"}'"#,
+    r#"concat('{"s":"', ssn, '"}')"#,
+    "map_values(map(make_array('s'), make_array(ssn)))[1]",
+    "array_element(make_array(ssn), 1)",
+    "array_append(make_array(id), ssn)",
+    "array_has(make_array(ssn), '1')",
+    "SELECT count(*) AS x FROM source WHERE ssn IN (SELECT d FROM (VALUES ('1')) AS v(d))",
+    "SELECT count(*) AS x FROM source WHERE CASE WHEN ssn IN (SELECT d FROM (VALUES ('1')) AS v(d)) THEN true ELSE false END",
 ];
 
 #[tokio::test]
@@ -240,6 +248,19 @@ async fn trap_no_way_of_writing_sql_hides_a_column_from_its_tag() {
         let is_open =
             self::actions(&encrypting(), &lines, &open).await.iter().all(|one| one.ends_with(" allow"));
         assert!(is_open, "{open}");
+    }
+}
+
+#[tokio::test]
+async fn trap_a_subquery_does_not_hide_what_it_takes_from_the_query_around_it() {
+    let lines = [("ssn", "pii.us_ssn", None), ("*", "public", None)];
+    for sql in [
+        "SELECT count(*) AS x FROM source WHERE EXISTS (SELECT 1 FROM (VALUES ('1')) AS v(d) WHERE v.d = ssn)",
+        "SELECT count(*) AS x FROM source WHERE NOT EXISTS (SELECT 1 FROM (VALUES ('1')) AS v(d) WHERE v.d = ssn)",
+        "SELECT count(*) AS x FROM source \
+         WHERE CASE WHEN EXISTS (SELECT 1 FROM (VALUES ('1')) AS v(d) WHERE v.d = ssn) THEN true ELSE false END",
+    ] {
+        assert_eq!(actions(&encrypting(), &lines, sql).await, ["x encrypt"], "{sql}");
     }
 }
 

@@ -13,7 +13,7 @@ use super::increment::known::Known;
 use super::parts::{Loaded, Parts};
 use super::passage::{Found, Passage};
 use super::progress::Counter;
-use super::{Engine, Job, Memory, StreamPlan, cancelled, unless_cancelled};
+use super::{Engine, Job, Memory, Standing, StreamPlan, cancelled, unless_cancelled};
 use crate::error::Result;
 use crate::publish::{Store, Written};
 use crate::source::{Relation, Snapshot};
@@ -25,6 +25,8 @@ pub(super) struct Load<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) store: &'a Store,
     pub(super) plan: &'a StreamPlan,
+    /// What is published of it.
+    pub(super) standing: &'a Standing,
     /// Which rows, and how they are told from those that are published.
     pub(super) asked: &'a Asked,
     /// What is found of the rows on their way.

@@ -152,8 +152,9 @@ async fn streams(
     let plans = unless_cancelled(job.cancel, plans).await?;
     let runs = resume::runs(engine, job).await?;
     let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
-    let standing = standing(engine, job.pipeline, store, &plans, job.extent, is_settled).await?;
-    for (plan, standing) in plans.iter().zip(&standing) {
+    let mut standing = standing(engine, job.pipeline, store, &plans, job.extent, is_settled).await?;
+    for (plan, standing) in plans.iter().zip(&mut standing) {
+        standing.is_cut_off = resume::is_cut_off(&runs, &plan.relation.stream);
         let stream = application(job.pipeline, &plan.relation.stream);
         standing.check_instant(&stream, source.taken_at).at(|| format!("dataset {}", plan.dataset))?;
     }
@@ -214,8 +215,18 @@ async fn publish(
     let known_rejected = unless_cancelled(job.cancel, asked.rejected(engine, store, plan, standing));
     let (found, taken_at) = (Found::default(), source.taken_at);
     let (ask, see) = (&asked, &found);
-    let load =
-        Load { engine, job, store, plan, asked: ask, found: see, taken_at, stop: stop.clone(), counter };
+    let load = Load {
+        engine,
+        job,
+        store,
+        plan,
+        standing,
+        asked: ask,
+        found: see,
+        taken_at,
+        stop: stop.clone(),
+        counter,
+    };
     let own = load.write(&mut *source.snapshot, known, plan.quarantine.is_some().then_some(rejects));
     let rejected = write_rejected(engine, job, store, plan, rejected, known_rejected);
     let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;

@@ -4,12 +4,13 @@
 //! names the run, so the table is asked, not the ledger. An appended stream must not be appended
 //! again; an overwritten one gives the same rows again.
 
-use super::ledger::{Run, State, StreamOutcome};
+use super::ledger::{Run, State, StreamOutcome, StreamState};
 use super::quarantine::Quarantined;
 use super::standing::Standing;
 use super::{Engine, Extent, Job, Published, StreamPlan, application};
 use crate::error::Result;
 use crate::publish::Mode;
+use crate::spec::StreamName;
 
 /// How many earlier runs are looked at.
 const LOOK_BACK: u32 = 1000;
@@ -21,6 +22,17 @@ const LOOK_BACK: u32 = 1000;
 pub(super) async fn runs(engine: &Engine, job: &Job<'_>) -> Result<Vec<Run>> {
     let runs = engine.ledger.runs(Some(&job.pipeline.name), LOOK_BACK).await?;
     Ok(runs.into_iter().filter(|run| run.run_id != job.run_id).collect())
+}
+
+/// Whether the last run (`runs`: newest first) ended before it had published the stream. One that was held had
+/// not begun to read.
+pub(super) fn is_cut_off(runs: &[Run], stream: &StreamName) -> bool {
+    let is_published =
+        |one: &StreamOutcome| one.stream == stream.as_str() && one.state == StreamState::Published;
+    runs.iter().find(|run| run.state != State::Queued).is_some_and(|run| {
+        matches!(run.state, State::Running | State::Failed | State::Cancelled)
+            && !run.streams.iter().any(is_published)
+    })
 }
 
 /// What runs that did not succeed had published all the same.

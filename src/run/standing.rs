@@ -21,6 +21,8 @@ pub struct Standing {
     pub dataset: History,
     /// To its quarantine; `None` where it has none, or there is no table yet.
     pub quarantine: Option<History>,
+    /// Whether the pipeline's last run ended before it had published the stream.
+    pub is_cut_off: bool,
 }
 
 impl Standing {
@@ -115,7 +117,8 @@ pub async fn standing(
             checked.at(|| format!("stream {}", plan.relation.stream))?;
         }
         let nothing = || History { is_whole: true, ..History::default() };
-        standing.push(Standing { dataset: dataset.unwrap_or_else(nothing), quarantine });
+        let dataset = dataset.unwrap_or_else(nothing);
+        standing.push(Standing { dataset, quarantine, is_cut_off: false });
     }
     Ok(standing)
 }

@@ -66,6 +66,10 @@ impl Walk {
 
     /// The origin of a condition, whose columns may lie in several inputs.
     fn across(&self, condition: &Expr, node: &LogicalPlan) -> Origin {
+        // What a subquery takes from the query around it is in no input here.
+        if is_correlated(condition) {
+            return Origin::Unknown;
+        }
         condition.column_refs().into_iter().fold(from([]), |origin, column| {
             let found = node.inputs().into_iter().find_map(|input| {
                 let index = input.schema().maybe_index_of_column(column)?;
@@ -172,6 +176,19 @@ impl Walk {
         });
         if walked.is_ok() { origin } else { Origin::Unknown }
     }
+}
+
+/// Whether the expression, or a subquery in it, names columns of a query around it.
+fn is_correlated(expr: &Expr) -> bool {
+    let names_outer = |part: &Expr| match part {
+        Expr::OuterReferenceColumn(..) => true,
+        Expr::Exists(exists) => !exists.subquery.outer_ref_columns.is_empty(),
+        Expr::InSubquery(within) => !within.subquery.outer_ref_columns.is_empty(),
+        Expr::SetComparison(compared) => !compared.subquery.outer_ref_columns.is_empty(),
+        Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
+        _ => false,
+    };
+    expr.exists(|part| Ok(names_outer(part))).unwrap_or(true)
 }
 
 /// Whether every output row is made of one row of the source: nothing is sorted, counted or matched.

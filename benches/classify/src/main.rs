@@ -1,6 +1,7 @@
 //! Values per second on one core over all detectors together: see `run` beside this folder.
 #![allow(dead_code, unused_imports, reason = "only the detectors are called")]
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
@@ -14,8 +15,10 @@ mod classify {
 }
 
 const ROWS: usize = 2000;
+/// Fewer values per second over all columns together are a failure.
+const LEAST_PER_SECOND: f64 = 2e6;
 
-fn main() {
+fn main() -> ExitCode {
     let detectors = Detectors::builtin();
     let limits = Limits { per_batch: ROWS, ..Limits::default() };
     let (mut all_values, mut all_seconds) = (0u64, 0f64);
@@ -45,12 +48,18 @@ fn main() {
             ROWS as f64 / observed / 1e6
         );
     }
-    println!("{:10} {:7.2} M values/s tally", "mixed", all_values as f64 / all_seconds / 1e6);
+    let mixed = all_values as f64 / all_seconds;
+    println!("{:10} {:7.2} M values/s tally", "mixed", mixed / 1e6);
     let text = "Customer John Smith called from (212) 555-0143 about order 12345 and the late parcel. "
         .repeat(12_000);
     let started = cpu_seconds();
     let spans = find(&text).len();
     println!("find: {spans} spans, {:.0} MB/s", text.len() as f64 / (cpu_seconds() - started) / 1e6);
+    if mixed < LEAST_PER_SECOND {
+        eprintln!("mixed: fewer than {:.0} M values/s", LEAST_PER_SECOND / 1e6);
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
 /// Seconds this thread spent on a core (Linux, schedstat), so that a busy machine does not blur the figures.

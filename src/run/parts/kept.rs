@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Loaded, ranges};
+use super::{Loaded, is_resumable, ranges};
 use crate::error::{Error, Result};
 use crate::keys::note::Note;
 use crate::protect::digest::SoFar;
@@ -16,6 +16,8 @@ use crate::run::ledger::WrittenPart;
 use crate::run::load::Load;
 use crate::run::{Engine, application};
 use crate::source::Literal;
+use crate::spec::pipeline::Selector;
+use crate::spec::sync::Resume;
 use crate::spec::{DatasetName, Pipeline, StreamName};
 
 /// A part that can still be of use.
@@ -62,18 +64,38 @@ pub(super) async fn of(load: &Load<'_>) -> Result<Vec<Kept>> {
     Ok(Vec::new())
 }
 
-/// Removes what was kept, and says why.
+/// Removes what was kept, and says why; where nothing was, that a load begins anew although one died.
 ///
 /// # Errors
 /// Those of the ledger.
 pub(super) async fn give_up(load: &Load<'_>, kept: Vec<Kept>, why: &str) -> Result<()> {
     if kept.is_empty() {
+        tell_anew(load);
         return Ok(());
     }
     let stream = &load.plan.relation.stream;
     tracing::warn!(%stream, "starts over: {} parts of a load that died are of no use, for {why}", kept.len());
     discard(load.store, &load.plan.dataset, kept).await;
     load.engine.ledger.forget_parts(&load.job.pipeline.name, stream).await
+}
+
+/// Says that all rows of a database are read again, as it cannot give an instant a second time.
+fn tell_anew(load: &Load<'_>) {
+    let (plan, relation) = (load.plan, &load.asked.relation);
+    let is_of_files = matches!(relation.selector, Selector::Files(_));
+    if is_of_files || !load.standing.is_cut_off || relation.bound.is_some() {
+        return;
+    }
+    // Where the remedy is taken already, or is none, the stream is read as a whole.
+    let remedy = match plan.resume == Resume::SameInstant && plan.increment.is_none() && is_resumable(load) {
+        true => "`split_by` with `resume: mixed_instants` would let it go on",
+        false => "the stream is read as a whole",
+    };
+    let stream = &relation.stream;
+    tracing::warn!(
+        %stream,
+        "begins anew: the last run did not publish it, and no database gives an instant again; {remedy}"
+    );
 }
 
 /// Removes every part that is kept for a dataset: rows were erased from it, and no later load may bring them
