@@ -201,7 +201,7 @@ impl Watch {
     pub(super) fn over(&self, plan: &StreamPlan, rows: Batches) -> Batches {
         let schema = plan.quality.rows();
         let open = plan.protection.decisions().iter().filter(|decision| is_open(decision));
-        let open: BTreeSet<&str> = open.map(|decision| top(&decision.path)).collect();
+        let open: BTreeSet<&str> = open.map(|decision| top(decision.made_of())).collect();
         let fields = schema.fields().iter().enumerate();
         let is_watched = |(_, field): &(usize, &FieldRef)| open.contains(field.name().as_str());
         let places: Vec<usize> = fields.filter(is_watched).map(|(place, _)| place).collect();
@@ -226,7 +226,7 @@ impl Watch {
         let survey = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(survey) = survey.as_ref() else { return Ok(()) };
         let found = engine.classifier.findings(survey);
-        let problems: Vec<String> = found.iter().filter_map(|found| problem(engine, plan, found)).collect();
+        let problems: Vec<String> = found.iter().flat_map(|found| problems(engine, plan, found)).collect();
         if problems.is_empty() {
             return Ok(());
         }
@@ -238,29 +238,41 @@ impl Watch {
     }
 }
 
-/// Why a finding stands in the way of what was decided of its column.
-fn problem(engine: &Engine, plan: &StreamPlan, found: &Found) -> Option<String> {
+/// Why a finding stands in the way of what was decided of its column, and of those made of it.
+fn problems(engine: &Engine, plan: &StreamPlan, found: &Found) -> Vec<String> {
     let Found { name, finding } = found;
-    if !is_hit(finding) {
-        return None;
+    let tag = Tag::parse(&finding.tag).ok().filter(|_| is_hit(finding));
+    let Some(tag) = tag else { return Vec::new() };
+    if engine.policy.classification.lowered(&plan.dataset.to_string(), name, &tag).is_some() {
+        return Vec::new();
     }
-    let tag = Tag::parse(&finding.tag).ok()?;
-    let is_it = |decision: &&Decision| decision.dotted() == *name;
-    let decision = plan.protection.decisions().iter().find(is_it)?;
     let asked = engine.policy.rule_for(&tag).map(|(_, rule)| &rule.action);
-    let is_more = asked.is_none_or(|asked| asked.strength() > decision.action.strength());
-    let lowered = engine.policy.classification.lowered(&plan.dataset.to_string(), name, &tag);
-    if !is_open(decision) || !is_more || lowered.is_some() {
-        return None;
-    }
+    let is_more =
+        |decision: &Decision| asked.is_none_or(|asked| asked.strength() > decision.action.strength());
+    let decisions = plan.protection.decisions().iter();
+    let weak = decisions.filter(|decision| is_made_of(decision, name) && is_open(decision) && is_more(decision));
+    weak.map(|decision| problem(decision, found, asked)).collect()
+}
+
+fn problem(decision: &Decision, found: &Found, asked: Option<&Action>) -> String {
+    let Found { name, finding } = found;
+    let column = match &decision.companion_of {
+        Some(_) => format!("column `{}`, made of `{name}`,", decision.path),
+        None => format!("column `{name}`"),
+    };
     let asks =
         asked.map_or_else(|| "has no rule for that".to_owned(), |asked| format!("asks `{asked}` for that"));
-    Some(format!(
-        "column `{name}` was to be published by `{}` ({}), but {}; the policy {asks}",
+    format!(
+        "{column} was to be published by `{}` ({}), but {}; the policy {asks}",
         decision.action,
         decision.because,
         told(finding)
-    ))
+    )
+}
+
+/// Whether a decision is on the part of this dotted name, or on a column made of it.
+fn is_made_of(decision: &Decision, name: &str) -> bool {
+    decision.made_of().replace(".list.element", "") == name
 }
 
 /// Whether values, not names, say that something is there, and surely.
