@@ -18,7 +18,7 @@ use crate::error::{At as _, Error, Kind, Result};
 use crate::protect::Decision;
 use crate::source::{self, Relation, Snapshot, convert};
 use crate::spec::pipeline::{Column, Selector};
-use crate::spec::{Action, Pipeline, Stream, StreamName, Tag};
+use crate::spec::{Action, DatasetName, Pipeline, Stream, StreamName, Tag};
 
 /// Rows that a plan looks at.
 const ROWS: usize = 16_384;
@@ -154,10 +154,12 @@ async fn first(mut rows: Batches, survey: &mut Survey, most: usize) {
 
 /// The stream with what was found of columns that nothing declares. What can be told of one counts as if it
 /// were declared; a column of which nothing can be told is left to the policy's `unmatched`. A tag that a column
-/// was published with stays, unless what is found asks for more.
+/// was published with stays, unless what is found asks for more. What infosec has set aside counts as
+/// `internal`.
 pub(super) fn declared(
     engine: &Engine,
     stream: &Stream,
+    dataset: &DatasetName,
     reading: &Reading,
     found: &[Found],
     before: Option<&Predecessor>,
@@ -165,8 +167,12 @@ pub(super) fn declared(
     let mut stream = stream.clone();
     let undeclared = classify::undeclared(&stream.columns, &reading.converted);
     for found in found.iter().filter(|found| undeclared.contains(&found.name)) {
+        let published = published_as(reading, &found.name);
+        let is_aside = |tag: &Tag| is_set_aside(engine, dataset, &published, tag);
         let new = Tag::parse(&found.finding.tag).ok().filter(|tag| tag.as_str() != "unknown");
-        let old = before.and_then(|before| before.tag(published_as(reading, &found.name)?));
+        let new = new.and_then(|tag| if is_aside(&tag) { Tag::parse("internal").ok() } else { Some(tag) });
+        let old = before.and_then(|before| before.tag(published.first()?));
+        let old = old.filter(|tag| !is_aside(tag));
         let strength =
             |tag: &Tag| engine.policy.rule_for(tag).map_or(u32::MAX, |(_, rule)| rule.action.strength());
         let tag = match (new, old) {
@@ -186,10 +192,20 @@ pub(super) fn declared(
     stream
 }
 
-/// The output column that holds a source column unchanged.
-fn published_as<'r>(reading: &'r Reading, name: &str) -> Option<&'r str> {
-    let place = reading.transform.copies().iter().position(|copy| copy.as_deref() == Some(name))?;
-    Some(reading.transform.output().field(place).name())
+/// The names under which the output holds a part of the source unchanged.
+fn published_as(reading: &Reading, name: &str) -> Vec<String> {
+    let copies = reading.transform.copies().iter().zip(reading.transform.output().fields());
+    let published = copies.filter_map(|(copy, field)| {
+        let below = name.strip_prefix(copy.as_deref()?)?;
+        (below.is_empty() || below.starts_with('.')).then(|| format!("{}{below}", field.name()))
+    });
+    published.collect()
+}
+
+/// Whether a finding is set aside for each column that holds it, of which there is one at least.
+fn is_set_aside(engine: &Engine, dataset: &DatasetName, published: &[String], tag: &Tag) -> bool {
+    let (policy, dataset) = (&engine.policy.classification, dataset.to_string());
+    !published.is_empty() && published.iter().all(|name| policy.lowered(&dataset, name, tag).is_some())
 }
 
 /// Watches over the columns that are published with less than encryption. No `Debug`: it holds values.
@@ -250,7 +266,8 @@ fn problems(engine: &Engine, plan: &StreamPlan, found: &Found) -> Vec<String> {
     let is_more =
         |decision: &Decision| asked.is_none_or(|asked| asked.strength() > decision.action.strength());
     let decisions = plan.protection.decisions().iter();
-    let weak = decisions.filter(|decision| is_made_of(decision, name) && is_open(decision) && is_more(decision));
+    let made = decisions.filter(|decision| is_made_of(decision, name));
+    let weak = made.filter(|decision| is_open(decision) && is_more(decision));
     weak.map(|decision| problem(decision, found, asked)).collect()
 }
 

@@ -148,6 +148,32 @@ fn trap_a_hit_in_what_was_declared_internal_stops_the_run() {
 }
 
 #[test]
+fn what_infosec_sets_aside_is_not_applied_to_what_nobody_declared() {
+    let lowered = |column: &str| {
+        format!(
+            "classification:\n  lowered: [{{dataset: crm.people, column: {column}, found: pii.email, reason: made up for a test, author: J. Meier, date: 2026-11-02}}]"
+        )
+    };
+    let transform = "\n    transform: SELECT id, contact AS c, c7 FROM source";
+    for (stream, published) in [("", "contact"), (transform, "c")] {
+        let lake = house(RULES, stream);
+        lake.policy_with(RULES, &lowered(published));
+        let planned = actions(&lake.json(&["plan", "crm"], 0));
+        let of = |name: &str| planned.iter().find(|one| one.0 == name).map(|one| one.2.clone());
+        assert_eq!(of(published).as_deref(), Some("allow"), "{planned:?}");
+        assert_eq!(of("c7").as_deref(), Some("encrypt"), "{planned:?}");
+        lake.run(&["sync", "crm"]).expect(0);
+        assert_eq!(lake.versions("crm.people"), 1);
+    }
+    // An entry for another column sets nothing aside.
+    let house = house(RULES, "");
+    house.policy_with(RULES, &lowered("c"));
+    let planned = actions(&house.json(&["plan", "crm"], 0));
+    let contact = planned.iter().find(|one| one.0 == "contact").unwrap();
+    assert_eq!((contact.1.as_str(), contact.2.as_str()), ("pii.email", "encrypt"));
+}
+
+#[test]
 fn what_cannot_be_told_is_left_to_the_policy() {
     let house = house(RULES, "");
     house.write("in/drops/people.csv", "c1,c2\n,\n");
