@@ -1,7 +1,6 @@
 //! What is found in the rows: before a run, of columns that nobody declared; during it, of those that were to
 //! be published in the clear.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -15,7 +14,7 @@ use super::{Engine, Memory, StreamPlan, fidelity, quarantine};
 use crate::Batches;
 use crate::classify::{self, Classifier, Finding, Found, Seen, Survey};
 use crate::error::{At as _, Error, Kind, Result};
-use crate::protect::Decision;
+use crate::protect::{self, Decision};
 use crate::source::{self, Relation, Snapshot, convert};
 use crate::spec::pipeline::{Column, Selector};
 use crate::spec::{Action, DatasetName, Pipeline, Stream, StreamName, Tag};
@@ -213,13 +212,21 @@ fn is_set_aside(engine: &Engine, dataset: &DatasetName, published: &[String], ta
 pub(super) struct Watch(Arc<Mutex<Option<Survey>>>);
 
 impl Watch {
-    /// The rows, of which some are looked at as they pass.
-    pub(super) fn over(&self, plan: &StreamPlan, rows: Batches) -> Batches {
-        let schema = plan.quality.rows();
-        let open = plan.protection.decisions().iter().filter(|decision| is_open(decision));
-        let open: BTreeSet<&str> = open.map(|decision| top(decision.made_of())).collect();
-        let fields = schema.fields().iter().enumerate();
-        let is_watched = |(_, field): &(usize, &FieldRef)| open.contains(field.name().as_str());
+    /// The rows, of which some are looked at as they pass. They are of `schema`, whose first `own` columns are
+    /// the program's.
+    pub(super) fn over(
+        &self,
+        protection: &protect::Plan,
+        schema: &Schema,
+        own: usize,
+        rows: Batches,
+    ) -> Batches {
+        let decisions = protection.decisions().iter();
+        let open: Vec<&Decision> = decisions.filter(|decision| is_open(decision)).collect();
+        let fields = schema.fields().iter().enumerate().skip(own);
+        let is_watched = |(_, field): &(usize, &FieldRef)| {
+            open.iter().any(|decision| is_within(decision.made_of(), field.name()))
+        };
         let places: Vec<usize> = fields.filter(is_watched).map(|(place, _)| place).collect();
         if places.is_empty() {
             return rows;
@@ -234,15 +241,18 @@ impl Watch {
         survey.get_or_insert_with(|| Survey::of(batch.schema_ref())).observe(&batch);
     }
 
-    /// Whether what was seen may be published as it was decided.
+    /// Whether what was seen may be published as it was decided, in the stream's dataset or in its quarantine:
+    /// what is set aside in the one is so in the other.
     ///
     /// # Errors
     /// `Held`, naming every column in which something was found that the policy asks more for.
-    pub(super) fn check(&self, engine: &Engine, plan: &StreamPlan) -> Result<()> {
+    pub(super) fn check(&self, engine: &Engine, plan: &StreamPlan, protection: &protect::Plan) -> Result<()> {
         let survey = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(survey) = survey.as_ref() else { return Ok(()) };
         let found = engine.classifier.findings(survey);
-        let problems: Vec<String> = found.iter().flat_map(|found| problems(engine, plan, found)).collect();
+        let datasets = [plan.dataset.to_string(), protection.dataset().to_string()];
+        let problems = |found| problems(engine, &datasets, protection, found);
+        let problems: Vec<String> = found.iter().flat_map(problems).collect();
         if problems.is_empty() {
             return Ok(());
         }
@@ -250,22 +260,23 @@ impl Watch {
             "give the column this tag under `columns` in the pipeline; a finding that is wrong is set aside by an \
              entry of infosec's under `classification: lowered` in the policy",
         ))
-        .at(|| format!("dataset {}", plan.dataset))
+        .at(|| format!("dataset {}", protection.dataset()))
     }
 }
 
 /// Why a finding stands in the way of what was decided of its column, and of those made of it.
-fn problems(engine: &Engine, plan: &StreamPlan, found: &Found) -> Vec<String> {
+fn problems(engine: &Engine, datasets: &[String], protection: &protect::Plan, found: &Found) -> Vec<String> {
     let Found { name, finding } = found;
     let tag = Tag::parse(&finding.tag).ok().filter(|_| is_hit(finding));
     let Some(tag) = tag else { return Vec::new() };
-    if engine.policy.classification.lowered(&plan.dataset.to_string(), name, &tag).is_some() {
+    let policy = &engine.policy.classification;
+    if datasets.iter().any(|dataset| policy.lowered(dataset, name, &tag).is_some()) {
         return Vec::new();
     }
     let asked = engine.policy.rule_for(&tag).map(|(_, rule)| &rule.action);
     let is_more =
         |decision: &Decision| asked.is_none_or(|asked| asked.strength() > decision.action.strength());
-    let decisions = plan.protection.decisions().iter();
+    let decisions = protection.decisions().iter();
     let made = decisions.filter(|decision| is_made_of(decision, name));
     let weak = made.filter(|decision| is_open(decision) && is_more(decision));
     weak.map(|decision| problem(decision, found, asked)).collect()
@@ -335,6 +346,7 @@ fn is_open(decision: &Decision) -> bool {
     decision.action.strength() < Action::Encrypt.strength()
 }
 
-fn top(path: &str) -> &str {
-    path.split('.').next().unwrap_or(path)
+/// Whether a path is that of a column, or of a part of it.
+fn is_within(path: &str, column: &str) -> bool {
+    path.strip_prefix(column).is_some_and(|below| below.is_empty() || below.starts_with('.'))
 }

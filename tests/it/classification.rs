@@ -148,6 +148,31 @@ fn trap_a_hit_in_what_was_declared_internal_stops_the_run() {
 }
 
 #[test]
+fn trap_a_hit_in_rows_that_are_set_aside_stops_the_run_too() {
+    let house = house(
+        RULES,
+        "\n    columns: {\"*\": {tag: internal}}\n    quality: [{check: \"amount >= 0\", on_fail: quarantine}]",
+    );
+    let rows: String = (0..ROWS)
+        .map(|id| match id % 2 {
+            0 => format!("{id},1,open\n"),
+            _ => format!("{id},-1,user{id}@mail{}.example.com\n", id % 7),
+        })
+        .collect();
+    house.write("in/drops/people.csv", &format!("id,amount,ref\n{rows}"));
+    let ran = house.run(&["sync", "crm"]);
+    says(ran.expect(76), &["column `ref`", "pii.email", "dataset crm.people__quarantine"]);
+    assert_eq!((house.versions("crm.people"), house.versions("crm.people__quarantine")), (0, 0));
+    // What is set aside for the dataset is so for its quarantine.
+    house.policy_with(
+        RULES,
+        "classification:\n  lowered: [{dataset: crm.people, column: ref, found: pii.email, reason: made up for a test, author: J. Meier, date: 2026-11-02}]",
+    );
+    house.run(&["sync", "crm"]).expect(0);
+    assert_eq!((house.versions("crm.people"), house.versions("crm.people__quarantine")), (1, 1));
+}
+
+#[test]
 fn what_infosec_sets_aside_is_not_applied_to_what_nobody_declared() {
     let lowered = |column: &str| {
         format!(
