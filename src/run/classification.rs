@@ -14,6 +14,7 @@ use super::{Engine, Memory, StreamPlan, fidelity, quarantine};
 use crate::Batches;
 use crate::classify::{self, Classifier, Finding, Found, Seen, Survey};
 use crate::error::{At as _, Error, Kind, Result};
+use crate::protect::plan::dotted;
 use crate::protect::{self, Decision};
 use crate::source::{self, Relation, Snapshot, convert};
 use crate::spec::pipeline::{Column, Selector};
@@ -300,7 +301,8 @@ fn problem(decision: &Decision, found: &Found, asked: Option<&Action>) -> String
 
 /// Whether a decision is on the part of this dotted name, or on a column made of it.
 fn is_made_of(decision: &Decision, name: &str) -> bool {
-    decision.made_of().replace(".list.element", "") == name
+    // Both, since a part of a column may itself have the name of such a level.
+    dotted(decision.made_of()) == dotted(name)
 }
 
 /// Whether values, not names, say that something is there, and surely.
