@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 
+use super::survey::entries_of;
 use crate::error::{Error, Result};
 use crate::spec::classification::Classification;
 use crate::spec::pipeline::{Column, Columns};
@@ -80,6 +81,11 @@ fn parts(columns: &Columns, name: &str, data_type: &DataType, undeclared: &mut B
         DataType::List(element) | DataType::LargeList(element) => {
             parts(columns, name, element.data_type(), undeclared);
         }
+        DataType::Map(entries, _) => {
+            for (part, field) in entries_of(entries) {
+                parts(columns, &format!("{name}.{part}"), field.data_type(), undeclared);
+            }
+        }
         _ => {
             undeclared.insert(name.to_owned());
         }
@@ -144,6 +150,8 @@ fn is_declared(columns: &Columns, name: &str, data_type: &DataType) -> bool {
             DataType::List(element) | DataType::LargeList(element) => {
                 is_declared(columns, name, element.data_type())
             }
+            DataType::Map(entries, _) => entries_of(entries)
+                .all(|(part, field)| is_declared(columns, &format!("{name}.{part}"), field.data_type())),
             _ => false,
         }
 }

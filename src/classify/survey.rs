@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 
 use super::finding::Finding;
 use super::values::Sample;
@@ -18,7 +18,7 @@ pub struct Survey {
 }
 
 struct Part {
-    /// Dotted name; elements of a list go by the list's.
+    /// Dotted name; elements of a list go by the list's, those of a map are its `key` and its `value`.
     name: String,
     data_type: DataType,
     nullable: bool,
@@ -78,6 +78,11 @@ fn below(name: String, field: &Field, parts: &mut Vec<Part>) {
             }
         }
         DataType::List(element) | DataType::LargeList(element) => below(name, element, parts),
+        DataType::Map(entries, _) => {
+            for (part, field) in entries_of(entries) {
+                below(format!("{name}.{part}"), field, parts);
+            }
+        }
         data_type if parts.len() < MOST_PARTS => parts.push(Part {
             name,
             data_type: data_type.clone(),
@@ -88,12 +93,53 @@ fn below(name: String, field: &Field, parts: &mut Vec<Part>) {
     }
 }
 
+/// The key and the value of a map, by the names that their published columns have.
+pub(super) fn entries_of(entries: &Field) -> impl Iterator<Item = (&'static str, &FieldRef)> {
+    let fields: &[FieldRef] = match entries.data_type() {
+        DataType::Struct(fields) => fields,
+        _ => &[],
+    };
+    ["key", "value"].into_iter().zip(fields)
+}
+
 /// The arrays of the parts of one column: values below a NULL are not told from others.
 fn leaves(array: &ArrayRef, out: &mut Vec<ArrayRef>) {
     match array.data_type() {
         DataType::Struct(_) => array.as_struct().columns().iter().for_each(|array| leaves(array, out)),
         DataType::List(_) => leaves(array.as_list::<i32>().values(), out),
         DataType::LargeList(_) => leaves(array.as_list::<i64>().values(), out),
+        DataType::Map(..) => {
+            let map = array.as_map();
+            leaves(map.keys(), out);
+            leaves(map.values(), out);
+        }
         _ => out.push(Arc::clone(array)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{MapArray, StringArray};
+
+    use super::*;
+    use crate::classify::Classifier;
+    use crate::spec::classification::Classification;
+
+    #[test]
+    fn keys_and_values_of_maps_are_looked_at() {
+        let kinds = (0..200).map(|id| if id % 2 == 0 { "first" } else { "second" });
+        let mails = |count: u32| (0..count).map(|id| format!("user{id}@mail.example.com"));
+        let offsets: Vec<u32> = (0..=100).map(|row| row * 2).collect();
+        let values = StringArray::from_iter_values(mails(200));
+        let map = Arc::new(MapArray::new_from_strings(kinds, &values, &offsets).unwrap()) as ArrayRef;
+        let last = Arc::new(StringArray::from_iter_values(mails(100))) as ArrayRef;
+        let columns = [("c1", map), ("c2", last)];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut survey = Survey::of(batch.schema_ref());
+        survey.observe(&batch);
+        let found = Classifier::new(&Classification::default()).unwrap().findings(&survey);
+        let tags: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.finding.tag.as_str())).collect();
+        assert_eq!(tags.first().map(|one| one.0), Some("c1.key"));
+        assert_eq!(tags.get(1..), Some([("c1.value", "pii.email"), ("c2", "pii.email")].as_slice()));
     }
 }

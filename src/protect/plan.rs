@@ -220,10 +220,10 @@ impl Plan {
 }
 
 impl Decision {
-    /// The leaf's name as people write it: elements of a list go by the list's.
+    /// The leaf's name as people write it.
     #[must_use]
     pub fn dotted(&self) -> String {
-        self.path.replace(".list.element", "")
+        dotted(&self.path)
     }
 
     /// Of a column of the program's own.
@@ -256,6 +256,12 @@ impl Decision {
     pub fn made_of(&self) -> &str {
         self.companion_of.as_deref().unwrap_or(&self.path)
     }
+}
+
+/// A leaf's path as people write it: without the levels that Parquet adds for lists and maps.
+#[must_use]
+pub fn dotted(path: &str) -> String {
+    path.replace(".list.element", "").replace(".key_value", "")
 }
 
 impl Column {

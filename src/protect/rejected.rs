@@ -16,10 +16,12 @@ use crate::spec::{DatasetName, Policy};
 pub const REASON: &str = "_sealift_reason";
 /// The column that says which run rejected it.
 pub const RUN_ID: &str = "_sealift_run_id";
+/// How many columns of the program's own stand before the others.
+pub const OWN_COLUMNS: usize = 2;
 /// What the names of the program's own columns begin with.
 const OWN: &str = "_sealift_";
 
-fn own() -> [Field; 2] {
+fn own() -> [Field; OWN_COLUMNS] {
     [REASON, RUN_ID].map(|name| Field::new(name, DataType::Utf8, false))
 }
 

@@ -1,7 +1,6 @@
 //! What is found in the rows: before a run, of columns that nobody declared; during it, of those that were to
 //! be published in the clear.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -15,10 +14,11 @@ use super::{Engine, Memory, StreamPlan, fidelity, quarantine};
 use crate::Batches;
 use crate::classify::{self, Classifier, Finding, Found, Seen, Survey};
 use crate::error::{At as _, Error, Kind, Result};
-use crate::protect::Decision;
+use crate::protect::plan::dotted;
+use crate::protect::{self, Decision};
 use crate::source::{self, Relation, Snapshot, convert};
 use crate::spec::pipeline::{Column, Selector};
-use crate::spec::{Action, Pipeline, Stream, StreamName, Tag};
+use crate::spec::{Action, DatasetName, Pipeline, Stream, StreamName, Tag};
 
 /// Rows that a plan looks at.
 const ROWS: usize = 16_384;
@@ -154,10 +154,12 @@ async fn first(mut rows: Batches, survey: &mut Survey, most: usize) {
 
 /// The stream with what was found of columns that nothing declares. What can be told of one counts as if it
 /// were declared; a column of which nothing can be told is left to the policy's `unmatched`. A tag that a column
-/// was published with stays, unless what is found asks for more.
+/// was published with stays, unless what is found asks for more. What infosec has set aside counts as
+/// `internal`.
 pub(super) fn declared(
     engine: &Engine,
     stream: &Stream,
+    dataset: &DatasetName,
     reading: &Reading,
     found: &[Found],
     before: Option<&Predecessor>,
@@ -165,8 +167,12 @@ pub(super) fn declared(
     let mut stream = stream.clone();
     let undeclared = classify::undeclared(&stream.columns, &reading.converted);
     for found in found.iter().filter(|found| undeclared.contains(&found.name)) {
+        let published = published_as(reading, &found.name);
+        let is_aside = |tag: &Tag| is_set_aside(engine, dataset, &published, tag);
         let new = Tag::parse(&found.finding.tag).ok().filter(|tag| tag.as_str() != "unknown");
-        let old = before.and_then(|before| before.tag(published_as(reading, &found.name)?));
+        let new = new.and_then(|tag| if is_aside(&tag) { Tag::parse("internal").ok() } else { Some(tag) });
+        let old = before.and_then(|before| before.tag(published.first()?));
+        let old = old.filter(|tag| !is_aside(tag));
         let strength =
             |tag: &Tag| engine.policy.rule_for(tag).map_or(u32::MAX, |(_, rule)| rule.action.strength());
         let tag = match (new, old) {
@@ -186,10 +192,20 @@ pub(super) fn declared(
     stream
 }
 
-/// The output column that holds a source column unchanged.
-fn published_as<'r>(reading: &'r Reading, name: &str) -> Option<&'r str> {
-    let place = reading.transform.copies().iter().position(|copy| copy.as_deref() == Some(name))?;
-    Some(reading.transform.output().field(place).name())
+/// The names under which the output holds a part of the source unchanged.
+fn published_as(reading: &Reading, name: &str) -> Vec<String> {
+    let copies = reading.transform.copies().iter().zip(reading.transform.output().fields());
+    let published = copies.filter_map(|(copy, field)| {
+        let below = name.strip_prefix(copy.as_deref()?)?;
+        (below.is_empty() || below.starts_with('.')).then(|| format!("{}{below}", field.name()))
+    });
+    published.collect()
+}
+
+/// Whether a finding is set aside for each column that holds it, of which there is one at least.
+fn is_set_aside(engine: &Engine, dataset: &DatasetName, published: &[String], tag: &Tag) -> bool {
+    let (policy, dataset) = (&engine.policy.classification, dataset.to_string());
+    !published.is_empty() && published.iter().all(|name| policy.lowered(&dataset, name, tag).is_some())
 }
 
 /// Watches over the columns that are published with less than encryption. No `Debug`: it holds values.
@@ -197,13 +213,21 @@ fn published_as<'r>(reading: &'r Reading, name: &str) -> Option<&'r str> {
 pub(super) struct Watch(Arc<Mutex<Option<Survey>>>);
 
 impl Watch {
-    /// The rows, of which some are looked at as they pass.
-    pub(super) fn over(&self, plan: &StreamPlan, rows: Batches) -> Batches {
-        let schema = plan.quality.rows();
-        let open = plan.protection.decisions().iter().filter(|decision| is_open(decision));
-        let open: BTreeSet<&str> = open.map(|decision| top(&decision.path)).collect();
-        let fields = schema.fields().iter().enumerate();
-        let is_watched = |(_, field): &(usize, &FieldRef)| open.contains(field.name().as_str());
+    /// The rows, of which some are looked at as they pass. They are of `schema`, whose first `own` columns are
+    /// the program's.
+    pub(super) fn over(
+        &self,
+        protection: &protect::Plan,
+        schema: &Schema,
+        own: usize,
+        rows: Batches,
+    ) -> Batches {
+        let decisions = protection.decisions().iter();
+        let open: Vec<&Decision> = decisions.filter(|decision| is_open(decision)).collect();
+        let fields = schema.fields().iter().enumerate().skip(own);
+        let is_watched = |(_, field): &(usize, &FieldRef)| {
+            open.iter().any(|decision| is_within(decision.made_of(), field.name()))
+        };
         let places: Vec<usize> = fields.filter(is_watched).map(|(place, _)| place).collect();
         if places.is_empty() {
             return rows;
@@ -218,15 +242,18 @@ impl Watch {
         survey.get_or_insert_with(|| Survey::of(batch.schema_ref())).observe(&batch);
     }
 
-    /// Whether what was seen may be published as it was decided.
+    /// Whether what was seen may be published as it was decided, in the stream's dataset or in its quarantine:
+    /// what is set aside in the one is so in the other.
     ///
     /// # Errors
     /// `Held`, naming every column in which something was found that the policy asks more for.
-    pub(super) fn check(&self, engine: &Engine, plan: &StreamPlan) -> Result<()> {
+    pub(super) fn check(&self, engine: &Engine, plan: &StreamPlan, protection: &protect::Plan) -> Result<()> {
         let survey = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(survey) = survey.as_ref() else { return Ok(()) };
         let found = engine.classifier.findings(survey);
-        let problems: Vec<String> = found.iter().filter_map(|found| problem(engine, plan, found)).collect();
+        let datasets = [plan.dataset.to_string(), protection.dataset().to_string()];
+        let problems = |found| problems(engine, &datasets, protection, found);
+        let problems: Vec<String> = found.iter().flat_map(problems).collect();
         if problems.is_empty() {
             return Ok(());
         }
@@ -234,33 +261,48 @@ impl Watch {
             "give the column this tag under `columns` in the pipeline; a finding that is wrong is set aside by an \
              entry of infosec's under `classification: lowered` in the policy",
         ))
-        .at(|| format!("dataset {}", plan.dataset))
+        .at(|| format!("dataset {}", protection.dataset()))
     }
 }
 
-/// Why a finding stands in the way of what was decided of its column.
-fn problem(engine: &Engine, plan: &StreamPlan, found: &Found) -> Option<String> {
+/// Why a finding stands in the way of what was decided of its column, and of those made of it.
+fn problems(engine: &Engine, datasets: &[String], protection: &protect::Plan, found: &Found) -> Vec<String> {
     let Found { name, finding } = found;
-    if !is_hit(finding) {
-        return None;
+    let tag = Tag::parse(&finding.tag).ok().filter(|_| is_hit(finding));
+    let Some(tag) = tag else { return Vec::new() };
+    let policy = &engine.policy.classification;
+    if datasets.iter().any(|dataset| policy.lowered(dataset, name, &tag).is_some()) {
+        return Vec::new();
     }
-    let tag = Tag::parse(&finding.tag).ok()?;
-    let is_it = |decision: &&Decision| decision.dotted() == *name;
-    let decision = plan.protection.decisions().iter().find(is_it)?;
     let asked = engine.policy.rule_for(&tag).map(|(_, rule)| &rule.action);
-    let is_more = asked.is_none_or(|asked| asked.strength() > decision.action.strength());
-    let lowered = engine.policy.classification.lowered(&plan.dataset.to_string(), name, &tag);
-    if !is_open(decision) || !is_more || lowered.is_some() {
-        return None;
-    }
+    let is_more =
+        |decision: &Decision| asked.is_none_or(|asked| asked.strength() > decision.action.strength());
+    let decisions = protection.decisions().iter();
+    let made = decisions.filter(|decision| is_made_of(decision, name));
+    let weak = made.filter(|decision| is_open(decision) && is_more(decision));
+    weak.map(|decision| problem(decision, found, asked)).collect()
+}
+
+fn problem(decision: &Decision, found: &Found, asked: Option<&Action>) -> String {
+    let Found { name, finding } = found;
+    let column = match &decision.companion_of {
+        Some(_) => format!("column `{}`, made of `{name}`,", decision.path),
+        None => format!("column `{name}`"),
+    };
     let asks =
         asked.map_or_else(|| "has no rule for that".to_owned(), |asked| format!("asks `{asked}` for that"));
-    Some(format!(
-        "column `{name}` was to be published by `{}` ({}), but {}; the policy {asks}",
+    format!(
+        "{column} was to be published by `{}` ({}), but {}; the policy {asks}",
         decision.action,
         decision.because,
         told(finding)
-    ))
+    )
+}
+
+/// Whether a decision is on the part of this dotted name, or on a column made of it.
+fn is_made_of(decision: &Decision, name: &str) -> bool {
+    // Both, since a part of a column may itself have the name of such a level.
+    dotted(decision.made_of()) == dotted(name)
 }
 
 /// Whether values, not names, say that something is there, and surely.
@@ -306,6 +348,7 @@ fn is_open(decision: &Decision) -> bool {
     decision.action.strength() < Action::Encrypt.strength()
 }
 
-fn top(path: &str) -> &str {
-    path.split('.').next().unwrap_or(path)
+/// Whether a path is that of a column, or of a part of it.
+fn is_within(path: &str, column: &str) -> bool {
+    path.strip_prefix(column).is_some_and(|below| below.is_empty() || below.starts_with('.'))
 }

@@ -93,7 +93,7 @@ impl Load<'_> {
         let (protection, folders) = (&plan.protection, &plan.partition_by);
         let keep = known.map(|known| found.brought(plan, known));
         let draft = Draft::write(engine, store, plan, protection, folders, rows, keep, memory_bytes).await?;
-        match found.watch.check(engine, plan) {
+        match found.watch.check(engine, plan, protection) {
             Ok(()) => Ok(draft),
             Err(error) => {
                 draft.discard(store).await;

@@ -52,7 +52,7 @@ impl Passage<'_> {
             now_micros: self.taken_at.timestamp_micros(),
         };
         let rows = plan.quality.judge(rows, &against, &found.tally, unpublished).await?;
-        let rows = found.watch.over(plan, rows);
+        let rows = found.watch.over(&plan.protection, plan.quality.rows(), 0, rows);
         Ok(match plan.rules.as_ref().and_then(Rules::lifetime) {
             Some(own) => own.begin(rows, plan.protection.input().clone(), self.taken_at.timestamp_micros()),
             None => rows,

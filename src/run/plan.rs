@@ -182,7 +182,7 @@ async fn stream(
     let first = reading(stream, described, before.as_ref(), transform_bytes(engine, stream)).await?;
     let found = classification::look(engine, stream, look, &relation, &first, snapshot).await;
     // From here on, what was found counts as declared.
-    let stream = &classification::declared(engine, stream, &first, &found, before.as_ref());
+    let stream = &classification::declared(engine, stream, &dataset, &first, &found, before.as_ref());
     let (reading, verdicts, (mut protection, fit)) =
         covered(engine, stream, &dataset, before.as_mut(), described, first).await?;
     let source_columns = described.clone();

@@ -16,6 +16,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::classification::Watch;
 use super::contract::{self, ChangeKind, Comparison, Predecessor};
 use super::draft::Draft;
 use super::increment::known::Known;
@@ -136,7 +137,8 @@ impl Quarantine {
     /// the first of them; `None` where there were none.
     ///
     /// # Errors
-    /// `Data` for more rows than there may be; else those of `known` and of [`Draft::write`].
+    /// `Data` for more rows than there may be; else those of `known`, of [`Draft::write`] and of
+    /// [`Watch::check`].
     pub(super) async fn take(
         &self,
         engine: &Engine,
@@ -168,9 +170,19 @@ impl Quarantine {
         known: Option<Known>,
     ) -> Result<Draft> {
         let rows = self.shape.apply(rows).await?;
+        // What strays into an open column is rejected with its row: the stream's own watch never sees it.
+        let (watch, protection) = (Watch::default(), &self.protection);
+        let rows = watch.over(protection, protection.input(), protect::rejected::OWN_COLUMNS, rows);
         let (_, memory_bytes) = Memory::of(engine.config.memory_limit_bytes).beside_quarantine();
-        Draft::write(engine, store, plan, &self.protection, &[], rows, known.map(Known::keep), memory_bytes)
-            .await
+        let keep = known.map(Known::keep);
+        let draft = Draft::write(engine, store, plan, protection, &[], rows, keep, memory_bytes).await?;
+        match watch.check(engine, plan, protection) {
+            Ok(()) => Ok(draft),
+            Err(error) => {
+                draft.discard(store).await;
+                Err(error)
+            }
+        }
     }
 
     /// Makes what was written visible, before the version that lacks these rows. An overwriting stream's

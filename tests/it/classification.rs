@@ -148,6 +148,57 @@ fn trap_a_hit_in_what_was_declared_internal_stops_the_run() {
 }
 
 #[test]
+fn trap_a_hit_in_rows_that_are_set_aside_stops_the_run_too() {
+    let house = house(
+        RULES,
+        "\n    columns: {\"*\": {tag: internal}}\n    quality: [{check: \"amount >= 0\", on_fail: quarantine}]",
+    );
+    let rows: String = (0..ROWS)
+        .map(|id| match id % 2 {
+            0 => format!("{id},1,open\n"),
+            _ => format!("{id},-1,user{id}@mail{}.example.com\n", id % 7),
+        })
+        .collect();
+    house.write("in/drops/people.csv", &format!("id,amount,ref\n{rows}"));
+    let ran = house.run(&["sync", "crm"]);
+    says(ran.expect(76), &["column `ref`", "pii.email", "dataset crm.people__quarantine"]);
+    assert_eq!((house.versions("crm.people"), house.versions("crm.people__quarantine")), (0, 0));
+    // What is set aside for the dataset is so for its quarantine.
+    house.policy_with(
+        RULES,
+        "classification:\n  lowered: [{dataset: crm.people, column: ref, found: pii.email, reason: made up for a test, author: J. Meier, date: 2026-11-02}]",
+    );
+    house.run(&["sync", "crm"]).expect(0);
+    assert_eq!((house.versions("crm.people"), house.versions("crm.people__quarantine")), (1, 1));
+}
+
+#[test]
+fn what_infosec_sets_aside_is_not_applied_to_what_nobody_declared() {
+    let lowered = |column: &str| {
+        format!(
+            "classification:\n  lowered: [{{dataset: crm.people, column: {column}, found: pii.email, reason: made up for a test, author: J. Meier, date: 2026-11-02}}]"
+        )
+    };
+    let transform = "\n    transform: SELECT id, contact AS c, c7 FROM source";
+    for (stream, published) in [("", "contact"), (transform, "c")] {
+        let lake = house(RULES, stream);
+        lake.policy_with(RULES, &lowered(published));
+        let planned = actions(&lake.json(&["plan", "crm"], 0));
+        let of = |name: &str| planned.iter().find(|one| one.0 == name).map(|one| one.2.clone());
+        assert_eq!(of(published).as_deref(), Some("allow"), "{planned:?}");
+        assert_eq!(of("c7").as_deref(), Some("encrypt"), "{planned:?}");
+        lake.run(&["sync", "crm"]).expect(0);
+        assert_eq!(lake.versions("crm.people"), 1);
+    }
+    // An entry for another column sets nothing aside.
+    let house = house(RULES, "");
+    house.policy_with(RULES, &lowered("c"));
+    let planned = actions(&house.json(&["plan", "crm"], 0));
+    let contact = planned.iter().find(|one| one.0 == "contact").unwrap();
+    assert_eq!((contact.1.as_str(), contact.2.as_str()), ("pii.email", "encrypt"));
+}
+
+#[test]
 fn what_cannot_be_told_is_left_to_the_policy() {
     let house = house(RULES, "");
     house.write("in/drops/people.csv", "c1,c2\n,\n");

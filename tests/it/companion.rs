@@ -165,3 +165,20 @@ fn what_would_tell_more_than_the_policy_allows_is_held() {
     assert!(held.expect(76).stderr.contains("column `ID`: made of `mail`"), "{held:?}");
     assert!(held.stderr.contains("column `token`: it is to be made of `email`"), "{held:?}");
 }
+
+#[test]
+fn trap_a_weaker_column_beside_a_sealed_one_is_watched_by_the_same_values() {
+    let house = House::new();
+    house.policy("- {tags: [\"pii.*\"], action: encrypt}\n- {tags: [internal], action: allow}");
+    let rows: String = (0..400).map(|id| format!("{id},user{id}@mail{}.example.com\n", id % 7)).collect();
+    house.write("in/drops/people.csv", &format!("id,ref\n{rows}"));
+    house.pipeline(
+        "crm",
+        "connection: drops\ndataset: crm.people\nstreams:\n  people:\n    path: people.csv\n    \
+         columns: {ref: {tag: internal, action: encrypt, as: {column: ref2, action: allow}}, \"*\": {tag: internal}}",
+    );
+    let held = house.run(&["sync", "crm"]);
+    assert!(held.expect(76).stderr.contains("column `ref2`, made of `ref`,"), "{held:?}");
+    assert!(held.stderr.contains("pii.email") && !held.stderr.contains("example.com"), "{held:?}");
+    assert_eq!(house.versions("crm.people"), 0);
+}
