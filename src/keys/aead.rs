@@ -128,7 +128,7 @@ mod tests {
             let opened = open(&key, &aad, &sealed).unwrap();
             prop_assert_eq!(opened.expose(), &plain[..]);
             let mut altered = sealed.clone();
-            altered[at % sealed.len()] ^= 1 << bit;
+            altered[at % sealed.len()] ^= 1_u8 << bit;
             prop_assert!(open(&key, &aad, &altered).is_err());
             prop_assert!(open(&key, &[&aad[..], b"x"].concat(), &sealed).is_err());
         }

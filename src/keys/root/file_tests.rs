@@ -164,7 +164,7 @@ proptest! {
         prop_assert_eq!(read.key.expose(), &key[..]);
         let mut altered = whole.expose().to_vec();
         let place = at % altered.len();
-        altered[place] ^= 1 << bit;
+        altered[place] ^= 1_u8 << bit;
         prop_assert!(decode(&Secret::new(altered), None, path).is_err());
         prop_assert!(decode(&Secret::new([MAGIC, &bytes].concat()), None, path).is_err());
         prop_assert!(decode(&Secret::new(bytes), None, path).is_err());
