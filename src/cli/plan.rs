@@ -165,6 +165,8 @@ struct Column {
     path: Vec<String>,
     /// What was found in the source column that it is a copy of.
     found: Option<Found>,
+    /// Of a computed column, what was found in those that it comes from.
+    found_in_sources: Vec<Found>,
 }
 
 impl Column {
@@ -174,6 +176,7 @@ impl Column {
             "type": self.published_type, "fidelity": self.fidelity, "tag": self.tag, "action": self.action,
             "because": self.because, "key": self.key, "lineage": self.lineage, "path": self.path,
             "found": self.found.as_ref().map(super::classify::json),
+            "found_in_sources": self.found_in_sources.iter().map(super::classify::json).collect::<Vec<_>>(),
         })
     }
 
@@ -263,6 +266,7 @@ fn column(plan: &StreamPlan, decision: &Decision) -> Column {
         published_type: published.map(|field| crate::publish::type_name(field.data_type())),
         fidelity: source
             .map_or_else(|| computed_from(plan, lineage.as_deref()), |c| c.fidelity().to_string()),
+        found_in_sources: found_in_sources(plan, copied.is_some(), lineage.as_deref()),
         lineage,
         path: plan.transform.path(top).to_vec(),
         found: found(plan, decision, copied.map(String::as_str)),
@@ -276,6 +280,15 @@ fn found(plan: &StreamPlan, decision: &Decision, copied: Option<&str>) -> Option
     let below = path.split_once('.').map_or_else(String::new, |(_, below)| format!(".{below}"));
     let name = format!("{}{below}", copied?);
     plan.found.iter().find(|found| found.name == name).cloned()
+}
+
+/// What was found in the columns that a computed one comes from; in all of them where that is not known.
+fn found_in_sources(plan: &StreamPlan, is_copy: bool, lineage: Option<&[String]>) -> Vec<Found> {
+    let is_source = |found: &&Found| {
+        let top = found.name.split('.').next().unwrap_or(&found.name);
+        !is_copy && lineage.is_none_or(|names| names.iter().any(|name| name == top))
+    };
+    plan.found.iter().filter(is_source).cloned().collect()
 }
 
 /// A computed column is what its SQL makes of its sources; those that lose values are named.

@@ -42,6 +42,8 @@ const PLAIN: [&str; 14] = [
     "secret_random",
     "phone_digits",
 ];
+/// Detectors of forms that nothing else has.
+const UNMISTAKABLE: [&str; 2] = ["email", "iban"];
 /// Distinct values that pass a plain detector, before they stop a run.
 const ENOUGH: u64 = 20;
 
@@ -307,16 +309,21 @@ fn is_made_of(decision: &Decision, name: &str) -> bool {
 
 /// Whether values, not names, say that something is there, and surely.
 fn is_hit(finding: &Finding) -> bool {
-    let Some(Seen::Values { detector, passed, .. }) = finding.evidence.first().map(|one| &one.seen) else {
+    let Some(Seen::Values { detector, passed, sampled }) = finding.evidence.first().map(|one| &one.seen)
+    else {
         return false;
     };
+    // A name that says otherwise counts for nothing then.
+    let is_plain_to_see =
+        UNMISTAKABLE.contains(&detector.as_str()) && *passed >= ENOUGH && passed * 10 >= sampled * 9;
     // Whoever lives in a city is many.
     let is_enough = match detector.as_str() {
         "city" => false,
         plain if PLAIN.contains(&plain) => *passed >= ENOUGH,
         _ => true,
     };
-    is_enough && finding.confidence >= SURE && !matches!(finding.tag.as_str(), "internal" | "unknown")
+    let is_sure = finding.confidence >= SURE || is_plain_to_see;
+    is_enough && is_sure && !matches!(finding.tag.as_str(), "internal" | "unknown")
 }
 
 /// A finding in words: `holds pii.email: 497 of 512 sampled values pass email`.

@@ -102,6 +102,12 @@ fn what_nobody_declared_is_found_and_sealed_as_the_policy_says() {
         "{contact}"
     );
     says(house.run(&["plan", "crm"]).expect(0), &["pii.email", "financial.card_number"]);
+    // A computed column tells what was found in those that it comes from.
+    let computed = self::house(RULES, "\n    transform: \"SELECT id, upper(contact) AS who FROM source\"");
+    let who = computed.json(&["plan", "crm"], 0)["streams"][0]["columns"][1].clone();
+    assert_eq!((&who["tag"], &who["found"]), (&"pii.email".into(), &Value::Null), "{who}");
+    assert_eq!(who["found_in_sources"][0]["column"], "contact", "{who}");
+    assert!(who["found_in_sources"][0]["confidence"].as_f64().unwrap() > 0.9, "{who}");
 
     house.run(&["sync", "crm"]).expect(0);
     let rows = house.query("SELECT note FROM crm.people WHERE id % 3 <> 1 ORDER BY id");
