@@ -28,8 +28,7 @@ pub(super) async fn run(context: &Context, args: &Query) -> Done {
     // Before any row is shown: what cannot be recorded is not done.
     let keys = engine.keyring.used();
     if !keys.is_empty() {
-        let subject = format!("query {}", keys.join(" "));
-        audit::record(&engine.ledger, &audit::operator(), audit::Action::KeyUse, &subject).await?;
+        audit::key_use(&engine.ledger, &audit::operator(), "query", &keys).await?;
     }
     let format = if context.json { Format::Json } else { args.format };
     match format {

@@ -17,7 +17,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Far above any answer about one run.
 const MOST_BYTES: usize = 1 << 20;
 /// Characters of a daemon's own words that are shown.
-pub(super) const MOST_CHARS: usize = 400;
+const MOST_CHARS: usize = 400;
 
 const SERVICE: Service = Service {
     what: "URL of the daemon",

@@ -1,13 +1,17 @@
 //! `sealift runs`: what ran, and what became of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::Runs;
+use super::remote::printable;
 use super::{Context, Done, show};
 use crate::error::{Error, Kind};
 use crate::run::ledger::Run;
 use crate::run::{Ledger, RunId};
 use crate::spec::{Config, PipelineName};
+
+/// Most characters of what a run says: a line for each column that is held.
+pub(super) const MOST_CHARS: usize = 8 << 10;
 
 pub(super) async fn run(context: &Context, args: &Runs) -> Done {
     let config = Config::load(&context.config)?;
@@ -20,7 +24,7 @@ pub(super) async fn run(context: &Context, args: &Runs) -> Done {
         if context.json {
             show::json(&run.to_json());
         } else {
-            print_one(&run);
+            print_one(&run.to_json());
         }
         return Ok(());
     }
@@ -52,25 +56,31 @@ fn print_all(runs: &[Run]) {
     println!("{table}");
 }
 
-fn print_one(run: &Run) {
-    println!("run {} of pipeline {}: {}", run.run_id, run.pipeline, run.state);
-    if let Some(error) = &run.error {
+/// Shows a run and its streams, as [`Run::to_json`] tells them: the ledger's own, or what a daemon answers.
+pub(super) fn print_one(run: &Value) {
+    println!("run {} of pipeline {}: {}", word(&run["run_id"]), word(&run["pipeline"]), word(&run["state"]));
+    if let Some(error) = run["error"].as_str() {
         println!("error: {error}");
     }
     let mut table = show::table(
         &["stream", "dataset", "version", "rows", "quarantined", "bytes", "seconds"],
         &[2, 3, 4, 5, 6],
     );
-    for stream in &run.streams {
+    for stream in run["streams"].as_array().into_iter().flatten() {
         table.add_row([
-            stream.stream.clone(),
-            stream.dataset.clone(),
-            stream.version.map(|version| version.to_string()).unwrap_or_default(),
-            show::count(stream.rows),
-            show::count(stream.quarantined),
-            show::bytes(stream.bytes),
-            format!("{:.2}", stream.seconds),
+            word(&stream["stream"]),
+            word(&stream["dataset"]),
+            stream["version"].as_u64().map(|version| version.to_string()).unwrap_or_default(),
+            show::count(stream["rows"].as_u64().unwrap_or_default()),
+            show::count(stream["quarantined"].as_u64().unwrap_or_default()),
+            show::bytes(stream["bytes"].as_u64().unwrap_or_default()),
+            format!("{:.2}", stream["seconds"].as_f64().unwrap_or_default()),
         ]);
     }
     println!("{table}");
+}
+
+/// A text of a run.
+pub(super) fn word(value: &Value) -> String {
+    printable(value.as_str().unwrap_or_default(), MOST_CHARS)
 }

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::args::Trigger;
-use super::remote::{self, Remote, Triggered, printable};
+use super::remote::{Remote, Triggered, printable};
+use super::runs::{self, MOST_CHARS, word};
 use super::{Context, Done, Failure, show};
 use crate::error::{Error, Kind, Result};
 use crate::spec::PipelineName;
@@ -19,8 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The same where nobody said that they wait.
 const SHORT_PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
-/// Most characters of what a run says of its error: a line for each column that is held.
-const MOST_CHARS: usize = 8 << 10;
 
 pub(super) async fn run(context: &Context, args: &Trigger) -> Done {
     let pipeline = PipelineName::parse(&args.pipeline)?;
@@ -135,31 +134,7 @@ fn tell(context: &Context, run_id: &str, run: Value) -> Done {
     if context.json {
         show::json(&run);
     } else {
-        print(run_id, &run);
+        runs::print_one(&run);
     }
     Ok(())
-}
-
-fn print(run_id: &str, run: &Value) {
-    println!("run {run_id} of pipeline {}: {}", word(&run["pipeline"]), word(&run["state"]));
-    let mut table = show::table(
-        &["stream", "dataset", "version", "rows", "quarantined", "bytes", "seconds"],
-        &[2, 3, 4, 5, 6],
-    );
-    for stream in run["streams"].as_array().into_iter().flatten() {
-        table.add_row([
-            word(&stream["stream"]),
-            word(&stream["dataset"]),
-            stream["version"].as_u64().map(|version| version.to_string()).unwrap_or_default(),
-            show::count(stream["rows"].as_u64().unwrap_or_default()),
-            show::count(stream["quarantined"].as_u64().unwrap_or_default()),
-            show::bytes(stream["bytes"].as_u64().unwrap_or_default()),
-            format!("{:.2}", stream["seconds"].as_f64().unwrap_or_default()),
-        ]);
-    }
-    println!("{table}");
-}
-
-fn word(value: &Value) -> String {
-    printable(value.as_str().unwrap_or_default(), remote::MOST_CHARS)
 }

@@ -43,8 +43,7 @@ pub(super) async fn run(context: &Context, args: &Verify) -> Done {
         verify::against(&engine, &mut findings).await?;
     }
     if let Trust::Keys(keyring) = &question.trust {
-        let subject = format!("verify {dataset} {}", keyring.used().join(" "));
-        audit::record(&ledger, &audit::operator(), audit::Action::KeyUse, subject.trim_end()).await?;
+        audit::key_use(&ledger, &audit::operator(), &format!("verify {dataset}"), &keyring.used()).await?;
     }
     finish(context, &dataset, &findings)
 }

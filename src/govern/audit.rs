@@ -1,6 +1,8 @@
 //! The audit trail: who did what to what. Rows are only ever added; the store itself refuses to
 //! change or remove one.
 
+use std::borrow::Borrow;
+
 use chrono::{DateTime, Utc};
 use sqlx::Row;
 
@@ -97,6 +99,20 @@ pub async fn record(store: &(impl Store + ?Sized), actor: &str, action: Action, 
         .await
         .map_err(|e| fault(&e))?;
     Ok(())
+}
+
+/// Adds a row that tells which keys a deed uses (`seal crm.people`), likewise before it.
+///
+/// # Errors
+/// As [`record`].
+pub async fn key_use<K: Borrow<str>>(
+    store: &(impl Store + ?Sized),
+    actor: &str,
+    deed: &str,
+    keys: &[K],
+) -> Result<()> {
+    let subject = format!("{deed} {}", keys.join(" "));
+    record(store, actor, Action::KeyUse, subject.trim_end()).await
 }
 
 /// The newest rows first, at most `limit`.

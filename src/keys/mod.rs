@@ -22,6 +22,6 @@ pub use dataset::{DatasetKey, Keyring};
 pub use hkdf::Hkdf;
 pub use material::DataKey;
 pub use note::Note;
-pub use purpose::{Domain, DomainKey, Purpose};
+pub use purpose::{Domain, DomainKey, Purpose, split_id};
 pub use signer::{GivenKey, PublicKey, Signer};
 pub use subject::Subjects;

@@ -153,7 +153,8 @@ impl<'a> DomainKey<'a> {
 }
 
 /// An id taken apart into base and version; `None` when the text is no key id.
-pub(super) fn split_id(id: &str) -> Option<(&str, u32)> {
+#[must_use]
+pub fn split_id(id: &str) -> Option<(&str, u32)> {
     let (base, version) = id.rsplit_once('@')?;
     let number: u32 = version.parse().ok()?;
     let is_canonical = number > 0 && number.to_string() == version;

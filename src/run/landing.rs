@@ -98,9 +98,8 @@ impl Landing<'_> {
     /// Tells the audit trail which keys sealed the columns; what cannot be told is not published.
     async fn record_keys(&self, dataset: &DatasetName, draft: &Draft) -> Result<()> {
         let keys: Vec<&str> = draft.keys().collect();
-        let subject = format!("seal {dataset} {}", keys.join(" "));
         let actor = format!("run:{}", self.job.run_id);
-        audit::record(&self.engine.ledger, &actor, audit::Action::KeyUse, subject.trim_end()).await
+        audit::key_use(&self.engine.ledger, &actor, &format!("seal {dataset}"), &keys).await
     }
 
     /// What the stream's own version comes after. Where rejected rows of another run are to be taken back, that run

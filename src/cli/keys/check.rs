@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::{Context, Done, progress, show};
 use crate::error::{At, Error, Result};
 use crate::keys::health::State;
-use crate::keys::{Keyring, Purpose};
+use crate::keys::{Keyring, Purpose, split_id};
 use crate::publish::{Store, Table, recorded};
 use crate::spec::Config;
 
@@ -30,15 +30,9 @@ pub(super) async fn run(context: &Context, config: &Config, keyring: &Keyring) -
         .into())
 }
 
-/// The version of a key of this base.
-fn version_of(id: &str, base: &str) -> Option<u32> {
-    id.strip_prefix(base)?.strip_prefix('@')?.parse().ok()
-}
-
 /// A key and all its versions before: older files still need them. Of subjects' keys there is the newest alone.
 fn up_to(key: &str) -> Vec<String> {
-    let parts = key.rsplit_once('@').and_then(|(base, version)| Some((base, version.parse::<u32>().ok()?)));
-    match parts {
+    match split_id(key) {
         Some((base, newest)) if !base.ends_with("#subject") => {
             (1..=newest).map(|version| format!("{base}@{version}")).collect()
         }
@@ -61,7 +55,9 @@ async fn missing(config: &Config, keyring: &Keyring) -> Result<Vec<String>> {
                 .iter()
                 .filter_map(|one| Some((format!("column `{}`", one.column), one.key.as_deref()?)));
             let footer = Purpose::Footer(dataset.clone()).base_id();
-            let versions = entries.iter().filter_map(|entry| version_of(&entry.id, &footer));
+            let of_footers =
+                |id| split_id(id).filter(|(base, _)| *base == footer).map(|(_, version)| version);
+            let versions = entries.iter().filter_map(|entry| of_footers(&entry.id));
             let footer = format!("{footer}@{}", versions.max().unwrap_or(1));
             for (what, key) in of_columns.chain([("its files".to_owned(), footer.as_str())]) {
                 for id in up_to(key) {

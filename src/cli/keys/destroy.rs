@@ -8,7 +8,7 @@ use crate::cli::args::{ChosenKeys, DestroyKeys};
 use crate::cli::{Context, Done, show};
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
-use crate::keys::Keyring;
+use crate::keys::{Keyring, split_id};
 use crate::run::Ledger;
 use crate::spec::DatasetName;
 
@@ -63,8 +63,7 @@ async fn chosen(keyring: &Keyring, chosen: &ChosenKeys) -> Result<Vec<String>> {
     let all = keyring.list(None).await?;
     let Some(dataset) = &chosen.dataset else {
         // By its id, or by what all its versions have in common.
-        let names =
-            |id: &str, name: &str| id == name || id.rsplit_once('@').is_some_and(|(base, _)| base == name);
+        let names = |id: &str, name: &str| id == name || split_id(id).is_some_and(|(base, _)| base == name);
         let is_named = |id: &&String| chosen.key.iter().any(|name| names(id, name));
         let unknown = chosen.key.iter().find(|name| !all.iter().any(|id| names(id, name)));
         return match unknown {

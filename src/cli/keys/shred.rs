@@ -69,8 +69,8 @@ pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, a
         for one in &mut planned {
             one.cells = Some(upkeep::cells(&engine, &one.dataset, &one.column, &one.subjects).await?);
         }
-        let subject = format!("count {dataset} {}", engine.keyring.used().join(" "));
-        audit::record(ledger, &audit::operator(), audit::Action::KeyUse, subject.trim_end()).await?;
+        let keys = engine.keyring.used();
+        audit::key_use(ledger, &audit::operator(), &format!("count {dataset}"), &keys).await?;
         return told(context, &planned);
     }
     for one in &mut planned {

@@ -143,9 +143,7 @@ impl Place {
     /// what cannot be told is not done.
     async fn upkeep<'a>(&'a self, engine: &'a Engine, dataset: &'a DatasetName) -> Result<Upkeep<'a>> {
         let keys = engine.keyring.list(Some(dataset)).await?;
-        let subject = format!("upkeep {dataset} {}", keys.join(" "));
-        let actor = audit::operator();
-        audit::record(&engine.ledger, &actor, audit::Action::KeyUse, subject.trim_end()).await?;
+        audit::key_use(&engine.ledger, &audit::operator(), &format!("upkeep {dataset}"), &keys).await?;
         Ok(Upkeep {
             store: &self.store,
             keyring: &engine.keyring,
