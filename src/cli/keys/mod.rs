@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, args: &Keys) -> Done {
         KeysVerb::Destroy(args) => destroy::run(context, &keyring, &ledger, args).await,
         KeysVerb::Backup(file) => backup::write(context, &config, &ledger, file).await,
         KeysVerb::Restore(file) => backup::restore(context, &config, &ledger, file).await,
-        KeysVerb::Check => check::run(context, &config, &keyring).await,
+        KeysVerb::Check => check::run(context, &config, &keyring, &ledger).await,
         KeysVerb::Shred(args) => shred::run(context, &keyring, &ledger, args).await,
     }
 }

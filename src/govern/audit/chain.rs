@@ -16,13 +16,13 @@ const SUBJECT_BYTES: usize = 1 << 20;
 
 /// The statements by which the store itself refuses to change or remove an entry.
 const GUARDS: [&str; 4] = [
-    "CREATE TRIGGER IF NOT EXISTS audit_entry_is_never_changed BEFORE UPDATE ON audit
+    "CREATE TRIGGER audit_entry_is_never_changed BEFORE UPDATE ON audit
      BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END",
-    "CREATE TRIGGER IF NOT EXISTS audit_entry_is_never_removed BEFORE DELETE ON audit
+    "CREATE TRIGGER audit_entry_is_never_removed BEFORE DELETE ON audit
      BEGIN SELECT RAISE(ABORT, 'audit entries are never removed'); END",
-    "CREATE TRIGGER IF NOT EXISTS audit_checkpoint_is_never_changed BEFORE UPDATE ON audit_checkpoints
+    "CREATE TRIGGER audit_checkpoint_is_never_changed BEFORE UPDATE ON audit_checkpoints
      BEGIN SELECT RAISE(ABORT, 'audit checkpoints are never changed'); END",
-    "CREATE TRIGGER IF NOT EXISTS audit_checkpoint_is_never_removed BEFORE DELETE ON audit_checkpoints
+    "CREATE TRIGGER audit_checkpoint_is_never_removed BEFORE DELETE ON audit_checkpoints
      BEGIN SELECT RAISE(ABORT, 'audit checkpoints are never removed'); END",
 ];
 
@@ -71,9 +71,6 @@ pub async fn turn(store: &(impl Store + ?Sized)) -> Result<Turn<'_>> {
 /// # Errors
 /// As [`turn`].
 pub async fn prepare(store: &(impl Store + ?Sized)) -> Result<()> {
-    for guard in GUARDS {
-        sqlx::query(guard).execute(store.pool()).await.map_err(|e| fault(&e))?;
-    }
     if head(&mut *store.pool().acquire().await.map_err(|e| fault(&e))?).await?.is_some() {
         return Ok(());
     }
@@ -91,6 +88,9 @@ pub async fn prepare(store: &(impl Store + ?Sized)) -> Result<()> {
         .await
         .map_err(|e| fault(&e))?;
     take_over(&mut turn).await?;
+    for guard in GUARDS {
+        sqlx::query(guard).execute(&mut *turn).await.map_err(|e| fault(&e))?;
+    }
     turn.commit().await.map_err(|e| fault(&e))
 }
 

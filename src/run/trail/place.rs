@@ -21,6 +21,8 @@ use crate::spec::config::Metadata;
 const FILE: &str = "audit-checkpoints.jsonl";
 /// The folder of an object store.
 const FOLDER: &str = "_sealift_audit";
+/// What is done when a store is read.
+const READING: &str = "read the audit trail's checkpoints";
 /// Most bytes of a checkpoint: a line of some 350 bytes, with room for a long id of a key.
 const MOST_BYTES: u64 = 4 << 10;
 /// Checkpoints in a page.
@@ -88,11 +90,26 @@ impl Place {
         }
     }
 
-    /// Every checkpoint, page by page; `None` stands for what is none.
+    /// Names of other trails that a store has checkpoints of: several houses may share one.
+    ///
+    /// # Errors
+    /// As [`Place::keep`].
+    pub(super) async fn others(&self, trail: &str) -> Result<Vec<String>> {
+        let Self::Objects(store) = self else { return Ok(Vec::new()) };
+        let found = store.objects().list_with_delimiter(Some(&ObjectPath::from(FOLDER))).await;
+        let found = found.map_err(|error| fault::of(&error, READING).at(format!("store {}", store.url())))?;
+        let names = found.common_prefixes.iter().filter_map(ObjectPath::filename);
+        Ok(names.filter(|name| *name != trail).map(str::to_owned).collect())
+    }
+
+    /// Every checkpoint, page by page; `None` stands for what is none. Of a store only those of this trail.
     ///
     /// # Errors
     /// As [`Place::keep`]. A place that is not there yet has none.
-    pub(super) fn pages(&self) -> Result<BoxStream<'_, Result<Vec<Option<Checkpoint>>>>> {
+    pub(super) fn pages(
+        &self,
+        trail: Option<&str>,
+    ) -> Result<BoxStream<'_, Result<Vec<Option<Checkpoint>>>>> {
         match self {
             Self::File(path) => {
                 let unreadable = |error: std::io::Error| {
@@ -113,10 +130,10 @@ impl Place {
                 Ok(stream::try_unfold(file, next).boxed())
             }
             Self::Objects(store) => {
-                let doing = "read the audit trail's checkpoints";
                 let placed =
-                    move |error: StoreError| fault::of(&error, doing).at(format!("store {}", store.url()));
-                let found = store.objects().list(Some(&ObjectPath::from(FOLDER)));
+                    move |error: StoreError| fault::of(&error, READING).at(format!("store {}", store.url()));
+                let folder = ObjectPath::from_iter([Some(FOLDER), trail].into_iter().flatten());
+                let found = store.objects().list(Some(&folder));
                 let read = found
                     .map_ok(move |object| async move {
                         if object.size > MOST_BYTES {

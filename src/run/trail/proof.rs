@@ -106,7 +106,15 @@ impl Desk<'_> {
     async fn read(&mut self, place: &Place) -> Result<BTreeSet<Witness>> {
         let name = place.to_string();
         let (mut held, mut unread) = (BTreeSet::new(), 0_u64);
-        let mut pages = place.pages()?;
+        let trail = self.trail.clone();
+        if let Some(trail) = &trail {
+            let others = place.others(trail).await?;
+            if !others.is_empty() {
+                self.notes
+                    .push(format!("{name} also has checkpoints of other trails: {}", others.join(", ")));
+            }
+        }
+        let mut pages = place.pages(trail.as_deref())?;
         while let Some(page) = pages.try_next().await? {
             for checkpoint in page {
                 match checkpoint {
