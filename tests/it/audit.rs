@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, SqliteConnection};
 
-use crate::daemon::{free_port, terminate, wait_for};
+use crate::daemon::{free_port, serving, terminate, wait_for};
 use crate::house::{House, script};
 
 /// A house with a column that is encrypted. `more` are further lines of the configuration.

@@ -4,7 +4,7 @@
 //! entry comes after exactly one other.
 
 use sqlx::Row as _;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::sqlite::{Sqlite, SqliteConnection as Connection, SqliteRow};
 
 use super::layout::{self, Hash, Said};
 use super::{Action, Entry, Outcome};
@@ -95,7 +95,7 @@ pub async fn prepare(store: &(impl Store + ?Sized)) -> Result<()> {
 }
 
 /// Chains the entries of before there was a chain.
-async fn take_over(turn: &mut SqliteConnection) -> Result<()> {
+async fn take_over(turn: &mut Connection) -> Result<()> {
     let mut last = i64::MIN;
     loop {
         let rows = sqlx::query(
@@ -126,7 +126,7 @@ async fn take_over(turn: &mut SqliteConnection) -> Result<()> {
 ///
 /// # Errors
 /// As [`turn`]; `Failed` when the trail has lost its head, or the subject is far too long.
-pub(super) async fn append(turn: &mut SqliteConnection, deed: Deed<'_>) -> Result<Entry> {
+pub(super) async fn append(turn: &mut Connection, deed: Deed<'_>) -> Result<Entry> {
     let Deed { at_ms, actor, action, subject, outcome } = deed;
     if subject.len() > SUBJECT_BYTES {
         return Err(Error::failed("this names more than one entry of the audit trail can hold")
@@ -171,18 +171,18 @@ pub(super) async fn append(turn: &mut SqliteConnection, deed: Deed<'_>) -> Resul
 }
 
 /// The head; `None` where the trail has not begun, or has lost it.
-pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Option<Head>> {
+pub(super) async fn head(connection: &mut Connection) -> Result<Option<Head>> {
     let row = sqlx::query("SELECT trail, seq, hash FROM audit_head WHERE id = 1")
         .fetch_optional(connection)
         .await
         .map_err(|e| fault(&e))?;
-    let read = |row: sqlx::sqlite::SqliteRow| -> Result<Head, sqlx::Error> {
+    let read = |row: SqliteRow| -> Result<Head, sqlx::Error> {
         Ok(Head { trail: row.try_get("trail")?, seq: row.try_get("seq")?, hash: row.try_get("hash")? })
     };
     row.map(read).transpose().map_err(|e| fault(&e))
 }
 
-async fn count(connection: &mut SqliteConnection) -> Result<i64> {
+async fn count(connection: &mut Connection) -> Result<i64> {
     let row = sqlx::query("SELECT COUNT(*) AS entries FROM audit").fetch_one(connection).await;
     row.and_then(|row| row.try_get("entries")).map_err(|e| fault(&e))
 }

@@ -17,7 +17,7 @@ use std::borrow::Borrow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::SqliteConnection as Connection;
 
 pub use self::action::{Action, Outcome};
 use self::chain::Deed;
@@ -113,7 +113,7 @@ pub async fn record_each<S: AsRef<str>>(
 /// # Errors
 /// As [`record`].
 pub async fn record_within(
-    turn: &mut SqliteConnection,
+    turn: &mut Connection,
     actor: &str,
     action: Action,
     subject: &str,
