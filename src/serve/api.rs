@@ -25,6 +25,7 @@ use crate::govern::Principal;
 use crate::govern::audit::{self, Action};
 use crate::run::ledger::{MAX_LISTED, RequestKey, Run, RunId, Trigger};
 use crate::spec::PipelineName;
+use crate::spec::schedule::Schedule;
 
 /// Most bytes in the body of a request.
 const BODY_LIMIT_BYTES: usize = 64 << 10;
@@ -216,19 +217,19 @@ async fn list_runs(State(api): State<Api>, listing: Result<Query<Listing>, Query
 }
 
 async fn list_pipelines(State(api): State<Api>) -> Answer {
-    let active = api.dispatcher.active().await;
+    let active = api.dispatcher.active();
     let now = api.clock.now();
     let registered = api.dispatcher.registry().all();
     let pipelines: Vec<Value> = registered
         .values()
         .map(|pipeline| {
-            let schedule = pipeline.schedule.as_ref();
             json!({
                 "name": pipeline.name.as_str(),
                 "owner": pipeline.owner,
                 "description": pipeline.description,
-                "schedule": schedule.map(|s| json!({"cron": s.cron, "timezone": s.timezone.name()})),
+                "schedule": pipeline.schedule.as_ref().map(Schedule::to_json),
                 "next_run_at": api.schedules.next_after(&pipeline.name, now).map(|at| at.to_rfc3339()),
+                "paused": api.dispatcher.is_paused(&pipeline.name),
                 "active_run": active.get(&pipeline.name).map(ToString::to_string),
             })
         })
@@ -237,8 +238,7 @@ async fn list_pipelines(State(api): State<Api>) -> Answer {
 }
 
 async fn show_metrics(State(api): State<Api>) -> Answer {
-    let active = api.dispatcher.active().await.len();
-    let text = api.dispatcher.metrics().text(active)?;
+    let text = api.dispatcher.metrics().text(api.dispatcher.count())?;
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
 }
 
