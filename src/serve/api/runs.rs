@@ -1,91 +1,35 @@
-//! The REST API: routes, handlers, and the JSON they answer with.
+//! Runs: asked for, shown, listed, stopped.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Json, Router, middleware};
+use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
-use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::TimeoutLayer;
 
-use super::auth::{may_run, require_token};
-use super::dispatch::{Dispatcher, Refusal};
-use super::metrics;
-use super::problem::{self, Problem};
-use super::schedule::{Clock, Schedules};
+use super::{Answer, Api, conflict, unavailable};
 use crate::govern::Principal;
 use crate::govern::audit::{self, Action};
 use crate::run::ledger::{MAX_LISTED, RequestKey, Run, RunId, Trigger};
+use crate::serve::auth::may_run;
+use crate::serve::dispatch::Refusal;
+use crate::serve::problem::Problem;
 use crate::spec::PipelineName;
 
-/// Most bytes in the body of a request.
-const BODY_LIMIT_BYTES: usize = 64 << 10;
-/// How long a request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Names one wanted run: sent again, it makes no second one (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// Longest time a request may wait for the end of a run, in seconds; below [`REQUEST_TIMEOUT`].
+/// Longest time a request may wait for the end of a run, in seconds; below [`super::REQUEST_TIMEOUT`].
 const MAX_WAIT_SECONDS: u32 = 25;
-/// Most requests that wait at the same time; further ones are answered at once.
-const MAX_WAITING: usize = 512;
 /// How often a run is looked at that another process may be running.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs in a listing that does not say how many.
 const DEFAULT_LISTED: u32 = 50;
 
-/// What the handlers share.
-#[derive(Clone)]
-pub(super) struct Api {
-    pub(super) dispatcher: Dispatcher,
-    pub(super) schedules: Schedules,
-    pub(super) clock: Arc<dyn Clock>,
-    /// Places for requests that wait.
-    waiting: Arc<Semaphore>,
-}
-
-impl Api {
-    pub(super) fn new(dispatcher: Dispatcher, schedules: Schedules, clock: Arc<dyn Clock>) -> Self {
-        Self { dispatcher, schedules, clock, waiting: Arc::new(Semaphore::new(MAX_WAITING)) }
-    }
-}
-
-type Answer = Result<Response, Problem>;
-
-/// Every route of the daemon.
-pub(super) fn router(api: Api) -> Router {
-    let v1 = Router::new()
-        .route("/pipelines", get(list_pipelines))
-        .route("/pipelines/{name}/runs", post(trigger_run))
-        .route("/runs", get(list_runs))
-        .route("/runs/{run_id}", get(show_run))
-        .route("/runs/{run_id}/cancel", post(cancel_run))
-        .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(middleware::from_fn_with_state(api.clone(), require_token));
-    let scraped = Router::new()
-        .route("/metrics", get(show_metrics))
-        .layer(middleware::from_fn_with_state(api.clone(), require_token));
-    let counted = middleware::from_fn_with_state(api.clone(), metrics::counted);
-    Router::new()
-        .nest("/v1", v1)
-        .merge(scraped)
-        .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
-        .route("/readyz", get(show_readiness))
-        .with_state(api)
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT_BYTES))
-        .layer(middleware::map_response(problem::everywhere))
-        .layer(counted)
-}
-
-async fn trigger_run(
+pub(super) async fn trigger_run(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
     Path(name): Path<String>,
@@ -141,7 +85,7 @@ struct Waiting {
     wait: Option<u32>,
 }
 
-async fn show_run(
+pub(super) async fn show_run(
     State(api): State<Api>,
     Path(run_id): Path<String>,
     waiting: Result<Query<Waiting>, QueryRejection>,
@@ -172,7 +116,7 @@ async fn wait_for_end(api: &Api, run_id: &str, limit: Duration) -> Result<Run, P
     }
 }
 
-async fn cancel_run(
+pub(super) async fn cancel_run(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
     Path(run_id): Path<String>,
@@ -200,7 +144,10 @@ struct Listing {
     limit: Option<u32>,
 }
 
-async fn list_runs(State(api): State<Api>, listing: Result<Query<Listing>, QueryRejection>) -> Answer {
+pub(super) async fn list_runs(
+    State(api): State<Api>,
+    listing: Result<Query<Listing>, QueryRejection>,
+) -> Answer {
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail);
     let help = || format!("the parameters are `pipeline` and `limit`, a number from 1 to {MAX_LISTED}");
     let Query(listing) = listing.map_err(|_| bad(help()))?;
@@ -215,53 +162,8 @@ async fn list_runs(State(api): State<Api>, listing: Result<Query<Listing>, Query
     Ok(Json(json!({"runs": runs})).into_response())
 }
 
-async fn list_pipelines(State(api): State<Api>) -> Answer {
-    let active = api.dispatcher.active().await;
-    let now = api.clock.now();
-    let registered = api.dispatcher.registry().all();
-    let pipelines: Vec<Value> = registered
-        .values()
-        .map(|pipeline| {
-            let schedule = pipeline.schedule.as_ref();
-            json!({
-                "name": pipeline.name.as_str(),
-                "owner": pipeline.owner,
-                "description": pipeline.description,
-                "schedule": schedule.map(|s| json!({"cron": s.cron, "timezone": s.timezone.name()})),
-                "next_run_at": api.schedules.next_after(&pipeline.name, now).map(|at| at.to_rfc3339()),
-                "active_run": active.get(&pipeline.name).map(ToString::to_string),
-            })
-        })
-        .collect();
-    Ok(Json(json!({"pipelines": pipelines})).into_response())
-}
-
-async fn show_metrics(State(api): State<Api>) -> Answer {
-    let active = api.dispatcher.active().await.len();
-    let text = api.dispatcher.metrics().text(active)?;
-    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
-}
-
-async fn show_readiness(State(api): State<Api>) -> Answer {
-    if !api.dispatcher.is_open() {
-        return Err(unavailable("stopping", "the daemon is stopping"));
-    }
-    if api.dispatcher.ledger().ping().await.is_err() {
-        return Err(unavailable("ledger", "the metadata store does not answer"));
-    }
-    Ok(Json(json!({"status": "ready", "pipelines": api.dispatcher.registry().all().len()})).into_response())
-}
-
-async fn find_run(api: &Api, run_id: &str) -> Result<Run, Problem> {
+pub(super) async fn find_run(api: &Api, run_id: &str) -> Result<Run, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "no-such-run", "there is no run of this id");
     let run_id = RunId::parse(run_id).map_err(|_| unknown())?;
     api.dispatcher.ledger().run(&run_id).await?.ok_or_else(unknown)
-}
-
-fn conflict(kind: &'static str, detail: &str) -> Problem {
-    Problem::new(StatusCode::CONFLICT, kind, detail)
-}
-
-fn unavailable(kind: &'static str, detail: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail)
 }
