@@ -35,6 +35,10 @@ pub enum Action {
     RunTrigger,
     /// A run was told to stop; the subject is the run.
     RunCancel,
+    /// A pipeline was registered, or replaced; the subject is its name and the digests of the document, old and new.
+    PipelineRegister,
+    /// A pipeline was removed; the subject is its name and the digest of its document.
+    PipelineDelete,
     /// Published columns were sealed otherwise; the subject is the dataset and what each column becomes.
     ColumnReseal,
     /// Rows were erased; the subject is the dataset and a keyed digest of the condition they met.
@@ -63,6 +67,8 @@ impl Action {
             Self::TokenCreate => "token.create",
             Self::RunTrigger => "run.trigger",
             Self::RunCancel => "run.cancel",
+            Self::PipelineRegister => "pipeline.register",
+            Self::PipelineDelete => "pipeline.delete",
             Self::ColumnReseal => "column.reseal",
             Self::RowErase => "row.erase",
             Self::ValueReveal => "value.reveal",
@@ -75,6 +81,8 @@ impl Action {
 /// One row of the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
+    /// Its number; numbers rise.
+    pub seq: i64,
     /// When.
     pub at: DateTime<Utc>,
     /// Who: `token:NAME`, `os:USER`, or `schedule`.
@@ -115,20 +123,61 @@ pub async fn key_use<K: Borrow<str>>(
     record(store, actor, Action::KeyUse, subject.trim_end()).await
 }
 
+/// Which rows are asked for; all of what is given must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this actor's.
+    pub actor: Option<String>,
+    /// Only this action's word (`key.use`), or those of this kind (`key`).
+    pub action: Option<String>,
+    /// Only those of this time or later, in Unix milliseconds.
+    pub since_ms: Option<i64>,
+    /// Only those before this number: the next page.
+    pub before: Option<i64>,
+    /// At most so many, and never more than [`MAX_LISTED`].
+    pub limit: u32,
+}
+
+impl Filter {
+    /// The newest rows, whatever they tell.
+    #[must_use]
+    pub const fn newest(limit: u32) -> Self {
+        Self { actor: None, action: None, since_ms: None, before: None, limit }
+    }
+}
+
 /// The newest rows first, at most `limit`.
 ///
 /// # Errors
 /// As [`record`].
 pub async fn entries(store: &impl Store, limit: u32) -> Result<Vec<Entry>> {
-    let rows = sqlx::query("SELECT at_ms, actor, action, subject FROM audit ORDER BY id DESC LIMIT ?")
-        .bind(i64::from(limit.min(MAX_LISTED)))
-        .fetch_all(store.pool())
-        .await
-        .map_err(|e| fault(&e))?;
+    list(store, &Filter::newest(limit)).await
+}
+
+/// The rows that are asked for, newest first.
+///
+/// # Errors
+/// As [`record`].
+pub async fn list(store: &(impl Store + ?Sized), filter: &Filter) -> Result<Vec<Entry>> {
+    let rows = sqlx::query(
+        "SELECT id, at_ms, actor, action, subject FROM audit
+         WHERE id < $1 AND at_ms >= $2 AND ($3 = '' OR actor = $3)
+           AND ($4 = '' OR action = $4 OR substr(action, 1, length($4) + 1) = $4 || '.')
+         ORDER BY id DESC LIMIT $5",
+    )
+    .bind(filter.before.unwrap_or(i64::MAX))
+    .bind(filter.since_ms.unwrap_or(i64::MIN))
+    .bind(filter.actor.as_deref().unwrap_or_default())
+    .bind(filter.action.as_deref().unwrap_or_default())
+    .bind(i64::from(filter.limit.min(MAX_LISTED)))
+    .fetch_all(store.pool())
+    .await
+    .map_err(|e| fault(&e))?;
     rows.iter()
         .map(|row| {
             let at_ms: i64 = row.try_get("at_ms")?;
             Ok(Entry {
+                seq: row.try_get("id")?,
                 at: DateTime::from_timestamp_millis(at_ms).unwrap_or_default(),
                 actor: row.try_get("actor")?,
                 action: row.try_get("action")?,
@@ -137,6 +186,14 @@ pub async fn entries(store: &impl Store, limit: u32) -> Result<Vec<Entry>> {
         })
         .collect::<Result<_, sqlx::Error>>()
         .map_err(|e| fault(&e))
+}
+
+impl Entry {
+    /// When, to the millisecond.
+    #[must_use]
+    pub fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
 }
 
 /// The actor of a command run by hand: `os:` and the numeric id of the user of this process.

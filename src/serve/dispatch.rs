@@ -12,6 +12,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::metrics::Metrics;
 use super::registry::Registry;
@@ -249,7 +250,10 @@ impl Shared {
         let cancel = CancellationToken::new();
         active.insert(pipeline.name.clone(), Active { run_id, cancel: cancel.clone() });
         tracing::info!(%run_id, pipeline = %pipeline.name, trigger = %trigger, "queued");
-        self.tasks.spawn(Arc::clone(&self).carry(Arc::clone(&pipeline), run_id, cancel, lease));
+        // What is logged inside is known to be of this run.
+        let span = tracing::info_span!("run", %run_id, pipeline = %pipeline.name);
+        let carried = Arc::clone(&self).carry(Arc::clone(&pipeline), run_id, cancel, lease);
+        self.tasks.spawn(carried.instrument(span));
         Ok(run_id)
     }
 

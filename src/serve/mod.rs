@@ -7,6 +7,9 @@
 //! and nobody else starts or stops a run.
 
 pub mod dispatch;
+pub mod documents;
+pub mod live;
+pub mod logs;
 pub mod registry;
 pub mod schedule;
 
@@ -24,7 +27,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use api::{Views, openapi};
 pub use dispatch::{Dispatcher, Runner};
+pub use documents::Documents;
+pub use live::Live;
+pub use logs::RunLogs;
 pub use registry::Registry;
 pub use schedule::{Clock, SystemClock};
 
@@ -47,6 +54,10 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// The pipelines it knows.
     pub registry: Registry,
+    /// The documents that they come from; without them nothing is told of documents and datasets.
+    pub documents: Option<Documents>,
+    /// What runs tell while they are under way.
+    pub views: Views,
     /// Where runs are recorded and tokens are kept.
     pub ledger: Ledger,
     /// Does the runs.
@@ -98,7 +109,10 @@ impl Daemon {
             stop_schedule.clone(),
         ));
         let stop_api = CancellationToken::new();
-        let router = api::router(api::Api::new(dispatcher.clone(), schedules, settings.clock));
+        let (documents, views) = (settings.documents, settings.views);
+        let api =
+            api::Api::new(dispatcher.clone(), schedules, settings.clock, documents, views, stop_api.clone());
+        let router = api::router(api);
         let stopped = stop_api.clone().cancelled_owned();
         let api =
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
