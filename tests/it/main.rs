@@ -14,6 +14,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod api;
 mod bad_documents;
 mod broken_source;
 mod canary;
@@ -48,6 +49,7 @@ mod relations;
 mod reseal;
 mod resume;
 mod reveal;
+mod schemathesis;
 mod serve;
 mod servers;
 mod shred;

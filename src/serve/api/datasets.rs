@@ -8,11 +8,11 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::params::{Limit, Params, Within, cut, entries};
 use super::{Answer, Api, unavailable};
-use crate::error::{At as _, Result as Done};
+use crate::error::{At as _, Error};
 use crate::publish::{Decided, Store, Table, recorded, type_name};
 use crate::run::Engine;
 use crate::serve::problem::Problem;
@@ -97,7 +97,7 @@ pub(super) struct LeafShown {
     protection: Protection,
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Listing {
@@ -144,7 +144,7 @@ pub(super) async fn list_datasets(State(api): State<Api>, Params(listing): Param
 /// A version in a query string: what a Delta log can count to.
 pub(super) type Version = Within<0, 9_007_199_254_740_991>;
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AsOf {
@@ -225,7 +225,7 @@ pub(super) async fn home(engine: &Engine, dataset: &str) -> Result<(DatasetName,
     let found: Vec<Store> = futures::stream::iter(engine.stores()?)
         .map(|store| {
             let dataset = &dataset;
-            async move { Done::Ok(Table::exists(&store, dataset).await?.then_some(store)) }
+            async move { Ok::<_, Error>(Table::exists(&store, dataset).await?.then_some(store)) }
         })
         .buffered(LOOKS_AT_ONCE)
         .try_filter_map(|store| std::future::ready(Ok(store)))

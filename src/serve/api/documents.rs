@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::etag::{expected, quoted};
 use super::params::Params;
@@ -46,7 +46,11 @@ pub(super) struct Validated {
 /// Against the configuration, the policy and the other pipelines in force. Nothing is contacted or written.
 #[utoipa::path(
     post, path = "/pipelines/validate", operation_id = "validatePipeline", tag = "pipelines",
-    request_body(content = PipelineDocument, content_type = "application/yaml", description = "A pipeline document."),
+    request_body(content = PipelineDocument, content_type = "application/yaml", description = "A pipeline document.", example = json!({
+        "apiVersion": "sealift/v1", "kind": "Pipeline", "name": "drops", "owner": "retail-data", "connection": "drops",
+        "dataset": "drops.{stream}",
+        "streams": {"rows": {"path": "rows*.csv", "format": {"csv": {}}, "columns": {"*": {"tag": "public"}}}},
+    })),
     responses((status = 200, description = "What was found.", body = Validated)),
 )]
 pub(super) async fn validate_pipeline(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answer {
@@ -64,7 +68,7 @@ pub(super) async fn validate_pipeline(State(api): State<Api>, headers: HeaderMap
     Ok(Json(validated).into_response())
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Planning {
@@ -134,11 +138,15 @@ pub(super) struct RegisteredPipeline {
 #[utoipa::path(
     put, path = "/pipelines/{name}", operation_id = "registerPipeline", tag = "pipelines",
     params(
-        ("name" = String, Path, description = "The pipeline: the name in the document.", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$"),
+        ("name" = String, Path, description = "The pipeline: the name in the document.", example = "drops", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$"),
         ("If-Match" = Option<String>, Header, description = "Only where the document has this ETag.", pattern = "^(\"[^\"]*\"|\\*)$", max_length = 512),
         ("If-None-Match" = Option<String>, Header, description = "`*`: only where there is none.", pattern = "^\\*$"),
     ),
-    request_body(content = PipelineDocument, content_type = "application/yaml", description = "A pipeline document."),
+    request_body(content = PipelineDocument, content_type = "application/yaml", description = "A pipeline document.", example = json!({
+        "apiVersion": "sealift/v1", "kind": "Pipeline", "name": "drops", "owner": "retail-data", "connection": "drops",
+        "dataset": "drops.{stream}",
+        "streams": {"rows": {"path": "rows*.csv", "format": {"csv": {}}, "columns": {"*": {"tag": "public"}}}},
+    })),
     responses(
         (status = 200, description = "It took the place of another document, or was there already.", body = RegisteredPipeline,
          headers(("ETag" = String, description = "SHA-256 of the document, quoted."))),

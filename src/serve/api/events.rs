@@ -12,8 +12,7 @@ use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
-use utoipa::IntoParams;
+use tokio::time::{sleep, timeout};
 
 use super::params::{Params, Within};
 use super::runs::{LOOK_INTERVAL, find_run};
@@ -36,7 +35,7 @@ const UNDER_WAY: usize = 4;
 /// The id of the last event of a run: who comes back with it has heard all there is.
 const END: &str = "end";
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Lines {
@@ -145,11 +144,12 @@ struct Teller {
 impl Teller {
     /// Tells until the run is over; `None` once nobody hears.
     async fn tell(mut self) -> Option<()> {
+        let dispatcher = self.api.dispatcher.clone();
         let mut told: Option<(Stand, Vec<StreamProgress>)> = None;
         loop {
-            let mut ended = std::pin::pin!(self.api.dispatcher.ended());
+            let mut ended = std::pin::pin!(dispatcher.ended());
             ended.as_mut().enable();
-            let Ok(Some(run)) = self.api.dispatcher.ledger().run(&self.run_id).await else {
+            let Ok(Some(run)) = dispatcher.ledger().run(&self.run_id).await else {
                 // The store is away for a moment.
                 sleep(LOOK_INTERVAL).await;
                 continue;

@@ -24,7 +24,6 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -122,7 +121,6 @@ pub(super) fn router(api: Api) -> Router {
     routes
         .route("/v1/openapi.json", get(move || std::future::ready(served.answer())))
         .with_state(api)
-        .layer(DefaultBodyLimit::disable())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .layer(admitted)
         .layer(middleware::map_response(problem::everywhere))
@@ -134,11 +132,17 @@ fn described(api: &Api) -> (Router<Api>, OpenApi) {
     let token = || middleware::from_fn_with_state(api.clone(), require_token);
     let paced = || middleware::from_fn_with_state(api.clone(), limits::paced);
     let v1 = v1().fallback(|| async { StatusCode::NOT_FOUND }).layer(paced()).layer(token());
-    let scraped =
-        OpenApiRouter::default().routes(routes!(health::show_metrics)).layer(paced()).layer(token());
-    let open =
-        OpenApiRouter::default().routes(routes!(health::show_health)).routes(routes!(health::show_readiness));
-    OpenApiRouter::default().nest("/v1", v1).merge(scraped).merge(open).split_for_parts()
+    let scraped = scraped().layer(paced()).layer(token());
+    OpenApiRouter::default().nest("/v1", v1).merge(scraped).merge(open()).split_for_parts()
+}
+
+/// What needs no token.
+fn open() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(health::show_health)).routes(routes!(health::show_readiness))
+}
+
+fn scraped() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(health::show_metrics))
 }
 
 /// What needs a token.
@@ -146,7 +150,7 @@ fn v1() -> OpenApiRouter<Api> {
     let documents = OpenApiRouter::default()
         .routes(routes!(documents::validate_pipeline))
         .routes(routes!(pipelines::show_pipeline, documents::register_pipeline, documents::delete_pipeline))
-        .layer(RequestBodyLimitLayer::new(DOCUMENT_LIMIT_BYTES));
+        .layer(DefaultBodyLimit::max(DOCUMENT_LIMIT_BYTES));
     OpenApiRouter::default()
         .routes(routes!(pipelines::list_pipelines))
         .routes(routes!(documents::plan_pipeline))
@@ -162,18 +166,14 @@ fn v1() -> OpenApiRouter<Api> {
         .routes(routes!(versions::read_receipt))
         .routes(routes!(versions::show_lineage))
         .routes(routes!(audit::list_audit))
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT_BYTES))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .merge(documents)
 }
 
 /// The OpenAPI document of the API, as the daemon serves it.
 #[must_use]
 pub fn openapi() -> String {
-    let open = OpenApiRouter::default()
-        .routes(routes!(health::show_metrics))
-        .routes(routes!(health::show_health))
-        .routes(routes!(health::show_readiness));
-    let document = OpenApiRouter::<Api>::default().nest("/v1", v1()).merge(open).into_openapi();
+    let document = OpenApiRouter::default().nest("/v1", v1()).merge(scraped()).merge(open()).into_openapi();
     Document::of(document).text().to_owned()
 }
 

@@ -10,7 +10,6 @@ use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa::IntoParams;
 
 use super::params::{Limit, Params, Within, cut, entries};
 use super::shapes::{Cancelling, NoOptions, RunPage, RunShape, Triggered};
@@ -42,9 +41,14 @@ type Seconds = Within<0, 25>;
     ),
     request_body(content = Option<NoOptions>, description = "Nothing, or `{}`."),
     responses(
-        (status = 202, description = "The run is taken.", body = Triggered, headers(
-            ("Location" = String, description = "Where the run is shown.")
-        )),
+        (status = 202, description = "The run is taken.", body = Triggered,
+         headers(("Location" = String, description = "Where the run is shown.")),
+         links(
+            ("shown" = (operation_id = "showRun", parameters(("run_id" = "$response.body#/run_id")))),
+            ("followed" = (operation_id = "followRun", parameters(("run_id" = "$response.body#/run_id")))),
+            ("logged" = (operation_id = "readRunLog", parameters(("run_id" = "$response.body#/run_id")))),
+            ("cancelled" = (operation_id = "cancelRun", parameters(("run_id" = "$response.body#/run_id")))),
+         )),
         (status = 404, description = "`no-such-pipeline`"),
         (status = 409, description = "`run-active`: the pipeline has an active run; `run_id` names it, unless another process runs it."),
         (status = 422, description = "`key-reused`: the key was used for another pipeline."),
@@ -99,7 +103,8 @@ fn expect_no_options(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
         )
         .with("help", "send no body, or `{}`"));
     }
-    if matches!(serde_json::from_slice(body), Ok(Value::Object(options)) if options.is_empty()) {
+    // An array is no object, as serde would have it.
+    if body.trim_ascii().starts_with(b"{") && serde_json::from_slice::<NoOptions>(body).is_ok() {
         return Ok(());
     }
     Err(Problem::new(StatusCode::BAD_REQUEST, "bad-request", "this takes no options")
@@ -111,7 +116,7 @@ fn is_json(content_type: &axum::http::HeaderValue) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Waiting {
@@ -191,7 +196,7 @@ pub(super) async fn cancel_run(
     Ok((StatusCode::ACCEPTED, body).into_response())
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Listing {
@@ -228,7 +233,8 @@ pub(super) async fn list_runs(State(api): State<Api>, Params(listing): Params<Li
     let state = state.map_err(|_| {
         bad("this is no state".into()).with("help", "queued, running, succeeded, failed, held or cancelled")
     })?;
-    let after = listing.after.as_deref().map(RunId::parse).transpose()?;
+    let after = listing.after.as_deref().map(RunId::parse).transpose();
+    let after = after.map_err(|error| bad(error.message().to_owned()))?;
     let wanted = Wanted { pipeline: pipeline.as_ref(), state, since: listing.since, after };
     let limit = entries(listing.limit);
     let more = u32::try_from(limit + 1).unwrap_or(MAX_LISTED);

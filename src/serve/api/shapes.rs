@@ -1,6 +1,7 @@
 //! What answers look like that are made of JSON elsewhere: for the OpenAPI document alone.
 #![expect(dead_code, reason = "these describe; nobody makes one")]
 
+use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -142,8 +143,8 @@ pub(super) struct Cancelling {
 }
 
 /// Takes no options.
-#[derive(ToSchema)]
-#[schema(additional_properties = false)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NoOptions {}
 
 /// A pipeline document: what it holds at the least. `sealift schema pipeline` tells all of it.

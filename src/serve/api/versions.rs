@@ -9,8 +9,7 @@ use axum::response::IntoResponse;
 use chrono::DateTime;
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::datasets::{Version, engine, home, look, no_such_dataset, no_such_version};
 use super::params::{Limit, Params, cut, entries};
@@ -63,7 +62,7 @@ pub(super) struct VersionPage {
     next: Option<u64>,
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Listing {
