@@ -13,6 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Row, migrate::Migrator};
 
 pub use self::keyed::RequestKey;
+pub use self::listing::Wanted;
 pub use self::parts::WrittenPart;
 pub use self::schedules::{Handled, Turn};
 pub use self::tables::Remembered;

@@ -7,6 +7,9 @@
 //! and nobody else starts or stops a run.
 
 pub mod dispatch;
+pub mod documents;
+pub mod live;
+pub mod logs;
 pub mod registry;
 pub mod schedule;
 
@@ -26,7 +29,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use api::{Views, openapi};
 pub use dispatch::{Dispatcher, Limits, Runner};
+pub use documents::Documents;
+pub use live::Live;
+pub use logs::RunLogs;
 pub use registry::Registry;
 pub use schedule::{Clock, SystemClock};
 
@@ -46,6 +53,10 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// The pipelines it knows.
     pub registry: Registry,
+    /// The documents that they come from; without them nothing is told of documents and datasets.
+    pub documents: Option<Documents>,
+    /// What runs tell while they are under way.
+    pub views: Views,
     /// Where runs are recorded and tokens are kept.
     pub ledger: Ledger,
     /// Does the runs.
@@ -85,7 +96,7 @@ impl Daemon {
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
         let schedules = schedule::Schedules::read(&settings.registry.all())?;
-        let Settings { ledger, registry, runner, clock, limits, grace, cancel_wait } = settings;
+        let Settings { registry, documents, views, ledger, runner, clock, limits, grace, cancel_wait } = settings;
         let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
         dispatcher.take_over().await?;
 
@@ -97,7 +108,9 @@ impl Daemon {
             stop_schedule.clone(),
         ));
         let stop_api = CancellationToken::new();
-        let router = api::router(api::Api::new(dispatcher.clone(), schedules, clock));
+        let api =
+            api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
+        let router = api::router(api);
         let stopped = stop_api.clone().cancelled_owned();
         let api =
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });

@@ -66,6 +66,22 @@ impl Pipeline {
         pipeline(path, &Context { known, ..Context::default() }).map_err(Problems::of)
     }
 
+    /// Reads a text as a pipeline document, and checks it against a configuration and its policy.
+    ///
+    /// # Errors
+    /// Every problem of the document.
+    pub fn check(text: &str, config: &Config, policy: &Policy) -> Result<Self, Problems> {
+        let text = Text::from_bytes(Path::new("document"), text.as_bytes().to_vec());
+        let text = text.map_err(|problem| Problems::from(*problem))?;
+        let context = Context {
+            known: Some(Known::of_valid(config)),
+            policy: Some(policy.clone()),
+            ..Context::default()
+        };
+        document(&text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, &context, faults))
+            .map_err(Problems::of)
+    }
+
     /// Reads a pipeline document by itself: names of connections and stores are taken as they are.
     ///
     /// # Errors
