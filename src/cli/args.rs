@@ -384,6 +384,8 @@ pub(super) enum Document {
     PolicyTest,
     /// Where things are
     Config,
+    /// The daemon's API, as OpenAPI 3.1
+    Api,
 }
 
 #[derive(Debug, clap::Args)]

@@ -15,6 +15,7 @@
 )]
 
 mod audit;
+mod api;
 mod bad_documents;
 mod broken_source;
 mod canary;
@@ -49,6 +50,7 @@ mod relations;
 mod reseal;
 mod resume;
 mod reveal;
+mod schemathesis;
 mod serve;
 mod servers;
 mod shred;
