@@ -35,6 +35,20 @@ pub enum Action {
     RunTrigger,
     /// A run was told to stop; the subject is the run.
     RunCancel,
+    /// A pipeline was registered, or replaced; the subject is its name and the digests of the document, old and new.
+    PipelineRegister,
+    /// A pipeline was removed; the subject is its name and the digest of its document.
+    PipelineDelete,
+    /// A pipeline's document changed on disk, came or went; the subject is its name and the digests, old and new.
+    PipelineChange,
+    /// Another policy is in force; the subject is its name and the digests, old and new.
+    PolicyChange,
+    /// Another configuration is in force; the subject is the digests, old and new.
+    ConfigChange,
+    /// The daemon began to serve; the subject is its version, and the digests of what it serves.
+    DaemonStart,
+    /// The daemon ended; the subject is why.
+    DaemonStop,
     /// Published columns were sealed otherwise; the subject is the dataset and what each column becomes.
     ColumnReseal,
     /// Rows were erased; the subject is the dataset and a keyed digest of the condition they met.
@@ -63,6 +77,13 @@ impl Action {
             Self::TokenCreate => "token.create",
             Self::RunTrigger => "run.trigger",
             Self::RunCancel => "run.cancel",
+            Self::PipelineRegister => "pipeline.register",
+            Self::PipelineDelete => "pipeline.delete",
+            Self::PipelineChange => "pipeline.change",
+            Self::PolicyChange => "policy.change",
+            Self::ConfigChange => "config.change",
+            Self::DaemonStart => "daemon.start",
+            Self::DaemonStop => "daemon.stop",
             Self::ColumnReseal => "column.reseal",
             Self::RowErase => "row.erase",
             Self::ValueReveal => "value.reveal",

@@ -26,6 +26,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(256, 16_000_000));
     Some(Config {
         path: faults.text.path.clone(),
+        digest: faults.text.digest.clone(),
         pipelines: pipelines?,
         policy: policy?,
         metadata: metadata?,
