@@ -44,6 +44,7 @@ mod quarantine;
 mod query;
 mod raw_keys;
 mod relations;
+mod reload;
 mod reseal;
 mod resume;
 mod reveal;
