@@ -142,7 +142,7 @@ impl Documents {
         let changes = changes(&before, &pipelines, &seen, &sight.settled);
         self.record(sight.frame.as_ref(), &changes).await?;
         let mut problems: Vec<Invalid> = sight.wrong.into_iter().collect();
-        problems.extend(sight.folder.map(|problems| Invalid::of(problems, None)));
+        problems.extend(sight.folder.map(|problems| Invalid::of(problems)));
         for (path, stamp) in sight.same {
             seen.entry(path).or_default().stamp = stamp;
         }
@@ -237,10 +237,10 @@ impl Documents {
 }
 
 impl Invalid {
-    /// Of problems that are all of one document.
-    fn of(problems: Problems, in_force: Option<PipelineName>) -> Self {
+    /// Of problems that are of one document, and no pipeline's.
+    fn of(problems: Problems) -> Self {
         let path = problems.iter().next().map(|problem| problem.file.clone()).unwrap_or_default();
-        Self { path, in_force, problems }
+        Self { path, in_force: None, problems }
     }
 
     /// Whether it says the same of the same document.
@@ -268,7 +268,7 @@ impl Sight {
     fn of(seen: &Seen, engine: &Engine, cause: Cause) -> Self {
         let (frame, wrong) = match look::frame(engine) {
             Ok(frame) => (frame, None),
-            Err(problems) => (None, Some(Invalid::of(problems, None))),
+            Err(problems) => (None, Some(Invalid::of(problems))),
         };
         let config = &frame.as_ref().unwrap_or(engine).config;
         let reader = Reader::new(config);
@@ -283,10 +283,10 @@ impl Sight {
             Ok(found) => (found, None),
             Err(problems) => (Found::default(), Some(problems)),
         };
-        let (same, gone) = (found.same.clone(), found.gone.clone());
-        let resolved = found.changed.len();
+        let Found { gone, changed, same } = found;
+        let resolved = changed.len();
         let read = resolved + same.len();
-        let settled = settle::settle(seen, found, &reader);
+        let settled = settle::settle(seen, &gone, changed, &reader);
         Self { frame, wrong, folder, gone, settled, same, read, resolved }
     }
 }

@@ -102,29 +102,28 @@ pub(super) fn look(seen: &Seen, folder: &Path, reader: &Reader, anew: bool) -> R
         .collect();
     let read = read_each(&unsure, |(_, path)| look_at(path, seen.get(path).filter(|_| !anew), reader));
     let mut found = Found { gone, ..Found::default() };
-    for ((stamp, path), sight) in unsure.into_iter().zip(read) {
-        match sight {
-            Sight::Same => found.same.push((path, stamp)),
-            Sight::Other(digest, read) => found.changed.push(Changed { path, stamp, digest, read }),
+    for ((stamp, path), other) in unsure.into_iter().zip(read) {
+        match other {
+            None => found.same.push((path, stamp)),
+            Some((digest, read)) => found.changed.push(Changed { path, stamp, digest, read }),
         }
     }
     Ok(found)
 }
 
-enum Sight {
-    Same,
-    Other(String, Result<Read, Box<Problem>>),
-}
-
-fn look_at(path: &Path, known: Option<&Document>, reader: &Reader) -> Sight {
+/// Digest and meaning of a document; `None` where its text is the one that is known and valid.
+fn look_at(
+    path: &Path,
+    known: Option<&Document>,
+    reader: &Reader,
+) -> Option<(String, Result<Read, Box<Problem>>)> {
     let text = match Text::read(path) {
         Ok(text) => text,
-        Err(problem) => return Sight::Other(String::new(), Err(problem)),
+        Err(problem) => return Some((String::new(), Err(problem))),
     };
-    let is_same = |known: &Document| known.problems.is_none() && known.digest == text.digest;
-    if known.is_some_and(is_same) {
-        return Sight::Same;
+    if known.is_some_and(|known| known.problems.is_none() && known.digest == text.digest) {
+        return None;
     }
     let read = reader.read_text(&text);
-    Sight::Other(text.digest, Ok(read))
+    Some((text.digest, Ok(read)))
 }

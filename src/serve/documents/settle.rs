@@ -17,41 +17,35 @@ struct Newcomer {
 /// The documents that changed, as they are known from now on. One that is invalid, or wants what another has, keeps
 /// what was in force of it before. What one has that did not change is not taken from it; of two that changed the
 /// first in the order of paths has it.
-pub(super) fn settle(seen: &Seen, found: Found, reader: &Reader) -> Vec<(PathBuf, Document)> {
-    let gone: BTreeSet<&Path> = found.gone.iter().map(PathBuf::as_path).collect();
+pub(super) fn settle(
+    seen: &Seen,
+    gone: &[PathBuf],
+    changed: Vec<Changed>,
+    reader: &Reader,
+) -> Vec<(PathBuf, Document)> {
     let mut settled = Vec::new();
     let mut newcomers = Vec::new();
-    for changed in found.changed {
-        match judge(seen, changed) {
-            Ok(newcomer) => newcomers.push(newcomer),
-            Err(invalid) => settled.push(invalid),
-        }
+    for changed in changed {
+        judge(seen, changed, &mut newcomers, &mut settled);
     }
     if newcomers.is_empty() {
         return settled;
     }
-    let changing: BTreeSet<&Path> = newcomers.iter().map(|newcomer| newcomer.path.as_path()).collect();
-    let mut held = Claims::default();
-    let stays = |path: &Path| !gone.contains(path) && !changing.contains(path);
-    for pipeline in seen.iter().filter(|(path, _)| stays(path)).filter_map(|(_, known)| known.valid.as_ref())
-    {
-        held.add(reader.claims(pipeline));
-    }
-    drop(changing);
+    let mut held = held(seen, gone, &newcomers, reader);
     loop {
         let (kept, refused) = part(newcomers, &held);
-        let mut is_held_more = false;
+        let mut is_more_held = false;
         for (newcomer, taken) in refused {
             let before = seen.get(&newcomer.path).and_then(|known| known.valid.clone());
             if let Some(before) = &before {
                 held.add(reader.claims(before));
-                is_held_more = true;
+                is_more_held = true;
             }
             settled.push(refuse(newcomer, before, taken, reader));
         }
         newcomers = kept;
         // Who was refused keeps what it had, which another newcomer may have got.
-        if !is_held_more {
+        if !is_more_held {
             break;
         }
     }
@@ -59,23 +53,42 @@ pub(super) fn settle(seen: &Seen, found: Found, reader: &Reader) -> Vec<(PathBuf
     settled
 }
 
-/// A newcomer, or a document that is invalid by itself.
-fn judge(seen: &Seen, changed: Changed) -> Result<Newcomer, (PathBuf, Document)> {
+/// Puts a document where it belongs: to those that are valid by themselves, or to those that are settled.
+fn judge(
+    seen: &Seen,
+    changed: Changed,
+    newcomers: &mut Vec<Newcomer>,
+    settled: &mut Vec<(PathBuf, Document)>,
+) {
     let Changed { path, stamp, digest, read } = changed;
     let before = seen.get(&path).and_then(|known| known.valid.clone());
-    let invalid = |path: PathBuf, digest: String, before, problems| {
-        Err((path, Document { stamp, digest, valid: before, problems: Some(problems) }))
-    };
-    match read {
-        Err(problem) => invalid(path, digest, before, Problems::from(*problem)),
-        Ok(Read { found: Err(problems), .. }) => invalid(path, digest, before, Problems::of(problems)),
+    let problems = match read {
         Ok(Read { found: Ok(pipeline), claims }) => {
-            // The same text as is in force: it was something else for a while, or was judged again.
+            // The same text as is in force: it was something else for a while, or is judged again.
             let same = before.filter(|before| before.digest == pipeline.digest);
             let valid = Some(same.unwrap_or_else(|| Arc::new(pipeline)));
-            Ok(Newcomer { path, document: Document { stamp, digest, valid, problems: None }, claims })
+            let document = Document { stamp, digest, valid, problems: None };
+            newcomers.push(Newcomer { path, document, claims });
+            return;
+        }
+        Ok(Read { found: Err(problems), .. }) => problems,
+        Err(problem) => vec![*problem],
+    };
+    let problems = Some(Problems::of(problems));
+    settled.push((path, Document { stamp, digest, valid: before, problems }));
+}
+
+/// What the documents have that did not change, or are invalid now.
+fn held(seen: &Seen, gone: &[PathBuf], newcomers: &[Newcomer], reader: &Reader) -> Claims {
+    let moving: BTreeSet<&Path> =
+        gone.iter().map(PathBuf::as_path).chain(newcomers.iter().map(|one| one.path.as_path())).collect();
+    let mut held = Claims::default();
+    for (path, known) in seen {
+        if let Some(pipeline) = known.valid.as_ref().filter(|_| !moving.contains(path.as_path())) {
+            held.add(reader.claims(pipeline));
         }
     }
+    held
 }
 
 /// Those that have what they want, and those that want what others have.
@@ -110,6 +123,9 @@ fn refuse(
 }
 
 /// Refuses that all documents go at once, unless it is asked for: a share that is not mounted is an empty folder.
+///
+/// # Errors
+/// The problem of the folder.
 pub(super) fn expect_some_left(seen: &Seen, found: &Found, folder: &Path) -> Result<(), Problems> {
     if found.gone.len() < 2 || found.gone.len() < seen.len() || !found.changed.is_empty() {
         return Ok(());
