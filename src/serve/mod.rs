@@ -36,6 +36,7 @@ pub use schedule::{Clock, SystemClock};
 use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
+use crate::govern::audit::{self, Action};
 use crate::run::ledger::Ledger;
 use crate::spec::PipelineName;
 
@@ -152,31 +153,49 @@ impl Daemon {
 /// `Invalid` when the address cannot be listened on; else those of [`Daemon::start`] and
 /// [`Daemon::shut_down`].
 pub async fn serve(settings: Settings, listen: SocketAddr, signals: Signals) -> Result<()> {
-    let Signals { mut stop, hang_up } = signals;
+    let Signals { stop: mut stops, hang_up } = signals;
     let listener = TcpListener::bind(listen).await.map_err(|e| {
         Error::invalid(format!("cannot listen on {listen}: {}", e.kind()))
             .help("stop the other process, or set `listen: {http: …}` to a free loopback port")
     })?;
     let pipelines = settings.registry.all().len();
     let longest_stop = settings.grace + settings.cancel_wait + CONNECTIONS_GRACE;
+    let ledger = settings.ledger.clone();
+    audit::record(&ledger, &audit::operator(), Action::DaemonStart, &served(&settings)).await?;
     let reloading = reload::keep(settings.documents.clone(), settings.reloads.clone(), hang_up);
     let daemon = Daemon::start(settings, listener).await?;
     let mut supervisor = Supervisor::of_environment();
     supervisor.ready(daemon.address(), pipelines);
     let signal = tokio::select! {
-        signal = stop.next() => signal,
+        signal = stops.next() => signal,
         never = supervisor.keep_alive() => match never {},
         never = reloading => match never {},
     };
     supervisor.stopping(longest_stop);
+    let stopped = audit::record(&ledger, &audit::operator(), Action::DaemonStop, &format!("signal {signal}"));
+    if let Err(error) = stopped.await {
+        tracing::error!(%error, "the stop of the daemon could not be recorded");
+    }
     let hurry = CancellationToken::new();
     let stopping = daemon.shut_down(signal, hurry.clone());
     tokio::pin!(stopping);
     loop {
         tokio::select! {
             result = &mut stopping => return result,
-            _ = stop.next() => hurry.cancel(),
+            _ = stops.next() => hurry.cancel(),
             never = supervisor.keep_alive() => match never {},
+        }
+    }
+}
+
+/// What a daemon serves from its start on.
+fn served(settings: &Settings) -> String {
+    let (version, pipelines) = (env!("CARGO_PKG_VERSION"), settings.registry.all().len());
+    match settings.documents.as_ref().map(Documents::engine) {
+        None => format!("{version}, {pipelines} pipelines"),
+        Some(engine) => {
+            let (config, policy) = (&engine.config.digest, &engine.policy.digest);
+            format!("{version}, config {config}, policy {policy}, {pipelines} pipelines")
         }
     }
 }

@@ -142,11 +142,13 @@ impl Watching {
 }
 
 fn begin(roots: &[Root], telling: Telling, heard: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+    let hear = move |event: notify::Result<Event>| {
         if event.map_or(true, |event| telling.is_met_by(&event)) {
             heard.notify_one();
         }
-    })?;
+    };
+    // Folders behind links are not searched either.
+    let mut watcher = RecommendedWatcher::new(hear, notify::Config::default().with_follow_symlinks(false))?;
     for root in roots {
         let mode = if root.with_all_in_it { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         watcher.watch(&root.folder, mode)?;
