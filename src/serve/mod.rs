@@ -172,8 +172,8 @@ pub async fn serve(settings: Settings, listen: SocketAddr, signals: Signals) -> 
         never = reloading => match never {},
     };
     supervisor.stopping(longest_stop);
-    let stopped = audit::record(&ledger, &audit::operator(), Action::DaemonStop, &format!("signal {signal}"));
-    if let Err(error) = stopped.await {
+    let why = format!("signal {signal}");
+    if let Err(error) = audit::record(&ledger, &audit::operator(), Action::DaemonStop, &why).await {
         tracing::error!(%error, "the stop of the daemon could not be recorded");
     }
     let hurry = CancellationToken::new();

@@ -46,7 +46,7 @@ pub use name::{ConnectionName, DatasetName, PipelineName, StoreName, StreamName,
 pub use pipeline::{Pipeline, Stream};
 pub use policy::Policy;
 pub use problem::{Problem, Problems};
-pub(crate) use reader::{Read, Reader};
+pub(crate) use reader::Reader;
 pub(crate) use resolve::quantity::{duration_within, size_within};
 pub(crate) use resolve::store::{Service, address};
 pub(crate) use text::Text;

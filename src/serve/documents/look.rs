@@ -44,8 +44,8 @@ pub(super) struct Changed {
     pub(super) path: PathBuf,
     pub(super) stamp: Option<Stamp>,
     pub(super) digest: String,
-    /// What it says; an error where it cannot be read at all.
-    pub(super) read: Result<Read, Box<Problem>>,
+    /// The pipeline, or everything that is wrong with it by itself.
+    pub(super) found: Result<Arc<Pipeline>, Vec<Problem>>,
 }
 
 /// An engine of the configuration and policy on disk, where one of them is another than in force.
@@ -105,7 +105,7 @@ pub(super) fn look(seen: &Seen, folder: &Path, reader: &Reader, anew: bool) -> R
     for ((stamp, path), other) in unsure.into_iter().zip(read) {
         match other {
             None => found.same.push((path, stamp)),
-            Some((digest, read)) => found.changed.push(Changed { path, stamp, digest, read }),
+            Some((digest, read)) => found.changed.push(Changed { path, stamp, digest, found: read }),
         }
     }
     Ok(found)
@@ -116,14 +116,14 @@ fn look_at(
     path: &Path,
     known: Option<&Document>,
     reader: &Reader,
-) -> Option<(String, Result<Read, Box<Problem>>)> {
+) -> Option<(String, Result<Arc<Pipeline>, Vec<Problem>>)> {
     let text = match Text::read(path) {
         Ok(text) => text,
-        Err(problem) => return Some((String::new(), Err(problem))),
+        Err(problem) => return Some((String::new(), Err(vec![*problem]))),
     };
     if known.is_some_and(|known| known.problems.is_none() && known.digest == text.digest) {
         return None;
     }
-    let read = reader.read_text(&text);
-    Some((text.digest, Ok(read)))
+    let found = reader.read_text(&text).found.map(Arc::new);
+    Some((text.digest, found))
 }

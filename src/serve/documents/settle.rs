@@ -4,14 +4,24 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::disk::Stamp;
 use super::look::{Changed, Document, Found, Seen};
-use crate::spec::{Claims, Pipeline, Problem, Problems, Read, Reader, Text};
+use crate::spec::{Claims, Pipeline, Problem, Problems, Reader, Text};
 
 /// A valid document that changed or came.
 struct Newcomer {
     path: PathBuf,
-    document: Document,
-    claims: Claims,
+    stamp: Option<Stamp>,
+    pipeline: Arc<Pipeline>,
+}
+
+impl Newcomer {
+    /// In force.
+    fn settled(self) -> (PathBuf, Document) {
+        let Self { path, stamp, pipeline } = self;
+        let digest = pipeline.digest.clone();
+        (path, Document { stamp, digest, valid: Some(pipeline), problems: None })
+    }
 }
 
 /// The documents that changed, as they are known from now on. One that is invalid, or wants what another has, keeps
@@ -33,7 +43,7 @@ pub(super) fn settle(
     }
     let mut held = held(seen, gone, &newcomers, reader);
     loop {
-        let (kept, refused) = part(newcomers, &held);
+        let (kept, refused) = part(newcomers, &held, reader);
         let mut is_more_held = false;
         for (newcomer, taken) in refused {
             let before = seen.get(&newcomer.path).and_then(|known| known.valid.clone());
@@ -49,7 +59,7 @@ pub(super) fn settle(
             break;
         }
     }
-    settled.extend(newcomers.into_iter().map(|newcomer| (newcomer.path, newcomer.document)));
+    settled.extend(newcomers.into_iter().map(Newcomer::settled));
     settled
 }
 
@@ -60,22 +70,19 @@ fn judge(
     newcomers: &mut Vec<Newcomer>,
     settled: &mut Vec<(PathBuf, Document)>,
 ) {
-    let Changed { path, stamp, digest, read } = changed;
+    let Changed { path, stamp, digest, found } = changed;
     let before = seen.get(&path).and_then(|known| known.valid.clone());
-    let problems = match read {
-        Ok(Read { found: Ok(pipeline), claims }) => {
+    match found {
+        Ok(pipeline) => {
             // The same text as is in force: it was something else for a while, or is judged again.
             let same = before.filter(|before| before.digest == pipeline.digest);
-            let valid = Some(same.unwrap_or_else(|| Arc::new(pipeline)));
-            let document = Document { stamp, digest, valid, problems: None };
-            newcomers.push(Newcomer { path, document, claims });
-            return;
+            newcomers.push(Newcomer { path, stamp, pipeline: same.unwrap_or(pipeline) });
         }
-        Ok(Read { found: Err(problems), .. }) => problems,
-        Err(problem) => vec![*problem],
-    };
-    let problems = Some(Problems::of(problems));
-    settled.push((path, Document { stamp, digest, valid: before, problems }));
+        Err(problems) => {
+            let problems = Some(Problems::of(problems));
+            settled.push((path, Document { stamp, digest, valid: before, problems }));
+        }
+    }
 }
 
 /// What the documents have that did not change, or are invalid now.
@@ -92,14 +99,19 @@ fn held(seen: &Seen, gone: &[PathBuf], newcomers: &[Newcomer], reader: &Reader) 
 }
 
 /// Those that have what they want, and those that want what others have.
-fn part(newcomers: Vec<Newcomer>, held: &Claims) -> (Vec<Newcomer>, Vec<(Newcomer, Claims)>) {
+fn part(
+    newcomers: Vec<Newcomer>,
+    held: &Claims,
+    reader: &Reader,
+) -> (Vec<Newcomer>, Vec<(Newcomer, Claims)>) {
     let (mut kept, mut refused) = (Vec::with_capacity(newcomers.len()), Vec::new());
     let mut among = Claims::default();
     for newcomer in newcomers {
-        let mut taken = newcomer.claims.taken(held);
-        taken.add(newcomer.claims.taken(&among));
+        let claims = reader.claims(&newcomer.pipeline);
+        let mut taken = claims.taken(held);
+        taken.add(claims.taken(&among));
         if taken.is_empty() {
-            among.add(newcomer.claims.clone());
+            among.add(claims);
             kept.push(newcomer);
         } else {
             refused.push((newcomer, taken));
@@ -118,7 +130,7 @@ fn refuse(
         Ok(text) => reader.problems_beside(&text, taken),
         Err(problem) => vec![*problem],
     };
-    let Newcomer { path, document, .. } = newcomer;
+    let (path, document) = newcomer.settled();
     (path, Document { valid: before, problems: Some(Problems::of(problems)), ..document })
 }
 
