@@ -142,15 +142,12 @@ impl Documents {
         let changes = changes(&before, &pipelines, &seen, &sight.settled);
         self.record(sight.frame.as_ref(), &changes).await?;
         let mut problems: Vec<Invalid> = sight.wrong.into_iter().collect();
-        problems.extend(sight.folder.map(|problems| Invalid::of(problems)));
+        problems.extend(sight.folder.map(Invalid::of));
         for (path, stamp) in sight.same {
             seen.entry(path).or_default().stamp = stamp;
         }
         let changed = changes.len();
-        let is_new = sight.frame.is_some() || !sight.gone.is_empty() || !sight.settled.is_empty();
-        if is_new {
-            self.put(&mut seen, sight.frame.as_ref(), pipelines, sight.gone, sight.settled);
-        }
+        self.put(&mut seen, sight.frame.as_ref(), pipelines, sight.gone, sight.settled);
         for change in &changes {
             tracing::info!(pipeline = %change, "changed on disk");
         }
@@ -180,14 +177,22 @@ impl Documents {
         gone: Vec<PathBuf>,
         settled: Vec<(PathBuf, Document)>,
     ) {
-        let all = pipelines.values().cloned().collect();
-        let engine = frame.unwrap_or(&self.engine()).with_pipelines(all);
         for path in gone {
             seen.remove(&path);
         }
         seen.extend(settled);
-        self.0.engine.send_replace(Arc::new(engine));
-        self.0.registry.replace(pipelines);
+        let before = self.0.registry.all();
+        let is_same = before.len() == pipelines.len()
+            && before.values().zip(pipelines.values()).all(|(old, new)| Arc::ptr_eq(old, new));
+        // Who waits for changes is woken by changes alone.
+        if frame.is_some() || !is_same {
+            let engine =
+                frame.unwrap_or(&self.engine()).with_pipelines(pipelines.values().cloned().collect());
+            self.0.engine.send_replace(Arc::new(engine));
+        }
+        if !is_same {
+            self.0.registry.replace(pipelines);
+        }
     }
 
     /// Writes down what comes into force.
