@@ -5,6 +5,7 @@
 //! changes either holds the files as they were last seen, so that a change from disk and one over the API never cross.
 
 mod disk;
+mod following;
 mod look;
 mod settle;
 mod stored;
@@ -20,13 +21,13 @@ pub use self::stored::{Deleted, Expected, Registered, Stored};
 use super::registry::{Pipelines, Registry};
 use crate::error::{Error, Result};
 use crate::govern::audit::{self, Action};
-use crate::run::Engine;
+use crate::run::{Engine, trail};
 use crate::spec::{PipelineName, Problems, Reader};
 
 /// Who is said to have changed a document on disk.
 const ACTOR: &str = "documents";
-/// Most changes that one row of the trail tells.
-const MOST_IN_A_ROW: usize = 20;
+/// Most entries that are added to the trail by one commit.
+const MOST_AT_ONCE: usize = 1000;
 
 /// The documents on disk, and what is in force of them. Clones share everything.
 #[derive(Clone)]
@@ -202,25 +203,29 @@ impl Documents {
         if let Some(Engine { config, policy, .. }) = frame {
             let (old, new) = (&engine.config.digest, &config.digest);
             if old != new {
-                audit::record(ledger, ACTOR, Action::ConfigChange, &format!("{old} -> {new}")).await?;
+                audit::record(ledger, ACTOR, Action::ConfigChange, &format!("from {old} to {new}")).await?;
                 tracing::info!(%old, %new, "another configuration");
             }
+            trail::policy_in_force(ledger, policy).await?;
             let (old, new) = (&engine.policy.digest, &policy.digest);
             if old != new {
-                let subject = format!("{} {old} -> {new}", policy.name);
-                audit::record(ledger, ACTOR, Action::PolicyChange, &subject).await?;
                 tracing::info!(policy = policy.name, %old, %new, "another policy, in force from the next run on");
             }
         }
-        for some in changes.chunks(MOST_IN_A_ROW) {
-            let told: Vec<String> = some.iter().map(ToString::to_string).collect();
-            audit::record(ledger, ACTOR, Action::PipelineChange, &told.join(", ")).await?;
+        for some in changes.chunks(MOST_AT_ONCE) {
+            let subjects: Vec<String> = some.iter().map(ToString::to_string).collect();
+            audit::record_each(ledger, ACTOR, Action::PipelineChange, &subjects).await?;
         }
         Ok(())
     }
 
     /// Tells what is invalid, once; answers with how many documents that are.
     fn tell_invalid(&self, seen: &Seen, mut invalid: Vec<Invalid>) -> usize {
+        let others = settle::unreadable(seen, &[], &[]);
+        for problem in following::told(&self.engine().pipelines, &others) {
+            let in_force = seen.get(&problem.file).and_then(|known| Some(known.valid.as_ref()?.name.clone()));
+            invalid.push(Invalid { in_force, ..Invalid::of(Problems::from(problem)) });
+        }
         for (path, document) in seen {
             if let Some(problems) = &document.problems {
                 let in_force = document.valid.as_ref().map(|pipeline| pipeline.name.clone());
@@ -318,8 +323,8 @@ struct Change {
 
 impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let shown = |digest: &Option<String>| digest.clone().unwrap_or_else(|| "-".to_owned());
-        write!(f, "{} {} -> {}", self.name, shown(&self.old), shown(&self.new))
+        let shown = |digest: &Option<String>| digest.clone().unwrap_or_else(|| "none".to_owned());
+        write!(f, "{} from {} to {}", self.name, shown(&self.old), shown(&self.new))
     }
 }
 

@@ -7,6 +7,7 @@ use super::cases::PolicyTest;
 use super::decode::decode;
 use super::faults::{Fault, Faults, nearest, quoted};
 use super::folder::documents_in;
+use super::follow::check_followed;
 use super::problem::{Problem, Problems};
 use super::raw::placed::Placed;
 use super::reader::Reader;
@@ -153,9 +154,11 @@ fn gather(config_path: &Path, depth: Depth) -> Result<Gathered, Problems> {
         match if depth == Depth::Frame { is_there(&folder) } else { documents_in(&folder) } {
             Ok(paths) => {
                 let policy = policy.as_ref().filter(|_| depth == Depth::Checked);
-                let (valid, mut wrong) = Reader::of_names(Some(Known::of(raw)), policy).read_all(&paths);
-                pipelines = valid;
+                let reader = Reader::of_names(Some(Known::of(raw)), policy);
+                let (valid, mut wrong, names) = reader.read_all(&paths);
                 problems.append(&mut wrong);
+                problems.append(&mut check_followed(&valid.iter().collect::<Vec<_>>(), &names));
+                pipelines = valid;
             }
             Err(_) if !folder.is_dir() => faults.push(absent(&raw.pipelines, "pipelines folder", &folder)),
             Err(message) => faults.push(Fault::new(raw.pipelines.span, message)),

@@ -1,6 +1,7 @@
 //! Pipeline documents, each read by itself.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,8 +77,8 @@ impl Reader {
     }
 
     /// Reads document files that stand beside each other: the valid ones, and what is wrong with the others. Of two
-    /// that want the same the first in the order of the paths has it.
-    pub(super) fn read_all(&self, paths: &[PathBuf]) -> (Vec<Pipeline>, Vec<Problem>) {
+    /// that want the same the first in the order of the paths has it. With the names of all, also of the invalid ones.
+    pub(super) fn read_all(&self, paths: &[PathBuf]) -> (Vec<Pipeline>, Vec<Problem>, BTreeSet<String>) {
         let read = read_each(paths, |path| Text::read(path).map(|text| self.read_text(&text)));
         let (mut pipelines, mut problems) = (Vec::with_capacity(paths.len()), Vec::new());
         let mut all = Claims::default();
@@ -95,7 +96,7 @@ impl Reader {
                 Err(mut wrong) => problems.append(&mut wrong),
             }
         }
-        (pipelines, problems)
+        (pipelines, problems, all.pipelines.into_keys().collect())
     }
 
     fn problems_again(&self, path: &Path, taken: Claims) -> Vec<Problem> {

@@ -145,10 +145,10 @@ async fn a_document_that_comes_changes_breaks_is_mended_moves_and_goes_needs_no_
     served.wait_for_pipelines(&[("daily", "")]).await;
 
     let changes = recorded(&house, "pipeline.change").await;
-    assert!(changes[0].starts_with("added - -> "), "{changes:?}");
-    assert!(changes.last().unwrap().ends_with(" -> -"), "{changes:?}");
+    assert!(changes[0].starts_with("added from none to "), "{changes:?}");
+    assert!(changes.last().unwrap().ends_with(" to none"), "{changes:?}");
     for (before, after) in changes.iter().zip(&changes[1..]) {
-        let (old, new) = (after.split(' ').nth(1), before.split(' ').nth(3));
+        let (old, new) = (after.split(' ').nth(2), before.split(' ').nth(4));
         assert_eq!(old, new, "each goes on where the last one ended: {changes:?}");
     }
     served.end(&house);
@@ -259,7 +259,7 @@ async fn another_policy_decides_the_next_run_and_not_the_one_under_way() {
     house.policy("- {tags: [internal], action: allow}");
     wait_for("the other policy", || async {
         let changes = recorded(&house, "policy.change").await;
-        changes.first().is_some_and(|change| change.starts_with("test-policy ")).then_some(())
+        (changes.len() == 2).then_some(())
     })
     .await;
     locking.batch_execute("ROLLBACK").await.unwrap();

@@ -21,6 +21,8 @@ pub(super) struct Document {
     pub(super) stamp: Option<Stamp>,
     /// SHA-256 of its bytes; empty where it could not be read.
     pub(super) digest: String,
+    /// The name of a pipeline that it has, where it is invalid.
+    pub(super) name: Option<String>,
     /// What is in force of it; that is an earlier text where this one is invalid.
     pub(super) valid: Option<Arc<Pipeline>>,
     /// What is wrong with its text.
@@ -44,6 +46,8 @@ pub(super) struct Changed {
     pub(super) path: PathBuf,
     pub(super) stamp: Option<Stamp>,
     pub(super) digest: String,
+    /// The name of a pipeline that it has, where it is invalid.
+    pub(super) name: Option<String>,
     /// The pipeline, or everything that is wrong with it by itself.
     pub(super) found: Result<Arc<Pipeline>, Vec<Problem>>,
 }
@@ -72,6 +76,8 @@ fn kept(old: &Config, new: Config) -> Config {
         ("listen", old.listen != new.listen),
         ("metadata", old.metadata != new.metadata),
         ("keys", old.keys != new.keys),
+        ("audit", old.audit_checkpoints != new.audit_checkpoints),
+        ("runs", old.runs != new.runs),
     ];
     for (section, _) in waits.iter().filter(|(_, is_other)| *is_other) {
         tracing::warn!(
@@ -79,7 +85,9 @@ fn kept(old: &Config, new: Config) -> Config {
             "changed in the configuration; it is read when the daemon starts: restart it"
         );
     }
-    Config { listen: old.listen, metadata: old.metadata.clone(), keys: old.keys.clone(), ..new }
+    let (metadata, keys) = (old.metadata.clone(), old.keys.clone());
+    let audit_checkpoints = old.audit_checkpoints.clone();
+    Config { listen: old.listen, metadata, keys, audit_checkpoints, runs: old.runs, ..new }
 }
 
 /// Looks at every document in the folder. Read are those that were written since they were seen, those in which
@@ -102,28 +110,36 @@ pub(super) fn look(seen: &Seen, folder: &Path, reader: &Reader, anew: bool) -> R
         .collect();
     let read = read_each(&unsure, |(_, path)| look_at(path, seen.get(path).filter(|_| !anew), reader));
     let mut found = Found { gone, ..Found::default() };
-    for ((stamp, path), other) in unsure.into_iter().zip(read) {
-        match other {
+    for ((stamp, path), text) in unsure.into_iter().zip(read) {
+        match text {
             None => found.same.push((path, stamp)),
-            Some((digest, read)) => found.changed.push(Changed { path, stamp, digest, found: read }),
+            Some(Meaning { digest, name, found: meaning }) => {
+                found.changed.push(Changed { path, stamp, digest, name, found: meaning });
+            }
         }
     }
     Ok(found)
 }
 
-/// Digest and meaning of a document; `None` where its text is the one that is known and valid.
-fn look_at(
-    path: &Path,
-    known: Option<&Document>,
-    reader: &Reader,
-) -> Option<(String, Result<Arc<Pipeline>, Vec<Problem>>)> {
+/// What a text says.
+struct Meaning {
+    digest: String,
+    name: Option<String>,
+    found: Result<Arc<Pipeline>, Vec<Problem>>,
+}
+
+/// What a document says; `None` where its text is the one that is known and valid.
+fn look_at(path: &Path, known: Option<&Document>, reader: &Reader) -> Option<Meaning> {
     let text = match Text::read(path) {
         Ok(text) => text,
-        Err(problem) => return Some((String::new(), Err(vec![*problem]))),
+        Err(problem) => {
+            return Some(Meaning { digest: String::new(), name: None, found: Err(vec![*problem]) });
+        }
     };
     if known.is_some_and(|known| known.problems.is_none() && known.digest == text.digest) {
         return None;
     }
-    let found = reader.read_text(&text).found.map(Arc::new);
-    Some((text.digest, found))
+    let Read { found, claims } = reader.read_text(&text);
+    let name = claims.pipelines.into_keys().next().filter(|_| found.is_err());
+    Some(Meaning { digest: text.digest, name, found: found.map(Arc::new) })
 }

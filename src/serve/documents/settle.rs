@@ -5,22 +5,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::Stamp;
+use super::following;
 use super::look::{Changed, Document, Found, Seen};
 use crate::spec::{Claims, Pipeline, Problem, Problems, Reader, Text};
 
 /// A valid document that changed or came.
-struct Newcomer {
-    path: PathBuf,
+pub(super) struct Newcomer {
+    pub(super) path: PathBuf,
     stamp: Option<Stamp>,
-    pipeline: Arc<Pipeline>,
+    pub(super) pipeline: Arc<Pipeline>,
 }
 
 impl Newcomer {
+    /// A pipeline whose document is to be at `path`.
+    pub(super) fn at(path: &Path, pipeline: Pipeline) -> Self {
+        Self { path: path.to_owned(), stamp: None, pipeline: Arc::new(pipeline) }
+    }
+
     /// In force.
     fn settled(self) -> (PathBuf, Document) {
         let Self { path, stamp, pipeline } = self;
         let digest = pipeline.digest.clone();
-        (path, Document { stamp, digest, valid: Some(pipeline), problems: None })
+        (path, Document { stamp, digest, valid: Some(pipeline), ..Document::default() })
     }
 }
 
@@ -41,19 +47,33 @@ pub(super) fn settle(
     if newcomers.is_empty() {
         return settled;
     }
-    let mut held = held(seen, gone, &newcomers, reader);
+    let others = unreadable(seen, gone, &settled);
+    let mut held = held(seen, gone, &newcomers);
+    let mut claims = Claims::default();
+    held.iter().for_each(|pipeline| claims.add(reader.claims(pipeline)));
     loop {
-        let (kept, refused) = part(newcomers, &held, reader);
+        let (kept, refused) = part(newcomers, &claims, reader);
+        let (kept, astray) = following::part(kept, &held, &others);
+        newcomers = kept;
         let mut is_more_held = false;
-        for (newcomer, taken) in refused {
+        let mut refuse = |newcomer: Newcomer, problems: Vec<Problem>| {
             let before = seen.get(&newcomer.path).and_then(|known| known.valid.clone());
             if let Some(before) = &before {
-                held.add(reader.claims(before));
+                claims.add(reader.claims(before));
+                held.push(Arc::clone(before));
                 is_more_held = true;
             }
-            settled.push(refuse(newcomer, before, taken, reader));
+            let (path, document) = newcomer.settled();
+            let problems = Some(Problems::of(problems));
+            settled.push((path, Document { valid: before, problems, ..document }));
+        };
+        for (newcomer, taken) in refused {
+            let problems = problems_beside(&newcomer.path, taken, reader);
+            refuse(newcomer, problems);
         }
-        newcomers = kept;
+        for (newcomer, problems) in astray {
+            refuse(newcomer, problems);
+        }
         // Who was refused keeps what it had, which another newcomer may have got.
         if !is_more_held {
             break;
@@ -63,6 +83,13 @@ pub(super) fn settle(
     settled
 }
 
+/// The names in documents that are invalid, of those that will be there.
+pub(super) fn unreadable(seen: &Seen, gone: &[PathBuf], settled: &[(PathBuf, Document)]) -> BTreeSet<String> {
+    let old = seen.iter().filter(|(path, _)| !gone.contains(path)).map(|(_, document)| document);
+    let all = old.chain(settled.iter().map(|(_, document)| document));
+    all.filter(|document| document.problems.is_some()).filter_map(|document| document.name.clone()).collect()
+}
+
 /// Puts a document where it belongs: to those that are valid by themselves, or to those that are settled.
 fn judge(
     seen: &Seen,
@@ -70,7 +97,7 @@ fn judge(
     newcomers: &mut Vec<Newcomer>,
     settled: &mut Vec<(PathBuf, Document)>,
 ) {
-    let Changed { path, stamp, digest, found } = changed;
+    let Changed { path, stamp, digest, name, found } = changed;
     let before = seen.get(&path).and_then(|known| known.valid.clone());
     match found {
         Ok(pipeline) => {
@@ -80,22 +107,17 @@ fn judge(
         }
         Err(problems) => {
             let problems = Some(Problems::of(problems));
-            settled.push((path, Document { stamp, digest, valid: before, problems }));
+            settled.push((path, Document { stamp, digest, name, valid: before, problems }));
         }
     }
 }
 
-/// What the documents have that did not change, or are invalid now.
-fn held(seen: &Seen, gone: &[PathBuf], newcomers: &[Newcomer], reader: &Reader) -> Claims {
+/// What is in force of the documents that did not change, or are invalid now.
+fn held(seen: &Seen, gone: &[PathBuf], newcomers: &[Newcomer]) -> Vec<Arc<Pipeline>> {
     let moving: BTreeSet<&Path> =
         gone.iter().map(PathBuf::as_path).chain(newcomers.iter().map(|one| one.path.as_path())).collect();
-    let mut held = Claims::default();
-    for (path, known) in seen {
-        if let Some(pipeline) = known.valid.as_ref().filter(|_| !moving.contains(path.as_path())) {
-            held.add(reader.claims(pipeline));
-        }
-    }
-    held
+    let stay = seen.iter().filter(|(path, _)| !moving.contains(path.as_path()));
+    stay.filter_map(|(_, known)| known.valid.clone()).collect()
 }
 
 /// Those that have what they want, and those that want what others have.
@@ -120,18 +142,12 @@ fn part(
     (kept, refused)
 }
 
-fn refuse(
-    newcomer: Newcomer,
-    before: Option<Arc<Pipeline>>,
-    taken: Claims,
-    reader: &Reader,
-) -> (PathBuf, Document) {
-    let problems = match Text::read(&newcomer.path) {
+/// What is wrong with a document that wants what others have.
+fn problems_beside(path: &Path, taken: Claims, reader: &Reader) -> Vec<Problem> {
+    match Text::read(path) {
         Ok(text) => reader.problems_beside(&text, taken),
         Err(problem) => vec![*problem],
-    };
-    let (path, document) = newcomer.settled();
-    (path, Document { valid: before, problems: Some(Problems::of(problems)), ..document })
+    }
 }
 
 /// Refuses that all documents go at once, unless it is asked for: a share that is not mounted is an empty folder.

@@ -1,12 +1,14 @@
 //! One document at a time: shown, checked, written and removed on request.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
 
 use super::look::{Document, Seen};
-use super::{Documents, after, blocking, disk};
+use super::settle::Newcomer;
+use super::{Documents, after, blocking, disk, following};
 use crate::error::{Error, Result};
 use crate::run::Engine;
 use crate::serve::registry::Registry;
@@ -78,7 +80,7 @@ impl Documents {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn validate(&self, text: &str) -> Result<Pipeline, Problems> {
-        check(Path::new(UNNAMED), text, &self.engine(), &self.0.registry)
+        check(Path::new(UNNAMED), text, &self.engine(), &self.0.registry).map(Arc::unwrap_or_clone)
     }
 
     /// Writes the document of a pipeline and puts it into force: into the file that holds it already, or else into
@@ -139,8 +141,8 @@ impl Documents {
         if !is_written {
             disk::write(&path, text)?;
         }
-        let valid = Some(Arc::new(pipeline));
-        let document = Document { stamp: None, digest, valid, problems: None };
+        let valid = Some(pipeline);
+        let document = Document { digest, valid, ..Document::default() };
         let settled = vec![(path, document)];
         let pipelines = after(&seen, &before, &[], &settled);
         self.put(&mut seen, None, pipelines, Vec::new(), settled);
@@ -190,7 +192,7 @@ fn stored(path: &Path) -> Result<Option<Stored>> {
 }
 
 /// The pipeline of a text that is to stand at `path`, beside those of other names.
-fn check(path: &Path, text: &str, engine: &Engine, registry: &Registry) -> Result<Pipeline, Problems> {
+fn check(path: &Path, text: &str, engine: &Engine, registry: &Registry) -> Result<Arc<Pipeline>, Problems> {
     let text =
         Text::from_bytes(path, text.as_bytes().to_vec()).map_err(|problem| Problems::from(*problem))?;
     let reader = Reader::strict(&engine.config, &engine.policy);
@@ -200,5 +202,16 @@ fn check(path: &Path, text: &str, engine: &Engine, registry: &Registry) -> Resul
     for other in registry.all().values().filter(|other| other.name != pipeline.name) {
         taken.add(own.taken(&reader.claims(other)));
     }
-    if taken.is_empty() { Ok(pipeline) } else { Err(Problems::of(reader.problems_beside(&text, taken))) }
+    if !taken.is_empty() {
+        return Err(Problems::of(reader.problems_beside(&text, taken)));
+    }
+    let newcomer = Newcomer::at(path, pipeline);
+    let others = registry.all();
+    let held: Vec<_> =
+        others.values().filter(|other| other.name != newcomer.pipeline.name).cloned().collect();
+    let (kept, astray) = following::part(vec![newcomer], &held, &BTreeSet::new());
+    match (kept.into_iter().next(), astray.into_iter().next()) {
+        (Some(newcomer), None) => Ok(newcomer.pipeline),
+        (_, astray) => Err(Problems::of(astray.map(|(_, problems)| problems).unwrap_or_default())),
+    }
 }
