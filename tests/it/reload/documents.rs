@@ -238,3 +238,36 @@ async fn what_is_not_valid_here_is_not_registered() {
     assert!(documents.delete(&name("b"), Expected::Any).await.is_err());
     assert_eq!(names(&documents), ["a", "b"]);
 }
+
+#[tokio::test]
+async fn who_follows_what_is_not_there_waits_for_it_and_nobody_goes_in_a_circle() {
+    let house = house(&["a"]);
+    let documents = open(&house).await;
+    let look = async || documents.reload(Cause::Watched).await.unwrap();
+    let following =
+        |name: &str, followed: &str| format!("{}schedule: {{after: {followed}}}\n", text(name, "follows"));
+    let said = || documents.problems().iter().map(|one| one.problems.render(false)).collect::<String>();
+    fs::write(file(&house, "c"), following("c", "b")).unwrap();
+    assert_eq!(look().await.invalid, 1);
+    assert!(said().contains("there is no pipeline `b`"), "{}", said());
+    assert!(documents.validate(&following("d", "b")).is_err());
+
+    fs::write(file(&house, "b"), following("b", "a")).unwrap();
+    assert_eq!(look().await.invalid, 0);
+    assert_eq!(names(&documents), ["a", "b", "c"]);
+    assert!(documents.validate(&following("d", "b")).is_ok());
+
+    fs::write(file(&house, "a"), following("a", "c")).unwrap();
+    assert_eq!(look().await.invalid, 1);
+    assert!(said().contains("in a circle"), "{}", said());
+    assert_eq!(description(&documents, "a"), "one");
+    let error = documents.register(&name("a"), &following("a", "c"), Expected::Any).await.unwrap_err();
+    assert!(error.to_string().contains("in a circle"), "{error}");
+
+    // Who is followed may go; the other one is told, and stays.
+    fs::write(file(&house, "a"), text("a", "two")).unwrap();
+    fs::remove_file(file(&house, "b")).unwrap();
+    assert_eq!(look().await.invalid, 1);
+    assert_eq!(names(&documents), ["a", "c"]);
+    assert!(said().contains("there is no pipeline `b`"), "{}", said());
+}
