@@ -14,8 +14,8 @@
     reason = "a test may fail loudly"
 )]
 
-mod audit;
 mod api;
+mod audit;
 mod bad_documents;
 mod broken_source;
 mod canary;
@@ -47,6 +47,7 @@ mod quarantine;
 mod query;
 mod raw_keys;
 mod relations;
+mod reload;
 mod reseal;
 mod resume;
 mod reveal;
