@@ -19,6 +19,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::auth::{may_run, require_token};
 use super::dispatch::{Dispatcher, Refusal};
 use super::metrics;
+use super::pauses;
 use super::problem::{self, Problem};
 use super::schedule::{Clock, Schedules};
 use crate::govern::Principal;
@@ -65,6 +66,8 @@ pub(super) fn router(api: Api) -> Router {
     let v1 = Router::new()
         .route("/pipelines", get(list_pipelines))
         .route("/pipelines/{name}/runs", post(trigger_run))
+        .route("/pipelines/{name}/pause", post(pauses::pause))
+        .route("/pipelines/{name}/resume", post(pauses::resume))
         .route("/runs", get(list_runs))
         .route("/runs/{run_id}", get(show_run))
         .route("/runs/{run_id}/cancel", post(cancel_run))

@@ -15,6 +15,7 @@ mod auth;
 #[cfg(test)]
 mod fixture;
 mod metrics;
+mod pauses;
 mod problem;
 mod supervisor;
 

@@ -217,6 +217,11 @@ async fn a_schedule_rests_until_it_is_resumed() {
     let rows = sealift::govern::audit::entries(&world.ledger, 10).await.unwrap();
     let told: Vec<_> = rows.iter().map(|row| row.action.as_str()).collect();
     assert!(told.contains(&"pipeline.pause") && told.contains(&"pipeline.resume"), "{told:?}");
+    let (status, said) = world.ask(reqwest::Method::POST, "/v1/pipelines/crm/pause").await;
+    assert_eq!((status.as_u16(), &said["paused"]), (200, &true.into()));
+    assert!(dispatcher.is_paused(&name("crm")));
+    assert_eq!(world.ask(reqwest::Method::POST, "/v1/pipelines/crm/resume").await.0.as_u16(), 200);
+    assert_eq!(world.ask(reqwest::Method::POST, "/v1/pipelines/nobody/pause").await.0.as_u16(), 404);
     // Another process lets it rest.
     world.ledger.pause(&name("crm"), "token:else").await.unwrap();
     while !dispatcher.is_paused(&name("crm")) {
