@@ -13,11 +13,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Row, migrate::Migrator};
 
 pub use self::keyed::RequestKey;
+pub use self::listing::Wanted;
 pub use self::parts::WrittenPart;
 pub use self::schedules::{Handled, Turn};
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
-use crate::error::{Error, Kind, Result};
+use crate::error::{At as _, Error, Kind, Result};
+use crate::govern::audit;
 use crate::govern::store::{Store, fault, now_ms};
 use crate::spec::config::Metadata;
 use crate::spec::{DatasetName, PipelineName};
@@ -79,7 +81,9 @@ impl Ledger {
             .run(&pool)
             .await
             .map_err(|e| migration_error(&e).at(format!("metadata store {}", path.display())))?;
-        Ok(Self { pool, locks })
+        let ledger = Self { pool, locks };
+        audit::prepare(&ledger).await.at(|| format!("metadata store {}", path.display()))?;
+        Ok(ledger)
     }
 
     /// Whether the store answers.

@@ -14,6 +14,8 @@ use crate::secret::Reference;
 pub struct Config {
     /// The file it came from.
     pub path: PathBuf,
+    /// SHA-256 of the document's bytes, lower-case hex.
+    pub digest: String,
     /// Folder of pipeline documents, searched recursively for `*.yaml` and `*.yml`.
     pub pipelines: PathBuf,
     /// The policy document.
@@ -28,6 +30,8 @@ pub struct Config {
     pub connections: BTreeMap<ConnectionName, Connection>,
     /// Where the daemon listens.
     pub listen: Listen,
+    /// The store that gets a copy of every checkpoint of the audit trail (`audit: {checkpoints: STORE}`).
+    pub audit_checkpoints: Option<StoreName>,
     /// Most bytes of memory a run or a query may hold (`memory_limit_mb`, default 1024 MB).
     pub memory_limit_bytes: u64,
     /// How many runs the daemon has.
@@ -50,7 +54,7 @@ impl Default for Runs {
 }
 
 /// The metadata store: ledger, tokens, audit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Metadata {
     /// An SQLite file, created on first use.
     Sqlite(PathBuf),
