@@ -12,6 +12,7 @@ mod completions;
 mod datasets;
 mod doctor;
 mod erase;
+mod follow;
 mod keys;
 mod plan;
 mod policy;

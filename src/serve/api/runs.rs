@@ -39,7 +39,7 @@ type Seconds = Within<0, 25>;
         ("name" = String, Path, description = "The pipeline.", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$"),
         ("Idempotency-Key" = Option<String>, Header, description = "Names one wanted run.", pattern = "^[!-~]{1,255}$"),
     ),
-    request_body(content = Option<NoOptions>, description = "Nothing, or `{}`."),
+    request_body(content = NoOptions, description = "Nothing, or `{}`."),
     responses(
         (status = 202, description = "The run is taken.", body = Triggered,
          headers(("Location" = String, description = "Where the run is shown.")),
@@ -167,7 +167,7 @@ async fn wait_for_end(api: &Api, run_id: &str, limit: Duration) -> Result<Run, P
 #[utoipa::path(
     post, path = "/runs/{run_id}/cancel", operation_id = "cancelRun", tag = "runs",
     params(("run_id" = String, Path, description = "The run.", format = "uuid")),
-    request_body(content = Option<NoOptions>, description = "Nothing, or `{}`."),
+    request_body(content = NoOptions, description = "Nothing, or `{}`."),
     responses(
         (status = 202, description = "The run was told to stop.", body = Cancelling),
         (status = 404, description = "`no-such-run`"),
