@@ -116,7 +116,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 /// A body that takes no options may be left out.
 fn spare_options(operation: &mut Operation) {
-    let Some(body) = &mut operation.request_body else { return };
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     let takes_none = |content: &RefOr<Content>| match content {
         RefOr::T(content) => {
             matches!(&content.schema, Some(RefOr::Ref(named)) if named.ref_location.ends_with("/NoOptions"))
