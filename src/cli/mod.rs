@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod args;
+mod audit;
 mod backfill;
 mod classify;
 mod compact;
@@ -13,6 +14,7 @@ mod datasets;
 mod doctor;
 mod erase;
 mod follow;
+mod health;
 mod keys;
 mod plan;
 mod policy;
@@ -121,9 +123,11 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Vacuum(args) => vacuum::run(context, &args).await,
         Command::Verify(args) => verify::run(context, &args).await,
         Command::Keys(args) => keys::run(context, &args).await,
+        Command::Audit(args) => audit::run(context, &args).await,
         Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Trigger(args) => trigger::run(context, &args).await,
+        Command::Health(args) => health::run(context, &args).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Schema(args) => schema::run(&args),

@@ -15,6 +15,7 @@
 )]
 
 mod api;
+mod audit;
 mod bad_documents;
 mod broken_source;
 mod canary;
@@ -46,6 +47,7 @@ mod quarantine;
 mod query;
 mod raw_keys;
 mod relations;
+mod reload;
 mod reseal;
 mod resume;
 mod reveal;

@@ -9,6 +9,10 @@ use super::{Ledger, MAX_LISTED, Run, RunId, State, StreamOutcome, fault, get};
 use crate::error::Result;
 use crate::spec::PipelineName;
 
+/// Runs with what their attempts came to.
+const SELECT: &str = "SELECT r.*, t.attempt, t.heartbeat_ms, t.not_before_ms, t.error AS attempt_error
+                      FROM runs r LEFT JOIN run_turns t ON t.run_id = r.run_id";
+
 /// Runs whose streams are read by one statement.
 const RUNS_AT_ONCE: usize = 100;
 
@@ -31,7 +35,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {
-        let row = sqlx::query("SELECT * FROM runs WHERE run_id = ?")
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE r.run_id = $1")))
             .bind(run_id.to_string())
             .fetch_optional(&self.pool)
             .await
@@ -67,19 +71,45 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn unfinished(&self, pipeline: Option<&PipelineName>) -> Result<Vec<Run>> {
         let wanted = Wanted { pipeline, ..Wanted::default() };
-        self.list("AND state IN ('queued', 'running')", &wanted, MAX_LISTED).await
+        self.list("AND r.state IN ('queued', 'running')", &wanted, MAX_LISTED).await
+    }
+
+    /// Runs that are over once their process is gone ([`Run::needs_its_process`]), newest first.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn in_processes(&self) -> Result<Vec<Run>> {
+        let filter = "AND (r.state = 'running' OR (r.state = 'queued' AND r.\"trigger\" = 'cli'))";
+        self.list(filter, &Wanted::default(), MAX_LISTED).await
+    }
+
+    /// Runs that a daemon queued and that did not begin, or whose next attempt did not: oldest first, at most `most`,
+    /// without their streams.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn waiting(&self, most: usize) -> Result<Vec<Run>> {
+        let sql = format!(
+            "{SELECT} WHERE r.state = 'queued' AND r.\"trigger\" <> 'cli' ORDER BY r.created_ms, r.run_id LIMIT $1"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|e| fault(&e))?;
+        rows.iter().map(read_run).collect()
     }
 
     /// Lists runs; `filter` is one of our own constants.
     async fn list(&self, filter: &'static str, wanted: &Wanted<'_>, limit: u32) -> Result<Vec<Run>> {
         let sql = format!(
-            "SELECT * FROM runs
-             WHERE (CAST($1 AS TEXT) IS NULL OR pipeline = $1)
-               AND (CAST($2 AS TEXT) IS NULL OR state = $2)
-               AND (CAST($3 AS BIGINT) IS NULL OR created_ms >= $3)
+            "{SELECT}
+             WHERE (CAST($1 AS TEXT) IS NULL OR r.pipeline = $1)
+               AND (CAST($2 AS TEXT) IS NULL OR r.state = $2)
+               AND (CAST($3 AS BIGINT) IS NULL OR r.created_ms >= $3)
                AND (CAST($4 AS TEXT) IS NULL
-                    OR (created_ms, run_id) < (SELECT created_ms, run_id FROM runs WHERE run_id = $4)) {filter}
-             ORDER BY created_ms DESC, run_id DESC LIMIT $5"
+                    OR (r.created_ms, r.run_id) < (SELECT created_ms, run_id FROM runs WHERE run_id = $4)) {filter}
+             ORDER BY r.created_ms DESC, r.run_id DESC LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(wanted.pipeline.map(PipelineName::as_str))
@@ -130,14 +160,20 @@ fn read_run(row: &SqliteRow) -> Result<Run> {
         let ms: Option<i64> = get(row, column)?;
         Ok(ms.and_then(DateTime::from_timestamp_millis))
     };
+    let state: State = get::<String>(row, "state")?.parse()?;
+    let attempt: Option<i64> = get(row, "attempt")?;
+    let attempt_error = get::<Option<String>>(row, "attempt_error")?.filter(|_| !state.is_final());
     Ok(Run {
         run_id: RunId::parse(&get::<String>(row, "run_id")?)?,
         pipeline: get(row, "pipeline")?,
         spec_digest: get(row, "spec_digest")?,
         trigger: get::<String>(row, "trigger")?.parse()?,
-        state: get::<String>(row, "state")?.parse()?,
+        state,
         outcome: get(row, "outcome")?,
-        error: get(row, "error")?,
+        error: get::<Option<String>>(row, "error")?.or(attempt_error),
+        attempt: attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1),
+        heartbeat_at: time("heartbeat_ms")?,
+        not_before: time("not_before_ms")?,
         created_at: time("created_ms")?.unwrap_or_default(),
         started_at: time("started_ms")?,
         finished_at: time("finished_ms")?,

@@ -224,7 +224,7 @@ pub(super) async fn delete_pipeline(
     }
     let stored = stored(documents, &name).await?;
     let expected = met(&headers, stored.as_ref())?;
-    if let Some(run_id) = api.dispatcher.active().await.get(&name) {
+    if let Some(run_id) = api.dispatcher.active().get(&name) {
         return Err(
             conflict("run-active", "the pipeline has an active run").with("run_id", run_id.to_string())
         );

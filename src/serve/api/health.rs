@@ -63,7 +63,7 @@ pub(super) async fn show_readiness(State(api): State<Api>) -> Answer {
                content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
 )]
 pub(super) async fn show_metrics(State(api): State<Api>) -> Answer {
-    let active = api.dispatcher.active().await.len();
+    let active = api.dispatcher.count();
     let text = api.dispatcher.metrics().text(active)?;
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
 }

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::etag::{is_known, quoted};
@@ -17,6 +17,7 @@ use super::{Answer, Api, no_such_pipeline};
 use crate::run::RunId;
 use crate::serve::problem::Problem;
 use crate::spec::pipeline::Selector;
+use crate::spec::schedule::Schedule;
 use crate::spec::sync::{SyncMode, WriteMode};
 use crate::spec::{ConnectionName, Pipeline, PipelineName, Stream};
 
@@ -40,6 +41,8 @@ pub(super) struct PipelineEntry {
     /// When that is next.
     #[schema(required, format = "date-time")]
     next_run_at: Option<String>,
+    /// Whether its schedule rests.
+    paused: bool,
     /// The run of it that waits or is under way in this process.
     #[schema(required, format = "uuid")]
     active_run: Option<String>,
@@ -123,7 +126,7 @@ pub(super) async fn list_pipelines(State(api): State<Api>, Params(listing): Para
         return Err(bad("no owner has so long a name"));
     }
     let limit = entries(listing.limit);
-    let active = api.dispatcher.active().await;
+    let active = api.dispatcher.active();
     let registered = api.dispatcher.registry().all();
     let rest = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
     let mut pipelines: Vec<PipelineEntry> = registered
@@ -170,7 +173,7 @@ pub(super) async fn show_pipeline(
     if is_known(&headers, &etag)? {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    let active = api.dispatcher.active().await;
+    let active = api.dispatcher.active();
     let shown = PipelineShown {
         entry: entry(&api, &pipeline, &active),
         digest: pipeline.digest.clone(),
@@ -188,15 +191,11 @@ fn entry(api: &Api, pipeline: &Pipeline, active: &BTreeMap<PipelineName, RunId>)
         description: pipeline.description.clone(),
         connection: pipeline.connection.to_string(),
         store: pipeline.store.as_ref().map(ToString::to_string),
-        schedule: schedule(pipeline),
+        schedule: pipeline.schedule.as_ref().map(Schedule::to_json),
         next_run_at: next.map(|at| at.to_rfc3339()),
+        paused: api.dispatcher.is_paused(&pipeline.name),
         active_run: active.get(&pipeline.name).map(ToString::to_string),
     }
-}
-
-fn schedule(pipeline: &Pipeline) -> Option<Value> {
-    let schedule = pipeline.schedule.as_ref()?;
-    Some(json!({"cron": schedule.cron, "timezone": schedule.timezone.name()}))
 }
 
 fn stream(stream: &Stream) -> StreamShown {
