@@ -209,6 +209,15 @@ pub(super) enum Format {
 pub(super) struct Runs {
     /// Show this run
     pub(super) run_id: Option<String>,
+    /// Ask a daemon how the run goes, until it is over; its outcome is the exit code
+    #[arg(long, requires = "run_id")]
+    pub(super) follow: bool,
+    /// Where that daemon listens
+    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
+    pub(super) url: String,
+    /// Where its token is: env:NAME or file:PATH
+    #[arg(long, value_name = "REFERENCE", default_value = "env:SEALIFT_TOKEN")]
+    pub(super) token: String,
     /// Only runs of this pipeline
     #[arg(long, conflicts_with = "run_id")]
     pub(super) pipeline: Option<String>,

@@ -13,6 +13,7 @@ mod completions;
 mod datasets;
 mod doctor;
 mod erase;
+mod follow;
 mod health;
 mod keys;
 mod pause;

@@ -105,6 +105,23 @@ impl Remote {
         }
     }
 
+    /// The answer to a `GET` that goes on for as long as `limit`; `heard` is the event that was heard last.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub(super) async fn listen(&self, path: &str, heard: &str, limit: Duration) -> Result<Response> {
+        let asked =
+            self.http.get(format!("{}{path}", self.url)).header("last-event-id", heard).timeout(limit);
+        let sent = asked.header(reqwest::header::AUTHORIZATION, self.token.clone()).send().await;
+        let answer = sent.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = self.bounded(answer).await?;
+        Err(refused(status, &serde_json::from_slice(&body).map_err(|_| self.no_daemon(status))?))
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, Value)> {
         let sent = request.header(reqwest::header::AUTHORIZATION, self.token.clone()).send().await;
         let answer = sent.map_err(|error| self.unreachable(&error))?;

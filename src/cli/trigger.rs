@@ -119,7 +119,7 @@ impl Job {
 }
 
 /// Tells what became of the run; its outcome is that of the command.
-fn tell(context: &Context, run_id: &str, run: Value) -> Done {
+pub(super) fn tell(context: &Context, run_id: &str, run: Value) -> Done {
     let outcome = run["outcome"].as_str().unwrap_or_default();
     let kind = Kind::of_outcome(outcome);
     if let Some(kind) = kind.or((outcome != "done").then_some(Kind::Failed)) {

@@ -45,7 +45,7 @@ pub(super) struct AuditPage {
 #[into_params(parameter_in = Query)]
 pub(super) struct Listing {
     /// Rows of this actor only.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(pattern = "^[ -~]{1,255}$")]
     actor: Option<String>,
     /// Rows of this action (`key.use`), or of this kind (`key`), only.
     #[param(pattern = "^[a-z]+(\\.[a-z]+)?$", max_length = 64)]
@@ -79,8 +79,10 @@ pub(super) async fn list_audit(
     if !listing.action.as_deref().is_none_or(is_word) {
         return bad("`action` is a word such as run.trigger, or its first part");
     }
-    if !listing.actor.as_ref().is_none_or(|actor| (1..=255).contains(&actor.chars().count())) {
-        return bad("`actor` is of 1 to 255 characters");
+    let is_actor =
+        |actor: &String| (1..=255).contains(&actor.len()) && actor.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if !listing.actor.as_ref().is_none_or(is_actor) {
+        return bad("`actor` is of 1 to 255 printable ASCII characters");
     }
     let limit = entries(listing.limit);
     let filter = Filter {

@@ -73,7 +73,7 @@ pub(super) async fn validate_pipeline(State(api): State<Api>, headers: HeaderMap
 #[into_params(parameter_in = Query)]
 pub(super) struct Planning {
     /// One stream only.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(pattern = "^[ -~]{1,255}$")]
     stream: Option<String>,
 }
 

@@ -21,6 +21,7 @@ use crate::run::RunId;
 use crate::run::ledger::{Run, State as Stand};
 use crate::serve::live::{Stage, StreamProgress};
 use crate::serve::logs::MAX_LINES;
+use crate::serve::problem::Problem;
 
 /// Least time between two pictures of a run's progress.
 const PACE: Duration = Duration::from_millis(250);
@@ -32,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Events that may be on their way to one listener.
 const UNDER_WAY: usize = 4;
+/// Most bytes of an event's id.
+const MOST_ID_BYTES: usize = 64;
 /// The id of the last event of a run: who comes back with it has heard all there is.
 const END: &str = "end";
 
@@ -98,6 +101,9 @@ pub(super) async fn follow_run(
 ) -> Answer {
     let run = find_run(&api, &run_id).await?;
     let heard = headers.get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    if heard.len() > MOST_ID_BYTES {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "bad-request", "this is the id of no event"));
+    }
     if heard == END && run.state.is_final() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

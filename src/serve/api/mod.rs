@@ -33,7 +33,7 @@ use utoipa_axum::routes;
 use self::limits::Limits;
 use self::openapi::Document;
 use super::auth::require_token;
-use super::dispatch::Dispatcher;
+use super::dispatch::{Dispatcher, Refusal};
 use super::documents::Documents;
 use super::live::Live;
 use super::logs::RunLogs;
@@ -183,6 +183,27 @@ pub fn openapi() -> String {
 fn no_such_pipeline() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "no-such-pipeline", "there is no pipeline of this name")
         .with("help", "`GET /v1/pipelines` lists them")
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown => no_such_pipeline(),
+            Refusal::Active(Some(run_id)) => {
+                conflict("run-active", "the pipeline has an active run").with("run_id", run_id.to_string())
+            }
+            Refusal::Active(None) => conflict("run-active", "another process is running the pipeline"),
+            Refusal::OtherPipeline => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-reused",
+                "the idempotency key was used for another pipeline",
+            )
+            .with("help", "draw a new key for each run that is wanted"),
+            Refusal::Full => unavailable("full", "too many runs are waiting"),
+            Refusal::Stopping => unavailable("stopping", "the daemon is stopping"),
+            Refusal::Ledger(error) => error.into(),
+        }
+    }
 }
 
 fn conflict(kind: &'static str, detail: &str) -> Problem {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::etag::{matches, quoted};
+use super::etag::{is_known, quoted};
 use super::params::{Limit, Params, cut, entries};
 use super::{Answer, Api, no_such_pipeline};
 use crate::run::RunId;
@@ -122,6 +122,9 @@ pub(super) async fn list_pipelines(State(api): State<Api>, Params(listing): Para
     let connection = connection.map_err(|error| bad(error.message()))?;
     let after = listing.after.as_deref().map(PipelineName::parse).transpose();
     let after = after.map_err(|error| bad(error.message()))?;
+    if listing.owner.as_ref().is_some_and(|owner| owner.chars().count() > 255) {
+        return Err(bad("no owner has so long a name"));
+    }
     let limit = entries(listing.limit);
     let active = api.dispatcher.active();
     let registered = api.dispatcher.registry().all();
@@ -167,7 +170,7 @@ pub(super) async fn show_pipeline(
         None => None,
     };
     let etag = quoted(stored.as_ref().map_or(&pipeline.digest, |stored| &stored.etag));
-    if matches(&headers, &header::IF_NONE_MATCH, &etag) {
+    if is_known(&headers, &etag)? {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
     let active = api.dispatcher.active();

@@ -13,12 +13,11 @@ use serde_json::{Value, json};
 
 use super::params::{Limit, Params, Within, cut, entries};
 use super::shapes::{Cancelling, NoOptions, RunPage, RunShape, Triggered};
-use super::{Answer, Api, conflict, no_such_pipeline, unavailable};
+use super::{Answer, Api, conflict, no_such_pipeline};
 use crate::govern::Principal;
 use crate::govern::audit::{self, Action};
 use crate::run::ledger::{MAX_LISTED, RequestKey, Run, RunId, State as Stand, Trigger, Wanted};
 use crate::serve::auth::may_run;
-use crate::serve::dispatch::Refusal;
 use crate::serve::problem::Problem;
 use crate::spec::PipelineName;
 
@@ -39,7 +38,7 @@ type Seconds = Within<0, 25>;
         ("name" = String, Path, description = "The pipeline.", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$"),
         ("Idempotency-Key" = Option<String>, Header, description = "Names one wanted run.", pattern = "^[!-~]{1,255}$"),
     ),
-    request_body(content = Option<NoOptions>, description = "Nothing, or `{}`."),
+    request_body(content = NoOptions, description = "Nothing, or `{}`."),
     responses(
         (status = 202, description = "The run is taken.", body = Triggered,
          headers(("Location" = String, description = "Where the run is shown.")),
@@ -68,23 +67,7 @@ pub(super) async fn trigger_run(
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| RequestKey::of(&actor, key.as_bytes()));
     let key = key.transpose()?;
     let pipeline = PipelineName::parse(&name).map_err(|_| no_such_pipeline())?;
-    let taken = api.dispatcher.trigger(&pipeline, Trigger::Api, &actor, key.as_ref()).await;
-    let run_id = taken.map_err(|refusal| match refusal {
-        Refusal::Unknown => no_such_pipeline(),
-        Refusal::Active(Some(run_id)) => {
-            conflict("run-active", "the pipeline has an active run").with("run_id", run_id.to_string())
-        }
-        Refusal::Active(None) => conflict("run-active", "another process is running the pipeline"),
-        Refusal::OtherPipeline => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "key-reused",
-            "the idempotency key was used for another pipeline",
-        )
-        .with("help", "draw a new key for each run that is wanted"),
-        Refusal::Full => unavailable("full", "too many runs are waiting"),
-        Refusal::Stopping => unavailable("stopping", "the daemon is stopping"),
-        Refusal::Ledger(error) => error.into(),
-    })?;
+    let run_id = api.dispatcher.trigger(&pipeline, Trigger::Api, &actor, key.as_ref()).await?;
     let location = format!("/v1/runs/{run_id}");
     let body = Json(json!({"run_id": run_id.to_string()}));
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response())
@@ -167,7 +150,7 @@ async fn wait_for_end(api: &Api, run_id: &str, limit: Duration) -> Result<Run, P
 #[utoipa::path(
     post, path = "/runs/{run_id}/cancel", operation_id = "cancelRun", tag = "runs",
     params(("run_id" = String, Path, description = "The run.", format = "uuid")),
-    request_body(content = Option<NoOptions>, description = "Nothing, or `{}`."),
+    request_body(content = NoOptions, description = "Nothing, or `{}`."),
     responses(
         (status = 202, description = "The run was told to stop.", body = Cancelling),
         (status = 404, description = "`no-such-run`"),
