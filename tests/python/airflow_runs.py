@@ -101,7 +101,7 @@ def bad_ends():
 
 
 def a_busy_pipeline(client):
-    """The first try finds another run, and fails; the second has its turn."""
+    """The first try finds another run, and fails; a later one has its turn."""
     gate = contextlib.ExitStack()
     gate.enter_context(closed_gate())
     other = client.trigger("gated")

@@ -15,7 +15,9 @@ for name in ("held", "dirty"):
             SealiftSyncOperator(task_id="sync", pipeline=name, deferrable=deferrable, **RETRIES)
 
 with DAG("busy", **SETTINGS):
-    SealiftSyncOperator(task_id="sync", pipeline="gated", **RETRIES)
+    SealiftSyncOperator(
+        task_id="sync", pipeline="gated", retries=100, retry_delay=datetime.timedelta(milliseconds=100)
+    )
 
 with DAG("awaits", **SETTINGS):
     SealiftRunSensor(
