@@ -9,14 +9,14 @@ use super::{Context, Done};
 use crate::error::Result;
 use crate::run::progress::Unwatched;
 use crate::run::{self, Engine, Extent, Job, RunId};
-use crate::serve::{self, Runner, Settings, SystemClock};
+use crate::serve::{self, Registry, Runner, Settings, SystemClock};
 use crate::spec::Pipeline;
 
 pub(super) async fn run(context: &Context) -> Done {
     let engine = Arc::new(Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?);
     let listen = engine.config.listen.http;
     let settings = Settings {
-        pipelines: engine.pipelines.clone(),
+        registry: Registry::of(engine.pipelines.clone()),
         ledger: engine.ledger.clone(),
         runner: Arc::new(Runs(engine)),
         clock: Arc::new(SystemClock),

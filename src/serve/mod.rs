@@ -7,6 +7,7 @@
 //! and nobody else starts or stops a run.
 
 pub mod dispatch;
+pub mod registry;
 pub mod schedule;
 
 mod api;
@@ -24,13 +25,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use dispatch::{Dispatcher, Runner};
+pub use registry::Registry;
 pub use schedule::{Clock, SystemClock};
 
 use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
-use crate::spec::{Pipeline, PipelineName};
+use crate::spec::PipelineName;
 
 /// How long active runs may go on after the daemon was told to stop.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -43,8 +45,8 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
 /// What a daemon is made of.
 pub struct Settings {
-    /// The pipelines it knows, each name once.
-    pub pipelines: Vec<Pipeline>,
+    /// The pipelines it knows.
+    pub registry: Registry,
     /// Where runs are recorded and tokens are kept.
     pub ledger: Ledger,
     /// Does the runs.
@@ -84,9 +86,9 @@ impl Daemon {
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
         bury_interrupted(&settings.ledger).await?;
-        let schedules = schedule::Schedules::read(&settings.pipelines)?;
+        let schedules = schedule::Schedules::read(&settings.registry.all())?;
         let dispatcher =
-            Dispatcher::new(settings.ledger, settings.pipelines, settings.runner, settings.runs_at_once);
+            Dispatcher::new(settings.ledger, settings.registry, settings.runner, settings.runs_at_once);
 
         let stop_schedule = CancellationToken::new();
         let schedule = tokio::spawn(schedule::keep(
@@ -145,7 +147,7 @@ pub async fn serve(settings: Settings, listen: SocketAddr) -> Result<()> {
         Error::invalid(format!("cannot listen on {listen}: {}", e.kind()))
             .help("stop the other process, or set `listen: {http: …}` to a free loopback port")
     })?;
-    let pipelines = settings.pipelines.len();
+    let pipelines = settings.registry.all().len();
     let longest_stop = settings.grace + settings.cancel_wait + CONNECTIONS_GRACE;
     let daemon = Daemon::start(settings, listener).await?;
     let mut supervisor = Supervisor::of_environment();
