@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from os import environ
 from pathlib import Path
 from unittest import mock

@@ -1,6 +1,9 @@
 """The client and servers that misbehave, as no daemon can be made to."""
 
 import socket
+import ssl
+import subprocess
+import tempfile
 import threading
 import unittest
 import unittest.mock
@@ -14,7 +17,7 @@ RUN = b'{"run_id":"r1","pipeline":"p","state":"succeeded","outcome":"done","stre
 
 
 @contextmanager
-def answering(*script):
+def answering(*script, certificate=None):
     """A server that gives one answer after the other, and the last one for ever; tells what it was asked."""
     asked = []
 
@@ -38,9 +41,13 @@ def answering(*script):
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
+            yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}", asked
         finally:
             server.shutdown()
 
@@ -89,6 +96,25 @@ class Faults(unittest.TestCase):
             with unittest.mock.patch.dict("os.environ", {"http_proxy": proxy, "HTTP_PROXY": proxy}):
                 self.assertEqual(sealift.Client(url, "sl_t").run("r1").run_id, "r1")
         self.assertEqual((stolen, len(asked)), ([], 1))
+
+    def test_over_tls_a_token_goes_to_who_can_be_trusted_only(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = f"{folder}/both.pem"
+            make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+            about = ["-days", "2", "-subj", "/CN=daemon", "-addext", "subjectAltName=IP:127.0.0.1"]
+            subprocess.run(
+                [*make, *about, "-keyout", file, "-out", f"{folder}/only.pem"], check=True, capture_output=True
+            )
+            with open(file, "a") as both, open(f"{folder}/only.pem") as only:
+                both.write(only.read())
+            with answering((200, {}, RUN), certificate=file) as (url, asked):
+                with self.assertRaises(sealift.Unreachable) as error:
+                    sealift.Client(url, "sl_t", patience=0).run("r1")
+                self.assertIn("self-signed certificate", str(error.exception))
+                self.assertEqual(asked, [])
+                self.assertEqual(sealift.Client(url, "sl_t", f"{folder}/only.pem").run("r1").run_id, "r1")
+        with self.assertRaises(sealift.Invalid):
+            sealift.Client(url, "sl_t", "missing.pem")
 
     def test_an_endless_or_foreign_answer_is_no_daemons(self):
         with answering((200, {}, b" " * (answers.MOST_BYTES + 1))) as (url, _):
