@@ -7,34 +7,55 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, Done};
 use crate::error::Result;
-use crate::run::progress::Unwatched;
+use crate::run::trail::{self, Trail};
 use crate::run::{self, Engine, Extent, Job, RunId};
-use crate::serve::{self, Registry, Runner, Settings, SystemClock};
-use crate::spec::Pipeline;
+use crate::serve::{self, Documents, Limits, Live, Registry, Runner, Settings, SystemClock, Views};
+use crate::spec::config::Connection;
+use crate::spec::{ConnectionName, Pipeline};
 
 pub(super) async fn run(context: &Context) -> Done {
     let engine = Arc::new(Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?);
     let listen = engine.config.listen.http;
+    let of_connection = |(name, connection): (&ConnectionName, &Connection)| {
+        connection.limits().runs.map(|most| (name.clone(), most))
+    };
+    let connections = engine.config.connections.iter().filter_map(of_connection).collect();
+    let limits = Limits { runs: engine.config.runs, connections };
+    let trail = Trail::new(&engine.config, &engine.ledger, &engine.keyring)?;
+    let registry = Registry::of(engine.pipelines.clone());
+    let views = Views { logs: context.logs.clone(), ..Views::default() };
     let settings = Settings {
-        registry: Registry::of(engine.pipelines.clone()),
+        registry: registry.clone(),
+        documents: Some(Documents::of(Arc::clone(&engine), registry)),
+        views: views.clone(),
         ledger: engine.ledger.clone(),
-        runner: Arc::new(Runs(engine)),
+        runner: Arc::new(Runs { engine: Arc::clone(&engine), live: views.live }),
         clock: Arc::new(SystemClock),
-        runs_at_once: serve::RUNS_AT_ONCE,
+        limits,
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
     };
+    trail.begin(&trail::served(&engine)).await?;
     eprintln!("sealift serves http://{listen} (loopback only); stop it with Ctrl-C or SIGTERM");
-    Ok(serve::serve(settings, listen).await?)
+    let served = tokio::select! {
+        served = serve::serve(settings, listen) => served,
+        never = trail.attend() => match never {},
+    };
+    trail.end(served.as_ref().map_or_else(|error| error.message(), |()| "asked to")).await;
+    Ok(served?)
 }
 
 /// Runs pipelines for the daemon.
-struct Runs(Arc<Engine>);
+struct Runs {
+    engine: Arc<Engine>,
+    live: Live,
+}
 
 #[async_trait]
 impl Runner for Runs {
     async fn run(&self, run_id: &RunId, pipeline: &Pipeline, cancel: CancellationToken) -> Result<()> {
         let job = Job { run_id: *run_id, pipeline, only: None, extent: &Extent::New, cancel: &cancel };
-        run::execute(&self.0, &job, &Unwatched).await.map(|_| ())
+        let watch = self.live.watch(*run_id);
+        run::execute(&self.engine, &job, &watch).await.map(|_| ())
     }
 }

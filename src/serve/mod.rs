@@ -2,16 +2,21 @@
 //! tasks which outlive a call.
 //!
 //! Who owns what: [`Dispatcher`] owns every run from the moment it is asked for: it takes the
-//! pipeline's lease, queues the run in the ledger, starts it when a slot is free, and records how it
-//! ended. A [`Runner`] only does the work in between. The API and the schedule ask the dispatcher,
+//! pipeline's lease, queues the run in the ledger, starts it when it is its turn, tries again where that may help, and
+//! records how it ended. A [`Runner`] only does the work in between. The API and the schedule ask the dispatcher,
 //! and nobody else starts or stops a run.
 
 pub mod dispatch;
+pub mod documents;
+pub mod live;
+pub mod logs;
 pub mod registry;
 pub mod schedule;
 
 mod api;
 mod auth;
+#[cfg(test)]
+mod fixture;
 mod metrics;
 mod problem;
 mod supervisor;
@@ -24,7 +29,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use dispatch::{Dispatcher, Runner};
+pub use api::{Views, openapi};
+pub use dispatch::{Dispatcher, Limits, Runner};
+pub use documents::Documents;
+pub use live::Live;
+pub use logs::RunLogs;
 pub use registry::Registry;
 pub use schedule::{Clock, SystemClock};
 
@@ -32,14 +41,11 @@ use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
-use crate::spec::PipelineName;
 
 /// How long active runs may go on after the daemon was told to stop.
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How long a cancelled run may take to stop before it is dropped where it stands.
 pub const CANCEL_WAIT: Duration = Duration::from_secs(10);
-/// Runs under way at the same time.
-pub const RUNS_AT_ONCE: usize = 2;
 /// How long open connections may take to end once the last run is over.
 const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
@@ -47,17 +53,21 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// The pipelines it knows.
     pub registry: Registry,
+    /// The documents that they come from; without them nothing is told of documents and datasets.
+    pub documents: Option<Documents>,
+    /// What runs tell while they are under way.
+    pub views: Views,
     /// Where runs are recorded and tokens are kept.
     pub ledger: Ledger,
     /// Does the runs.
     pub runner: Arc<dyn Runner>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Runs under way at the same time ([`RUNS_AT_ONCE`]).
-    pub runs_at_once: usize,
+    /// How many runs there may be.
+    pub limits: Limits,
     /// How long active runs may go on after the daemon was told to stop ([`GRACE`]).
     pub grace: Duration,
-    /// How long a cancelled run may take to stop before it is dropped ([`CANCEL_WAIT`]).
+    /// How long a run that is told to stop may take before it is dropped ([`CANCEL_WAIT`]).
     pub cancel_wait: Duration,
 }
 
@@ -74,8 +84,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Marks runs that an earlier process left unfinished as interrupted, then serves the API on
-    /// `listener` and runs the schedule. Occurrences missed while no daemon ran are skipped.
+    /// Takes on what an earlier process queued, marks the runs that it was at as interrupted, then serves the API on
+    /// `listener` and keeps the schedules.
     ///
     /// # Errors
     /// `Invalid` when a schedule cannot be read; `Temporary` or `Failed` when the ledger does not
@@ -85,25 +95,26 @@ impl Daemon {
         let address = listener
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
-        bury_interrupted(&settings.ledger).await?;
         let schedules = schedule::Schedules::read(&settings.registry.all())?;
-        let dispatcher =
-            Dispatcher::new(settings.ledger, settings.registry, settings.runner, settings.runs_at_once);
+        let Settings { registry, documents, views, ledger, runner, clock, limits, grace, cancel_wait } =
+            settings;
+        let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
+        dispatcher.take_over().await?;
 
         let stop_schedule = CancellationToken::new();
         let schedule = tokio::spawn(schedule::keep(
             schedules.clone(),
             dispatcher.clone(),
-            Arc::clone(&settings.clock),
+            Arc::clone(&clock),
             stop_schedule.clone(),
         ));
         let stop_api = CancellationToken::new();
-        let router = api::router(api::Api::new(dispatcher.clone(), schedules, settings.clock));
+        let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
+        let router = api::router(api);
         let stopped = stop_api.clone().cancelled_owned();
         let api =
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
         tracing::info!(%address, "serving");
-        let (grace, cancel_wait) = (settings.grace, settings.cancel_wait);
         Ok(Self { address, dispatcher, grace, cancel_wait, stop_schedule, stop_api, schedule, api })
     }
 
@@ -190,17 +201,4 @@ impl Signals {
             _ = self.interrupt.recv() => 2,
         }
     }
-}
-
-/// Runs that are unfinished while nobody holds their pipeline's lease have no process any more.
-async fn bury_interrupted(ledger: &Ledger) -> Result<()> {
-    for run in ledger.unfinished(None).await? {
-        let Ok(pipeline) = PipelineName::parse(&run.pipeline) else { continue };
-        if let Some(lease) = ledger.lease(&pipeline)? {
-            for run_id in ledger.bury(&pipeline, &lease).await? {
-                tracing::warn!(%run_id, %pipeline, "marked as interrupted");
-            }
-        }
-    }
-    Ok(())
 }

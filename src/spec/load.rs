@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cases::PolicyTest;
 use super::decode::decode;
 use super::faults::{Fault, Faults, nearest, quoted};
+use super::follow::check_followed;
 use super::problem::{Problem, Problems};
 use super::raw::placed::Placed;
 use super::resolve::{Context, Known};
@@ -63,6 +64,22 @@ impl Pipeline {
     pub fn load(path: &Path, config: &Config) -> Result<Self, Problems> {
         let known = Some(Known::of_valid(config));
         pipeline(path, &Context { known, ..Context::default() }).map_err(Problems::of)
+    }
+
+    /// Reads a text as a pipeline document, and checks it against a configuration and its policy.
+    ///
+    /// # Errors
+    /// Every problem of the document.
+    pub fn check(text: &str, config: &Config, policy: &Policy) -> Result<Self, Problems> {
+        let text = Text::from_bytes(Path::new("document"), text.as_bytes().to_vec());
+        let text = text.map_err(|problem| Problems::from(*problem))?;
+        let context = Context {
+            known: Some(Known::of_valid(config)),
+            policy: Some(policy.clone()),
+            ..Context::default()
+        };
+        document(&text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, &context, faults))
+            .map_err(Problems::of)
     }
 
     /// Reads a pipeline document by itself: names of connections and stores are taken as they are.
@@ -128,6 +145,8 @@ fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<
             Err(message) => faults.push(Fault::new(raw.pipelines.span, message)),
         }
     }
+    let seen = context.seen.take().pipelines.into_keys().collect();
+    problems.append(&mut check_followed(&pipelines, &seen));
     let mut all = faults.into_problems();
     all.append(&mut problems);
     match (Problems::none(all), config, policy) {

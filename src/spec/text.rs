@@ -57,7 +57,7 @@ impl Text {
         Self::from_bytes(path, bytes)
     }
 
-    fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, Box<Problem>> {
+    pub(super) fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, Box<Problem>> {
         let digest = hex::encode(Sha256::digest(&bytes));
         let mut content = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];

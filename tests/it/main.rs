@@ -14,6 +14,8 @@
     reason = "a test may fail loudly"
 )]
 
+mod api;
+mod audit;
 mod bad_documents;
 mod broken_source;
 mod canary;
@@ -49,6 +51,7 @@ mod reseal;
 mod resume;
 mod reveal;
 mod schedulers;
+mod schemathesis;
 mod serve;
 mod servers;
 mod shred;

@@ -63,6 +63,13 @@ class Faults(unittest.TestCase):
         self.assertEqual(len(asked), 3)
         self.assertEqual(len({headers["Idempotency-Key"] for _, _, headers in asked}), 1)
 
+    def test_pipelines_are_listed_page_by_page(self):
+        one = '{"name":"%s","owner":"o","schedule":null}'
+        pages = [f'{{"pipelines":[{one % "a"}],"next":"a b"}}', f'{{"pipelines":[{one % "c"}],"next":null}}']
+        with answering(*((200, {}, page.encode()) for page in pages)) as (url, asked):
+            self.assertEqual([pipeline.name for pipeline in sealift.Client(url, "sl_t").pipelines()], ["a", "c"])
+        self.assertEqual([path.partition("?")[2] for _, path, _ in asked], ["limit=1000", "limit=1000&after=a+b"])
+
     def test_patience_ends(self):
         with answering((503, {}, b'{"detail":"stopping","help":"wait"}')) as (url, asked):
             with self.assertRaises(sealift.Temporary) as error:

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 from sealift import answers
@@ -27,7 +27,8 @@ LONGEST_RETRY_AFTER_SECONDS = 30.0
 MOST_FOLLOWED = 20
 """Runs under one key that failed one after the other, within the day that a key is remembered."""
 
-T = TypeVar("T")
+MOST_PAGES = 1_000
+"""Of a listing, which ends long before."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -94,7 +95,15 @@ class Client:
             SealiftError: of its kind.
 
         """
-        return [Pipeline.of(one) for one in self._ask("GET", "/v1/pipelines")["pipelines"]]
+        pipelines: list[Pipeline] = []
+        query = {"limit": "1000"}
+        for _ in range(MOST_PAGES):
+            page = self._ask("GET", f"/v1/pipelines?{urlencode(query)}")
+            pipelines += (Pipeline.of(one) for one in page["pipelines"])
+            if not page.get("next"):
+                break
+            query["after"] = page["next"]
+        return pipelines
 
     def runs(self, pipeline: str | None = None, limit: int = 50) -> list[Run]:
         """Runs of one pipeline or of all, newest first; at most ``limit``, from 1 to 1000.
