@@ -320,7 +320,7 @@ async fn a_dag_of_airflow_triggers_waits_and_takes_up_what_is_there() {
         &[
             ("AIRFLOW_HOME", airflow.to_str().unwrap()),
             ("AIRFLOW__CORE__LOAD_EXAMPLES", "False"),
-            ("AIRFLOW_CONN_SEALIFT_DEFAULT", &daemon),
+            ("AIRFLOW_CONN_SEALIFT_DEFAULT", daemon.as_str()),
         ],
     );
     assert_eq!(told["provider"]["known"], true, "{told}");
