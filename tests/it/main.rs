@@ -52,6 +52,7 @@ mod reseal;
 mod resume;
 mod reveal;
 mod scheduler;
+mod schedulers;
 mod schemathesis;
 mod serve;
 mod servers;
