@@ -1,8 +1,5 @@
 //! Bearer tokens of the API: drawn at random, shown once, kept only as a hash.
 
-use std::fmt;
-use std::str::FromStr;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -11,91 +8,16 @@ use sqlx::Row;
 use zeroize::Zeroizing;
 
 use super::audit::{self, Action};
+use super::principal::{Principal, Source};
 use super::store::{Store, fault, now_ms};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::spec::Role;
 
 /// What every token begins with, so that scanners for leaked secrets can find one.
 const PREFIX: &str = "sl_";
 /// Random bytes in a token.
 const RANDOM_BYTES: usize = 32;
-
-/// What a principal may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Writes pipelines; triggers and cancels runs.
-    Engineer,
-    /// A job scheduler; triggers and cancels runs.
-    Scheduler,
-    /// Reads datasets.
-    Modeler,
-    /// Writes the policy, holds the keys.
-    Infosec,
-    /// Reads everything that was recorded.
-    Auditor,
-    /// May do everything.
-    Admin,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 6] =
-        [Self::Engineer, Self::Scheduler, Self::Modeler, Self::Infosec, Self::Auditor, Self::Admin];
-
-    /// The word people write for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Engineer => "engineer",
-            Self::Scheduler => "scheduler",
-            Self::Modeler => "modeler",
-            Self::Infosec => "infosec",
-            Self::Auditor => "auditor",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// Whether the role may start and stop runs.
-    #[must_use]
-    pub const fn may_run(self) -> bool {
-        matches!(self, Self::Engineer | Self::Scheduler | Self::Admin)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for Role {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|role| role.word() == text).ok_or_else(|| {
-            let roles = Self::ALL.map(Self::word).join(", ");
-            Error::new(crate::error::Kind::Usage, format!("there is no role `{text}`"))
-                .help(format!("the roles are {roles}"))
-        })
-    }
-}
-
-/// Who a request comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// The token's name.
-    pub name: String,
-    /// Its role.
-    pub role: Role,
-}
-
-impl Principal {
-    /// How the audit trail names it.
-    #[must_use]
-    pub fn actor(&self) -> String {
-        format!("token:{}", self.name)
-    }
-}
 
 /// Makes a token and records it under `name`; `actor` is who asked ([`audit::operator`]). The
 /// answer is the only copy.
@@ -162,8 +84,8 @@ pub async fn verify(store: &impl Store, token: &str) -> Result<Option<Principal>
         let expires_ms: Option<i64> = row.try_get("expires_ms").map_err(|e| fault(&e))?;
         if is_same(&stored, &hash) && expires_ms.is_none_or(|at| now_ms() < at) {
             let role: String = row.try_get("role").map_err(|e| fault(&e))?;
-            let name = row.try_get("name").map_err(|e| fault(&e))?;
-            return Ok(Some(Principal { name, role: role.parse()? }));
+            let name: String = row.try_get("name").map_err(|e| fault(&e))?;
+            return Ok(Principal::new(Source::Token, &name, [role.parse()?]));
         }
     }
     Ok(None)
@@ -212,8 +134,8 @@ mod tests {
         let token = create(&ledger, "os:0", "airflow", Role::Scheduler, None).await.unwrap();
         let text = token.expose_str().unwrap();
         assert_eq!(text.len(), 3 + 43);
-        let principal = Principal { name: "airflow".into(), role: Role::Scheduler };
-        assert_eq!(verify(&ledger, text).await.unwrap(), Some(principal));
+        let principal = Principal::new(Source::Token, "airflow", [Role::Scheduler]);
+        assert_eq!(verify(&ledger, text).await.unwrap(), principal);
 
         let mut other = text.to_owned();
         other.push('A');
@@ -245,7 +167,7 @@ mod tests {
         let error = create(&ledger, "os:0", "airflow", Role::Admin, None).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
         let principal = verify(&ledger, first.expose_str().unwrap()).await.unwrap().unwrap();
-        assert_eq!(principal.role, Role::Scheduler);
+        assert!(principal.roles().iter().eq([&Role::Scheduler]));
     }
 
     #[tokio::test]

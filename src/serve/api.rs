@@ -16,13 +16,13 @@ use tokio::sync::Semaphore;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::auth::{may_run, require_token};
+use super::auth::{require, require_token};
 use super::dispatch::{Dispatcher, Refusal};
 use super::metrics;
 use super::problem::{self, Problem};
 use super::schedule::{Clock, Schedules};
-use crate::govern::Principal;
 use crate::govern::audit::{self, Action};
+use crate::govern::{Permission, Principal};
 use crate::run::ledger::{MAX_LISTED, RequestKey, Run, RunId, Trigger};
 use crate::spec::PipelineName;
 
@@ -92,7 +92,7 @@ async fn trigger_run(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    may_run(&principal)?;
+    require(&principal, Permission::RunTrigger, PipelineName::parse(&name).ok().as_ref())?;
     expect_no_options(&body)?;
     let actor = principal.actor();
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| RequestKey::of(&actor, key.as_bytes()));
@@ -178,9 +178,9 @@ async fn cancel_run(
     Path(run_id): Path<String>,
     body: Bytes,
 ) -> Answer {
-    may_run(&principal)?;
     expect_no_options(&body)?;
     let run = find_run(&api, &run_id).await?;
+    require(&principal, Permission::RunCancel, PipelineName::parse(&run.pipeline).ok().as_ref())?;
     if run.state.is_final() {
         return Err(conflict("run-over", "the run is over").with("state", run.state.word()));
     }

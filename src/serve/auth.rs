@@ -7,7 +7,8 @@ use axum::response::Response;
 
 use super::api::Api;
 use super::problem::Problem;
-use crate::govern::{Principal, token};
+use crate::govern::{Permission, Principal, token};
+use crate::spec::PipelineName;
 
 /// Lets a request through when its bearer token is known, and tells the handlers whose it is.
 pub(super) async fn require_token(
@@ -25,14 +26,26 @@ pub(super) async fn require_token(
     Ok(next.run(request).await)
 }
 
-/// Refuses a principal that may not start or stop runs.
-pub(super) fn may_run(principal: &Principal) -> Result<(), Problem> {
-    if principal.role.may_run() {
+/// Refuses a principal that may not do this with the pipeline, or, where it is `None`, with what belongs to no one
+/// pipeline ([`Principal::may`]).
+pub(super) fn require(
+    principal: &Principal,
+    permission: Permission,
+    pipeline: Option<&PipelineName>,
+) -> Result<(), Problem> {
+    if principal.may(permission, pipeline) {
         return Ok(());
     }
-    let detail = format!("role {} may not start or stop runs", principal.role);
-    Err(Problem::new(StatusCode::FORBIDDEN, "denied", detail)
-        .with("help", "use a token of role engineer, scheduler or admin"))
+    let roles = permission.roles().iter().map(|role| role.word()).collect::<Vec<_>>().join(", ");
+    let (detail, help) = if principal.may_some(permission) {
+        (
+            format!("{principal} may not do this here ({permission}): it is limited to some pipelines"),
+            "ask for a token of a wider scope".to_owned(),
+        )
+    } else {
+        (format!("{principal} may not do this ({permission})"), format!("this is for the roles {roles}"))
+    };
+    Err(Problem::new(StatusCode::FORBIDDEN, "denied", detail).with("help", help))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
