@@ -14,7 +14,8 @@ use crate::spec::Pipeline;
 
 pub(super) async fn run(context: &Context) -> Done {
     let engine = Arc::new(Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?);
-    let listen = engine.config.listen.http;
+    let listen = engine.config.listen.clone();
+    let access = engine.config.access.clone();
     let settings = Settings {
         pipelines: engine.pipelines.clone(),
         ledger: engine.ledger.clone(),
@@ -23,9 +24,17 @@ pub(super) async fn run(context: &Context) -> Done {
         runs_at_once: serve::RUNS_AT_ONCE,
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
+        tls: listen.tls.clone(),
+        access,
+        limits: serve::Limits::default(),
     };
-    eprintln!("sealift serves http://{listen} (loopback only); stop it with Ctrl-C or SIGTERM");
-    Ok(serve::serve(settings, listen).await?)
+    let address = listen.http;
+    let scheme = if listen.tls.is_some() { "https" } else { "http" };
+    eprintln!("sealift serves {scheme}://{address}; stop it with Ctrl-C or SIGTERM");
+    if listen.is_open() {
+        eprintln!("warning: tokens and passwords come unencrypted from other machines (`plaintext_allowed`)");
+    }
+    Ok(serve::serve(settings, address).await?)
 }
 
 /// Runs pipelines for the daemon.

@@ -1,11 +1,14 @@
 //! The audit trail: who did what to what. Rows are only ever added; the store itself refuses to
 //! change or remove one.
 
+mod denials;
+
 use std::borrow::Borrow;
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
 
+pub use self::denials::Denials;
 use super::store::{Store, fault, now_ms};
 use crate::error::Result;
 
@@ -13,7 +16,7 @@ use crate::error::Result;
 const MAX_LISTED: u32 = 1000;
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// Dataset keys were handed out; the subject is the dataset, or its column.
     KeyRelease,
@@ -31,6 +34,13 @@ pub enum Action {
     KeyUse,
     /// An API token was made; the subject is its name and role.
     TokenCreate,
+    /// An API token is good no longer; the subject is its name.
+    TokenRevoke,
+    /// A principal proved who it is, by directory, certificate or identity provider; the subject is how. Refused, it
+    /// is a wrong, unknown or expired proof.
+    Login,
+    /// A request was refused that names no deed of its own; the subject is method and route.
+    Request,
     /// A run was asked for; the subject is the pipeline and the run.
     RunTrigger,
     /// A run was told to stop; the subject is the run.
@@ -61,6 +71,9 @@ impl Action {
             Self::KeyRestore => "key.restore",
             Self::KeyUse => "key.use",
             Self::TokenCreate => "token.create",
+            Self::TokenRevoke => "token.revoke",
+            Self::Login => "login",
+            Self::Request => "request",
             Self::RunTrigger => "run.trigger",
             Self::RunCancel => "run.cancel",
             Self::ColumnReseal => "column.reseal",
@@ -99,6 +112,14 @@ pub async fn record(store: &(impl Store + ?Sized), actor: &str, action: Action, 
         .await
         .map_err(|e| fault(&e))?;
     Ok(())
+}
+
+/// Adds a row that tells of what was refused.
+///
+/// # Errors
+/// As [`record`].
+pub async fn denied(store: &(impl Store + ?Sized), actor: &str, action: Action, subject: &str) -> Result<()> {
+    record(store, actor, action, &format!("denied: {subject}")).await
 }
 
 /// Adds a row that tells which keys a deed uses (`seal crm.people`), likewise before it.

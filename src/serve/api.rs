@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::auth::{require, require_token};
+use super::auth::{Gate, require, require_principal};
 use super::dispatch::{Dispatcher, Refusal};
 use super::metrics;
 use super::problem::{self, Problem};
@@ -60,7 +60,7 @@ impl Api {
 type Answer = Result<Response, Problem>;
 
 /// Every route of the daemon.
-pub(super) fn router(api: Api) -> Router {
+pub(super) fn router(api: Api, gate: Gate) -> Router {
     let v1 = Router::new()
         .route("/pipelines", get(list_pipelines))
         .route("/pipelines/{name}/runs", post(trigger_run))
@@ -68,10 +68,10 @@ pub(super) fn router(api: Api) -> Router {
         .route("/runs/{run_id}", get(show_run))
         .route("/runs/{run_id}/cancel", post(cancel_run))
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(middleware::from_fn_with_state(api.clone(), require_token));
+        .layer(middleware::from_fn_with_state(gate.clone(), require_principal));
     let scraped = Router::new()
         .route("/metrics", get(show_metrics))
-        .layer(middleware::from_fn_with_state(api.clone(), require_token));
+        .layer(middleware::from_fn_with_state(gate, require_principal));
     let counted = middleware::from_fn_with_state(api.clone(), metrics::counted);
     Router::new()
         .nest("/v1", v1)

@@ -11,9 +11,11 @@ pub mod schedule;
 
 mod api;
 mod auth;
+mod door;
 mod metrics;
 mod problem;
 mod supervisor;
+mod trust;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,13 +26,17 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use dispatch::{Dispatcher, Runner};
+pub use door::Limits;
 pub use schedule::{Clock, SystemClock};
 
+use self::auth::Gate;
+use self::door::Door;
 use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
-use crate::spec::{Pipeline, PipelineName};
+use crate::spec::access::Access;
+use crate::spec::{Pipeline, PipelineName, listen};
 
 /// How long active runs may go on after the daemon was told to stop.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -57,6 +63,12 @@ pub struct Settings {
     pub grace: Duration,
     /// How long a cancelled run may take to stop before it is dropped ([`CANCEL_WAIT`]).
     pub cancel_wait: Duration,
+    /// TLS of the API.
+    pub tls: Option<listen::Tls>,
+    /// Who beside the holders of tokens is let in.
+    pub access: Access,
+    /// What connections may take.
+    pub limits: Limits,
 }
 
 /// A daemon that is serving.
@@ -68,7 +80,7 @@ pub struct Daemon {
     stop_schedule: CancellationToken,
     stop_api: CancellationToken,
     schedule: JoinHandle<()>,
-    api: JoinHandle<std::io::Result<()>>,
+    api: JoinHandle<()>,
 }
 
 impl Daemon {
@@ -76,30 +88,31 @@ impl Daemon {
     /// `listener` and runs the schedule. Occurrences missed while no daemon ran are skipped.
     ///
     /// # Errors
-    /// `Invalid` when a schedule cannot be read; `Temporary` or `Failed` when the ledger does not
+    /// `Invalid` when a schedule, a certificate or a secret of `access` cannot be read; `Temporary` or `Failed` when the ledger does not
     /// answer.
     #[expect(clippy::disallowed_methods, reason = "the daemon owns its tasks and ends them in `shut_down`")]
     pub async fn start(settings: Settings, listener: TcpListener) -> Result<Self> {
         let address = listener
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
+        let gate = Gate::new(settings.ledger.clone(), settings.access)?;
         bury_interrupted(&settings.ledger).await?;
         let schedules = schedule::Schedules::read(&settings.pipelines)?;
         let dispatcher =
             Dispatcher::new(settings.ledger, settings.pipelines, settings.runner, settings.runs_at_once);
 
+        let stop_api = CancellationToken::new();
+        let api = api::Api::new(dispatcher.clone(), schedules.clone(), Arc::clone(&settings.clock));
+        let router = api::router(api, gate.clone());
+        let door = Door::new(listener, settings.tls, settings.limits, router, gate, stop_api.clone())?;
         let stop_schedule = CancellationToken::new();
         let schedule = tokio::spawn(schedule::keep(
-            schedules.clone(),
+            schedules,
             dispatcher.clone(),
-            Arc::clone(&settings.clock),
+            settings.clock,
             stop_schedule.clone(),
         ));
-        let stop_api = CancellationToken::new();
-        let router = api::router(api::Api::new(dispatcher.clone(), schedules, settings.clock));
-        let stopped = stop_api.clone().cancelled_owned();
-        let api =
-            tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+        let api = tokio::spawn(door.serve());
         tracing::info!(%address, "serving");
         let (grace, cancel_wait) = (settings.grace, settings.cancel_wait);
         Ok(Self { address, dispatcher, grace, cancel_wait, stop_schedule, stop_api, schedule, api })

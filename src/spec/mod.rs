@@ -8,11 +8,13 @@
 //! `decode`, which goes on after an error) -> `resolve` (the types here). What is wrong on the way
 //! gathers in `Faults` and leaves as [`Problems`].
 
+pub mod access;
 pub mod action;
 pub mod cases;
 pub mod classification;
 pub mod config;
 pub mod contract;
+pub mod listen;
 pub mod name;
 pub mod pipeline;
 pub mod policy;
@@ -43,5 +45,5 @@ pub use pipeline::{Pipeline, Stream};
 pub use policy::Policy;
 pub use problem::{Problem, Problems};
 pub(crate) use resolve::quantity::{duration_within, size_within};
-pub(crate) use resolve::store::{Service, address};
+pub(crate) use resolve::store::{Service, address, is_loopback, url_of};
 pub use role::Role;
