@@ -9,24 +9,26 @@ use super::{Context, Done};
 use crate::error::Result;
 use crate::run::progress::Unwatched;
 use crate::run::{self, Engine, Extent, Job, RunId};
-use crate::serve::{self, Runner, Settings, SystemClock};
+use crate::serve::{self, Entrance, Registry, Runner, Settings, SystemClock};
 use crate::spec::Pipeline;
 
 pub(super) async fn run(context: &Context) -> Done {
     let engine = Arc::new(Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?);
     let listen = engine.config.listen.clone();
-    let access = engine.config.access.clone();
+    let entrance = Entrance {
+        tls: listen.tls.clone(),
+        access: engine.config.access.clone(),
+        limits: serve::Limits::default(),
+    };
     let settings = Settings {
-        pipelines: engine.pipelines.clone(),
+        registry: Registry::of(engine.pipelines.clone()),
         ledger: engine.ledger.clone(),
         runner: Arc::new(Runs(engine)),
         clock: Arc::new(SystemClock),
         runs_at_once: serve::RUNS_AT_ONCE,
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
-        tls: listen.tls.clone(),
-        access,
-        limits: serve::Limits::default(),
+        entrance,
     };
     let address = listen.http;
     let scheme = if listen.tls.is_some() { "https" } else { "http" };

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::metrics::Metrics;
+use super::registry::Registry;
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
 use crate::run::ledger::{Lease, Ledger, RequestKey, Run, RunId, Trigger};
@@ -66,7 +67,7 @@ pub struct Dispatcher(Arc<Shared>);
 
 struct Shared {
     ledger: Ledger,
-    pipelines: BTreeMap<PipelineName, Arc<Pipeline>>,
+    registry: Registry,
     runner: Arc<dyn Runner>,
     active: Mutex<BTreeMap<PipelineName, Active>>,
     slots: Semaphore,
@@ -97,17 +98,10 @@ struct Active {
 impl Dispatcher {
     /// A dispatcher that runs at most `runs_at_once` pipelines at the same time.
     #[must_use]
-    pub fn new(
-        ledger: Ledger,
-        pipelines: Vec<Pipeline>,
-        runner: Arc<dyn Runner>,
-        runs_at_once: usize,
-    ) -> Self {
-        let pipelines =
-            pipelines.into_iter().map(|pipeline| (pipeline.name.clone(), Arc::new(pipeline))).collect();
+    pub fn new(ledger: Ledger, registry: Registry, runner: Arc<dyn Runner>, runs_at_once: usize) -> Self {
         Self(Arc::new(Shared {
             ledger,
-            pipelines,
+            registry,
             runner,
             active: Mutex::default(),
             slots: Semaphore::new(runs_at_once.max(1)),
@@ -120,10 +114,10 @@ impl Dispatcher {
         }))
     }
 
-    /// The pipelines it knows, by name.
+    /// The pipelines it knows.
     #[must_use]
-    pub fn pipelines(&self) -> &BTreeMap<PipelineName, Arc<Pipeline>> {
-        &self.0.pipelines
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
     }
 
     /// The ledger it records in.
@@ -167,7 +161,7 @@ impl Dispatcher {
         actor: &str,
         key: Option<&RequestKey>,
     ) -> Result<RunId, Refusal> {
-        let pipeline = Arc::clone(self.0.pipelines.get(pipeline).ok_or(Refusal::Unknown)?);
+        let pipeline = self.0.registry.get(pipeline).ok_or(Refusal::Unknown)?;
         let asked = Asked { pipeline, trigger, actor: actor.to_owned(), key: key.cloned() };
         // A task of its own: a caller that goes away must not leave a run that is queued and nobody's.
         let taken = self.0.tasks.spawn(Arc::clone(&self.0).take(asked));

@@ -7,6 +7,7 @@
 //! and nobody else starts or stops a run.
 
 pub mod dispatch;
+pub mod registry;
 pub mod schedule;
 
 mod api;
@@ -26,7 +27,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use dispatch::{Dispatcher, Runner};
-pub use door::Limits;
+pub use door::{Entrance, Limits};
+pub use registry::Registry;
 pub use schedule::{Clock, SystemClock};
 
 use self::auth::Gate;
@@ -35,8 +37,7 @@ use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
-use crate::spec::access::Access;
-use crate::spec::{Pipeline, PipelineName, listen};
+use crate::spec::PipelineName;
 
 /// How long active runs may go on after the daemon was told to stop.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -49,8 +50,8 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
 /// What a daemon is made of.
 pub struct Settings {
-    /// The pipelines it knows, each name once.
-    pub pipelines: Vec<Pipeline>,
+    /// The pipelines it knows.
+    pub registry: Registry,
     /// Where runs are recorded and tokens are kept.
     pub ledger: Ledger,
     /// Does the runs.
@@ -63,12 +64,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How long a cancelled run may take to stop before it is dropped ([`CANCEL_WAIT`]).
     pub cancel_wait: Duration,
-    /// TLS of the API.
-    pub tls: Option<listen::Tls>,
-    /// Who beside the holders of tokens is let in.
-    pub access: Access,
-    /// What connections may take.
-    pub limits: Limits,
+    /// How clients come in.
+    pub entrance: Entrance,
 }
 
 /// A daemon that is serving.
@@ -88,23 +85,23 @@ impl Daemon {
     /// `listener` and runs the schedule. Occurrences missed while no daemon ran are skipped.
     ///
     /// # Errors
-    /// `Invalid` when a schedule, a certificate or a secret of `access` cannot be read; `Temporary` or `Failed` when the ledger does not
-    /// answer.
+    /// `Invalid` when a schedule, a certificate or a secret of the entrance cannot be read; `Temporary` or `Failed`
+    /// when the ledger does not answer.
     #[expect(clippy::disallowed_methods, reason = "the daemon owns its tasks and ends them in `shut_down`")]
     pub async fn start(settings: Settings, listener: TcpListener) -> Result<Self> {
         let address = listener
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
-        let gate = Gate::new(settings.ledger.clone(), settings.access)?;
+        let gate = Gate::new(settings.ledger.clone(), settings.entrance.access.clone())?;
         bury_interrupted(&settings.ledger).await?;
-        let schedules = schedule::Schedules::read(&settings.pipelines)?;
+        let schedules = schedule::Schedules::read(&settings.registry.all())?;
         let dispatcher =
-            Dispatcher::new(settings.ledger, settings.pipelines, settings.runner, settings.runs_at_once);
+            Dispatcher::new(settings.ledger, settings.registry, settings.runner, settings.runs_at_once);
 
         let stop_api = CancellationToken::new();
         let api = api::Api::new(dispatcher.clone(), schedules.clone(), Arc::clone(&settings.clock));
         let router = api::router(api, gate.clone());
-        let door = Door::new(listener, settings.tls, settings.limits, router, gate, stop_api.clone())?;
+        let door = Door::new(listener, settings.entrance, router, gate, stop_api.clone())?;
         let stop_schedule = CancellationToken::new();
         let schedule = tokio::spawn(schedule::keep(
             schedules,
@@ -158,7 +155,7 @@ pub async fn serve(settings: Settings, listen: SocketAddr) -> Result<()> {
         Error::invalid(format!("cannot listen on {listen}: {}", e.kind()))
             .help("stop the other process, or set `listen: {http: …}` to a free loopback port")
     })?;
-    let pipelines = settings.pipelines.len();
+    let pipelines = settings.registry.all().len();
     let longest_stop = settings.grace + settings.cancel_wait + CONNECTIONS_GRACE;
     let daemon = Daemon::start(settings, listener).await?;
     let mut supervisor = Supervisor::of_environment();

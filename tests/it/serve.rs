@@ -11,7 +11,7 @@ use reqwest::{Method, StatusCode};
 use sealift::error::Kind;
 use sealift::govern::{Permission, Role, audit, token};
 use sealift::run::ledger::{RequestKey, RunId, State, Trigger};
-use sealift::serve::{Daemon, Settings};
+use sealift::serve::{Daemon, Entrance, Registry, Settings};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -219,7 +219,11 @@ async fn only_some_roles_start_and_stop_runs_and_all_may_read() {
             request.send().await.unwrap().status()
         };
         let trigger = status(Method::POST, "/v1/pipelines/crm/runs".into()).await;
-        let expected = if Permission::RunTrigger.roles().contains(&role) { StatusCode::CONFLICT } else { StatusCode::FORBIDDEN };
+        let expected = if Permission::RunTrigger.roles().contains(&role) {
+            StatusCode::CONFLICT
+        } else {
+            StatusCode::FORBIDDEN
+        };
         assert_eq!(trigger, expected, "{role}");
         if !Permission::RunTrigger.roles().contains(&role) {
             let cancel = status(Method::POST, format!("/v1/runs/{run_id}/cancel")).await;
@@ -377,7 +381,7 @@ async fn what_a_killed_daemon_left_is_marked_as_interrupted_at_the_next_start() 
 
     let (started, _keep) = mpsc::unbounded_channel();
     let settings = Settings {
-        pipelines: Vec::new(),
+        registry: Registry::of(Vec::new()),
         ledger: world.ledger.clone(),
         runner: Arc::new(Fake {
             acts: BTreeMap::new(),
@@ -389,6 +393,7 @@ async fn what_a_killed_daemon_left_is_marked_as_interrupted_at_the_next_start() 
         runs_at_once: 1,
         grace: Duration::ZERO,
         cancel_wait: Duration::ZERO,
+        entrance: Entrance::default(),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let _next = Daemon::start(settings, listener).await.unwrap();

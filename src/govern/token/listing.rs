@@ -78,7 +78,9 @@ pub async fn revoke(store: &impl Store, actor: &str, name: &str) -> Result<()> {
         .await
         .map_err(|e| fault(&e))?;
     if known.is_none() {
-        return Err(Error::new(Kind::Usage, "there is no token of this name").help("`sealift token list` shows them"));
+        return Err(
+            Error::new(Kind::Usage, "there is no token of this name").help("`sealift token list` shows them")
+        );
     }
     audit::record(store, actor, Action::TokenRevoke, name).await?;
     sqlx::query(

@@ -84,7 +84,8 @@ pub async fn create_with(store: &impl Store, actor: &str, name: &str, terms: &Te
     let pipelines = terms.scope.patterns().join("\n");
 
     let role = terms.role;
-    let limits = if pipelines.is_empty() { String::new() } else { format!(" {}", pipelines.replace('\n', " ")) };
+    let limits =
+        if pipelines.is_empty() { String::new() } else { format!(" {}", pipelines.replace('\n', " ")) };
     audit::record(store, actor, Action::TokenCreate, &format!("{name} ({role}){limits}")).await?;
     let mut transaction = store.pool().begin().await.map_err(|e| fault(&e))?;
     let inserted = sqlx::query(
@@ -165,7 +166,8 @@ pub async fn judge(store: &impl Store, token: &str) -> Result<Verdict> {
             }
             let scope = scope_of(pipelines.as_deref().unwrap_or_default())?;
             let principal = Principal::new(Source::Token, &name, [role.parse()?]);
-            let principal = principal.ok_or_else(|| Error::failed("a token's name cannot be used"))?.within(scope);
+            let principal =
+                principal.ok_or_else(|| Error::failed("a token's name cannot be used"))?.within(scope);
             return Ok(Verdict::Good { principal, expires_ms });
         }
     }

@@ -75,7 +75,8 @@ async fn a_revoked_token_is_good_no_longer_and_its_name_stays_taken() {
     revoke(&ledger, "os:0", "airflow").await.unwrap();
     assert_eq!(revoke(&ledger, "os:0", "nobody").await.unwrap_err().kind(), Kind::Usage);
     assert!(create(&ledger, "os:0", "airflow", Role::Admin, None).await.is_err());
-    let actions: Vec<_> = audit::entries(&ledger, 10).await.unwrap().into_iter().map(|row| row.action).collect();
+    let actions: Vec<_> =
+        audit::entries(&ledger, 10).await.unwrap().into_iter().map(|row| row.action).collect();
     assert!(actions.iter().any(|action| action == "token.revoke"), "{actions:?}");
 }
 

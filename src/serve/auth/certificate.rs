@@ -30,7 +30,10 @@ pub(in crate::serve) fn read(der: &[u8], roles: &Roles) -> Option<Certificate> {
     let named = names.iter().find(|name| roles.contains_key(*name)).or_else(|| names.first())?;
     let held: BTreeSet<_> = names.iter().filter_map(|name| roles.get(name)).flatten().copied().collect();
     let principal = Principal::new(Source::Certificate, named, held)?;
-    Some(Certificate { principal, expires_ms: certificate.validity().not_after.timestamp().saturating_mul(1000) })
+    Some(Certificate {
+        principal,
+        expires_ms: certificate.validity().not_after.timestamp().saturating_mul(1000),
+    })
 }
 
 /// Its names, each with its kind before it.

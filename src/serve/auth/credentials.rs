@@ -29,8 +29,9 @@ impl<'a> Credentials<'a> {
             return Err("more than one Authorization header");
         }
         let text = value.to_str().ok().filter(|text| text.len() <= MOST_BYTES);
-        let (scheme, rest) =
-            text.and_then(|text| text.split_once(' ')).ok_or("an Authorization header that cannot be read")?;
+        let (scheme, rest) = text
+            .and_then(|text| text.split_once(' '))
+            .ok_or("an Authorization header that cannot be read")?;
         let rest = rest.trim();
         if scheme.eq_ignore_ascii_case("bearer") {
             return if rest.is_empty() { Err("an empty token") } else { Ok(Some(Self::Bearer(rest))) };

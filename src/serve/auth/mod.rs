@@ -83,7 +83,9 @@ impl From<Error> for Refusal {
 enum Answer {
     Is(Principal),
     /// They are wrong; `why` is for the record only.
-    Wrong { why: String },
+    Wrong {
+        why: String,
+    },
 }
 
 impl Gate {
@@ -116,7 +118,8 @@ impl Gate {
                 self.weigh(&[Key::Tokens(peer.address.into())], answer)?
             }
             Some(Credentials::Basic { user, password }) => {
-                let directory = self.0.directory.as_ref().ok_or_else(|| wrong("a password, and no directory"))?;
+                let directory =
+                    self.0.directory.as_ref().ok_or_else(|| wrong("a password, and no directory"))?;
                 if let Some(principal) = directory.remembered(&user, &password) {
                     principal
                 } else {
@@ -185,7 +188,11 @@ impl Gate {
 }
 
 /// Lets a request through when it is known who sends it, and tells the handlers. What they deny is recorded.
-pub(super) async fn require_principal(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+pub(super) async fn require_principal(
+    State(gate): State<Gate>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return Problem::from(Error::failed("the connection is unknown")).into_response();
     };
@@ -221,7 +228,8 @@ pub(super) fn require(
         return Ok(());
     }
     let (detail, help) = if principal.may_some(permission) {
-        let detail = format!("{principal} is limited to some pipelines, and this is beyond them ({permission})");
+        let detail =
+            format!("{principal} is limited to some pipelines, and this is beyond them ({permission})");
         (detail, "use a token of a wider scope".to_owned())
     } else {
         let roles = permission.roles().iter().map(|role| role.word()).collect::<Vec<_>>().join(", ");
@@ -242,7 +250,8 @@ fn answer(refusal: Refusal) -> Response {
         // One answer for all that is wrong: what exactly would help those who guess.
         Refusal::Wrong { .. } => unauthorized("what was sent is not, or no longer, a way in"),
         Refusal::Throttled(wait) => {
-            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "too many attempts were wrong");
+            let problem =
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "too many attempts were wrong");
             let mut response = problem.with("help", "wait as long as `Retry-After` says").into_response();
             let seconds = wait.as_secs().saturating_add(1);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -250,7 +259,10 @@ fn answer(refusal: Refusal) -> Response {
         }
         Refusal::NoRole(principal) => {
             Problem::new(StatusCode::FORBIDDEN, "denied", format!("{principal} has no role here"))
-                .with("help", "`access` and `listen` of the configuration say which groups and names have one")
+                .with(
+                    "help",
+                    "`access` and `listen` of the configuration say which groups and names have one",
+                )
                 .into_response()
         }
         Refusal::Unknown(error) => Problem::from(error).into_response(),

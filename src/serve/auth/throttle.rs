@@ -56,7 +56,9 @@ impl Throttle {
         let now = Instant::now();
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let over = keys.iter().filter_map(|key| failures.get(key)).filter(|one| one.count >= MOST_FAILURES);
-        over.map(|one| (one.since + WINDOW).saturating_duration_since(now)).filter(|wait| !wait.is_zero()).max()
+        over.map(|one| (one.since + WINDOW).saturating_duration_since(now))
+            .filter(|wait| !wait.is_zero())
+            .max()
     }
 
     /// Counts one that was wrong for each of the keys.

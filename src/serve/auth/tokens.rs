@@ -30,7 +30,8 @@ impl Tokens {
         let why = match token::judge(store, text).await? {
             token::Verdict::Good { principal, expires_ms } => {
                 let left_ms = expires_ms.map(|at| u64::try_from(at.saturating_sub(now_ms())).unwrap_or(0));
-                let time = left_ms.map_or(REMEMBERED_FOR, |left| REMEMBERED_FOR.min(Duration::from_millis(left)));
+                let time =
+                    left_ms.map_or(REMEMBERED_FOR, |left| REMEMBERED_FOR.min(Duration::from_millis(left)));
                 self.good.keep(digest, principal.clone(), time);
                 return Ok(Answer::Is(principal));
             }

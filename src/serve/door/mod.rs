@@ -36,6 +36,7 @@ use self::tls::Tls;
 use super::auth::{Gate, Peer, read_certificate};
 use super::problem::Problem;
 use crate::error::Result;
+use crate::spec::access::Access;
 use crate::spec::listen;
 
 /// Most bytes of the request line and all headers together.
@@ -51,7 +52,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait where no connection can be taken, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a connection too many is told, where it can be told.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,17 @@ impl Default for Limits {
     }
 }
 
+/// How clients come in. By default over plain HTTP, with tokens only.
+#[derive(Clone, Debug, Default)]
+pub struct Entrance {
+    /// TLS of the API.
+    pub tls: Option<listen::Tls>,
+    /// Who beside the holders of tokens is let in.
+    pub access: Access,
+    /// What connections may take.
+    pub limits: Limits,
+}
+
 /// The listener.
 pub(super) struct Door {
     listener: TcpListener,
@@ -98,14 +111,13 @@ impl Door {
     /// `Invalid` when the certificates cannot be used.
     pub(super) fn new(
         listener: TcpListener,
-        tls: Option<listen::Tls>,
-        limits: Limits,
+        entrance: Entrance,
         router: Router,
         gate: Gate,
         stop: CancellationToken,
     ) -> Result<Self> {
-        let tls = tls.map(Tls::open).transpose()?;
-        Ok(Self { listener, inside: Arc::new(Inside { router, gate, tls, limits }), stop })
+        let tls = entrance.tls.map(Tls::open).transpose()?;
+        Ok(Self { listener, inside: Arc::new(Inside { router, gate, tls, limits: entrance.limits }), stop })
     }
 
     /// Takes connections until it is told to stop, then lets each end the request it is at.
@@ -239,7 +251,8 @@ impl Inside {
         if !late.is() {
             return Ok(response);
         }
-        let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body of the request took too long");
+        let problem =
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body of the request took too long");
         let mut response = problem.with("help", "send it at once").into_response();
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         Ok(response)

@@ -85,8 +85,12 @@ impl Tls {
 impl Files {
     fn read(given: &listen::Tls) -> Result<Self> {
         let certificate = std::fs::read(&given.certificate).map_err(|e| {
-            Error::invalid(format!("cannot read the certificate {}: {}", given.certificate.display(), e.kind()))
-                .help("`listen: {tls: {certificate: …}}` names a PEM file")
+            Error::invalid(format!(
+                "cannot read the certificate {}: {}",
+                given.certificate.display(),
+                e.kind()
+            ))
+            .help("`listen: {tls: {certificate: …}}` names a PEM file")
         })?;
         let key = given.key.resolve().at(|| "the key of `listen: {tls: …}`".to_owned())?;
         let authorities = match &given.clients {
@@ -99,9 +103,8 @@ impl Files {
     fn digest(&self) -> [u8; 32] {
         let authorities = self.authorities.iter().map(AsRef::as_ref);
         let parts = [self.certificate.as_slice(), self.key.expose()].into_iter().chain(authorities);
-        let hash = parts.fold(Sha256::new(), |hash, part| {
-            hash.chain_update(part.len().to_be_bytes()).chain_update(part)
-        });
+        let hash = parts
+            .fold(Sha256::new(), |hash, part| hash.chain_update(part.len().to_be_bytes()).chain_update(part));
         hash.finalize().into()
     }
 
@@ -125,7 +128,9 @@ impl Files {
             Some(clients) => {
                 let mut roots = RootCertStore::empty();
                 for authority in &self.authorities {
-                    roots.add(authority.clone()).map_err(|_| unusable("`ca_file` holds what is no authority"))?;
+                    roots
+                        .add(authority.clone())
+                        .map_err(|_| unusable("`ca_file` holds what is no authority"))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 let verifier = if clients.is_required { verifier } else { verifier.allow_unauthenticated() };

@@ -205,7 +205,9 @@ mod tests {
 
     #[test]
     fn a_password_is_sent_encrypted_or_within_this_machine() {
-        for good in ["ldaps://ldap.example.com", "ldaps://10.0.0.1:636/", "ldap://127.0.0.1:389", "ldap://localhost"] {
+        for good in
+            ["ldaps://ldap.example.com", "ldaps://10.0.0.1:636/", "ldap://127.0.0.1:389", "ldap://localhost"]
+        {
             assert!(directory(good).is_ok(), "{good}");
         }
         for bad in [

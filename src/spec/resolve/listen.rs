@@ -23,14 +23,16 @@ pub(crate) fn listen(placed: Option<&Placed<raw::Listen>>, faults: &Faults<'_>) 
     let http = http?.unwrap_or(Listen::default().http);
     if let Some(placed) = raw.plaintext_allowed.as_ref().filter(|_| raw.tls.is_some()) {
         faults.push(
-            Fault::new(placed.key, "`plaintext_allowed` does nothing beside `tls`").help("remove one of the two"),
+            Fault::new(placed.key, "`plaintext_allowed` does nothing beside `tls`")
+                .help("remove one of the two"),
         );
     }
     if raw.tls.is_none() && is_plaintext_allowed == Some(false) && !http.ip().is_loopback() {
         let place = raw.http.as_ref().map_or(placed.span, |http| http.span);
         faults.push(
-            Fault::new(place, format!("{http} can be reached from other machines, and speaks no TLS"))
-                .help("write `tls: {certificate: …, key: \"file:…\"}` beside it, or listen on 127.0.0.1 or [::1]"),
+            Fault::new(place, format!("{http} can be reached from other machines, and speaks no TLS")).help(
+                "write `tls: {certificate: …, key: \"file:…\"}` beside it, or listen on 127.0.0.1 or [::1]",
+            ),
         );
         return None;
     }
@@ -54,7 +56,8 @@ fn tls(raw: &raw::Tls, faults: &Faults<'_>) -> Option<Tls> {
 
 fn clients(raw: &raw::Clients, faults: &Faults<'_>) -> Option<Clients> {
     let ca_file = faults.parse(&raw.ca_file, not_empty);
-    let roles = raw.roles.as_ref().map_or_else(|| Some(Default::default()), |placed| roles(placed, faults, client));
+    let roles =
+        raw.roles.as_ref().map_or_else(|| Some(Default::default()), |placed| roles(placed, faults, client));
     Some(Clients {
         ca_file: faults.text.resolve(&ca_file?),
         is_required: flag(raw.required.as_ref(), false)?,

@@ -183,7 +183,8 @@ impl Directory {
         let user = ldap_escape(user);
         // At once, so that what is filled in is not taken for a placeholder.
         let parts: Vec<String> = template.split(DN).map(|part| part.replace(USER, &user)).collect();
-        let filters: String = members.iter().map(|member| parts.join(&ldap_escape(member.as_str()))).collect();
+        let filters: String =
+            members.iter().map(|member| parts.join(&ldap_escape(member.as_str()))).collect();
         if members.len() == 1 { filters } else { format!("(|{filters})") }
     }
 

@@ -48,7 +48,8 @@ impl Session {
         talk: impl for<'a> FnOnce(&'a mut Self) -> BoxFuture<'a, Result<T>> + Send,
     ) -> Result<T> {
         let talking = async {
-            let settings = LdapConnSettings::new().set_conn_timeout(CONNECT_LIMIT).set_config(Arc::clone(tls));
+            let settings =
+                LdapConnSettings::new().set_conn_timeout(CONNECT_LIMIT).set_config(Arc::clone(tls));
             let (connection, ldap) = LdapConnAsync::with_settings(settings, url)
                 .await
                 .map_err(|_| away("it cannot be reached, or its certificate is not trusted"))?;
@@ -90,7 +91,8 @@ impl Session {
     /// `Temporary` when the search fails.
     pub(super) async fn search(&mut self, base: &str, filter: &str, most: usize) -> Result<Found> {
         let failed = |_| away("it hung up at a search, or the filter is wrong");
-        let options = SearchOptions::new().timelimit(LIMIT_SECONDS).sizelimit(i32::try_from(most).unwrap_or(0));
+        let options =
+            SearchOptions::new().timelimit(LIMIT_SECONDS).sizelimit(i32::try_from(most).unwrap_or(0));
         // "1.1" asks for no attribute (RFC 4511, section 4.5.1.8).
         let search = self.ldap.with_search_options(options);
         let mut entries =

@@ -37,8 +37,9 @@ impl Fetch {
         if let Some(path) = &given.ca_file {
             builder = builder.tls_built_in_root_certs(false);
             for der in trust::certificates(path, "ca_file").at(|| "`access: {oidc: …}`".to_owned())? {
-                let certificate = Certificate::from_der(&der)
-                    .map_err(|_| Error::invalid("`ca_file` of `access: {oidc: …}` holds what is no certificate"))?;
+                let certificate = Certificate::from_der(&der).map_err(|_| {
+                    Error::invalid("`ca_file` of `access: {oidc: …}` holds what is no certificate")
+                })?;
                 builder = builder.add_root_certificate(certificate);
             }
         }
@@ -47,7 +48,8 @@ impl Fetch {
             // A proxy would carry what is meant for this machine.
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|_| Error::invalid("TLS to the identity provider cannot be set up"))?;
+        let http =
+            builder.build().map_err(|_| Error::invalid("TLS to the identity provider cannot be set up"))?;
         Ok(Self { http, issuer: given.issuer.clone(), jwks_url: given.jwks_url.clone() })
     }
 
@@ -70,13 +72,14 @@ impl Fetch {
     /// A JSON document, over TLS or from this machine.
     async fn document(&self, url: &str) -> Result<Value> {
         let url = Url::parse(url).map_err(|_| fault("the address of its keys is no URL"))?;
-        let is_trusted = url.scheme() == "https"
-            || url.scheme() == "http" && url.host_str().is_some_and(is_loopback);
+        let is_trusted =
+            url.scheme() == "https" || url.scheme() == "http" && url.host_str().is_some_and(is_loopback);
         if !is_trusted {
             return Err(fault("the address of its keys is not encrypted"));
         }
         let answer = self.http.get(url).send().await;
-        let mut answer = answer.map_err(|_| fault("it cannot be reached, or its certificate is not trusted"))?;
+        let mut answer =
+            answer.map_err(|_| fault("it cannot be reached, or its certificate is not trusted"))?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(fault(&format!("it answers {}", answer.status().as_u16())));
         }

@@ -193,7 +193,10 @@ mod tests {
         ] {
             assert_eq!(algorithms(bad.clone()), [], "{bad}");
         }
-        assert_eq!(algorithms(json!({"kty": "EC", "crv": "P-256", "x": bytes(32), "y": bytes(32)})), [Algorithm::ES256]);
+        assert_eq!(
+            algorithms(json!({"kty": "EC", "crv": "P-256", "x": bytes(32), "y": bytes(32)})),
+            [Algorithm::ES256]
+        );
         assert_eq!(algorithms(json!({"kty": "OKP", "crv": "Ed25519", "x": bytes(32)})), [Algorithm::EdDSA]);
         assert!(keys_of(&json!({"keys": vec![rsa(256, json!({})); 100]})).len() <= MOST_KEYS);
         assert!(keys_of(&json!({})).is_empty());
