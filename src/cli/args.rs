@@ -1,12 +1,16 @@
 //! What can be typed.
 
+mod daemon;
 mod keys;
+mod token;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(super) use daemon::Daemon;
 pub(super) use keys::{ChosenKeys, DestroyKeys, Keys, KeysFile, KeysVerb, RotateKeys, Shred};
+pub(super) use token::{Token, TokenVerb};
 
 /// Moves on-premises tables and files to Delta tables on object storage, sealed column by column.
 #[derive(Debug, Parser)]
@@ -86,7 +90,7 @@ pub(super) enum Command {
     Serve,
     /// Ask a daemon for a run, and wait for its end
     Trigger(Trigger),
-    /// Make tokens for the daemon's API
+    /// Make, list and revoke tokens for the daemon's API
     Token(Token),
     /// Test documents, ledger, keys, stores and connections
     Doctor,
@@ -334,33 +338,8 @@ pub(super) struct Trigger {
     /// The name of this wanted run: sent again within a day, it makes no second one
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
-    /// Where the daemon listens
-    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
-    pub(super) url: String,
-    /// Where its token is: env:NAME or file:PATH
-    #[arg(long, value_name = "REFERENCE", default_value = "env:SEALIFT_TOKEN")]
-    pub(super) token: String,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Token {
-    #[command(subcommand)]
-    pub(super) verb: TokenVerb,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum TokenVerb {
-    /// Make a token; it is shown once and kept only as a hash
-    Create {
-        /// Who or what it is for
-        name: String,
-        /// engineer, scheduler, modeler, infosec, auditor or admin
-        #[arg(long)]
-        role: String,
-        /// How long it is good for, such as 90d; without it until it is revoked
-        #[arg(long, value_name = "DURATION")]
-        expires_in: Option<String>,
-    },
+    #[command(flatten)]
+    pub(super) daemon: Daemon,
 }
 
 #[derive(Debug, clap::Args)]

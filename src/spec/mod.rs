@@ -45,5 +45,5 @@ pub use pipeline::{Pipeline, Stream};
 pub use policy::Policy;
 pub use problem::{Problem, Problems};
 pub(crate) use resolve::quantity::{duration_within, size_within};
-pub(crate) use resolve::store::{Service, address, is_loopback, url_of};
+pub(crate) use resolve::store::{Service, address, is_loopback};
 pub use role::Role;

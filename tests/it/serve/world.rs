@@ -126,6 +126,21 @@ impl World {
         grace: Duration,
         runs_at_once: usize,
     ) -> Self {
+        Self::entered(acts, cron, grace, runs_at_once, Entrance::default()).await
+    }
+
+    /// One whose clients come in like this.
+    pub async fn through(entrance: Entrance) -> Self {
+        Self::entered(&[("crm", Act::Publish)], None, Duration::from_secs(60), 2, entrance).await
+    }
+
+    async fn entered(
+        acts: &[(&'static str, Act)],
+        cron: Option<&str>,
+        grace: Duration,
+        runs_at_once: usize,
+        entrance: Entrance,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
         let secret = token::create(&ledger, "os:0", "airflow", Role::Scheduler, None).await.unwrap();
@@ -144,6 +159,7 @@ impl World {
         } else {
             Duration::from_secs(60)
         };
+        let scheme = if entrance.tls.is_some() { "https" } else { "http" };
         let noon = Utc.with_ymd_and_hms(2026, 11, 3, 12, 0, 0).unwrap();
         let clock = Arc::new(Still(watch::channel(noon).0));
         let settings = Settings {
@@ -154,11 +170,11 @@ impl World {
             runs_at_once,
             grace,
             cancel_wait,
-            entrance: Entrance::default(),
+            entrance,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let daemon = Daemon::start(settings, listener).await.unwrap();
-        let base = format!("http://{}", daemon.address());
+        let base = format!("{scheme}://{}", daemon.address());
         let http = reqwest::Client::new();
         Self { folder, ledger, daemon: Some(daemon), base, token, started, go, clock, http }
     }

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use ldap3::{dn_escape, ldap_escape};
 use ring::hmac;
 use ring::rand::SystemRandom;
@@ -102,16 +101,13 @@ impl Directory {
         };
         let waited = tokio::time::timeout(WAIT_LIMIT, self.places.acquire()).await;
         let _place = waited.map_err(|_| away("too many ask it"))?.map_err(|_| away("it is closed"))?;
-        let asked = Session::have(&self.given.url, &self.tls, |session| {
-            async move {
-                let Some(dn) = self.entry(session, user).await? else { return Ok(None) };
-                if !session.bind(&dn, text).await? {
-                    return Ok(None);
-                }
-                self.become_service(session).await?;
-                self.roles_of(session, user, dn).await.map(Some)
+        let asked = Session::have(&self.given.url, &self.tls, |mut session| async move {
+            let Some(dn) = self.entry(&mut session, user).await? else { return Ok(None) };
+            if !session.bind(&dn, text).await? {
+                return Ok(None);
             }
-            .boxed()
+            self.become_service(&mut session).await?;
+            self.roles_of(&mut session, user, dn).await.map(Some)
         });
         let Some(roles) = asked.await? else { return Ok(wrong("name or password")) };
         let principal = Principal::new(Source::Ldap, &user.to_ascii_lowercase(), roles);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use ldap3::result::LdapResult;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, Scope, SearchEntry, SearchOptions};
 use rustls::ClientConfig;
@@ -42,10 +41,10 @@ impl Session {
     ///
     /// # Errors
     /// `Temporary` when the directory does not answer, or not in time; else those of `talk`.
-    pub(super) async fn have<T: Send>(
+    pub(super) async fn have<T, F: Future<Output = Result<T>>>(
         url: &str,
         tls: &Arc<ClientConfig>,
-        talk: impl for<'a> FnOnce(&'a mut Self) -> BoxFuture<'a, Result<T>> + Send,
+        talk: impl FnOnce(Self) -> F,
     ) -> Result<T> {
         let talking = async {
             let settings =
@@ -53,9 +52,8 @@ impl Session {
             let (connection, ldap) = LdapConnAsync::with_settings(settings, url)
                 .await
                 .map_err(|_| away("it cannot be reached, or its certificate is not trusted"))?;
-            let mut session = Self { ldap };
             tokio::select! {
-                said = talk(&mut session) => said,
+                said = talk(Self { ldap }) => said,
                 _ = connection.drive() => Err(away("it hung up")),
             }
         };
