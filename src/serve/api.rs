@@ -143,6 +143,7 @@ struct Waiting {
 
 async fn show_run(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path(run_id): Path<String>,
     waiting: Result<Query<Waiting>, QueryRejection>,
 ) -> Answer {
@@ -151,6 +152,8 @@ async fn show_run(
         let help = format!("the parameter is `wait`, a number of seconds from 0 to {MAX_WAIT_SECONDS}");
         Problem::new(StatusCode::BAD_REQUEST, "bad-request", help)
     })?;
+    let run = find_run(&api, &run_id).await?;
+    require(&principal, Permission::RunRead, PipelineName::parse(&run.pipeline).ok().as_ref())?;
     let run = wait_for_end(&api, &run_id, Duration::from_secs(seconds.into())).await?;
     Ok(Json(run.to_json()).into_response())
 }
@@ -200,7 +203,11 @@ struct Listing {
     limit: Option<u32>,
 }
 
-async fn list_runs(State(api): State<Api>, listing: Result<Query<Listing>, QueryRejection>) -> Answer {
+async fn list_runs(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    listing: Result<Query<Listing>, QueryRejection>,
+) -> Answer {
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail);
     let help = || format!("the parameters are `pipeline` and `limit`, a number from 1 to {MAX_LISTED}");
     let Query(listing) = listing.map_err(|_| bad(help()))?;
@@ -210,17 +217,19 @@ async fn list_runs(State(api): State<Api>, listing: Result<Query<Listing>, Query
     }
     let pipeline = listing.pipeline.as_deref().map(PipelineName::parse).transpose();
     let pipeline = pipeline.map_err(|error| bad(error.message().to_owned()))?;
+    require(&principal, Permission::RunRead, pipeline.as_ref())?;
     let runs = api.dispatcher.ledger().runs(pipeline.as_ref(), limit).await?;
     let runs: Vec<Value> = runs.iter().map(Run::to_json).collect();
     Ok(Json(json!({"runs": runs})).into_response())
 }
 
-async fn list_pipelines(State(api): State<Api>) -> Answer {
+async fn list_pipelines(State(api): State<Api>, Extension(principal): Extension<Principal>) -> Answer {
     let active = api.dispatcher.active().await;
     let now = api.clock.now();
     let registered = api.dispatcher.registry().all();
     let pipelines: Vec<Value> = registered
         .values()
+        .filter(|pipeline| principal.may(Permission::PipelineRead, Some(&pipeline.name)))
         .map(|pipeline| {
             let schedule = pipeline.schedule.as_ref();
             json!({
@@ -236,7 +245,8 @@ async fn list_pipelines(State(api): State<Api>) -> Answer {
     Ok(Json(json!({"pipelines": pipelines})).into_response())
 }
 
-async fn show_metrics(State(api): State<Api>) -> Answer {
+async fn show_metrics(State(api): State<Api>, Extension(principal): Extension<Principal>) -> Answer {
+    require(&principal, Permission::MetricsRead, None)?;
     let active = api.dispatcher.active().await.len();
     let text = api.dispatcher.metrics().text(active)?;
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())

@@ -98,6 +98,21 @@ async fn a_token_for_some_pipelines_deals_with_no_other() {
     assert_eq!(trigger("crm_eu").await, StatusCode::ACCEPTED);
     assert_eq!(trigger("hr").await, StatusCode::FORBIDDEN);
     is_told(&world, "token:narrow", "POST /v1/pipelines/hr/runs").await;
+    let hidden = world.trigger("hr").await;
+    let token = secret.expose_str().unwrap();
+    for (path, expected) in [
+        ("/v1/runs?pipeline=crm_eu".to_owned(), StatusCode::OK),
+        ("/v1/runs?pipeline=hr".to_owned(), StatusCode::FORBIDDEN),
+        ("/v1/runs".to_owned(), StatusCode::FORBIDDEN),
+        (format!("/v1/runs/{hidden}"), StatusCode::FORBIDDEN),
+        ("/metrics".to_owned(), StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(status(&world, &path, token).await, expected, "{path}");
+    }
+    let listed = world.request(Method::GET, "/v1/pipelines").bearer_auth(token).send().await.unwrap();
+    let listed: Value = listed.json().await.unwrap();
+    let names: Vec<_> = listed["pipelines"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["crm_eu"]);
 }
 
 #[tokio::test]
