@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most things that are remembered.
 const MOST: usize = 1024;
@@ -23,9 +21,13 @@ impl<T> Default for Remembered<T> {
 impl<T: Clone> Remembered<T> {
     /// The thing, if its time is not over.
     pub(super) fn get(&self, digest: &[u8]) -> Option<T> {
+        self.get_at(Instant::now(), digest)
+    }
+
+    fn get_at(&self, now: Instant, digest: &[u8]) -> Option<T> {
         let things = self.things.lock().unwrap_or_else(PoisonError::into_inner);
         let (thing, until) = things.get(digest)?;
-        (Instant::now() < *until).then(|| thing.clone())
+        (now < *until).then(|| thing.clone())
     }
 
     /// Keeps it for a time. Where there is no room left, all is forgotten: it can be found out again.
@@ -46,14 +48,13 @@ impl<T: Clone> Remembered<T> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_thing_is_forgotten_in_time_and_there_are_never_too_many() {
+    #[test]
+    fn a_thing_is_forgotten_in_time_and_there_are_never_too_many() {
         let remembered = Remembered::default();
         remembered.keep(vec![1], "one", Duration::from_secs(5));
         assert_eq!(remembered.get(&[1]), Some("one"));
         assert_eq!(remembered.get(&[2]), None);
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(remembered.get(&[1]), None);
+        assert_eq!(remembered.get_at(Instant::now() + Duration::from_secs(5), &[1]), None);
         for number in 0_u32..5000 {
             remembered.keep(number.to_be_bytes().to_vec(), "one", Duration::from_secs(5));
             assert!(remembered.things.lock().unwrap().len() <= MOST);

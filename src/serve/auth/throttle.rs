@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Wrong attempts within [`WINDOW`] after which no more are taken.
 pub(super) const MOST_FAILURES: u32 = 10;
@@ -53,7 +51,10 @@ pub(super) struct Throttle {
 impl Throttle {
     /// How long to wait, where one of the keys was wrong too often.
     pub(super) fn wait(&self, keys: &[Key]) -> Option<Duration> {
-        let now = Instant::now();
+        self.wait_at(Instant::now(), keys)
+    }
+
+    fn wait_at(&self, now: Instant, keys: &[Key]) -> Option<Duration> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let over = keys.iter().filter_map(|key| failures.get(key)).filter(|one| one.count >= MOST_FAILURES);
         over.map(|one| (one.since + WINDOW).saturating_duration_since(now))
@@ -63,7 +64,10 @@ impl Throttle {
 
     /// Counts one that was wrong for each of the keys.
     pub(super) fn failed(&self, keys: &[Key]) {
-        let now = Instant::now();
+        self.failed_at(Instant::now(), keys);
+    }
+
+    fn failed_at(&self, now: Instant, keys: &[Key]) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
             if failures.len() >= MOST_KEYS && !failures.contains_key(key) {
@@ -97,25 +101,24 @@ mod tests {
         [Key::Tokens(address.parse::<IpAddr>().unwrap().into())]
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn after_ten_in_a_minute_one_waits_for_the_end_of_it_and_others_do_not() {
+    #[test]
+    fn after_ten_in_a_minute_one_waits_for_the_end_of_it_and_others_do_not() {
         let throttle = Throttle::default();
+        let begun = Instant::now();
         for _ in 0..MOST_FAILURES {
-            assert_eq!(throttle.wait(&key("10.0.0.1")), None);
-            throttle.failed(&key("10.0.0.1"));
+            assert_eq!(throttle.wait_at(begun, &key("10.0.0.1")), None);
+            throttle.failed_at(begun, &key("10.0.0.1"));
         }
-        assert_eq!(throttle.wait(&key("10.0.0.1")), Some(WINDOW));
-        assert_eq!(throttle.wait(&key("10.0.0.2")), None);
-        tokio::time::advance(WINDOW / 2).await;
-        assert_eq!(throttle.wait(&key("10.0.0.1")), Some(WINDOW / 2));
-        tokio::time::advance(WINDOW / 2).await;
-        assert_eq!(throttle.wait(&key("10.0.0.1")), None);
-        throttle.failed(&key("10.0.0.1"));
-        assert_eq!(throttle.wait(&key("10.0.0.1")), None);
+        assert_eq!(throttle.wait_at(begun, &key("10.0.0.1")), Some(WINDOW));
+        assert_eq!(throttle.wait_at(begun, &key("10.0.0.2")), None);
+        assert_eq!(throttle.wait_at(begun + WINDOW / 2, &key("10.0.0.1")), Some(WINDOW / 2));
+        assert_eq!(throttle.wait_at(begun + WINDOW, &key("10.0.0.1")), None);
+        throttle.failed_at(begun + WINDOW, &key("10.0.0.1"));
+        assert_eq!(throttle.wait_at(begun + WINDOW, &key("10.0.0.1")), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_network_is_one_origin_and_there_are_never_too_many() {
+    #[test]
+    fn a_network_is_one_origin_and_there_are_never_too_many() {
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
         assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));

@@ -227,7 +227,7 @@ async fn a_forged_a_foreign_and_an_expired_token_are_denied_and_told_of() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_is_found_and_strangers_cannot_make_us_ask_again_and_again() {
+async fn strangers_cannot_make_us_ask_for_keys_again_and_again() {
     let first = Key::new("first", Algorithm::ES256);
     let second = Key::new("second", Algorithm::ES256);
     let provider = Provider::start(&[&first, &second]).await;
@@ -243,7 +243,7 @@ async fn a_rotated_key_is_found_and_strangers_cannot_make_us_ask_again_and_again
     }
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1, "once a minute is enough");
     assert_eq!(status(&world, "/v1/runs", &first.sign(&provider.claims())).await, StatusCode::OK);
-    // Another daemon, which has not read them before.
+    // To a daemon that has not read them before, a key that is gone is unknown.
     let world = World::through(provider.entrance()).await;
     assert_eq!(status(&world, "/v1/runs", &second.sign(&provider.claims())).await, StatusCode::UNAUTHORIZED);
 }

@@ -41,6 +41,8 @@ pub(super) struct Keys {
     known: RwLock<Option<Known>>,
     /// When the next reading may begin, for whoever is allowed to begin one.
     next: Mutex<Instant>,
+    /// [`PAUSE`].
+    pause: Duration,
 }
 
 #[derive(Clone)]
@@ -59,7 +61,8 @@ impl Keys {
     /// # Errors
     /// As [`Fetch::new`].
     pub(super) fn new(given: &Oidc) -> Result<Self> {
-        Ok(Self { fetch: Fetch::new(given)?, known: RwLock::default(), next: Mutex::new(Instant::now()) })
+        let next = Mutex::new(Instant::now());
+        Ok(Self { fetch: Fetch::new(given)?, known: RwLock::default(), next, pause: PAUSE })
     }
 
     /// The key of this id that may sign so; a token without an id means the only key that may.
@@ -95,7 +98,7 @@ impl Keys {
         if Instant::now() >= *next {
             match self.fetch.keys().await {
                 Ok(set) => {
-                    *next = Instant::now() + PAUSE;
+                    *next = Instant::now() + self.pause;
                     let read = Known { keys: Arc::new(keys_of(&set)), read_at: Instant::now() };
                     *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(read.clone());
                     return Ok(read);
@@ -166,6 +169,43 @@ mod tests {
 
     fn algorithms(jwk: Value) -> Vec<Algorithm> {
         keys_of(&json!({"keys": [jwk]})).pop().map(|key| key.algorithms).unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_published_later_is_found_after_the_pause_and_one_that_is_gone_is_not() {
+        use axum::{Json, Router, routing::get};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let point = URL_SAFE_NO_PAD.encode([7_u8; 32]);
+        let set = move |id: &str| json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": id, "x": point, "y": point}]});
+        let published = Arc::new(RwLock::new(set("old")));
+        let shown = Arc::clone(&published);
+        let router = Router::new().route("/keys", get(async move || Json(shown.read().unwrap().clone())));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        let given = Oidc {
+            issuer: issuer.clone(),
+            audience: "sealift".into(),
+            jwks_url: Some(format!("{issuer}/keys")),
+            ca_file: None,
+            roles_claim: "groups".into(),
+            roles: Default::default(),
+        };
+        let mut keys = Keys::new(&given).unwrap();
+        let is_known =
+            async |keys: &Keys, id: &str| keys.find(Some(id), Algorithm::ES256).await.unwrap().is_some();
+        assert!(is_known(&keys, "old").await);
+        *published.write().unwrap() = set("new");
+        assert!(!is_known(&keys, "new").await, "within the pause nobody is asked again");
+        keys.pause = Duration::ZERO;
+        *keys.next.get_mut() = Instant::now();
+        assert!(is_known(&keys, "new").await);
+        assert!(!is_known(&keys, "old").await);
+        // What is known is good while nobody can be asked.
+        serving.abort();
+        let _ = serving.await;
+        assert!(is_known(&keys, "new").await);
+        assert!(!is_known(&keys, "newer").await);
     }
 
     #[test]
