@@ -25,6 +25,7 @@ pub(super) use self::certificate::{Certificate, read as read_certificate};
 use self::credentials::Credentials;
 use self::ldap::Directory;
 use self::oidc::Issuer;
+pub(super) use self::throttle::Origin;
 use self::throttle::{Key, Throttle};
 use self::tokens::Tokens;
 use super::problem::Problem;

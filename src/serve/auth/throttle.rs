@@ -14,7 +14,7 @@ const MOST_KEYS: usize = 4096;
 /// Where a wrong attempt came from: an IPv4 address, or the half of an IPv6 address that a network has, since the other
 /// is its own choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Origin(IpAddr);
+pub(in crate::serve) struct Origin(IpAddr);
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {

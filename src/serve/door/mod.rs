@@ -3,6 +3,7 @@
 //! One task for each connection, in a set that the door owns: they end when it ends.
 
 mod body;
+mod places;
 mod tls;
 
 use std::convert::Infallible;
@@ -24,7 +25,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use self::body::Timely;
+use self::places::Places;
 use self::tls::Tls;
 use super::auth::{Gate, Peer, read_certificate};
 use super::problem::Problem;
@@ -58,7 +59,8 @@ const FULL: &[u8] =
 /// What connections may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most connections at once; one more is told 503, or, under TLS, closed.
+    /// Most connections at once, half of them from one address that is not this machine; one more is told 503, or,
+    /// under TLS, closed.
     pub connections: usize,
     /// How long the handshake of TLS may take.
     pub handshake: Duration,
@@ -123,7 +125,7 @@ impl Door {
     /// Takes connections until it is told to stop, then lets each end the request it is at.
     pub(super) async fn serve(self) {
         let Self { listener, inside, stop } = self;
-        let places = Arc::new(Semaphore::new(inside.limits.connections));
+        let places = Places::new(inside.limits.connections);
         let mut connections = JoinSet::new();
         let mut upkeep = pin!(keep(&inside));
         loop {
@@ -145,7 +147,7 @@ impl Door {
                     }
                 },
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            let Some(place) = places.take(address.ip()) else {
                 if inside.tls.is_none() {
                     let _ = stream.try_write(FULL);
                 }
