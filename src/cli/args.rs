@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod audit;
 mod daemon;
 mod keys;
 mod token;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(super) use audit::{Audit, AuditList, AuditVerb, AuditVerify};
 pub(super) use daemon::Daemon;
 pub(super) use keys::{ChosenKeys, DestroyKeys, Keys, KeysFile, KeysVerb, RotateKeys, Shred};
 pub(super) use token::{Token, TokenVerb};
@@ -84,12 +86,16 @@ pub(super) enum Command {
     Verify(Verify),
     /// List, release, rotate, destroy, back up and check the keys of datasets
     Keys(Keys),
+    /// Show who did what, check that the record is whole, sign it, or export it
+    Audit(Audit),
     /// Test a policy, or compare two by what is published
     Policy(Policy),
     /// Run the daemon: REST API and schedules
     Serve,
     /// Ask a daemon for a run, and wait for its end
     Trigger(Trigger),
+    /// Ask a daemon whether it is ready
+    Health(Health),
     /// Make, list and revoke tokens for the daemon's API
     Token(Token),
     /// Test documents, ledger, keys, stores and connections
@@ -343,6 +349,16 @@ pub(super) struct Trigger {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct Health {
+    /// Where the daemon listens
+    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
+    pub(super) url: String,
+    /// PEM file of the certificate authorities to trust, instead of the system's
+    #[arg(long, value_name = "FILE", env = "SEALIFT_CA_FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct Schema {
     /// Which document
     pub(super) document: Document,
@@ -359,6 +375,8 @@ pub(super) enum Document {
     PolicyTest,
     /// Where things are
     Config,
+    /// The daemon's API, as OpenAPI 3.1
+    Api,
 }
 
 #[derive(Debug, clap::Args)]

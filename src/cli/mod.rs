@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod args;
+mod audit;
 mod backfill;
 mod classify;
 mod compact;
@@ -12,6 +13,7 @@ mod completions;
 mod datasets;
 mod doctor;
 mod erase;
+mod health;
 mod keys;
 mod plan;
 mod policy;
@@ -38,6 +40,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind};
+use crate::serve::RunLogs;
 use crate::spec::Problems;
 use args::{Args, Command};
 
@@ -48,6 +51,8 @@ struct Context {
     config: PathBuf,
     /// Answer for programs.
     json: bool,
+    /// The log lines of a daemon's runs.
+    logs: RunLogs,
 }
 
 /// A verb that failed, with what it has to tell programs beside the error.
@@ -86,8 +91,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    process::start_tracing(args.verbose, args.log_format);
-    let context = Context { config: args.config, json: args.json };
+    let logs = matches!(args.command, Command::Serve).then(RunLogs::default);
+    process::start_tracing(args.verbose, args.log_format, logs.clone());
+    let context = Context { config: args.config, json: args.json, logs: logs.unwrap_or_default() };
     let done = process::runtime().map_err(Failure::from).and_then(|runtime| {
         let done = runtime.block_on(dispatch(&context, args.command));
         // What still runs after its verb ended (a read that blocks, a log line) must not hold up the exit.
@@ -116,9 +122,11 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Vacuum(args) => vacuum::run(context, &args).await,
         Command::Verify(args) => verify::run(context, &args).await,
         Command::Keys(args) => keys::run(context, &args).await,
+        Command::Audit(args) => audit::run(context, &args).await,
         Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Trigger(args) => trigger::run(context, &args).await,
+        Command::Health(args) => health::run(context, &args).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Schema(args) => schema::run(&args),

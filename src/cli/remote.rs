@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Client, Identity, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
 
 use super::args::Daemon;
@@ -61,13 +61,7 @@ impl Remote {
             builder = builder.no_proxy();
         }
         if let Some(path) = &daemon.ca_file {
-            builder = builder.tls_built_in_root_certs(false);
-            let unfit = || unusable(path, "holds no certificates in PEM");
-            let authorities = Certificate::from_pem_bundle(&read(path)?).map_err(|_| unfit())?;
-            if authorities.is_empty() {
-                return Err(unfit());
-            }
-            builder = authorities.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
+            builder = trusting(builder, path)?;
         }
         if let Some(path) = &daemon.client_certificate {
             let pem = zeroize::Zeroizing::new(read(path)?);
@@ -157,6 +151,20 @@ fn bearer(token: &str, has_certificate: bool) -> Result<Option<HeaderValue>> {
         .map_err(|_| Error::invalid("the token of the daemon holds what no header can carry"))?;
     header.set_sensitive(true);
     Ok(Some(header))
+}
+
+/// The same client, which trusts the authorities in the file and no others.
+///
+/// # Errors
+/// `Invalid` when the file holds none.
+pub(super) fn trusting(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder> {
+    let unfit = || unusable(path, "holds no certificates in PEM");
+    let authorities = Certificate::from_pem_bundle(&read(path)?).map_err(|_| unfit())?;
+    if authorities.is_empty() {
+        return Err(unfit());
+    }
+    let builder = builder.tls_built_in_root_certs(false);
+    Ok(authorities.into_iter().fold(builder, ClientBuilder::add_root_certificate))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

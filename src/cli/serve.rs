@@ -7,45 +7,67 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, Done};
 use crate::error::Result;
-use crate::run::progress::Unwatched;
-use crate::run::{self, Engine, Extent, Job, RunId};
-use crate::serve::{self, Entrance, Registry, Runner, Settings, SystemClock};
-use crate::spec::Pipeline;
+use crate::run::trail::{self, Trail};
+use crate::run::{self, Extent, Job, RunId};
+use crate::serve::{
+    self, Bounds, Documents, Entrance, Limits, Live, Reloads, Runner, Settings, Signals, SystemClock, Views,
+};
+use crate::spec::config::Connection;
+use crate::spec::{ConnectionName, Pipeline};
 
 pub(super) async fn run(context: &Context) -> Done {
-    let engine = Arc::new(Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?);
+    let signals = Signals::listen()?;
+    let documents = Documents::open(&context.config, &|notice| eprintln!("{notice}")).await?;
+    let engine = documents.engine();
     let listen = engine.config.listen.clone();
-    let entrance = Entrance {
-        tls: listen.tls.clone(),
-        access: engine.config.access.clone(),
-        limits: serve::Limits::default(),
+    let access = engine.config.access.clone();
+    let entrance = Entrance { tls: listen.tls.clone(), access, bounds: Bounds::default() };
+    let of_connection = |(name, connection): (&ConnectionName, &Connection)| {
+        connection.limits().runs.map(|most| (name.clone(), most))
     };
+    let connections = engine.config.connections.iter().filter_map(of_connection).collect();
+    let limits = Limits { runs: engine.config.runs, connections };
+    let trail = Trail::new(&engine.config, &engine.ledger, &engine.keyring)?;
+    let views = Views { logs: context.logs.clone(), ..Views::default() };
     let settings = Settings {
-        registry: Registry::of(engine.pipelines.clone()),
+        registry: documents.registry().clone(),
+        documents: Some(documents.clone()),
+        reloads: Reloads::default(),
+        views: views.clone(),
         ledger: engine.ledger.clone(),
-        runner: Arc::new(Runs(engine)),
+        runner: Arc::new(Runs { documents, live: views.live }),
         clock: Arc::new(SystemClock),
-        runs_at_once: serve::RUNS_AT_ONCE,
+        limits,
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
         entrance,
     };
-    let address = listen.http;
-    let scheme = if listen.tls.is_some() { "https" } else { "http" };
+    trail.begin(&trail::served(&engine)).await?;
+    let (address, scheme) = (listen.http, if listen.tls.is_some() { "https" } else { "http" });
     eprintln!("sealift serves {scheme}://{address}; stop it with Ctrl-C or SIGTERM");
     if listen.is_open() {
         eprintln!("warning: tokens and passwords come unencrypted from other machines (`plaintext_allowed`)");
     }
-    Ok(serve::serve(settings, address).await?)
+    let served = tokio::select! {
+        served = serve::serve(settings, address, signals) => served,
+        never = trail.attend() => match never {},
+    };
+    trail.end(served.as_ref().map_or_else(|error| error.message(), |()| "asked to")).await;
+    Ok(served?)
 }
 
-/// Runs pipelines for the daemon.
-struct Runs(Arc<Engine>);
+/// Runs pipelines for the daemon, each from its begin to its end with the documents that were in force when it began.
+struct Runs {
+    documents: Documents,
+    live: Live,
+}
 
 #[async_trait]
 impl Runner for Runs {
     async fn run(&self, run_id: &RunId, pipeline: &Pipeline, cancel: CancellationToken) -> Result<()> {
         let job = Job { run_id: *run_id, pipeline, only: None, extent: &Extent::New, cancel: &cancel };
-        run::execute(&self.0, &job, &Unwatched).await.map(|_| ())
+        let watch = self.live.watch(*run_id);
+        let engine = self.documents.engine();
+        run::execute(&engine, &job, &watch).await.map(|_| ())
     }
 }

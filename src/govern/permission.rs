@@ -66,10 +66,9 @@ impl Permission {
     #[must_use]
     pub const fn roles(self) -> &'static [Role] {
         match self {
-            Self::PipelineRead | Self::RunRead => &Role::ALL,
+            Self::PipelineRead | Self::RunRead | Self::DatasetRead => &Role::ALL,
             Self::PipelineWrite => &[Engineer, Admin],
             Self::RunTrigger | Self::RunCancel | Self::Pause => &[Engineer, Scheduler, Admin],
-            Self::DatasetRead => &[Engineer, Modeler, Infosec, Auditor, Admin],
             Self::MetricsRead => &[Engineer, Scheduler, Infosec, Auditor, Admin],
             Self::AuditRead => &[Infosec, Auditor, Admin],
             Self::KeysRelease => &[Infosec, Admin],

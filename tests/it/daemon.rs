@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::house::{House, Started, script};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn house(listen: u16) -> House {
+pub(crate) fn house(listen: u16) -> House {
     let house = House::new();
     house.config_listening("", "", &format!("listen: {{http: \"127.0.0.1:{listen}\"}}"));
     house.policy("- {tags: [public], action: allow}");
@@ -149,7 +149,7 @@ async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with
 }
 
 /// A daemon that is ready, its address, and a token of the role.
-async fn serving(house: &House, port: u16, role: &str) -> (Started, String, String) {
+pub(crate) async fn serving(house: &House, port: u16, role: &str) -> (Started, String, String) {
     let token = house.json(&["token", "create", role, "--role", role], 0)["token"].clone();
     let token = token.as_str().unwrap().to_owned();
     let daemon = house.start(house.command(&["serve"]));

@@ -15,6 +15,8 @@
 )]
 
 mod access;
+mod api;
+mod audit;
 mod bad_documents;
 mod broken_source;
 mod canary;
@@ -46,9 +48,11 @@ mod quarantine;
 mod query;
 mod raw_keys;
 mod relations;
+mod reload;
 mod reseal;
 mod resume;
 mod reveal;
+mod schemathesis;
 mod serve;
 mod servers;
 mod shred;

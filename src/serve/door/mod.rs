@@ -58,7 +58,7 @@ const FULL: &[u8] =
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Bounds {
     /// Most connections at once, half of them from one address that is not this machine; one more is told 503, or,
     /// under TLS, closed.
     pub connections: usize,
@@ -71,7 +71,7 @@ pub struct Limits {
     pub body: Duration,
 }
 
-impl Default for Limits {
+impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections: 1024,
@@ -90,7 +90,7 @@ pub struct Entrance {
     /// Who beside the holders of tokens is let in.
     pub access: Access,
     /// What connections may take.
-    pub limits: Limits,
+    pub bounds: Bounds,
 }
 
 /// The listener.
@@ -105,7 +105,7 @@ struct Inside {
     router: Router,
     gate: Gate,
     tls: Option<Tls>,
-    limits: Limits,
+    bounds: Bounds,
 }
 
 impl Door {
@@ -119,13 +119,13 @@ impl Door {
         stop: CancellationToken,
     ) -> Result<Self> {
         let tls = entrance.tls.map(Tls::open).transpose()?;
-        Ok(Self { listener, inside: Arc::new(Inside { router, gate, tls, limits: entrance.limits }), stop })
+        Ok(Self { listener, inside: Arc::new(Inside { router, gate, tls, bounds: entrance.bounds }), stop })
     }
 
     /// Takes connections until it is told to stop, then lets each end the request it is at.
     pub(super) async fn serve(self) {
         let Self { listener, inside, stop } = self;
-        let places = Places::new(inside.limits.connections);
+        let places = Places::new(inside.bounds.connections);
         let mut connections = JoinSet::new();
         let mut upkeep = pin!(keep(&inside));
         loop {
@@ -187,7 +187,7 @@ impl Inside {
         let Some(tls) = &self.tls else {
             return self.requests(stream, Peer { address, certificate: None }, stop).await;
         };
-        let handshake = timeout(self.limits.handshake, TlsAcceptor::from(tls.config()).accept(stream));
+        let handshake = timeout(self.bounds.handshake, TlsAcceptor::from(tls.config()).accept(stream));
         let stream = tokio::select! {
             () = stop.cancelled() => return,
             shaken = handshake => match shaken {
@@ -223,7 +223,7 @@ impl Inside {
         let service = service_fn(|request| self.answer(request, peer.clone()));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.headers)
+            .header_read_timeout(self.bounds.headers)
             .max_headers(HEADERS)
             .max_header_size(HEADER_BYTES)
             .max_buf_size(BUFFER_BYTES)
@@ -248,7 +248,7 @@ impl Inside {
         if body.is_end_stream() {
             return self.router.clone().oneshot(Request::from_parts(parts, Body::empty())).await;
         }
-        let (body, late) = Timely::new(body, self.limits.body);
+        let (body, late) = Timely::new(body, self.bounds.body);
         let response = self.router.clone().oneshot(Request::from_parts(parts, Body::new(body))).await?;
         if !late.is() {
             return Ok(response);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
-use sealift::serve::{Entrance, Limits};
+use sealift::serve::{Bounds, Entrance};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -11,13 +11,13 @@ use super::PATIENCE;
 use crate::serve::world::World;
 
 async fn bounded() -> World {
-    let limits = Limits {
+    let bounds = Bounds {
         connections: 24,
         handshake: Duration::from_secs(1),
         headers: Duration::from_secs(1),
         body: Duration::from_secs(1),
     };
-    World::through(Entrance { limits, ..Entrance::default() }).await
+    World::through(Entrance { bounds, ..Entrance::default() }).await
 }
 
 async fn connect(world: &World) -> TcpStream {

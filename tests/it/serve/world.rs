@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
-use sealift::serve::{Clock, Daemon, Entrance, Registry, Runner, Settings};
+use sealift::serve::{Clock, Daemon, Entrance, Registry, Reloads, Runner, Settings, Views};
 use sealift::spec::config::Metadata;
 use sealift::spec::pipeline::Schedule;
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
@@ -164,6 +164,9 @@ impl World {
         let clock = Arc::new(Still(watch::channel(noon).0));
         let settings = Settings {
             registry: Registry::of(acts.iter().map(|(name, _)| pipeline(name, cron)).collect()),
+            documents: None,
+            reloads: Reloads::default(),
+            views: Views::default(),
             ledger: ledger.clone(),
             runner: Arc::new(fake),
             clock: clock.clone(),
