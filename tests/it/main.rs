@@ -14,6 +14,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod access;
 mod api;
 mod audit;
 mod bad_documents;

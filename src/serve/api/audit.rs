@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 
 use super::params::{Limit, Params, Within, entries};
 use super::{Answer, Api};
-use crate::govern::Principal;
 use crate::govern::audit::{self, Filter};
-use crate::serve::auth::may_audit;
+use crate::govern::{Permission, Principal};
+use crate::serve::auth::require;
 use crate::serve::problem::Problem;
 
 /// One row of the trail.
@@ -74,7 +74,7 @@ pub(super) async fn list_audit(
     Extension(principal): Extension<Principal>,
     Params(listing): Params<Listing>,
 ) -> Answer {
-    may_audit(&principal)?;
+    require(&principal, Permission::AuditRead, None)?;
     let bad = |what: &str| Err(Problem::new(StatusCode::BAD_REQUEST, "bad-request", what));
     if !listing.action.as_deref().is_none_or(is_word) {
         return bad("`action` is a word such as run.trigger, or its first part");

@@ -32,7 +32,7 @@ use utoipa_axum::routes;
 
 use self::limits::Limits;
 use self::openapi::Document;
-use super::auth::require_token;
+use super::auth::{Gate, require_principal};
 use super::dispatch::{Dispatcher, Refusal};
 use super::documents::Documents;
 use super::live::Live;
@@ -114,8 +114,8 @@ impl Api {
 type Answer = Result<Response, Problem>;
 
 /// Every route of the daemon.
-pub(super) fn router(api: Api) -> Router {
-    let (routes, document) = described(&api);
+pub(super) fn router(api: Api, gate: Gate) -> Router {
+    let (routes, document) = described(&api, &gate);
     let served = Document::of(document);
     let counted = middleware::from_fn_with_state(api.clone(), metrics::counted);
     let admitted = middleware::from_fn_with_state(api.clone(), limits::admitted);
@@ -129,11 +129,11 @@ pub(super) fn router(api: Api) -> Router {
 }
 
 /// The routes, and what they say of themselves.
-fn described(api: &Api) -> (Router<Api>, OpenApi) {
-    let token = || middleware::from_fn_with_state(api.clone(), require_token);
+fn described(api: &Api, gate: &Gate) -> (Router<Api>, OpenApi) {
+    let known = || middleware::from_fn_with_state(gate.clone(), require_principal);
     let paced = || middleware::from_fn_with_state(api.clone(), limits::paced);
-    let v1 = v1().fallback(|| async { StatusCode::NOT_FOUND }).layer(paced()).layer(token());
-    let scraped = scraped().layer(paced()).layer(token());
+    let v1 = v1().fallback(|| async { StatusCode::NOT_FOUND }).layer(paced()).layer(known());
+    let scraped = scraped().layer(paced()).layer(known());
     OpenApiRouter::default().nest("/v1", v1).merge(scraped).merge(open()).split_for_parts()
 }
 

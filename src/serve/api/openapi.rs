@@ -38,10 +38,14 @@ const ANY: [(&str, &str); 3] = [
 const WITH_TOKEN: [(&str, &str); 3] = [
     ("401", "`unauthorized`: there is no token, or it is unknown or has expired."),
     ("403", "`denied`: the role may not do this."),
-    ("429", "`rate`: too many requests of one caller; `Retry-After` tells when to come back."),
+    (
+        "429",
+        "`rate`: too many requests of one caller; `throttled`: too many attempts were wrong; `Retry-After` tells when to come back.",
+    ),
 ];
 /// Answers that any request may get that has a body.
-const WITH_BODY: [(&str, &str); 2] = [
+const WITH_BODY: [(&str, &str); 3] = [
+    ("408", "`too-slow`: the body took more than 20 seconds."),
     ("413", "`too-large`: the body is larger than 64 KiB, or a document than 1 MiB."),
     ("415", "`media-type`: the body is of another content type."),
 ];

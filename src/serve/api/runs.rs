@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use super::params::{Limit, Params, Within, cut, entries};
 use super::shapes::{Cancelling, NoOptions, RunPage, RunShape, Triggered};
 use super::{Answer, Api, conflict, no_such_pipeline};
-use crate::govern::Principal;
 use crate::govern::audit::{self, Action};
+use crate::govern::{Permission, Principal};
 use crate::run::ledger::{MAX_LISTED, RequestKey, Run, RunId, State as Stand, Trigger, Wanted};
-use crate::serve::auth::may_run;
+use crate::serve::auth::require;
 use crate::serve::problem::Problem;
 use crate::spec::PipelineName;
 
@@ -61,7 +61,7 @@ pub(super) async fn trigger_run(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    may_run(&principal)?;
+    require(&principal, Permission::RunTrigger, PipelineName::parse(&name).ok().as_ref())?;
     expect_no_options(&headers, &body)?;
     let actor = principal.actor();
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| RequestKey::of(&actor, key.as_bytes()));
@@ -119,9 +119,11 @@ pub(super) struct Waiting {
 )]
 pub(super) async fn show_run(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path(run_id): Path<String>,
     Params(waiting): Params<Waiting>,
 ) -> Answer {
+    may(&principal, Permission::RunRead, &find_run(&api, &run_id).await?)?;
     let seconds = waiting.wait.map_or(0, Seconds::get);
     let run = wait_for_end(&api, &run_id, Duration::from_secs(seconds)).await?;
     Ok(Json(run.to_json()).into_response())
@@ -164,9 +166,9 @@ pub(super) async fn cancel_run(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    may_run(&principal)?;
-    expect_no_options(&headers, &body)?;
     let run = find_run(&api, &run_id).await?;
+    may(&principal, Permission::RunCancel, &run)?;
+    expect_no_options(&headers, &body)?;
     if run.state.is_final() {
         return Err(conflict("run-over", "the run is over").with("state", run.state.word()));
     }
@@ -208,10 +210,15 @@ pub(super) struct Listing {
     params(Listing),
     responses((status = 200, description = "Some runs.", body = RunPage)),
 )]
-pub(super) async fn list_runs(State(api): State<Api>, Params(listing): Params<Listing>) -> Answer {
+pub(super) async fn list_runs(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    Params(listing): Params<Listing>,
+) -> Answer {
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail);
     let pipeline = listing.pipeline.as_deref().map(PipelineName::parse).transpose();
     let pipeline = pipeline.map_err(|error| bad(error.message().to_owned()))?;
+    require(&principal, Permission::RunRead, pipeline.as_ref())?;
     let state = listing.state.as_deref().map(str::parse::<Stand>).transpose();
     let state = state.map_err(|_| {
         bad("this is no state".into()).with("help", "queued, running, succeeded, failed, held or cancelled")
@@ -225,6 +232,11 @@ pub(super) async fn list_runs(State(api): State<Api>, Params(listing): Params<Li
     let next = cut(&mut runs, limit, |run| run.run_id.to_string());
     let runs: Vec<Value> = runs.iter().map(Run::to_json).collect();
     Ok(Json(json!({"runs": runs, "next": next})).into_response())
+}
+
+/// Refuses a principal that may not do this with a run of this pipeline.
+pub(super) fn may(principal: &Principal, permission: Permission, run: &Run) -> Result<(), Problem> {
+    require(principal, permission, PipelineName::parse(&run.pipeline).ok().as_ref())
 }
 
 pub(super) async fn find_run(api: &Api, run_id: &str) -> Result<Run, Problem> {

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
-use sealift::serve::{Clock, Daemon, Limits, Registry, Reloads, Runner, Settings, Views};
+use sealift::serve::{Clock, Daemon, Entrance, Limits, Registry, Reloads, Runner, Settings, Views};
 use sealift::spec::config::{Metadata, Runs};
 use sealift::spec::schedule::{LONGEST_ATTEMPT, Priority, Retry, Schedule, Timing};
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
@@ -105,6 +105,7 @@ pub struct World {
     fake: Arc<Fake>,
     limits: Limits,
     grace: Duration,
+    entrance: Entrance,
 }
 
 pub fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
@@ -141,7 +142,7 @@ impl World {
     ) -> Self {
         let pipelines = acts.iter().map(|(name, _)| pipeline(name, cron)).collect();
         let limits = Limits { runs: Runs { at_once: runs_at_once, ..Runs::default() }, ..Limits::default() };
-        Self::of(acts, pipelines, limits, grace).await
+        Self::entered(acts, pipelines, limits, grace, Entrance::default()).await
     }
 
     pub async fn of(
@@ -149,6 +150,23 @@ impl World {
         pipelines: Vec<Pipeline>,
         limits: Limits,
         grace: Duration,
+    ) -> Self {
+        Self::entered(acts, pipelines, limits, grace, Entrance::default()).await
+    }
+
+    /// One whose clients come in like this.
+    pub async fn through(entrance: Entrance) -> Self {
+        let pipelines = vec![pipeline("crm", None)];
+        let grace = Duration::from_secs(60);
+        Self::entered(&[("crm", Act::Publish)], pipelines, Limits::default(), grace, entrance).await
+    }
+
+    async fn entered(
+        acts: &[(&'static str, Act)],
+        pipelines: Vec<Pipeline>,
+        limits: Limits,
+        grace: Duration,
+        entrance: Entrance,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
@@ -182,6 +200,7 @@ impl World {
             fake,
             limits,
             grace,
+            entrance,
         };
         world.start().await;
         world
@@ -202,10 +221,12 @@ impl World {
             limits: self.limits.clone(),
             grace: self.grace,
             cancel_wait: if heeds_nothing { Duration::ZERO } else { Duration::from_secs(60) },
+            entrance: self.entrance.clone(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let daemon = Daemon::start(settings, listener).await.unwrap();
-        self.base = format!("http://{}", daemon.address());
+        let scheme = if self.entrance.tls.is_some() { "https" } else { "http" };
+        self.base = format!("{scheme}://{}", daemon.address());
         self.daemon = Some(daemon);
     }
 

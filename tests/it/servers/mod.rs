@@ -7,5 +7,6 @@ pub mod kms;
 pub mod mariadb;
 pub mod postgres;
 pub mod s3;
+pub mod slapd;
 pub mod softhsm;
 pub mod vault;
