@@ -13,6 +13,7 @@ mod datasets;
 mod doctor;
 mod erase;
 mod keys;
+mod logs;
 mod plan;
 mod policy;
 mod process;
@@ -36,8 +37,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use serde_json::{Value, json};
+use tracing::level_filters::LevelFilter;
 
 use crate::error::{Error, Kind};
+use crate::run::Engine;
+use crate::serve::traces::Traces;
 use crate::spec::Problems;
 use args::{Args, Command};
 
@@ -48,6 +52,15 @@ struct Context {
     config: PathBuf,
     /// Answer for programs.
     json: bool,
+    /// Nothing is sent before they begin.
+    traces: Traces,
+}
+
+impl Context {
+    /// Sends traces where the configuration says.
+    fn begin_traces(&self, engine: &Engine) -> Result<(), Error> {
+        engine.config.observability.traces.as_ref().map_or(Ok(()), |settings| self.traces.begin(settings))
+    }
 }
 
 /// A verb that failed, with what it has to tell programs beside the error.
@@ -86,10 +99,16 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    process::start_tracing(args.verbose, args.log_format);
-    let context = Context { config: args.config, json: args.json };
+    // A daemon's log is its diary; a command's is for what went wrong.
+    let level = if matches!(args.command, Command::Serve) { LevelFilter::INFO } else { LevelFilter::WARN };
+    let traces = logs::start(args.verbose, level, args.log_format);
+    let context = Context { config: args.config, json: args.json, traces };
     let done = process::runtime().map_err(Failure::from).and_then(|runtime| {
-        let done = runtime.block_on(dispatch(&context, args.command));
+        let done = runtime.block_on(async {
+            let done = dispatch(&context, args.command).await;
+            context.traces.end().await;
+            done
+        });
         // What still runs after its verb ended (a read that blocks, a log line) must not hold up the exit.
         runtime.shutdown_background();
         done

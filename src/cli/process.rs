@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
-use super::args::LogFormat;
 use crate::error::{Error, Kind, Result};
 
 /// A core dump would hold keys and rows in plaintext, and so would what a debugger reads. Not dumpable, the
@@ -47,26 +45,6 @@ pub(super) fn quiet_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         eprintln!("internal error at {place}; please report it");
     }));
-}
-
-/// Log lines on stderr: warnings by default, more with `-v`, or as `SEALIFT_LOG` says.
-///
-/// Only Sealift's own lines: a library's debug line may hold a row or a key.
-pub(super) fn start_tracing(verbose: u8, format: LogFormat) {
-    let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    };
-    let level = std::env::var("SEALIFT_LOG").unwrap_or_else(|_| level.to_owned());
-    let level: tracing::level_filters::LevelFilter =
-        level.parse().unwrap_or(tracing::level_filters::LevelFilter::WARN);
-    let filter = EnvFilter::new(format!("off,sealift={level}"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => lines.with_ansi(super::show::colour(&std::io::stderr())).init(),
-        LogFormat::Json => lines.json().init(),
-    }
 }
 
 /// The runtime of the process. TLS gets its one provider here.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, migrate::Migrator};
 
+pub use self::ended::EndedRun;
 pub use self::keyed::RequestKey;
 pub use self::parts::WrittenPart;
 pub use self::tables::Remembered;
@@ -29,7 +30,9 @@ const CONNECTIONS: u32 = 4;
 pub const MAX_LISTED: u32 = 1000;
 
 mod keyed;
+mod ended;
 mod listing;
+pub mod outbox;
 mod parts;
 mod stores;
 

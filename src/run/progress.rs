@@ -27,3 +27,21 @@ impl Progress for Unwatched {
 
     fn published(&self, _: &Published) {}
 }
+
+/// Two watch.
+pub struct Both<'a>(pub &'a dyn Progress, pub &'a dyn Progress);
+
+impl Progress for Both<'_> {
+    fn started(&self, plan: &StreamPlan) -> Counter {
+        let (first, second) = (self.0.started(plan), self.1.started(plan));
+        Arc::new(move |rows, bytes| {
+            first(rows, bytes);
+            second(rows, bytes);
+        })
+    }
+
+    fn published(&self, published: &Published) {
+        self.0.published(published);
+        self.1.published(published);
+    }
+}

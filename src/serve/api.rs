@@ -21,6 +21,7 @@ use super::dispatch::{Dispatcher, Refusal};
 use super::metrics;
 use super::problem::{self, Problem};
 use super::schedule::{Clock, Schedules};
+use super::traces;
 use crate::govern::Principal;
 use crate::govern::audit::{self, Action};
 use crate::run::ledger::{MAX_LISTED, RequestKey, Run, RunId, Trigger};
@@ -70,7 +71,7 @@ pub(super) fn router(api: Api) -> Router {
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(middleware::from_fn_with_state(api.clone(), require_token));
     let scraped = Router::new()
-        .route("/metrics", get(show_metrics))
+        .route("/metrics", get(metrics::show))
         .layer(middleware::from_fn_with_state(api.clone(), require_token));
     let counted = middleware::from_fn_with_state(api.clone(), metrics::counted);
     Router::new()
@@ -83,6 +84,7 @@ pub(super) fn router(api: Api) -> Router {
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT_BYTES))
         .layer(middleware::map_response(problem::everywhere))
         .layer(counted)
+        .layer(middleware::from_fn(traces::traced))
 }
 
 async fn trigger_run(
@@ -235,12 +237,6 @@ async fn list_pipelines(State(api): State<Api>) -> Answer {
         })
         .collect();
     Ok(Json(json!({"pipelines": pipelines})).into_response())
-}
-
-async fn show_metrics(State(api): State<Api>) -> Answer {
-    let active = api.dispatcher.active().await.len();
-    let text = api.dispatcher.metrics().text(active)?;
-    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
 }
 
 async fn show_readiness(State(api): State<Api>) -> Answer {

@@ -12,8 +12,10 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::metrics::Metrics;
+use super::traces;
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
 use crate::run::ledger::{Lease, Ledger, RequestKey, Run, RunId, Trigger};
@@ -170,7 +172,7 @@ impl Dispatcher {
         let pipeline = Arc::clone(self.0.pipelines.get(pipeline).ok_or(Refusal::Unknown)?);
         let asked = Asked { pipeline, trigger, actor: actor.to_owned(), key: key.cloned() };
         // A task of its own: a caller that goes away must not leave a run that is queued and nobody's.
-        let taken = self.0.tasks.spawn(Arc::clone(&self.0).take(asked));
+        let taken = self.0.tasks.spawn(Arc::clone(&self.0).take(asked).in_current_span());
         taken.await.unwrap_or(Err(Refusal::Stopping))
     }
 
@@ -255,7 +257,8 @@ impl Shared {
         let cancel = CancellationToken::new();
         active.insert(pipeline.name.clone(), Active { run_id, cancel: cancel.clone() });
         tracing::info!(%run_id, pipeline = %pipeline.name, trigger = %trigger, "queued");
-        self.tasks.spawn(Arc::clone(&self).carry(Arc::clone(&pipeline), run_id, cancel, lease));
+        let span = tracing::info_span!("run", %run_id, pipeline = %pipeline.name, %trigger);
+        self.tasks.spawn(Arc::clone(&self).carry(Arc::clone(&pipeline), run_id, cancel, lease).instrument(span));
         Ok(run_id)
     }
 
@@ -292,11 +295,10 @@ impl Shared {
             self.metrics.run_ended(&run);
         }
         match &result {
-            Ok(()) => tracing::info!(%run_id, pipeline = %pipeline.name, "succeeded"),
-            Err(error) => {
-                tracing::warn!(%run_id, pipeline = %pipeline.name, error = %error, "did not succeed");
-            }
+            Ok(()) => tracing::info!("succeeded"),
+            Err(error) => tracing::warn!(error = %error, "did not succeed"),
         }
+        traces::concluded(&result);
         drop(lease);
         active.remove(&pipeline.name);
         drop(active);
@@ -311,6 +313,7 @@ impl Shared {
             slot = self.slots.acquire() => slot.map_err(|_| cancelled("the daemon is gone"))?,
         };
         self.ledger.start(run_id).await?;
+        let _running = self.metrics.running();
         let work = AssertUnwindSafe(self.runner.run(run_id, pipeline, cancel)).catch_unwind();
         tokio::select! {
             result = work => result.unwrap_or_else(|_| Err(Error::failed("the run crashed")

@@ -7,7 +7,10 @@
 //! and nobody else starts or stops a run.
 
 pub mod dispatch;
+pub mod lineage;
+pub mod notify;
 pub mod schedule;
+pub mod traces;
 
 mod api;
 mod auth;
@@ -30,6 +33,7 @@ use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
+use crate::spec::config::Observability;
 use crate::spec::{Pipeline, PipelineName};
 
 /// How long active runs may go on after the daemon was told to stop.
@@ -38,7 +42,7 @@ pub const GRACE: Duration = Duration::from_secs(30);
 pub const CANCEL_WAIT: Duration = Duration::from_secs(10);
 /// Runs under way at the same time.
 pub const RUNS_AT_ONCE: usize = 2;
-/// How long open connections may take to end once the last run is over.
+/// How long open connections, and what is left to tell others, may take once the last run is over.
 const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
 /// What a daemon is made of.
@@ -51,6 +55,8 @@ pub struct Settings {
     pub runner: Arc<dyn Runner>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Who is told of runs.
+    pub observability: Observability,
     /// Runs under way at the same time ([`RUNS_AT_ONCE`]).
     pub runs_at_once: usize,
     /// How long active runs may go on after the daemon was told to stop ([`GRACE`]).
@@ -68,6 +74,8 @@ pub struct Daemon {
     stop_schedule: CancellationToken,
     stop_api: CancellationToken,
     schedule: JoinHandle<()>,
+    stop_telling: CancellationToken,
+    telling: JoinHandle<()>,
     api: JoinHandle<std::io::Result<()>>,
 }
 
@@ -95,6 +103,16 @@ impl Daemon {
             Arc::clone(&settings.clock),
             stop_schedule.clone(),
         ));
+        let due = schedules.clone();
+        let next_due: notify::NextDue = Arc::new(move |pipeline, after| due.next_after(pipeline, after));
+        let stop_telling = CancellationToken::new();
+        let telling = notify::start(
+            &settings.observability,
+            dispatcher.clone(),
+            next_due,
+            Arc::clone(&settings.clock),
+            stop_telling.clone(),
+        )?;
         let stop_api = CancellationToken::new();
         let router = api::router(api::Api::new(dispatcher.clone(), schedules, settings.clock));
         let stopped = stop_api.clone().cancelled_owned();
@@ -102,7 +120,18 @@ impl Daemon {
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
         tracing::info!(%address, "serving");
         let (grace, cancel_wait) = (settings.grace, settings.cancel_wait);
-        Ok(Self { address, dispatcher, grace, cancel_wait, stop_schedule, stop_api, schedule, api })
+        Ok(Self {
+            address,
+            dispatcher,
+            grace,
+            cancel_wait,
+            stop_schedule,
+            stop_api,
+            schedule,
+            stop_telling,
+            telling,
+            api,
+        })
     }
 
     /// Where it listens.
@@ -120,10 +149,13 @@ impl Daemon {
         tracing::info!("stopping: no new runs are taken");
         self.stop_schedule.cancel();
         let cancelled = self.dispatcher.drain(self.grace, self.cancel_wait, &hurry).await;
+        self.stop_telling.cancel();
         self.stop_api.cancel();
-        let mut api = self.api;
-        if tokio::time::timeout(CONNECTIONS_GRACE, &mut api).await.is_err() {
+        let (mut api, mut telling) = (self.api, self.telling);
+        let both = async { tokio::join!(&mut api, &mut telling) };
+        if tokio::time::timeout(CONNECTIONS_GRACE, both).await.is_err() {
             api.abort();
+            telling.abort();
         }
         self.schedule.abort();
         if cancelled == 0 {

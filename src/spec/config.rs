@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use super::keys::{AwsKms, GcpKms, Keys, Pkcs11, Vault};
+pub use super::observability::{
+    Address, Alert, Channel, Concern, Email, Lineage, LineageHttp, Observability, Smtp, SmtpTls, Traces, Webhook,
+};
 use super::{ConnectionName, StoreName};
 use crate::secret::Reference;
 
@@ -30,6 +33,8 @@ pub struct Config {
     pub listen: Listen,
     /// Most bytes of memory a run or a query may hold (`memory_limit_mb`, default 1024 MB).
     pub memory_limit_bytes: u64,
+    /// Who is told of runs (`alerts`, `lineage`, `traces`).
+    pub observability: Observability,
 }
 
 /// The metadata store: ledger, tokens, audit.

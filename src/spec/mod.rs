@@ -26,6 +26,7 @@ mod faults;
 mod hidden;
 mod keys;
 mod load;
+mod observability;
 mod problem;
 mod raw;
 mod resolve;

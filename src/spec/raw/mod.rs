@@ -11,6 +11,7 @@ pub(crate) mod classification;
 pub(crate) mod config;
 pub(crate) mod contract;
 pub(crate) mod keys;
+pub(crate) mod observability;
 pub(crate) mod pipeline;
 pub(crate) mod placed;
 pub(crate) mod policy;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::connection::connection;
 use super::keys::keys;
+use super::observability::observability;
 use super::store::store;
 use super::{not_empty, not_yet, refuse_later, within};
 use crate::error::{Error, Result};
@@ -24,6 +25,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         named(&raw.connections, "connection", ConnectionName::parse, faults, |raw| connection(raw, faults));
     let listen = listen(raw.listen.as_ref(), faults);
     let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(256, 16_000_000));
+    let observability = observability(raw, faults);
     Some(Config {
         path: faults.text.path.clone(),
         pipelines: pipelines?,
@@ -34,6 +36,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         connections: connections?,
         listen: listen?,
         memory_limit_bytes: memory_limit_mb?.unwrap_or(1024) * 1_000_000,
+        observability: observability?,
     })
 }
 

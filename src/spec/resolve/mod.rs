@@ -12,6 +12,7 @@ pub(crate) mod file_set;
 pub(crate) mod increment;
 pub(crate) mod keys;
 pub(crate) mod merging;
+pub(crate) mod observability;
 pub(crate) mod parquet;
 pub(crate) mod pipeline;
 pub(crate) mod policy;
