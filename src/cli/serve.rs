@@ -9,7 +9,7 @@ use super::{Context, Done};
 use crate::error::Result;
 use crate::run::progress::Unwatched;
 use crate::run::{Engine, Extent, Job, RunId};
-use crate::serve::{self, Runner, Settings, SystemClock};
+use crate::serve::{self, Registry, Runner, Settings, SystemClock};
 use crate::spec::Pipeline;
 
 pub(super) async fn run(context: &Context) -> Done {
@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context) -> Done {
     context.begin_traces(&engine)?;
     let listen = engine.config.listen.http;
     let settings = Settings {
-        pipelines: engine.pipelines.clone(),
+        registry: Registry::of(engine.pipelines.clone()),
         ledger: engine.ledger.clone(),
         runner: Arc::new(Runs(engine.clone())),
         clock: Arc::new(SystemClock),

@@ -220,9 +220,8 @@ async fn list_runs(State(api): State<Api>, listing: Result<Query<Listing>, Query
 async fn list_pipelines(State(api): State<Api>) -> Answer {
     let active = api.dispatcher.active().await;
     let now = api.clock.now();
-    let pipelines: Vec<Value> = api
-        .dispatcher
-        .pipelines()
+    let registered = api.dispatcher.registry().all();
+    let pipelines: Vec<Value> = registered
         .values()
         .map(|pipeline| {
             let schedule = pipeline.schedule.as_ref();
@@ -246,7 +245,7 @@ async fn show_readiness(State(api): State<Api>) -> Answer {
     if api.dispatcher.ledger().ping().await.is_err() {
         return Err(unavailable("ledger", "the metadata store does not answer"));
     }
-    Ok(Json(json!({"status": "ready", "pipelines": api.dispatcher.pipelines().len()})).into_response())
+    Ok(Json(json!({"status": "ready", "pipelines": api.dispatcher.registry().all().len()})).into_response())
 }
 
 async fn find_run(api: &Api, run_id: &str) -> Result<Run, Problem> {

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::metrics::Metrics;
+use super::registry::Registry;
 use super::traces;
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
@@ -68,7 +69,7 @@ pub struct Dispatcher(Arc<Shared>);
 
 struct Shared {
     ledger: Ledger,
-    pipelines: BTreeMap<PipelineName, Arc<Pipeline>>,
+    registry: Registry,
     runner: Arc<dyn Runner>,
     active: Mutex<BTreeMap<PipelineName, Active>>,
     slots: Semaphore,
@@ -99,17 +100,10 @@ struct Active {
 impl Dispatcher {
     /// A dispatcher that runs at most `runs_at_once` pipelines at the same time.
     #[must_use]
-    pub fn new(
-        ledger: Ledger,
-        pipelines: Vec<Pipeline>,
-        runner: Arc<dyn Runner>,
-        runs_at_once: usize,
-    ) -> Self {
-        let pipelines =
-            pipelines.into_iter().map(|pipeline| (pipeline.name.clone(), Arc::new(pipeline))).collect();
+    pub fn new(ledger: Ledger, registry: Registry, runner: Arc<dyn Runner>, runs_at_once: usize) -> Self {
         Self(Arc::new(Shared {
             ledger,
-            pipelines,
+            registry,
             runner,
             active: Mutex::default(),
             slots: Semaphore::new(runs_at_once.max(1)),
@@ -122,10 +116,10 @@ impl Dispatcher {
         }))
     }
 
-    /// The pipelines it knows, by name.
+    /// The pipelines it knows.
     #[must_use]
-    pub fn pipelines(&self) -> &BTreeMap<PipelineName, Arc<Pipeline>> {
-        &self.0.pipelines
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
     }
 
     /// The ledger it records in.
@@ -169,7 +163,7 @@ impl Dispatcher {
         actor: &str,
         key: Option<&RequestKey>,
     ) -> Result<RunId, Refusal> {
-        let pipeline = Arc::clone(self.0.pipelines.get(pipeline).ok_or(Refusal::Unknown)?);
+        let pipeline = self.0.registry.get(pipeline).ok_or(Refusal::Unknown)?;
         let asked = Asked { pipeline, trigger, actor: actor.to_owned(), key: key.cloned() };
         // A task of its own: a caller that goes away must not leave a run that is queued and nobody's.
         let taken = self.0.tasks.spawn(Arc::clone(&self.0).take(asked).in_current_span());

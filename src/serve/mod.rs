@@ -9,6 +9,7 @@
 pub mod dispatch;
 pub mod lineage;
 pub mod notify;
+pub mod registry;
 pub mod schedule;
 pub mod traces;
 
@@ -27,14 +28,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use dispatch::{Dispatcher, Runner};
+pub use registry::Registry;
 pub use schedule::{Clock, SystemClock};
 
 use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
+use crate::spec::PipelineName;
 use crate::spec::config::Observability;
-use crate::spec::{Pipeline, PipelineName};
 
 /// How long active runs may go on after the daemon was told to stop.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -47,8 +49,8 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
 /// What a daemon is made of.
 pub struct Settings {
-    /// The pipelines it knows, each name once.
-    pub pipelines: Vec<Pipeline>,
+    /// The pipelines it knows.
+    pub registry: Registry,
     /// Where runs are recorded and tokens are kept.
     pub ledger: Ledger,
     /// Does the runs.
@@ -92,17 +94,10 @@ impl Daemon {
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
         bury_interrupted(&settings.ledger).await?;
-        let schedules = schedule::Schedules::read(&settings.pipelines)?;
+        let schedules = schedule::Schedules::read(&settings.registry.all())?;
         let dispatcher =
-            Dispatcher::new(settings.ledger, settings.pipelines, settings.runner, settings.runs_at_once);
+            Dispatcher::new(settings.ledger, settings.registry, settings.runner, settings.runs_at_once);
 
-        let stop_schedule = CancellationToken::new();
-        let schedule = tokio::spawn(schedule::keep(
-            schedules.clone(),
-            dispatcher.clone(),
-            Arc::clone(&settings.clock),
-            stop_schedule.clone(),
-        ));
         let due = schedules.clone();
         let next_due: notify::NextDue = Arc::new(move |pipeline, after| due.next_after(pipeline, after));
         let stop_telling = CancellationToken::new();
@@ -113,6 +108,13 @@ impl Daemon {
             Arc::clone(&settings.clock),
             stop_telling.clone(),
         )?;
+        let stop_schedule = CancellationToken::new();
+        let schedule = tokio::spawn(schedule::keep(
+            schedules.clone(),
+            dispatcher.clone(),
+            Arc::clone(&settings.clock),
+            stop_schedule.clone(),
+        ));
         let stop_api = CancellationToken::new();
         let router = api::router(api::Api::new(dispatcher.clone(), schedules, settings.clock));
         let stopped = stop_api.clone().cancelled_owned();
@@ -177,7 +179,7 @@ pub async fn serve(settings: Settings, listen: SocketAddr) -> Result<()> {
         Error::invalid(format!("cannot listen on {listen}: {}", e.kind()))
             .help("stop the other process, or set `listen: {http: …}` to a free loopback port")
     })?;
-    let pipelines = settings.pipelines.len();
+    let pipelines = settings.registry.all().len();
     let longest_stop = settings.grace + settings.cancel_wait + CONNECTIONS_GRACE;
     let daemon = Daemon::start(settings, listener).await?;
     let mut supervisor = Supervisor::of_environment();

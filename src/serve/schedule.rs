@@ -15,9 +15,10 @@ use croner::parser::{CronParser, Seconds, Year};
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{Dispatcher, Refusal};
+use super::registry::Pipelines;
 use crate::error::{At, Error, Result};
 use crate::run::ledger::Trigger;
-use crate::spec::{Pipeline, PipelineName};
+use crate::spec::PipelineName;
 
 /// The longest single sleep of the system clock: the wall clock may be set while we sleep.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
@@ -64,9 +65,9 @@ struct Plan {
 
 impl Schedules {
     /// Reads the expressions.
-    pub(super) fn read(pipelines: &[Pipeline]) -> Result<Self> {
+    pub(super) fn read(pipelines: &Pipelines) -> Result<Self> {
         let mut plans = BTreeMap::new();
-        for pipeline in pipelines {
+        for pipeline in pipelines.values() {
             if let Some(schedule) = &pipeline.schedule {
                 let cron = parse(&schedule.cron).at(|| format!("pipeline {}", pipeline.name))?;
                 plans.insert(pipeline.name.clone(), Plan { cron, timezone: schedule.timezone });

@@ -23,12 +23,12 @@ fn house(listen: u16) -> House {
     house
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Asks until `done` says so.
-async fn wait_for<F: Future<Output = Option<T>>, T>(what: &str, mut done: impl FnMut() -> F) -> T {
+pub(crate) async fn wait_for<F: Future<Output = Option<T>>, T>(what: &str, mut done: impl FnMut() -> F) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = done().await {
@@ -39,7 +39,7 @@ async fn wait_for<F: Future<Output = Option<T>>, T>(what: &str, mut done: impl F
     }
 }
 
-fn terminate(started: &Started) {
+pub(crate) fn terminate(started: &Started) {
     let pid = i32::try_from(started.child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
 }

@@ -32,6 +32,7 @@ mod instant;
 mod interop;
 mod key_life;
 mod kill;
+mod killed_daemon;
 mod limits;
 mod merge;
 mod needles;

@@ -198,7 +198,7 @@ impl Watch {
     }
 
     fn owner(&self, pipeline: &PipelineName) -> Option<String> {
-        self.dispatcher.pipelines().get(pipeline).map(|pipeline| pipeline.owner.clone())
+        self.dispatcher.registry().get(pipeline).map(|pipeline| pipeline.owner.clone())
     }
 
     /// One message for each change of what is wrong.
@@ -238,7 +238,7 @@ impl Watch {
     /// Tells of every pipeline that was due and has not succeeded since.
     async fn find_late(&mut self) -> Result<()> {
         let now = self.clock.now();
-        let pipelines: Vec<PipelineName> = self.dispatcher.pipelines().keys().cloned().collect();
+        let pipelines: Vec<PipelineName> = self.dispatcher.registry().all().keys().cloned().collect();
         let known: BTreeSet<&PipelineName> = pipelines.iter().collect();
         self.late_at.retain(|(_, pipeline), _| known.contains(pipeline));
         for index in 0..self.alerts.len() {

@@ -1,8 +1,9 @@
 use chrono::TimeZone;
 
 use super::*;
-use crate::spec::ConnectionName;
+use crate::serve::Registry;
 use crate::spec::pipeline::Schedule;
+use crate::spec::{ConnectionName, Pipeline};
 
 fn schedules(cron: &str, timezone: Tz) -> Result<(Schedules, PipelineName)> {
     let name = PipelineName::parse("crm").unwrap();
@@ -17,7 +18,7 @@ fn schedules(cron: &str, timezone: Tz) -> Result<(Schedules, PipelineName)> {
         streams: Vec::new(),
         schedule: Some(Schedule { cron: cron.into(), timezone }),
     };
-    Ok((Schedules::read(&[pipeline])?, name))
+    Ok((Schedules::read(&Registry::of(vec![pipeline]).all())?, name))
 }
 
 /// The first `count` due times after a wall-clock time in Zurich, as wall-clock times with offset.

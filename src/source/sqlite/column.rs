@@ -9,7 +9,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Schema, SchemaRef};
 use sqlx::sqlite::{SqliteRow, SqliteValueRef};
-use sqlx::{Decode, Row, TypeInfo, ValueRef};
+use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use super::types::Class;
 use crate::error::{Error, Result};
@@ -143,10 +143,10 @@ impl<'a> Cell<'a> {
             return Ok(Self::Null);
         }
         let cell = match value.type_info().name() {
-            "INTEGER" => Decode::decode(value).map(Self::Integer),
-            "REAL" => Decode::decode(value).map(Self::Real),
-            "TEXT" => Decode::decode(value).map(Self::Text),
-            _ => Decode::decode(value).map(Self::Blob),
+            "INTEGER" => Decode::<Sqlite>::decode(value).map(Self::Integer),
+            "REAL" => Decode::<Sqlite>::decode(value).map(Self::Real),
+            "TEXT" => Decode::<Sqlite>::decode(value).map(Self::Text),
+            _ => Decode::<Sqlite>::decode(value).map(Self::Blob),
         };
         cell.map_err(|_| not_as_asked())
     }

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
-use sealift::serve::{Clock, Daemon, Runner, Settings};
+use sealift::serve::{Clock, Daemon, Registry, Runner, Settings};
 use sealift::spec::config::Metadata;
 use sealift::spec::pipeline::Schedule;
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
@@ -147,7 +147,7 @@ impl World {
         let noon = Utc.with_ymd_and_hms(2026, 11, 3, 12, 0, 0).unwrap();
         let clock = Arc::new(Still(watch::channel(noon).0));
         let settings = Settings {
-            pipelines: acts.iter().map(|(name, _)| pipeline(name, cron)).collect(),
+            registry: Registry::of(acts.iter().map(|(name, _)| pipeline(name, cron)).collect()),
             ledger: ledger.clone(),
             runner: Arc::new(fake),
             clock: clock.clone(),
