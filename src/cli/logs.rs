@@ -69,7 +69,8 @@ impl FormatEvent<Registry, JsonFields> for Flat {
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<JsonFields>>();
-            if let Some(Ok(Value::Object(fields))) = fields.map(|fields| serde_json::from_str(&fields.fields)) {
+            if let Some(Ok(Value::Object(fields))) = fields.map(|fields| serde_json::from_str(&fields.fields))
+            {
                 // Those of OpenTelemetry are for traces.
                 line.extend(fields.into_iter().filter(|(name, _)| !name.starts_with("otel.")));
             }

@@ -13,7 +13,7 @@ use crate::serve::{self, Registry, Runner, Settings, SystemClock};
 use crate::spec::Pipeline;
 
 pub(super) async fn run(context: &Context) -> Done {
-    let engine = Arc::new(Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?);
+    let engine = Arc::new(Engine::open(&context.config, &|notice| tracing::warn!("{notice}")).await?);
     context.begin_traces(&engine)?;
     let listen = engine.config.listen.http;
     let settings = Settings {
@@ -26,7 +26,6 @@ pub(super) async fn run(context: &Context) -> Done {
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
     };
-    eprintln!("sealift serves http://{listen} (loopback only); stop it with Ctrl-C or SIGTERM");
     Ok(serve::serve(settings, listen).await?)
 }
 

@@ -32,7 +32,8 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     let span = tracing::info_span!("run", %run_id, pipeline = %pipeline.name, trigger = %Trigger::Cli);
     // It fails only where nothing is traced.
     let _ = span.set_parent(traces::of_environment());
-    let done = lineage::execute(&engine, &job, &bars).instrument(span).await.map_err(|error| stop.explain(error));
+    let done =
+        lineage::execute(&engine, &job, &bars).instrument(span).await.map_err(|error| stop.explain(error));
     let concluded = done.as_ref().map(|_| ()).map_err(Clone::clone);
     engine.ledger.conclude(&run_id, &concluded).await?;
     drop(lease);

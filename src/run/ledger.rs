@@ -29,8 +29,8 @@ const CONNECTIONS: u32 = 4;
 /// Most runs one listing gives.
 pub const MAX_LISTED: u32 = 1000;
 
-mod keyed;
 mod ended;
+mod keyed;
 mod listing;
 pub mod outbox;
 mod parts;

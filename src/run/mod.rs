@@ -231,9 +231,8 @@ async fn publish(
     };
     let own = load.write(&mut *source.snapshot, known, plan.quarantine.is_some().then_some(rejects));
     let rejected = write_rejected(engine, job, store, plan, rejected, known_rejected);
-    let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop)
-        .instrument(info_span!("read_and_seal"))
-        .await?;
+    let (own, rejected) =
+        quarantine::side_by_side(store, own, rejected, &stop).instrument(info_span!("read_and_seal")).await?;
     let mut drafts = Drafts { own: Some(own), rejected, keys: None };
 
     let (facts, warnings) = match found.told(plan, &asked) {

@@ -252,7 +252,8 @@ impl Shared {
         active.insert(pipeline.name.clone(), Active { run_id, cancel: cancel.clone() });
         tracing::info!(%run_id, pipeline = %pipeline.name, trigger = %trigger, "queued");
         let span = tracing::info_span!("run", %run_id, pipeline = %pipeline.name, %trigger);
-        self.tasks.spawn(Arc::clone(&self).carry(Arc::clone(&pipeline), run_id, cancel, lease).instrument(span));
+        self.tasks
+            .spawn(Arc::clone(&self).carry(Arc::clone(&pipeline), run_id, cancel, lease).instrument(span));
         Ok(run_id)
     }
 

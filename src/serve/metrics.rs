@@ -155,7 +155,12 @@ impl Metrics {
         registry.register("queued_runs", "Runs that wait for a slot", new.queued.clone());
         registry.register("metadata_store_up", "1 while the metadata store answers", new.store_up.clone());
         let help = "How long the metadata store took to answer at this scrape";
-        registry.register_with_unit("metadata_store_response", help, Unit::Seconds, new.store_seconds.clone());
+        registry.register_with_unit(
+            "metadata_store_response",
+            help,
+            Unit::Seconds,
+            new.store_seconds.clone(),
+        );
         let help = "Alerts and events of lineage that wait for their delivery";
         registry.register("outbox_messages", help, new.outbox.clone());
         let help = "Attempts to deliver an alert or an event of lineage";

@@ -120,7 +120,7 @@ impl Daemon {
         let stopped = stop_api.clone().cancelled_owned();
         let api =
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
-        tracing::info!(%address, "serving");
+        tracing::info!(%address, "serving; stop it with Ctrl-C or SIGTERM");
         let (grace, cancel_wait) = (settings.grace, settings.cancel_wait);
         Ok(Self {
             address,

@@ -216,10 +216,8 @@ pub(super) fn concluded(result: &Result<()>) {
 /// The parent that the environment names (`TRACEPARENT`), as schedulers tell their jobs.
 #[must_use]
 pub fn of_environment() -> Context {
-    let named: HashMap<String, String> = std::env::var("TRACEPARENT")
-        .into_iter()
-        .map(|parent| ("traceparent".to_owned(), parent))
-        .collect();
+    let named: HashMap<String, String> =
+        std::env::var("TRACEPARENT").into_iter().map(|parent| ("traceparent".to_owned(), parent)).collect();
     TraceContextPropagator::new().extract(&named)
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 pub use super::keys::{AwsKms, GcpKms, Keys, Pkcs11, Vault};
 pub use super::observability::{
-    Address, Alert, Channel, Concern, Email, Lineage, LineageHttp, Observability, Smtp, SmtpTls, Traces, Webhook,
+    Address, Alert, Channel, Concern, Email, Lineage, LineageHttp, Observability, Smtp, SmtpTls, Traces,
+    Webhook,
 };
 use super::{ConnectionName, StoreName};
 use crate::secret::Reference;

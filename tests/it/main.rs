@@ -48,6 +48,7 @@ mod relations;
 mod reseal;
 mod resume;
 mod reveal;
+mod seeing;
 mod serve;
 mod servers;
 mod shred;

@@ -1,6 +1,6 @@
 //! The daemon over real HTTP on loopback, with a runner that does as the test says.
 
-mod world;
+pub(crate) mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use sealift::error::Kind;
 use sealift::govern::{Role, audit, token};
 use sealift::run::ledger::{RequestKey, RunId, State, Trigger};
 use sealift::serve::{Daemon, Registry, Settings};
+use sealift::spec::config::Observability;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -386,6 +387,7 @@ async fn what_a_killed_daemon_left_is_marked_as_interrupted_at_the_next_start() 
             go: Arc::new(Semaphore::new(0)),
         }),
         clock: world.clock.clone(),
+        observability: Observability::default(),
         runs_at_once: 1,
         grace: Duration::ZERO,
         cancel_wait: Duration::ZERO,

@@ -16,8 +16,8 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use self::event::{Kind, facet, job_facets, parent_of, run_facets, run_id_of};
 pub(super) use self::event::Event;
+use self::event::{Kind, facet, job_facets, parent_of, run_facets, run_id_of};
 use super::notify::lineage_places;
 use crate::error::{Error, Result};
 use crate::govern::store::now_ms;
@@ -64,7 +64,11 @@ pub(super) fn ended(settings: &Lineage, ended: &EndedRun) -> Event {
     if run.trigger == Trigger::Schedule {
         facets.insert(
             "nominalTime".into(),
-            facet("1-0-1", "NominalTimeRunFacet", json!({"nominalStartTime": event::written(run.created_at)})),
+            facet(
+                "1-0-1",
+                "NominalTimeRunFacet",
+                json!({"nominalStartTime": event::written(run.created_at)}),
+            ),
         );
     }
     let told = json!({
@@ -74,7 +78,13 @@ pub(super) fn ended(settings: &Lineage, ended: &EndedRun) -> Event {
     facets.insert("sealift_run".into(), event::own_facet("run", told));
     let job = json!({"namespace": settings.namespace, "name": run.pipeline, "facets": job_facets(None)});
     let at = run.finished_at.unwrap_or(run.created_at);
-    Event::new(kind, at, json!({"runId": run.run_id.to_string(), "facets": facets}), job, [Value::Null, Value::Null])
+    Event::new(
+        kind,
+        at,
+        json!({"runId": run.run_id.to_string(), "facets": facets}),
+        job,
+        [Value::Null, Value::Null],
+    )
 }
 
 /// Puts an event out for one place.
@@ -149,8 +159,7 @@ impl Recorder<'_> {
         facets.insert("sealift_stream".into(), event::own_facet("stream", told));
         let run = json!({"runId": run_id_of(&run_id, stream), "facets": facets});
         let name = format!("{}.{stream}", pipeline.name);
-        let job =
-            json!({"namespace": namespace, "name": name, "facets": job_facets(Some(&pipeline.owner))});
+        let job = json!({"namespace": namespace, "name": name, "facets": job_facets(Some(&pipeline.owner))});
         self.send(Event::new(kind, now(), run, job, described.datasets()));
     }
 

@@ -26,9 +26,11 @@ impl Described {
         let store = engine.places(pipeline).ok().map(|(store, _)| store);
         let named = |dataset| store.as_ref().map(|store| Named::published(store, dataset));
         let input = source.as_ref().map_or(Value::Null, |source| {
-            let fields: Vec<Value> = plan.source_columns.iter().map(|column| {
-                json!({"name": column.name(), "type": column.described.source_type})
-            }).collect();
+            let fields: Vec<Value> = plan
+                .source_columns
+                .iter()
+                .map(|column| json!({"name": column.name(), "type": column.described.source_type}))
+                .collect();
             let origin = json!({"name": pipeline.connection.as_str(), "uri": source.namespace});
             json!([{
                 "namespace": source.namespace, "name": source.name, "inputFacets": {},

@@ -24,10 +24,25 @@ impl Collector for Process {
             metric.tell(encoder.encode_descriptor(name, help, unit.as_ref(), metric.kind())?)
         };
         let (seconds, bytes) = (|| Some(Unit::Seconds), || Some(Unit::Bytes));
-        tell("process_cpu", "Processor time of user and system", seconds(), &ConstCounter::new(seen.cpu_seconds))?;
-        tell("process_start_time", "When the process began, in Unix time", seconds(), &ConstGauge::new(seen.began))?;
+        tell(
+            "process_cpu",
+            "Processor time of user and system",
+            seconds(),
+            &ConstCounter::new(seen.cpu_seconds),
+        )?;
+        tell(
+            "process_start_time",
+            "When the process began, in Unix time",
+            seconds(),
+            &ConstGauge::new(seen.began),
+        )?;
         tell("process_resident_memory", "Memory in use", bytes(), &ConstGauge::new(seen.resident_bytes))?;
-        tell("process_virtual_memory", "Memory that is mapped", bytes(), &ConstGauge::new(seen.virtual_bytes))?;
+        tell(
+            "process_virtual_memory",
+            "Memory that is mapped",
+            bytes(),
+            &ConstGauge::new(seen.virtual_bytes),
+        )?;
         tell("process_open_fds", "Open files and sockets", None, &ConstGauge::new(seen.open_fds))?;
         tell("process_max_fds", "Most open files and sockets", None, &ConstGauge::new(seen.max_fds))?;
         tell("process_threads", "Threads", None, &ConstGauge::new(seen.threads))

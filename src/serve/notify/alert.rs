@@ -83,7 +83,12 @@ impl Notice {
     }
 
     /// Of a pipeline that was due at `due_at` and has not succeeded since.
-    pub(super) fn late(pipeline: &str, owner: Option<String>, due_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+    pub(super) fn late(
+        pipeline: &str,
+        owner: Option<String>,
+        due_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
             r#type: format!("pipeline.{}", Concern::Late.word()),
             timestamp: written(now),
@@ -162,7 +167,9 @@ mod tests {
         let notice = Notice::late("crm", Some("retail-data".into()), due, due);
         assert_eq!(notice.subject(), "Sealift: crm is late");
         let text = notice.text();
-        for part in ["pipeline     crm\n", "owner        retail-data\n", "due at       2027-01-15T08:00:00.000Z\n"] {
+        for part in
+            ["pipeline     crm\n", "owner        retail-data\n", "due at       2027-01-15T08:00:00.000Z\n"]
+        {
             assert!(text.contains(part), "{text}");
         }
         assert_eq!(serde_json::from_str::<Notice>(&notice.body()).unwrap(), notice);

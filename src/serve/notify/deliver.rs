@@ -104,14 +104,24 @@ impl Outbox {
                 Ok(Next::Sent)
             }
             Err(Failure::Never(why)) => {
-                tracing::error!(kind = place.kind(), message_id = message.message_id, why, "a message is given up");
+                tracing::error!(
+                    kind = place.kind(),
+                    message_id = message.message_id,
+                    why,
+                    "a message is given up"
+                );
                 self.count(place, "dropped");
                 self.ledger.settle_message(&message).await?;
                 Ok(Next::Sent)
             }
             Err(Failure::Later(why)) => {
                 let due_ms = now_ms() + pause_ms(&message);
-                tracing::warn!(kind = place.kind(), message_id = message.message_id, why, "a message has to wait");
+                tracing::warn!(
+                    kind = place.kind(),
+                    message_id = message.message_id,
+                    why,
+                    "a message has to wait"
+                );
                 self.count(place, "postponed");
                 self.ledger.postpone(&message, due_ms).await?;
                 Ok(Next::Due(due_ms))
@@ -144,6 +154,9 @@ mod tests {
         let pause = |attempts| {
             pause_ms(&Message { message_id: String::new(), body: String::new(), due_ms: 0, attempts })
         };
-        assert_eq!([pause(0), pause(1), pause(3), pause(9), pause(u32::MAX)], [1000, 2000, 8000, 300_000, 300_000]);
+        assert_eq!(
+            [pause(0), pause(1), pause(3), pause(9), pause(u32::MAX)],
+            [1000, 2000, 8000, 300_000, 300_000]
+        );
     }
 }

@@ -48,9 +48,13 @@ pub(super) async fn send(email: &Email, message: &Message) -> Result<(), Failure
 fn transport(smtp: &Smtp) -> Result<AsyncSmtpTransport<Tokio1Executor>> {
     let broken = |_| Error::invalid("TLS to the mail server cannot be set up");
     let builder = match smtp.tls {
-        SmtpTls::Starttls => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&smtp.host).map_err(broken)?,
+        SmtpTls::Starttls => {
+            AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&smtp.host).map_err(broken)?
+        }
         SmtpTls::Implicit => AsyncSmtpTransport::<Tokio1Executor>::relay(&smtp.host).map_err(broken)?,
-        SmtpTls::Disable => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host).tls(Tls::None),
+        SmtpTls::Disable => {
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host).tls(Tls::None)
+        }
     };
     let mut builder = builder.port(smtp.port).timeout(Some(LIMIT));
     if let Some((user, password)) = &smtp.login {
@@ -63,7 +67,11 @@ fn transport(smtp: &Smtp) -> Result<AsyncSmtpTransport<Tokio1Executor>> {
 /// What went wrong; the server's words are not repeated.
 fn failure(error: &lettre::transport::smtp::Error) -> Failure {
     let Some(code) = error.status() else {
-        let why = if error.is_timeout() { "does not answer in time" } else { "cannot be reached, or its TLS not be trusted" };
+        let why = if error.is_timeout() {
+            "does not answer in time"
+        } else {
+            "cannot be reached, or its TLS not be trusted"
+        };
         return Failure::Later(format!("the mail server {why}"));
     };
     let code = code.to_string();

@@ -62,7 +62,8 @@ impl Place {
             }
             Channel::Email(email) => {
                 let to: Vec<String> = email.to.iter().map(ToString::to_string).collect();
-                let place = format!("{}:{} {} {}", email.smtp.host, email.smtp.port, email.from, to.join(","));
+                let place =
+                    format!("{}:{} {} {}", email.smtp.host, email.smtp.port, email.from, to.join(","));
                 Self { id: digest("email", &place), way: Way::Email(Box::new(email.clone())) }
             }
         }
@@ -168,8 +169,7 @@ impl Clients {
     fn post(&self, url: &Address, token: Option<&Reference>, body: &[u8]) -> Result<RequestBuilder> {
         let url = url.resolve()?;
         let client = if url.scheme() == "https" { &self.far } else { &self.near };
-        let mut request =
-            client.post(url).header(CONTENT_TYPE, "application/json").body(body.to_vec());
+        let mut request = client.post(url).header(CONTENT_TYPE, "application/json").body(body.to_vec());
         if let Some(token) = bearer(token)? {
             request = request.header(AUTHORIZATION, token);
         }

@@ -43,10 +43,8 @@ mod tests {
     #[test]
     fn it_is_the_signature_of_the_specification() {
         // The example of the reference implementations.
-        let key = hmac::Key::new(
-            hmac::HMAC_SHA256,
-            &STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap(),
-        );
+        let key =
+            hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap());
         let body = br#"{"test": 2432232314}"#;
         let signed = sign(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body);
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");

@@ -76,7 +76,8 @@ impl Watch {
             let written = format!("{place} {:?} {:?} {:?}", alert.on, alert.pipelines, alert.late_after);
             Watched { id: STANDARD.encode(Sha256::digest(written)), place, alert: alert.clone() }
         };
-        let lineage = settings.lineage.as_ref().map(|lineage| (lineage.clone(), super::lineage_places(lineage)));
+        let lineage =
+            settings.lineage.as_ref().map(|lineage| (lineage.clone(), super::lineage_places(lineage)));
         Self {
             alerts: settings.alerts.iter().map(watched).collect(),
             lineage,
@@ -216,13 +217,19 @@ impl Watch {
             FINE => Some(Notice::of_run(ended, self.owner(pipeline), "recovered", Some(was))),
             word => Some(Notice::of_run(ended, self.owner(pipeline), word, None)),
         };
-        self.turn(watched, Turn { alert: &watched.id, pipeline: pipeline.as_str(), aspect: "run", state, mark: &mark }, message)
-            .await
+        self.turn(
+            watched,
+            Turn { alert: &watched.id, pipeline: pipeline.as_str(), aspect: "run", state, mark: &mark },
+            message,
+        )
+        .await
     }
 
     async fn end_lateness(&self, watched: &Watched, pipeline: &PipelineName, ended: &EndedRun) -> Result<()> {
         let before = self.ledger().alert_state(&watched.id, pipeline.as_str(), "late").await?;
-        let Some((_, since)) = before.filter(|(state, _)| state == Concern::Late.word()) else { return Ok(()) };
+        let Some((_, since)) = before.filter(|(state, _)| state == Concern::Late.word()) else {
+            return Ok(());
+        };
         let Some(finished_at) = ended.run.finished_at else { return Ok(()) };
         let mark = sorted(finished_at);
         if mark <= since {
@@ -230,8 +237,13 @@ impl Watch {
         }
         let word = Concern::Late.word();
         let message = Notice::of_run(ended, self.owner(pipeline), "recovered", Some(word));
-        let turn =
-            Turn { alert: &watched.id, pipeline: pipeline.as_str(), aspect: "late", state: FINE, mark: &mark };
+        let turn = Turn {
+            alert: &watched.id,
+            pipeline: pipeline.as_str(),
+            aspect: "late",
+            state: FINE,
+            mark: &mark,
+        };
         self.turn(watched, turn, Some(message)).await
     }
 
@@ -283,8 +295,13 @@ impl Watch {
         }
         let mark = sorted(due_at);
         let message = Notice::late(pipeline.as_str(), self.owner(pipeline), due_at, now);
-        let turn =
-            Turn { alert: &watched.id, pipeline: pipeline.as_str(), aspect: "late", state: word, mark: &mark };
+        let turn = Turn {
+            alert: &watched.id,
+            pipeline: pipeline.as_str(),
+            aspect: "late",
+            state: word,
+            mark: &mark,
+        };
         self.turn(watched, turn, Some(message)).await
     }
 
@@ -327,8 +344,12 @@ mod tests {
     fn the_latest_due_time_is_found_however_seldom_it_comes() {
         let before = Utc.with_ymd_and_hms(2026, 11, 29, 22, 45, 30).unwrap();
         let crm = PipelineName::parse("crm").unwrap();
-        for (seconds, expected) in [(60, "2026-11-29T22:45:00Z"), (3600, "2026-11-29T22:00:00Z"), (86_400, "2026-11-29T00:00:00Z"), (7 * 86_400, "2026-11-26T00:00:00Z")]
-        {
+        for (seconds, expected) in [
+            (60, "2026-11-29T22:45:00Z"),
+            (3600, "2026-11-29T22:00:00Z"),
+            (86_400, "2026-11-29T00:00:00Z"),
+            (7 * 86_400, "2026-11-26T00:00:00Z"),
+        ] {
             let step = TimeDelta::seconds(seconds);
             let next: NextDue = Arc::new(move |_, after| Some(after.duration_trunc(step).unwrap() + step));
             let found = latest_due(&next, &crm, before).unwrap();

@@ -181,7 +181,8 @@ fn smtp(raw: &raw::Smtp, faults: &Faults<'_>) -> Option<Smtp> {
     };
     let user = faults.parse_optional(raw.user.as_ref(), not_empty);
     let folder = faults.text.folder();
-    let password = raw.password.as_ref().map_or(Some(None), |placed| reference(placed, folder, faults).map(Some));
+    let password =
+        raw.password.as_ref().map_or(Some(None), |placed| reference(placed, folder, faults).map(Some));
     let (host, tls) = (host?, tls?);
     if tls == SmtpTls::Disable && !is_loopback(&host) {
         let span = raw.tls.as_ref().map_or(raw.host.span, |placed| placed.span);

@@ -11,7 +11,7 @@ use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
 use sealift::serve::{Clock, Daemon, Registry, Runner, Settings};
-use sealift::spec::config::Metadata;
+use sealift::spec::config::{Metadata, Observability};
 use sealift::spec::pipeline::Schedule;
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
 use serde_json::Value;
@@ -126,6 +126,16 @@ impl World {
         grace: Duration,
         runs_at_once: usize,
     ) -> Self {
+        Self::telling(acts, cron, grace, runs_at_once, Observability::default()).await
+    }
+
+    pub async fn telling(
+        acts: &[(&'static str, Act)],
+        cron: Option<&str>,
+        grace: Duration,
+        runs_at_once: usize,
+        observability: Observability,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
         let secret = token::create(&ledger, "os:0", "airflow", Role::Scheduler, None).await.unwrap();
@@ -151,6 +161,7 @@ impl World {
             ledger: ledger.clone(),
             runner: Arc::new(fake),
             clock: clock.clone(),
+            observability,
             runs_at_once,
             grace,
             cancel_wait,
