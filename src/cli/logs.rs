@@ -36,7 +36,7 @@ pub(super) fn start(verbose: u8, level: LevelFilter, format: LogFormat) -> Trace
         LogFormat::Text => lines.with_ansi(super::show::colour(&std::io::stderr())).boxed(),
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).boxed(),
     };
-    tracing_subscriber::registry().with(spans).with(lines.with_filter(ours(level))).init();
+    tracing_subscriber::registry().with(lines.with_filter(ours(level))).with(spans).init();
     traces
 }
 
