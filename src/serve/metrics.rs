@@ -1,5 +1,6 @@
 //! What the daemon tells Prometheus, as OpenMetrics 1.0 or as text 0.0.4. Labels are names of our own: pipelines, datasets,
-//! routes, outcomes; never a value of a row. A pipeline has three series once it ran, and one more for each way it ended.
+//! routes, outcomes; never a value of a row. A pipeline has two series once it ran, and one
+//! for each way in which its runs were asked for and ended.
 
 mod process;
 

@@ -4,6 +4,7 @@
 //! nothing else. What they hold is what log lines may hold: names and counts, no value of a row.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -91,7 +92,11 @@ impl Traces {
             .with_max_export_batch_size(BATCH)
             .with_scheduled_delay(PAUSE)
             .build();
-        let exporter = OnRuntime { exporter: Arc::new(exporter), runtime: Handle::current() };
+        let exporter = OnRuntime {
+            exporter: Arc::new(exporter),
+            runtime: Handle::current(),
+            is_failing: AtomicBool::new(false),
+        };
         let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
         // A second call keeps the first.
         let _ = self.0.set(processor);
@@ -164,6 +169,8 @@ impl SpanProcessor for OnceBegun {
 struct OnRuntime {
     exporter: Arc<Otlp>,
     runtime: Handle,
+    /// Whether the last request failed, so that it is told once.
+    is_failing: AtomicBool,
 }
 
 impl SpanExporter for OnRuntime {
@@ -171,7 +178,14 @@ impl SpanExporter for OnRuntime {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let exporter = Arc::clone(&self.exporter);
         let sent = self.runtime.spawn(async move { exporter.export(batch).await });
-        sent.await.unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("the runtime is gone".into())))
+        let gone = |_| Err(OTelSdkError::InternalFailure("the runtime is gone".into()));
+        let answer = sent.await.unwrap_or_else(gone);
+        if answer.is_err() && !self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!("spans are lost: the collector does not take them");
+        } else if answer.is_ok() {
+            self.is_failing.store(false, Ordering::Relaxed);
+        }
+        answer
     }
 }
 

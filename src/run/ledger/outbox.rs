@@ -236,3 +236,56 @@ async fn insert(executor: impl sqlx::SqliteExecutor<'_>, message: Outgoing<'_>) 
     .map_err(|e| fault(&e))?;
     Ok(done.rows_affected() == 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::config::Metadata;
+
+    async fn ledger(folder: &tempfile::TempDir) -> Ledger {
+        Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_message_is_told_once_and_sent_until_it_is_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder).await;
+        let message = |told| Outgoing { place: "p", told, body: "{}" };
+        assert!(ledger.put(message("a")).await.unwrap());
+        assert!(!ledger.put(message("a")).await.unwrap(), "told again");
+        assert!(ledger.put(message("b")).await.unwrap());
+        assert_eq!(ledger.waiting("p").await.unwrap(), 2);
+
+        let first = ledger.oldest("p").await.unwrap().unwrap();
+        let until_ms = now_ms() + 60_000;
+        assert!(ledger.claim(&first, until_ms).await.unwrap());
+        assert!(!ledger.claim(&first, until_ms).await.unwrap(), "another process was faster");
+        let claimed = ledger.oldest("p").await.unwrap().unwrap();
+        assert_eq!((&claimed.message_id, claimed.attempts), (&first.message_id, 1));
+        assert_eq!(claimed.due_ms, until_ms, "the order stays");
+        ledger.postpone(&claimed, 7).await.unwrap();
+        assert_eq!(ledger.oldest("p").await.unwrap().unwrap().due_ms, 7);
+        ledger.settle_message(&claimed).await.unwrap();
+        assert_ne!(ledger.oldest("p").await.unwrap().unwrap().message_id, first.message_id);
+        assert!(!ledger.put(message("a")).await.unwrap(), "a delivered one is remembered");
+        assert_eq!(ledger.sweep_outbox().await.unwrap(), 0);
+        sqlx::query("UPDATE outbox SET created_ms = 0").execute(&ledger.pool).await.unwrap();
+        assert_eq!(ledger.sweep_outbox().await.unwrap(), 1, "one waited for too long");
+    }
+
+    #[tokio::test]
+    async fn an_alert_turns_only_for_something_later_and_with_its_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder).await;
+        let turn = |state, mark| Turn { alert: "x", pipeline: "crm", aspect: "run", state, mark };
+        let message = |told| Some(Outgoing { place: "p", told, body: "{}" });
+        assert!(ledger.turn(&turn("failed", "2"), message("2")).await.unwrap());
+        assert!(!ledger.turn(&turn("fine", "1"), message("1")).await.unwrap(), "an older run");
+        assert!(!ledger.turn(&turn("failed", "2"), message("2 again")).await.unwrap());
+        let state = ledger.alert_state("x", "crm", "run").await.unwrap();
+        assert_eq!(state, Some(("failed".to_owned(), "2".to_owned())));
+        assert_eq!(ledger.waiting("p").await.unwrap(), 1);
+        assert!(ledger.turn(&turn("fine", "3"), None).await.unwrap());
+        assert_eq!(ledger.alert_state("x", "crm", "late").await.unwrap(), None);
+    }
+}

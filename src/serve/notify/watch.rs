@@ -1,6 +1,6 @@
 //! Follows the ends of runs in the ledger, and the times that pipelines were due.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::alert::{self, FINE, Notice};
@@ -20,6 +22,7 @@ use crate::run::ledger::outbox::{Outgoing, Turn};
 use crate::run::ledger::{EndedRun, Ledger, RunId, State};
 use crate::serve::dispatch::Dispatcher;
 use crate::serve::lineage;
+use crate::serve::registry::Pipelines;
 use crate::serve::schedule::Clock;
 use crate::spec::PipelineName;
 use crate::spec::config::{Alert, Concern, Lineage, Observability};
@@ -36,6 +39,8 @@ const OVERLAP_MS: i64 = 15_000;
 const PAGE: u32 = 500;
 /// The name of the mark up to which ends were looked at.
 const MARK: &str = "ended";
+/// The shortest time between two looks for late pipelines.
+const LATE_INTERVAL: Duration = Duration::from_secs(1);
 /// Most occurrences that are stepped over to find the latest one.
 const MAX_STEPS: usize = 1500;
 
@@ -53,6 +58,12 @@ pub(super) struct Watch {
     seen: BTreeMap<RunId, i64>,
     /// When each alert has to look at a pipeline again.
     late_at: BTreeMap<(usize, PipelineName), DateTime<Utc>>,
+    /// When that was last looked at.
+    looked_for_late: Option<Instant>,
+    /// Pipelines that are put in force, with other schedules.
+    changes: watch::Receiver<Arc<Pipelines>>,
+    /// Up to when ends were looked at, once it is known.
+    mark_ms: Option<i64>,
     swept_ms: i64,
 }
 
@@ -81,6 +92,7 @@ impl Watch {
         Self {
             alerts: settings.alerts.iter().map(watched).collect(),
             lineage,
+            changes: dispatcher.registry().changes(),
             dispatcher,
             outbox,
             next_due,
@@ -88,6 +100,8 @@ impl Watch {
             clock,
             seen: BTreeMap::new(),
             late_at: BTreeMap::new(),
+            looked_for_late: None,
+            mark_ms: None,
             swept_ms: 0,
         }
     }
@@ -159,7 +173,10 @@ impl Watch {
         if self.alerts.is_empty() && self.lineage.is_none() {
             return Ok(());
         }
-        let mark = self.ledger().watch_mark(MARK, now_ms()).await?;
+        let mark = match self.mark_ms {
+            Some(mark) => mark,
+            None => self.ledger().watch_mark(MARK, now_ms()).await?,
+        };
         let (mut at_ms, mut run_id) = (mark - OVERLAP_MS, String::new());
         loop {
             let page = self.ledger().ended_after(at_ms, &run_id, PAGE).await?;
@@ -175,9 +192,12 @@ impl Watch {
                 break;
             }
         }
-        self.ledger().move_watch_mark(MARK, at_ms).await?;
-        let forgotten = at_ms.max(mark) - 2 * OVERLAP_MS;
-        self.seen.retain(|_, ended_ms| *ended_ms > forgotten);
+        if at_ms > mark {
+            self.ledger().move_watch_mark(MARK, at_ms).await?;
+        }
+        let mark = mark.max(at_ms);
+        self.mark_ms = Some(mark);
+        self.seen.retain(|_, ended_ms| *ended_ms > mark - 2 * OVERLAP_MS);
         Ok(())
     }
 
@@ -249,10 +269,17 @@ impl Watch {
 
     /// Tells of every pipeline that was due and has not succeeded since.
     async fn find_late(&mut self) -> Result<()> {
+        let is_soon = self.looked_for_late.is_some_and(|at| at.elapsed() < LATE_INTERVAL);
+        if self.alerts.is_empty() || is_soon {
+            return Ok(());
+        }
+        self.looked_for_late = Some(Instant::now());
+        if self.changes.has_changed().unwrap_or(false) {
+            self.changes.mark_unchanged();
+            self.late_at.clear();
+        }
         let now = self.clock.now();
-        let pipelines: Vec<PipelineName> = self.dispatcher.registry().all().keys().cloned().collect();
-        let known: BTreeSet<&PipelineName> = pipelines.iter().collect();
-        self.late_at.retain(|(_, pipeline), _| known.contains(pipeline));
+        let pipelines = self.dispatcher.registry().all();
         for index in 0..self.alerts.len() {
             let Some(watched) = self.alerts.get(index) else { continue };
             if !watched.alert.on.contains(&Concern::Late) {
@@ -261,7 +288,7 @@ impl Watch {
             let allowed = TimeDelta::from_std(watched.alert.late_after).unwrap_or(TimeDelta::MAX);
             let Some(before) = now.checked_sub_signed(allowed) else { continue };
             let mut again = Vec::new();
-            for pipeline in pipelines.iter().filter(|pipeline| watched.alert.covers(pipeline)) {
+            for pipeline in pipelines.keys().filter(|pipeline| watched.alert.covers(pipeline)) {
                 let key = (index, pipeline.clone());
                 if self.late_at.get(&key).is_some_and(|at| *at > now) {
                     continue;
