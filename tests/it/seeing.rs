@@ -7,7 +7,7 @@ mod logs;
 mod metrics;
 mod traces;
 
-use crate::daemon::{free_port, serving, terminate};
+use crate::daemon::{free_port, ready, serving, terminate};
 use crate::house::{House, Started};
 
 /// Values of a protected column: nobody may be told one.
@@ -40,8 +40,12 @@ pub(crate) fn house(listen: u16, more: &str) -> House {
     house
 }
 
-/// A daemon that is ready; `sealift trigger` in this house asks it.
+/// A daemon that is ready; `sealift trigger` in this house asks it. Started again it is asked with the same token.
 pub(crate) async fn started(house: &mut House, port: u16) -> Started {
+    if house.path("out/serving").exists() {
+        return ready(house, port).await;
+    }
+    house.write("out/serving", "");
     let (daemon, _, token) = serving(house, port, "scheduler").await;
     house.env("SEALIFT_TOKEN", &token);
     daemon

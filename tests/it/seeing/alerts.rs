@@ -36,7 +36,7 @@ fn read(house: &House, received: &Received) -> Value {
     script("webhook.py", &paths, &[])
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_hears_of_each_change_once() {
     let (port, receiver) = (port(), Receiver::start().await);
     let mut house = alerted(port, &receiver);
@@ -72,7 +72,7 @@ async fn a_receiver_hears_of_each_change_once() {
     ended(&house, daemon);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_could_not_be_delivered_survives_the_daemon() {
     let (port, receiver) = (port(), Receiver::start().await);
     let mut house = alerted(port, &receiver);
@@ -92,7 +92,7 @@ async fn what_could_not_be_delivered_survives_the_daemon() {
     ended(&house, daemon);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_hear_of_it_by_mail() {
     let (port, open, closed) = (port(), Mail::start(), Mail::start_tls());
     let config = format!(

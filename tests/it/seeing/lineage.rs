@@ -36,7 +36,7 @@ fn the<'a>(events: &'a [Value], job: &str, kind: &str) -> &'a Value {
     events.iter().find(is_it).unwrap_or_else(|| panic!("no {kind} of {job}: {events:?}"))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_tells_a_server_and_a_file_of_every_run() {
     let (port, receiver) = (port(), Receiver::start().await);
     let url = receiver.url("/api/v1/lineage");
@@ -102,7 +102,7 @@ async fn a_daemon_tells_a_server_and_a_file_of_every_run() {
     assert_eq!(sorted(&file), sorted(&lines(&taken)), "the file is told the same");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sync_tells_of_tables_by_the_names_that_others_know_them_by() {
     let database = Database::create().await;
     database
@@ -131,7 +131,7 @@ async fn a_sync_tells_of_tables_by_the_names_that_others_know_them_by() {
     let settings = database.settings();
     let name = format!("postgres://{}:{} {}.public.people", settings.host, settings.port, settings.database);
     assert_eq!(done["inputs"], json!([name]));
-    assert_eq!(done["columns"]["country"], json!([["country", "IDENTITY", false]]));
+    assert_eq!(done["columns"]["country"], json!([["country", "TRANSFORMATION", false]]));
     let last = &done["columns"]["last"];
     assert!(last.as_array().unwrap().contains(&json!(["email", "AGGREGATION", true])), "{done}");
 }

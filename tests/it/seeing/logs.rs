@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{BAD_ROWS, ended, holds_no_value, house, port, started};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_line_of_a_run_says_whose_it_is_and_none_holds_a_value() {
     let port = port();
     let mut house = house(port, "");

@@ -64,10 +64,10 @@ fn queries(dashboard: &Value, found: &mut Vec<String>) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prometheus_scrapes_what_rules_and_dashboard_ask_for() {
     let port = port();
-    let mut house = house(port, "");
+    let mut house = house(port, "lineage: {file: {path: ../out/lineage.jsonl}}");
     let daemon = started(&mut house, port).await;
     house.json(&["trigger", "crm", "--wait"], 0);
     house.write("in/drops/people.csv", BAD_ROWS);
@@ -87,6 +87,8 @@ async fn prometheus_scrapes_what_rules_and_dashboard_ask_for() {
         ("sealift_active_runs", 0.0),
         ("sealift_running_runs", 0.0),
         ("sealift_metadata_store_up", 1.0),
+        ("sealift_outbox_messages{kind=\"lineage_file\"}", 0.0),
+        ("sealift_deliveries_total{kind=\"lineage_file\",result=\"delivered\"}", 10.0),
         ("time() - sealift_last_success_timestamp_seconds{pipeline=\"crm\"} < bool 600", 1.0),
         ("process_resident_memory_bytes > bool 1e6", 1.0),
         ("time() - process_start_time_seconds{job=\"sealift\"} < bool 600", 1.0),

@@ -53,7 +53,7 @@ fn hangs_together(spans: &[Value], run: &Value) {
     assert_eq!(stream["attributes"]["dataset"], "crm.people");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_is_part_of_the_trace_of_who_asked_for_it() {
     let (port, receiver) = (port(), Receiver::start().await);
     let mut house = traced(port, &receiver);
@@ -86,7 +86,7 @@ async fn a_run_is_part_of_the_trace_of_who_asked_for_it() {
     assert!(failed.all(|run| run["trace"] != TRACE), "the caller keeps no trace of it");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sync_is_part_of_the_trace_of_its_job_and_needs_no_collector() {
     let receiver = Receiver::start().await;
     let mut house = traced(port(), &receiver);
