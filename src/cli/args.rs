@@ -1,11 +1,13 @@
 //! What can be typed.
 
+mod audit;
 mod keys;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(super) use audit::{Audit, AuditList, AuditVerb, AuditVerify};
 pub(super) use keys::{ChosenKeys, DestroyKeys, Keys, KeysFile, KeysVerb, RotateKeys, Shred};
 
 /// Moves on-premises tables and files to Delta tables on object storage, sealed column by column.
@@ -81,12 +83,16 @@ pub(super) enum Command {
     Verify(Verify),
     /// List, release, rotate, destroy, back up and check the keys of datasets
     Keys(Keys),
+    /// Show who did what, check that the record is whole, sign it, or export it
+    Audit(Audit),
     /// Test a policy, or compare two by what is published
     Policy(Policy),
     /// Run the daemon: REST API and schedules
     Serve,
     /// Ask a daemon for a run, and wait for its end
     Trigger(Trigger),
+    /// Ask a daemon whether it is ready
+    Health(Health),
     /// Make tokens for the daemon's API
     Token(Token),
     /// Test documents, ledger, keys, stores and connections
@@ -344,6 +350,13 @@ pub(super) struct Trigger {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct Health {
+    /// Where the daemon listens
+    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
+    pub(super) url: String,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct Token {
     #[command(subcommand)]
     pub(super) verb: TokenVerb,
@@ -381,6 +394,8 @@ pub(super) enum Document {
     PolicyTest,
     /// Where things are
     Config,
+    /// The daemon's API, as OpenAPI 3.1
+    Api,
 }
 
 #[derive(Debug, clap::Args)]

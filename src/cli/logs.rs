@@ -15,13 +15,14 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
 use super::args::LogFormat;
+use crate::serve::RunLogs;
 use crate::serve::traces::Traces;
 
-/// Starts logging: what is at least as grave as `level`, more with `-v`, or as `SEALIFT_LOG` says. Answers what can
-/// send the same spans as traces.
+/// Starts logging: what is at least as grave as `level`, more with `-v`, or as `SEALIFT_LOG` says. `runs` keeps the lines of
+/// each run beside them, whatever goes to stderr. Answers what can send the same spans as traces.
 ///
 /// Only Sealift's own lines: a library's debug line may hold a row or a key.
-pub(super) fn start(verbose: u8, level: LevelFilter, format: LogFormat) -> Traces {
+pub(super) fn start(verbose: u8, level: LevelFilter, format: LogFormat, runs: Option<RunLogs>) -> Traces {
     let asked = match verbose {
         0 => level,
         1 => LevelFilter::INFO,
@@ -30,13 +31,14 @@ pub(super) fn start(verbose: u8, level: LevelFilter, format: LogFormat) -> Trace
     let said = std::env::var("SEALIFT_LOG").ok();
     let level = said.map_or(asked, |said| said.parse().unwrap_or(LevelFilter::WARN));
     let traces = Traces::default();
+    let runs = runs.map(|runs| runs.with_filter(ours(LevelFilter::INFO)));
     let spans = traces.layer().with_filter(ours(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(super::show::colour(&std::io::stderr())).boxed(),
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(ours(level))).with(spans).init();
+    tracing_subscriber::registry().with(lines.with_filter(ours(level))).with(spans).with(runs).init();
     traces
 }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod args;
+mod audit;
 mod backfill;
 mod classify;
 mod compact;
@@ -12,6 +13,7 @@ mod completions;
 mod datasets;
 mod doctor;
 mod erase;
+mod health;
 mod keys;
 mod logs;
 mod plan;
@@ -41,6 +43,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::error::{Error, Kind};
 use crate::run::Engine;
+use crate::serve::RunLogs;
 use crate::serve::traces::Traces;
 use crate::spec::Problems;
 use args::{Args, Command};
@@ -52,6 +55,8 @@ struct Context {
     config: PathBuf,
     /// Answer for programs.
     json: bool,
+    /// The log lines of a daemon's runs.
+    logs: RunLogs,
     /// Nothing is sent before they begin.
     traces: Traces,
 }
@@ -99,10 +104,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    let is_daemon = matches!(args.command, Command::Serve);
     // A daemon's log is its diary; a command's is for what went wrong.
-    let level = if matches!(args.command, Command::Serve) { LevelFilter::INFO } else { LevelFilter::WARN };
-    let traces = logs::start(args.verbose, level, args.log_format);
-    let context = Context { config: args.config, json: args.json, traces };
+    let level = if is_daemon { LevelFilter::INFO } else { LevelFilter::WARN };
+    let runs = is_daemon.then(RunLogs::default);
+    let traces = logs::start(args.verbose, level, args.log_format, runs.clone());
+    let context = Context { config: args.config, json: args.json, logs: runs.unwrap_or_default(), traces };
     let done = process::runtime().map_err(Failure::from).and_then(|runtime| {
         let done = runtime.block_on(async {
             let done = dispatch(&context, args.command).await;
@@ -135,9 +142,11 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Vacuum(args) => vacuum::run(context, &args).await,
         Command::Verify(args) => verify::run(context, &args).await,
         Command::Keys(args) => keys::run(context, &args).await,
+        Command::Audit(args) => audit::run(context, &args).await,
         Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Trigger(args) => trigger::run(context, &args).await,
+        Command::Health(args) => health::run(context, &args).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Schema(args) => schema::run(&args),

@@ -14,10 +14,13 @@ use sqlx::{Row, migrate::Migrator};
 
 pub use self::ended::EndedRun;
 pub use self::keyed::RequestKey;
+pub use self::listing::Wanted;
 pub use self::parts::WrittenPart;
+pub use self::schedules::{Handled, Turn};
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
-use crate::error::{Error, Kind, Result};
+use crate::error::{At as _, Error, Kind, Result};
+use crate::govern::audit;
 use crate::govern::store::{Store, fault, now_ms};
 use crate::spec::config::Metadata;
 use crate::spec::{DatasetName, PipelineName};
@@ -34,6 +37,7 @@ mod keyed;
 mod listing;
 pub mod outbox;
 mod parts;
+mod schedules;
 mod stores;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/run/ledger");
@@ -80,7 +84,9 @@ impl Ledger {
             .run(&pool)
             .await
             .map_err(|e| migration_error(&e).at(format!("metadata store {}", path.display())))?;
-        Ok(Self { pool, locks })
+        let ledger = Self { pool, locks };
+        audit::prepare(&ledger).await.at(|| format!("metadata store {}", path.display()))?;
+        Ok(ledger)
     }
 
     /// Whether the store answers.
@@ -98,22 +104,6 @@ impl Ledger {
     /// `Temporary` when another process keeps the store busy, `Failed` when it cannot be written.
     pub async fn queue(&self, pipeline: &PipelineName, spec_digest: &str, trigger: Trigger) -> Result<RunId> {
         insert_queued(&self.pool, pipeline, spec_digest, trigger).await
-    }
-
-    /// Records that a queued run began.
-    ///
-    /// # Errors
-    /// `Failed` when the run is not queued; else as [`Ledger::queue`].
-    pub async fn start(&self, run_id: &RunId) -> Result<()> {
-        let done = sqlx::query(
-            "UPDATE runs SET state = 'running', started_ms = ? WHERE run_id = ? AND state = 'queued'",
-        )
-        .bind(now_ms())
-        .bind(run_id.to_string())
-        .execute(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
-        expect_one(done.rows_affected(), run_id, "queued")
     }
 
     /// Records what became of a stream; told again of the same stream, the later word stands.
@@ -212,14 +202,15 @@ impl Ledger {
         }
     }
 
-    /// Marks as failed what an earlier process left unfinished: every queued or running run of the
-    /// pipeline, given that the caller holds its lease. Answers with their ids.
+    /// Marks as failed what an earlier process left unfinished of the pipeline, given that the caller holds its lease:
+    /// every running run, and those of the command line that did not begin. What a daemon queued waits for a daemon.
+    /// Answers with their ids.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn bury(&self, pipeline: &PipelineName, _lease: &Lease) -> Result<Vec<RunId>> {
         let mut buried = Vec::new();
-        for run in self.unfinished(Some(pipeline)).await? {
+        for run in self.unfinished(Some(pipeline)).await?.into_iter().filter(Run::needs_its_process) {
             let text = "interrupted: the process that ran it ended before it did";
             let outcome = Kind::Temporary.meaning().outcome;
             self.finish(&run.run_id, State::Failed, outcome, Some(text)).await?;
@@ -343,6 +334,7 @@ fn migration_error(error: &sqlx::migrate::MigrateError) -> Error {
 }
 
 mod tables;
+mod turns;
 
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,7 @@ pub mod rebuild;
 mod record;
 mod resume;
 mod standing;
+pub mod trail;
 pub mod upkeep;
 pub mod verify;
 
@@ -151,6 +152,7 @@ async fn streams(
 ) -> Result<Vec<Published>> {
     let plans = plan::every(engine, store, job.pipeline, job.only, &mut *source.snapshot);
     let plans = unless_cancelled(job.cancel, plans).instrument(info_span!("plan")).await?;
+    progress.planned(&plans);
     let runs = resume::runs(engine, job).await?;
     let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
     let mut standing = standing(engine, job.pipeline, store, &plans, job.extent, is_settled).await?;
@@ -259,6 +261,7 @@ async fn publish(
     let columns = plan.comparison.stays().to_vec();
     let provenance = Provenance { snapshot: source.snapshot.id(), rows, facts, columns, ..told };
     let landing = Landing { engine, job, store, plan, standing, asked: &asked, taken_at };
+    progress.landing(plan);
     // From here on a commit may name the files: they are no part of another load.
     if let Err(error) = engine.ledger.forget_parts(&job.pipeline.name, &plan.relation.stream).await {
         drafts.discard(store).await;

@@ -9,8 +9,14 @@ pub type Counter = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// Whoever watches a run.
 pub trait Progress: Send + Sync {
+    /// Every stream of the run has a plan; they follow one after the other, in this order.
+    fn planned(&self, _: &[StreamPlan]) {}
+
     /// A stream starts; the answer is told of its rows.
     fn started(&self, plan: &StreamPlan) -> Counter;
+
+    /// All rows of a stream are written; what is left is to make them visible.
+    fn landing(&self, _: &StreamPlan) {}
 
     /// A stream's version is visible.
     fn published(&self, published: &Published);
@@ -32,6 +38,16 @@ impl Progress for Unwatched {
 pub struct Both<'a>(pub &'a dyn Progress, pub &'a dyn Progress);
 
 impl Progress for Both<'_> {
+    fn planned(&self, plans: &[StreamPlan]) {
+        self.0.planned(plans);
+        self.1.planned(plans);
+    }
+
+    fn landing(&self, plan: &StreamPlan) {
+        self.0.landing(plan);
+        self.1.landing(plan);
+    }
+
     fn started(&self, plan: &StreamPlan) -> Counter {
         let (first, second) = (self.0.started(plan), self.1.started(plan));
         Arc::new(move |rows, bytes| {

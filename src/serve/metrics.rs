@@ -275,13 +275,13 @@ fn seconds(at_ms: i64) -> f64 {
 }
 
 /// `GET /metrics`: OpenMetrics, unless the caller takes only other text.
-pub(super) async fn show(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn show(api: &Api, headers: &HeaderMap) -> Result<Response, Problem> {
     let metrics = api.dispatcher.metrics();
     let asked = tokio::time::Instant::now();
     let answered = tokio::time::timeout(STORE_LIMIT, api.dispatcher.ledger().ping()).await;
     metrics.store_up.set(i64::from(matches!(answered, Ok(Ok(())))));
     metrics.store_seconds.set(asked.elapsed().as_secs_f64());
-    let active = api.dispatcher.active().await.len();
+    let active = api.dispatcher.count();
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_none_or(|accepted| {
         accepted.contains("application/openmetrics-text") || !accepted.contains("text/plain")
@@ -311,6 +311,7 @@ fn word(method: &Method) -> &'static str {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         Method::DELETE => "DELETE",
         _ => "other",
     }

@@ -2,19 +2,25 @@
 //! tasks which outlive a call.
 //!
 //! Who owns what: [`Dispatcher`] owns every run from the moment it is asked for: it takes the
-//! pipeline's lease, queues the run in the ledger, starts it when a slot is free, and records how it
-//! ended. A [`Runner`] only does the work in between. The API and the schedule ask the dispatcher,
+//! pipeline's lease, queues the run in the ledger, starts it when it is its turn, tries again where that may help, and
+//! records how it ended. A [`Runner`] only does the work in between. The API and the schedule ask the dispatcher,
 //! and nobody else starts or stops a run.
 
 pub mod dispatch;
+pub mod documents;
 pub mod lineage;
+pub mod live;
+pub mod logs;
 pub mod notify;
 pub mod registry;
+pub mod reload;
 pub mod schedule;
 pub mod traces;
 
 mod api;
 mod auth;
+#[cfg(test)]
+mod fixture;
 mod metrics;
 mod problem;
 mod supervisor;
@@ -24,26 +30,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use dispatch::{Dispatcher, Runner};
+pub use api::{Views, openapi};
+pub use dispatch::{Dispatcher, Limits, Runner};
+pub use documents::Documents;
+pub use live::Live;
+pub use logs::RunLogs;
 pub use registry::Registry;
+pub use reload::Reloads;
 pub use schedule::{Clock, SystemClock};
 
 use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
-use crate::spec::PipelineName;
 use crate::spec::config::Observability;
 
 /// How long active runs may go on after the daemon was told to stop.
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How long a cancelled run may take to stop before it is dropped where it stands.
 pub const CANCEL_WAIT: Duration = Duration::from_secs(10);
-/// Runs under way at the same time.
-pub const RUNS_AT_ONCE: usize = 2;
 /// How long open connections, and what is left to tell others, may take once the last run is over.
 const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
@@ -51,6 +60,12 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// The pipelines it knows.
     pub registry: Registry,
+    /// The documents that they come from; without them they stay as they are.
+    pub documents: Option<Documents>,
+    /// Tells when files are to be read again.
+    pub reloads: Reloads,
+    /// What runs tell while they are under way.
+    pub views: Views,
     /// Where runs are recorded and tokens are kept.
     pub ledger: Ledger,
     /// Does the runs.
@@ -59,11 +74,11 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Who is told of runs.
     pub observability: Observability,
-    /// Runs under way at the same time ([`RUNS_AT_ONCE`]).
-    pub runs_at_once: usize,
+    /// How many runs there may be.
+    pub limits: Limits,
     /// How long active runs may go on after the daemon was told to stop ([`GRACE`]).
     pub grace: Duration,
-    /// How long a cancelled run may take to stop before it is dropped ([`CANCEL_WAIT`]).
+    /// How long a run that is told to stop may take before it is dropped ([`CANCEL_WAIT`]).
     pub cancel_wait: Duration,
 }
 
@@ -82,8 +97,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Marks runs that an earlier process left unfinished as interrupted, then serves the API on
-    /// `listener` and runs the schedule. Occurrences missed while no daemon ran are skipped.
+    /// Takes on what an earlier process queued, marks the runs that it was at as interrupted, then serves the API on
+    /// `listener` and keeps the schedules.
     ///
     /// # Errors
     /// `Invalid` when a schedule cannot be read; `Temporary` or `Failed` when the ledger does not
@@ -93,35 +108,47 @@ impl Daemon {
         let address = listener
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
-        bury_interrupted(&settings.ledger).await?;
         let schedules = schedule::Schedules::read(&settings.registry.all())?;
-        let dispatcher =
-            Dispatcher::new(settings.ledger, settings.registry, settings.runner, settings.runs_at_once);
+        let Settings {
+            registry,
+            documents,
+            views,
+            ledger,
+            runner,
+            clock,
+            observability,
+            limits,
+            grace,
+            cancel_wait,
+            reloads: _,
+        } = settings;
+        let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
+        dispatcher.take_over().await?;
 
         let due = schedules.clone();
         let next_due: notify::NextDue = Arc::new(move |pipeline, after| due.next_after(pipeline, after));
         let stop_telling = CancellationToken::new();
         let telling = notify::start(
-            &settings.observability,
+            &observability,
             dispatcher.clone(),
             next_due,
-            Arc::clone(&settings.clock),
+            Arc::clone(&clock),
             stop_telling.clone(),
         )?;
         let stop_schedule = CancellationToken::new();
         let schedule = tokio::spawn(schedule::keep(
             schedules.clone(),
             dispatcher.clone(),
-            Arc::clone(&settings.clock),
+            Arc::clone(&clock),
             stop_schedule.clone(),
         ));
         let stop_api = CancellationToken::new();
-        let router = api::router(api::Api::new(dispatcher.clone(), schedules, settings.clock));
+        let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
+        let router = api::router(api);
         let stopped = stop_api.clone().cancelled_owned();
         let api =
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
         tracing::info!(%address, "serving; stop it with Ctrl-C or SIGTERM");
-        let (grace, cancel_wait) = (settings.grace, settings.cancel_wait);
         Ok(Self {
             address,
             dispatcher,
@@ -168,25 +195,28 @@ impl Daemon {
     }
 }
 
-/// Serves on `listen` until SIGTERM or SIGINT, then shuts down; a second signal ends the grace period.
+/// Serves on `listen` until SIGTERM or SIGINT, then shuts down; a second signal ends the grace period. What changes on
+/// disk is put into force meanwhile.
 ///
 /// # Errors
 /// `Invalid` when the address cannot be listened on; else those of [`Daemon::start`] and
 /// [`Daemon::shut_down`].
-pub async fn serve(settings: Settings, listen: SocketAddr) -> Result<()> {
-    let mut signals = Signals::listen()?;
+pub async fn serve(settings: Settings, listen: SocketAddr, signals: Signals) -> Result<()> {
+    let Signals { stop: mut stops, hang_up } = signals;
     let listener = TcpListener::bind(listen).await.map_err(|e| {
         Error::invalid(format!("cannot listen on {listen}: {}", e.kind()))
             .help("stop the other process, or set `listen: {http: …}` to a free loopback port")
     })?;
     let pipelines = settings.registry.all().len();
     let longest_stop = settings.grace + settings.cancel_wait + CONNECTIONS_GRACE;
+    let reloading = reload::keep(settings.documents.clone(), settings.reloads.clone(), hang_up);
     let daemon = Daemon::start(settings, listener).await?;
     let mut supervisor = Supervisor::of_environment();
     supervisor.ready(daemon.address(), pipelines);
     let signal = tokio::select! {
-        signal = signals.next() => signal,
+        signal = stops.next() => signal,
         never = supervisor.keep_alive() => match never {},
+        never = reloading => match never {},
     };
     supervisor.stopping(longest_stop);
     let hurry = CancellationToken::new();
@@ -195,44 +225,45 @@ pub async fn serve(settings: Settings, listen: SocketAddr) -> Result<()> {
     loop {
         tokio::select! {
             result = &mut stopping => return result,
-            _ = signals.next() => hurry.cancel(),
+            _ = stops.next() => hurry.cancel(),
             never = supervisor.keep_alive() => match never {},
         }
     }
 }
 
+/// The signals that a daemon heeds. Listened for from the start, so that none ends it while it loads.
+pub struct Signals {
+    stop: Stop,
+    /// SIGHUP.
+    hang_up: Signal,
+}
+
 /// The signals that stop a daemon.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
+    /// Listens for SIGTERM, SIGINT and SIGHUP.
+    ///
+    /// # Errors
+    /// `Failed` when the system does not let it.
+    pub fn listen() -> Result<Self> {
         let heard = |kind| {
             signal(kind).map_err(|e| Error::failed(format!("cannot listen for signals: {}", e.kind())))
         };
-        Ok(Self { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? })
+        let stop =
+            Stop { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? };
+        Ok(Self { stop, hang_up: heard(SignalKind::hangup())? })
     }
+}
 
+impl Stop {
     async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.terminate.recv() => 15,
             _ = self.interrupt.recv() => 2,
         }
     }
-}
-
-/// Runs that are unfinished while nobody holds their pipeline's lease have no process any more.
-async fn bury_interrupted(ledger: &Ledger) -> Result<()> {
-    for run in ledger.unfinished(None).await? {
-        let Ok(pipeline) = PipelineName::parse(&run.pipeline) else { continue };
-        if let Some(lease) = ledger.lease(&pipeline)? {
-            for run_id in ledger.bury(&pipeline, &lease).await? {
-                tracing::warn!(%run_id, %pipeline, "marked as interrupted");
-            }
-        }
-    }
-    Ok(())
 }

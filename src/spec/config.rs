@@ -18,6 +18,8 @@ use crate::secret::Reference;
 pub struct Config {
     /// The file it came from.
     pub path: PathBuf,
+    /// SHA-256 of the document's bytes, lower-case hex.
+    pub digest: String,
     /// Folder of pipeline documents, searched recursively for `*.yaml` and `*.yml`.
     pub pipelines: PathBuf,
     /// The policy document.
@@ -32,14 +34,33 @@ pub struct Config {
     pub connections: BTreeMap<ConnectionName, Connection>,
     /// Where the daemon listens.
     pub listen: Listen,
+    /// The store that gets a copy of every checkpoint of the audit trail (`audit: {checkpoints: STORE}`).
+    pub audit_checkpoints: Option<StoreName>,
     /// Most bytes of memory a run or a query may hold (`memory_limit_mb`, default 1024 MB).
     pub memory_limit_bytes: u64,
     /// Who is told of runs (`alerts`, `lineage`, `traces`).
     pub observability: Observability,
+    /// How many runs the daemon has.
+    pub runs: Runs,
+}
+
+/// How many runs the daemon has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// Most under way at once, default 2.
+    pub at_once: usize,
+    /// Most that wait for their turn, default 10,000.
+    pub waiting: usize,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self { at_once: 2, waiting: 10_000 }
+    }
 }
 
 /// The metadata store: ledger, tokens, audit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Metadata {
     /// An SQLite file, created on first use.
     Sqlite(PathBuf),
@@ -147,6 +168,8 @@ pub struct Limits {
     pub rows_per_second: Option<u64>,
     /// Bytes (as carried in memory) in a second.
     pub bytes_per_second: Option<u64>,
+    /// Runs of the daemon that read through it at once.
+    pub runs: Option<usize>,
 }
 
 /// Makes reads give way when the source is under load.

@@ -14,6 +14,8 @@
     reason = "a test may fail loudly"
 )]
 
+mod api;
+mod audit;
 mod bad_documents;
 mod broken_source;
 mod canary;
@@ -45,9 +47,11 @@ mod quarantine;
 mod query;
 mod raw_keys;
 mod relations;
+mod reload;
 mod reseal;
 mod resume;
 mod reveal;
+mod schemathesis;
 mod seeing;
 mod serve;
 mod servers;

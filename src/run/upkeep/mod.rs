@@ -7,9 +7,10 @@ mod cells;
 mod erase;
 mod reseal;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 pub use self::cells::cells;
 pub use self::erase::{Beside, Erasure, Outcome, erase};
@@ -17,7 +18,7 @@ pub use self::reseal::{Changed, Demand, Outcome as Reseal, reseal};
 use super::ledger::Lease;
 use super::{Engine, Memory, RunId};
 use crate::error::{Error, Kind, Result};
-use crate::govern::audit;
+use crate::govern::audit::{self, Action};
 use crate::publish::upkeep::{self, Compacted, Compaction, Retention, Swept};
 use crate::publish::{Store, Table, Upkeep};
 use crate::source;
@@ -51,6 +52,7 @@ pub async fn compact(engine: &Engine, dataset: &DatasetName, wish: Wish) -> Resu
             .help("its files tell which run they belong to; settled, its folder can be removed"));
     }
     let _lease = lease(engine, dataset)?;
+    recorded(engine, Action::DatasetCompact, &dataset.to_string()).await?;
     let upkeep = place.upkeep(engine, dataset).await?;
     let compaction = Compaction {
         target_bytes: wish.target_bytes.unwrap_or(upkeep.parquet.file_size_bytes),
@@ -92,8 +94,17 @@ pub async fn vacuum(
         None => before(now, retain.max(STRAYS)).min(oldest_writer(engine).await?),
     };
     let retention = Retention { versions_since: before(now, retain), strays_since };
+    if !dry_run {
+        let since = retention.versions_since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        recorded(engine, Action::DatasetVacuum, &format!("{dataset} versions before {since}")).await?;
+    }
     let swept = upkeep::vacuum(&place.store, dataset, &retention, dry_run).await?;
     Ok(Vacuumed { swept, spared_strays })
+}
+
+/// Tells the audit trail what a person does: what cannot be told is not done.
+async fn recorded(engine: &Engine, action: Action, subject: &str) -> Result<()> {
+    audit::record(&engine.ledger, &audit::operator(), action, subject).await
 }
 
 /// Nothing that is older belongs to a run of this machine which may still publish it.
@@ -159,7 +170,7 @@ impl Place {
         let history = Table::recent(&self.store, dataset).await?.unwrap_or_default();
         let newest = history.publications.first().and_then(|one| one.stream.split_once('/'));
         let stream = newest.and_then(|(pipeline, stream)| {
-            let of = |known: &&Pipeline| known.name.as_str() == pipeline;
+            let of = |known: &&Arc<Pipeline>| known.name.as_str() == pipeline;
             let streams = &engine.pipelines.iter().find(of)?.streams;
             streams.iter().find(|known| is_of(known, stream))
         });

@@ -9,8 +9,8 @@ use super::observability::observability;
 use super::store::store;
 use super::{not_empty, not_yet, refuse_later, within};
 use crate::error::{Error, Result};
-use crate::spec::config::{Listen, Metadata};
-use crate::spec::faults::{Fault, Faults, quoted};
+use crate::spec::config::{Listen, Metadata, Runs};
+use crate::spec::faults::{Fault, Faults, listed, quoted};
 use crate::spec::raw::config as raw;
 use crate::spec::raw::placed::{Map, Placed};
 use crate::spec::{Config, ConnectionName, StoreName};
@@ -24,10 +24,13 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let connections =
         named(&raw.connections, "connection", ConnectionName::parse, faults, |raw| connection(raw, faults));
     let listen = listen(raw.listen.as_ref(), faults);
+    let audit_checkpoints = audit(raw, faults);
     let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(256, 16_000_000));
     let observability = observability(raw, faults);
+    let runs = raw.runs.as_ref().map_or(Some(Runs::default()), |placed| runs(placed.get()?, faults));
     Some(Config {
         path: faults.text.path.clone(),
+        digest: faults.text.digest.clone(),
         pipelines: pipelines?,
         policy: policy?,
         metadata: metadata?,
@@ -35,9 +38,20 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         stores: stores?,
         connections: connections?,
         listen: listen?,
+        audit_checkpoints: audit_checkpoints?,
         memory_limit_bytes: memory_limit_mb?.unwrap_or(1024) * 1_000_000,
         observability: observability?,
+        runs: runs?,
     })
+}
+
+fn runs(raw: &raw::Runs, faults: &Faults<'_>) -> Option<Runs> {
+    let default = Runs::default();
+    let at_once = faults.take_optional(raw.at_once.as_ref(), within(1, 64));
+    let waiting = faults.take_optional(raw.waiting.as_ref(), within(1, 100_000));
+    let count =
+        |number: Option<u64>, default| number.and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
+    Some(Runs { at_once: count(at_once?, default.at_once), waiting: count(waiting?, default.waiting) })
 }
 
 fn metadata(placed: &Placed<raw::Metadata>, faults: &Faults<'_>) -> Option<Metadata> {
@@ -74,6 +88,21 @@ fn named<R, N: Ord, T>(
         })
         .collect();
     read.into_iter().collect()
+}
+
+/// The store of checkpoints, which must be one of those that are named.
+#[expect(clippy::option_option, reason = "left out and wrong are different things")]
+fn audit(raw: &raw::Config, faults: &Faults<'_>) -> Option<Option<StoreName>> {
+    let Some(audit) = &raw.audit else { return Some(None) };
+    let named = raw.stores.get().map(|stores| stores.0.as_slice()).unwrap_or_default();
+    let known: Vec<&str> = named.iter().filter_map(|(key, _)| key.get().map(String::as_str)).collect();
+    faults.parse_optional(audit.get()?.checkpoints.as_ref(), |text| {
+        if !known.contains(&text) {
+            return Err(Error::invalid(format!("there is no store {}", quoted(text)))
+                .help(format!("the stores are {}", listed(&known))));
+        }
+        StoreName::parse(text)
+    })
 }
 
 fn listen(placed: Option<&Placed<raw::Listen>>, faults: &Faults<'_>) -> Option<Listen> {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use sealift::serve::Limits;
 use sealift::spec::config::{Address, Alert, Channel, Concern, Observability, Webhook};
 use serde_json::Value;
 
 use super::{BAD_ROWS, ROWS, ended, holds_no_value, house, port, started};
 use crate::house::{House, script};
-use crate::serve::world::{Act, World};
+use crate::serve::world::{Act, World, pipeline};
 use crate::servers::mail::Mail;
 use crate::servers::receiver::{Received, Receiver};
 
@@ -139,8 +140,14 @@ async fn a_pipeline_that_has_not_succeeded_in_time_is_late_until_it_does() {
         channel: Channel::Webhook(Webhook { url: Address::Written(url), token: None, secret: None }),
     };
     let told = Observability { alerts: vec![alert], ..Observability::default() };
-    let mut world =
-        World::telling(&[("crm", Act::WaitForGo)], Some("0 * * * *"), Duration::from_secs(60), 2, told).await;
+    let mut world = World::telling(
+        &[("crm", Act::WaitForGo)],
+        vec![pipeline("crm", Some("0 * * * *"))],
+        Limits::default(),
+        Duration::from_secs(60),
+        told,
+    )
+    .await;
     let at = |hour, minute| Utc.with_ymd_and_hms(2026, 11, 3, hour, minute, 0).unwrap();
     world.clock.0.send_replace(at(13, 0));
     world.started.recv().await.unwrap();
