@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     engine.ledger.start(&run_id).await?;
     let job = Job { run_id, pipeline, only: only.as_ref(), extent: &extent, cancel: &stop.token };
     let bars = Bars::new(context.json);
-    let span = tracing::info_span!("run", %run_id, pipeline = %pipeline.name, trigger = %Trigger::Cli);
+    let span = tracing::info_span!("run", %run_id, pipeline = %pipeline.name);
     // It fails only where nothing is traced.
     let _ = span.set_parent(traces::of_environment());
     let done =
