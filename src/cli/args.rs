@@ -50,6 +50,7 @@ Exit codes:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     /// For people
+    #[value(alias = "human")]
     Text,
     /// One JSON object per line
     Json,

@@ -8,11 +8,14 @@
 
 pub mod dispatch;
 pub mod documents;
+pub mod lineage;
 pub mod live;
 pub mod logs;
+pub mod notify;
 pub mod registry;
 pub mod reload;
 pub mod schedule;
+pub mod traces;
 
 mod api;
 mod auth;
@@ -49,12 +52,13 @@ use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
+use crate::spec::config::Observability;
 
 /// How long active runs may go on after the daemon was told to stop.
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How long a cancelled run may take to stop before it is dropped where it stands.
 pub const CANCEL_WAIT: Duration = Duration::from_secs(10);
-/// How long open connections may take to end once the last run is over.
+/// How long open connections, and what is left to tell others, may take once the last run is over.
 const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
 /// What a daemon is made of.
@@ -73,6 +77,8 @@ pub struct Settings {
     pub runner: Arc<dyn Runner>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Who is told of runs.
+    pub observability: Observability,
     /// How many runs there may be.
     pub limits: Limits,
     /// How long active runs may go on after the daemon was told to stop ([`GRACE`]).
@@ -92,6 +98,8 @@ pub struct Daemon {
     stop_schedule: CancellationToken,
     stop_api: CancellationToken,
     schedule: JoinHandle<()>,
+    stop_telling: CancellationToken,
+    telling: JoinHandle<()>,
     api: JoinHandle<()>,
 }
 
@@ -115,6 +123,7 @@ impl Daemon {
             ledger,
             runner,
             clock,
+            observability,
             limits,
             grace,
             cancel_wait,
@@ -125,6 +134,16 @@ impl Daemon {
         let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
         dispatcher.take_over().await?;
 
+        let due = schedules.clone();
+        let next_due: notify::NextDue = Arc::new(move |pipeline, after| due.next_after(pipeline, after));
+        let stop_telling = CancellationToken::new();
+        let telling = notify::start(
+            &observability,
+            dispatcher.clone(),
+            next_due,
+            Arc::clone(&clock),
+            stop_telling.clone(),
+        )?;
         let stop_api = CancellationToken::new();
         let (kept, ticking) = (schedules.clone(), Arc::clone(&clock));
         let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
@@ -133,8 +152,19 @@ impl Daemon {
         let stop_schedule = CancellationToken::new();
         let schedule = tokio::spawn(schedule::keep(kept, dispatcher.clone(), ticking, stop_schedule.clone()));
         let api = tokio::spawn(door.serve());
-        tracing::info!(%address, "serving");
-        Ok(Self { address, dispatcher, grace, cancel_wait, stop_schedule, stop_api, schedule, api })
+        tracing::info!(%address, "serving; stop it with Ctrl-C or SIGTERM");
+        Ok(Self {
+            address,
+            dispatcher,
+            grace,
+            cancel_wait,
+            stop_schedule,
+            stop_api,
+            schedule,
+            stop_telling,
+            telling,
+            api,
+        })
     }
 
     /// Where it listens.
@@ -158,10 +188,13 @@ impl Daemon {
         tracing::info!("stopping: no new runs are taken");
         self.stop_schedule.cancel();
         let cancelled = self.dispatcher.drain(self.grace, self.cancel_wait, &hurry).await;
+        self.stop_telling.cancel();
         self.stop_api.cancel();
-        let mut api = self.api;
-        if tokio::time::timeout(CONNECTIONS_GRACE, &mut api).await.is_err() {
+        let (mut api, mut telling) = (self.api, self.telling);
+        let both = async { tokio::join!(&mut api, &mut telling) };
+        if tokio::time::timeout(CONNECTIONS_GRACE, both).await.is_err() {
             api.abort();
+            telling.abort();
         }
         self.schedule.abort();
         if cancelled == 0 {

@@ -7,6 +7,10 @@ use std::time::Duration;
 pub use super::access::Access;
 pub use super::keys::{AwsKms, GcpKms, Keys, Pkcs11, Vault};
 pub use super::listen::Listen;
+pub use super::observability::{
+    Address, Alert, Channel, Concern, Email, Lineage, LineageHttp, Observability, Smtp, SmtpTls, Traces,
+    Webhook,
+};
 use super::{ConnectionName, StoreName};
 use crate::secret::Reference;
 
@@ -37,6 +41,8 @@ pub struct Config {
     pub audit_checkpoints: Option<StoreName>,
     /// Most bytes of memory a run or a query may hold (`memory_limit_mb`, default 1024 MB).
     pub memory_limit_bytes: u64,
+    /// Who is told of runs (`alerts`, `lineage`, `traces`).
+    pub observability: Observability,
     /// How many runs the daemon has.
     pub runs: Runs,
 }

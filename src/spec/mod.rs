@@ -33,6 +33,7 @@ mod follow;
 mod hidden;
 mod keys;
 mod load;
+mod observability;
 mod problem;
 mod raw;
 mod reader;

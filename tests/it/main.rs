@@ -55,6 +55,7 @@ mod reveal;
 mod scheduler;
 mod schedulers;
 mod schemathesis;
+mod seeing;
 mod serve;
 mod servers;
 mod shred;

@@ -12,6 +12,7 @@ use sealift::error::Kind;
 use sealift::govern::{Permission, Role, audit, token};
 use sealift::run::ledger::{RequestKey, RunId, State, Trigger};
 use sealift::serve::{Daemon, Entrance, Limits, Registry, Reloads, Settings, Views};
+use sealift::spec::config::Observability;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -396,6 +397,7 @@ async fn what_a_killed_daemon_left_is_marked_as_interrupted_at_the_next_start() 
             go: Arc::new(Semaphore::new(0)),
         }),
         clock: world.clock.clone(),
+        observability: Observability::default(),
         limits: Limits::default(),
         grace: Duration::ZERO,
         cancel_wait: Duration::ZERO,

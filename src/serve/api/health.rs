@@ -1,7 +1,7 @@
 //! How the daemon itself is.
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::Serialize;
@@ -67,9 +67,8 @@ pub(super) async fn show_readiness(State(api): State<Api>) -> Answer {
 pub(super) async fn show_metrics(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
+    headers: HeaderMap,
 ) -> Answer {
     require(&principal, Permission::MetricsRead, None)?;
-    let active = api.dispatcher.count();
-    let text = api.dispatcher.metrics().text(active)?;
-    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
+    metrics::show(&api, &headers).await
 }

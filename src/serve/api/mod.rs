@@ -40,6 +40,7 @@ use super::logs::RunLogs;
 use super::metrics;
 use super::problem::{self, Problem};
 use super::schedule::{Clock, Schedules};
+use super::traces;
 
 /// Most bytes in the body of a request.
 const BODY_LIMIT_BYTES: usize = 64 << 10;
@@ -126,6 +127,7 @@ pub(super) fn router(api: Api, gate: Gate) -> Router {
         .layer(admitted)
         .layer(middleware::map_response(problem::everywhere))
         .layer(counted)
+        .layer(middleware::from_fn(traces::traced))
 }
 
 /// The routes, and what they say of themselves.

@@ -7,6 +7,7 @@ use super::ApiVersion;
 use super::access::Access;
 pub(crate) use super::keys::Keys;
 use super::listen::Listen;
+use super::observability::{Alert, Lineage, Traces};
 use super::placed::{Later, Map, Placed, Words};
 
 /// Where things are.
@@ -40,6 +41,12 @@ pub(crate) struct Config {
     /// Most memory that a run or a query may hold, in MB (10^6 bytes), 256 to 16,000,000; default 1024.
     #[schemars(range(min = 256, max = 16_000_000))]
     pub(crate) memory_limit_mb: Option<Placed<u64>>,
+    /// Who hears of runs that need a person.
+    pub(crate) alerts: Option<Placed<Vec<Placed<Alert>>>>,
+    /// Where OpenLineage events go.
+    pub(crate) lineage: Option<Placed<Lineage>>,
+    /// Where OpenTelemetry traces go.
+    pub(crate) traces: Option<Placed<Traces>>,
     /// How many runs the daemon has.
     pub(crate) runs: Option<Placed<Runs>>,
 }

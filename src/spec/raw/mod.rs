@@ -13,6 +13,7 @@ pub(crate) mod config;
 pub(crate) mod contract;
 pub(crate) mod keys;
 pub(crate) mod listen;
+pub(crate) mod observability;
 pub(crate) mod pipeline;
 pub(crate) mod placed;
 pub(crate) mod policy;

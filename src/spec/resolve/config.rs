@@ -6,6 +6,7 @@ use super::access::access;
 use super::connection::connection;
 use super::keys::keys;
 use super::listen::listen;
+use super::observability::observability;
 use super::store::store;
 use super::{not_empty, not_yet, within};
 use crate::error::{Error, Result};
@@ -27,6 +28,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let access = access(raw.access.as_ref(), faults);
     let audit_checkpoints = audit(raw, faults);
     let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(256, 16_000_000));
+    let observability = observability(raw, faults);
     let runs = raw.runs.as_ref().map_or(Some(Runs::default()), |placed| runs(placed.get()?, faults));
     Some(Config {
         path: faults.text.path.clone(),
@@ -41,6 +43,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         access: access?,
         audit_checkpoints: audit_checkpoints?,
         memory_limit_bytes: memory_limit_mb?.unwrap_or(1024) * 1_000_000,
+        observability: observability?,
         runs: runs?,
     })
 }

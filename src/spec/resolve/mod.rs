@@ -14,6 +14,7 @@ pub(crate) mod increment;
 pub(crate) mod keys;
 pub(crate) mod listen;
 pub(crate) mod merging;
+pub(crate) mod observability;
 pub(crate) mod parquet;
 pub(crate) mod pipeline;
 pub(crate) mod policy;

@@ -11,7 +11,7 @@ use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
 use sealift::serve::{Clock, Daemon, Entrance, Limits, Registry, Reloads, Runner, Settings, Views};
-use sealift::spec::config::{Metadata, Runs};
+use sealift::spec::config::{Metadata, Observability, Runs};
 use sealift::spec::schedule::{LONGEST_ATTEMPT, Priority, Retry, Schedule, Timing};
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
 use serde_json::Value;
@@ -106,6 +106,7 @@ pub struct World {
     limits: Limits,
     grace: Duration,
     entrance: Entrance,
+    observability: Observability,
 }
 
 pub fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
@@ -142,7 +143,7 @@ impl World {
     ) -> Self {
         let pipelines = acts.iter().map(|(name, _)| pipeline(name, cron)).collect();
         let limits = Limits { runs: Runs { at_once: runs_at_once, ..Runs::default() }, ..Limits::default() };
-        Self::entered(acts, pipelines, limits, grace, Entrance::default()).await
+        Self::of(acts, pipelines, limits, grace).await
     }
 
     pub async fn of(
@@ -151,22 +152,34 @@ impl World {
         limits: Limits,
         grace: Duration,
     ) -> Self {
-        Self::entered(acts, pipelines, limits, grace, Entrance::default()).await
+        Self::telling(acts, pipelines, limits, grace, Observability::default()).await
     }
 
     /// One whose clients come in like this.
     pub async fn through(entrance: Entrance) -> Self {
         let pipelines = vec![pipeline("crm", None)];
-        let grace = Duration::from_secs(60);
-        Self::entered(&[("crm", Act::Publish)], pipelines, Limits::default(), grace, entrance).await
+        let (limits, grace) = (Limits::default(), Duration::from_secs(60));
+        let quiet = Observability::default();
+        Self::built(&[("crm", Act::Publish)], pipelines, limits, grace, entrance, quiet).await
     }
 
-    async fn entered(
+    pub async fn telling(
+        acts: &[(&'static str, Act)],
+        pipelines: Vec<Pipeline>,
+        limits: Limits,
+        grace: Duration,
+        observability: Observability,
+    ) -> Self {
+        Self::built(acts, pipelines, limits, grace, Entrance::default(), observability).await
+    }
+
+    async fn built(
         acts: &[(&'static str, Act)],
         pipelines: Vec<Pipeline>,
         limits: Limits,
         grace: Duration,
         entrance: Entrance,
+        observability: Observability,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
@@ -201,6 +214,7 @@ impl World {
             limits,
             grace,
             entrance,
+            observability,
         };
         world.start().await;
         world
@@ -218,6 +232,7 @@ impl World {
             ledger: self.ledger.clone(),
             runner: self.fake.clone(),
             clock: self.clock.clone(),
+            observability: self.observability.clone(),
             limits: self.limits.clone(),
             grace: self.grace,
             cancel_wait: if heeds_nothing { Duration::ZERO } else { Duration::from_secs(60) },
