@@ -15,6 +15,7 @@ mod doctor;
 mod erase;
 mod health;
 mod keys;
+mod pause;
 mod plan;
 mod policy;
 mod process;
@@ -126,6 +127,8 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Trigger(args) => trigger::run(context, &args).await,
+        Command::Pause(args) => pause::run(context, &args, pause::Verb::Pause).await,
+        Command::Resume(args) => pause::run(context, &args, pause::Verb::Resume).await,
         Command::Health(args) => health::run(context, &args).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,

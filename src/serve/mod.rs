@@ -139,6 +139,12 @@ impl Daemon {
         self.address
     }
 
+    /// Who hands out its runs.
+    #[must_use]
+    pub const fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
     /// Takes no more runs, lets active ones go on for the grace period (or until `hurry`), then
     /// cancels those left. The API answers until the last run is over. `signal` is what asked for it.
     ///

@@ -51,6 +51,7 @@ mod reload;
 mod reseal;
 mod resume;
 mod reveal;
+mod scheduler;
 mod schemathesis;
 mod serve;
 mod servers;
