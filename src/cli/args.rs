@@ -217,12 +217,8 @@ pub(super) struct Runs {
     /// Ask a daemon how the run goes, until it is over; its outcome is the exit code
     #[arg(long, requires = "run_id")]
     pub(super) follow: bool,
-    /// Where that daemon listens
-    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
-    pub(super) url: String,
-    /// Where its token is: env:NAME or file:PATH
-    #[arg(long, value_name = "REFERENCE", default_value = "env:SEALIFT_TOKEN")]
-    pub(super) token: String,
+    #[command(flatten)]
+    pub(super) daemon: Daemon,
     /// Only runs of this pipeline
     #[arg(long, conflicts_with = "run_id")]
     pub(super) pipeline: Option<String>,
@@ -366,12 +362,8 @@ pub(super) struct Trigger {
 pub(super) struct OfDaemon {
     /// The pipeline's name
     pub(super) pipeline: String,
-    /// Where the daemon listens
-    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
-    pub(super) url: String,
-    /// Where its token is: env:NAME or file:PATH
-    #[arg(long, value_name = "REFERENCE", default_value = "env:SEALIFT_TOKEN")]
-    pub(super) token: String,
+    #[command(flatten)]
+    pub(super) daemon: Daemon,
 }
 
 #[derive(Debug, clap::Args)]

@@ -116,9 +116,8 @@ impl Remote {
     /// # Errors
     /// As [`Remote::get`].
     pub(super) async fn listen(&self, path: &str, heard: &str, limit: Duration) -> Result<Response> {
-        let asked =
-            self.http.get(format!("{}{path}", self.url)).header("last-event-id", heard).timeout(limit);
-        let sent = asked.header(reqwest::header::AUTHORIZATION, self.token.clone()).send().await;
+        let asked = self.http.get(format!("{}{path}", self.url)).header("last-event-id", heard);
+        let sent = self.authorized(asked.timeout(limit)).send().await;
         let answer = sent.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         if status.is_success() {
@@ -129,16 +128,19 @@ impl Remote {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, Value)> {
-        let request = match &self.token {
-            Some(token) => request.header(reqwest::header::AUTHORIZATION, token.clone()),
-            None => request,
-        };
-        let sent = request.send().await;
+        let sent = self.authorized(request).send().await;
         let answer = sent.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let body = self.bounded(answer).await?;
         let said = serde_json::from_slice(&body).map_err(|_| self.no_daemon(status))?;
         Ok((status, said))
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.header(reqwest::header::AUTHORIZATION, token.clone()),
+            None => request,
+        }
     }
 
     async fn bounded(&self, mut answer: Response) -> Result<Vec<u8>> {

@@ -16,7 +16,7 @@ pub(super) const MOST_CHARS: usize = 8 << 10;
 pub(super) async fn run(context: &Context, args: &Runs) -> Done {
     if let (true, Some(text)) = (args.follow, &args.run_id) {
         let run_id = RunId::parse(text)?;
-        return follow::follow(context, &Remote::new(&args.url, &args.token)?, &run_id).await;
+        return follow::follow(context, &Remote::new(&args.daemon)?, &run_id).await;
     }
     let config = Config::load(&context.config)?;
     let ledger = Ledger::open(&config.metadata).await?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::spec::Role;
-use crate::spec::Role::{Admin, Auditor, Engineer, Infosec, Modeler, Scheduler};
+use crate::spec::Role::{Admin, Auditor, Engineer, Infosec, Scheduler};
 
 /// One thing that can be asked of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,6 +85,7 @@ impl fmt::Display for Permission {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Role::Modeler;
 
     #[test]
     fn the_page_on_access_shows_this_table() {

@@ -15,7 +15,7 @@ pub const DN: &str = "{dn}";
 pub type Roles = BTreeMap<String, BTreeSet<Role>>;
 
 /// Who beside the holders of tokens is let in; by default nobody.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// Users of a directory, with their password.
     pub ldap: Option<Ldap>,
@@ -24,7 +24,7 @@ pub struct Access {
 }
 
 /// A directory, and what its groups mean.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ldap {
     /// `ldaps://host:port`, or `ldap://` of this machine.
     pub url: String,
@@ -43,7 +43,7 @@ pub struct Ldap {
 }
 
 /// How the entry of a user is found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Users {
     /// By its DN, with [`USER`] in it.
     BindDn(String),
@@ -61,7 +61,7 @@ pub enum Users {
 }
 
 /// An identity provider (OpenID Connect), and what its groups mean.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oidc {
     /// The `iss` of its tokens, to the letter.
     pub issuer: String,

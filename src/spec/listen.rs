@@ -8,7 +8,7 @@ use crate::secret::Reference;
 
 /// Where the daemon listens, and how. An address that other machines can reach has TLS, or somebody has said in so many
 /// words that it needs none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// REST API, default `127.0.0.1:8470`.
     pub http: SocketAddr,
@@ -31,7 +31,7 @@ impl Listen {
 }
 
 /// The daemon's certificate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// PEM file of the certificate, and of those between it and its authority.
     pub certificate: PathBuf,
@@ -42,7 +42,7 @@ pub struct Tls {
 }
 
 /// Clients that prove who they are by a certificate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clients {
     /// PEM file of the authorities that sign their certificates.
     pub ca_file: PathBuf,
