@@ -13,9 +13,11 @@ mod completions;
 mod datasets;
 mod doctor;
 mod erase;
+mod follow;
 mod health;
 mod keys;
 mod logs;
+mod pause;
 mod plan;
 mod policy;
 mod process;
@@ -146,6 +148,8 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Trigger(args) => trigger::run(context, &args).await,
+        Command::Pause(args) => pause::run(context, &args, pause::Verb::Pause).await,
+        Command::Resume(args) => pause::run(context, &args, pause::Verb::Resume).await,
         Command::Health(args) => health::run(context, &args).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,

@@ -9,7 +9,9 @@ use super::{Context, Done};
 use crate::error::Result;
 use crate::run::trail::{self, Trail};
 use crate::run::{Extent, Job, RunId};
-use crate::serve::{self, Documents, Limits, Live, Reloads, Runner, Settings, Signals, SystemClock, Views};
+use crate::serve::{
+    self, Bounds, Documents, Entrance, Limits, Live, Reloads, Runner, Settings, Signals, SystemClock, Views,
+};
 use crate::spec::config::Connection;
 use crate::spec::{ConnectionName, Pipeline};
 
@@ -18,7 +20,9 @@ pub(super) async fn run(context: &Context) -> Done {
     let documents = Documents::open(&context.config, &|notice| tracing::warn!("{notice}")).await?;
     let engine = documents.engine();
     context.begin_traces(&engine)?;
-    let listen = engine.config.listen.http;
+    let listen = engine.config.listen.clone();
+    let access = engine.config.access.clone();
+    let entrance = Entrance { tls: listen.tls.clone(), access, bounds: Bounds::default() };
     let of_connection = |(name, connection): (&ConnectionName, &Connection)| {
         connection.limits().runs.map(|most| (name.clone(), most))
     };
@@ -38,10 +42,15 @@ pub(super) async fn run(context: &Context) -> Done {
         limits,
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
+        entrance,
     };
     trail.begin(&trail::served(&engine)).await?;
+    let address = listen.http;
+    if listen.is_open() {
+        tracing::warn!("tokens and passwords come unencrypted from other machines (`plaintext_allowed`)");
+    }
     let served = tokio::select! {
-        served = serve::serve(settings, listen, signals) => served,
+        served = serve::serve(settings, address, signals) => served,
         never = trail.attend() => match never {},
     };
     trail.end(served.as_ref().map_or_else(|error| error.message(), |()| "asked to")).await;

@@ -210,7 +210,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn bury(&self, pipeline: &PipelineName, _lease: &Lease) -> Result<Vec<RunId>> {
         let mut buried = Vec::new();
-        for run in self.unfinished(Some(pipeline)).await?.into_iter().filter(Run::needs_its_process) {
+        for run in self.in_processes(Some(pipeline)).await? {
             let text = "interrupted: the process that ran it ended before it did";
             let outcome = Kind::Temporary.meaning().outcome;
             self.finish(&run.run_id, State::Failed, outcome, Some(text)).await?;

@@ -19,11 +19,13 @@ pub mod traces;
 
 mod api;
 mod auth;
+mod door;
 #[cfg(test)]
 mod fixture;
 mod metrics;
 mod problem;
 mod supervisor;
+mod trust;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,12 +39,15 @@ use tokio_util::sync::CancellationToken;
 pub use api::{Views, openapi};
 pub use dispatch::{Dispatcher, Limits, Runner};
 pub use documents::Documents;
+pub use door::{Bounds, Entrance};
 pub use live::Live;
 pub use logs::RunLogs;
 pub use registry::Registry;
 pub use reload::Reloads;
 pub use schedule::{Clock, SystemClock};
 
+use self::auth::Gate;
+use self::door::Door;
 use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
@@ -80,6 +85,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How long a run that is told to stop may take before it is dropped ([`CANCEL_WAIT`]).
     pub cancel_wait: Duration,
+    /// How clients come in.
+    pub entrance: Entrance,
 }
 
 /// A daemon that is serving.
@@ -93,7 +100,7 @@ pub struct Daemon {
     schedule: JoinHandle<()>,
     stop_telling: CancellationToken,
     telling: JoinHandle<()>,
-    api: JoinHandle<std::io::Result<()>>,
+    api: JoinHandle<()>,
 }
 
 impl Daemon {
@@ -101,8 +108,8 @@ impl Daemon {
     /// `listener` and keeps the schedules.
     ///
     /// # Errors
-    /// `Invalid` when a schedule cannot be read; `Temporary` or `Failed` when the ledger does not
-    /// answer.
+    /// `Invalid` when a schedule, a certificate or a secret of the entrance cannot be read; `Temporary` or `Failed`
+    /// when the ledger does not answer.
     #[expect(clippy::disallowed_methods, reason = "the daemon owns its tasks and ends them in `shut_down`")]
     pub async fn start(settings: Settings, listener: TcpListener) -> Result<Self> {
         let address = listener
@@ -120,8 +127,10 @@ impl Daemon {
             limits,
             grace,
             cancel_wait,
+            entrance,
             reloads: _,
         } = settings;
+        let gate = Gate::new(ledger.clone(), entrance.access.clone())?;
         let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
         dispatcher.take_over().await?;
 
@@ -135,19 +144,14 @@ impl Daemon {
             Arc::clone(&clock),
             stop_telling.clone(),
         )?;
-        let stop_schedule = CancellationToken::new();
-        let schedule = tokio::spawn(schedule::keep(
-            schedules.clone(),
-            dispatcher.clone(),
-            Arc::clone(&clock),
-            stop_schedule.clone(),
-        ));
         let stop_api = CancellationToken::new();
+        let (kept, ticking) = (schedules.clone(), Arc::clone(&clock));
         let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
-        let router = api::router(api);
-        let stopped = stop_api.clone().cancelled_owned();
-        let api =
-            tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+        let router = api::router(api, gate.clone());
+        let door = Door::new(listener, entrance, router, gate, stop_api.clone())?;
+        let stop_schedule = CancellationToken::new();
+        let schedule = tokio::spawn(schedule::keep(kept, dispatcher.clone(), ticking, stop_schedule.clone()));
+        let api = tokio::spawn(door.serve());
         tracing::info!(%address, "serving; stop it with Ctrl-C or SIGTERM");
         Ok(Self {
             address,
@@ -167,6 +171,12 @@ impl Daemon {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Who hands out its runs.
+    #[must_use]
+    pub const fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
     }
 
     /// Takes no more runs, lets active ones go on for the grace period (or until `hurry`), then

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::secret::Reference;
 
 /// Who is told what.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observability {
     /// Who hears of runs that need a person.
     pub alerts: Vec<Alert>,
@@ -23,7 +23,7 @@ pub struct Observability {
 }
 
 /// One receiver of alerts, and what it wants to hear.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// What is told, in document order, each once.
     pub on: Vec<Concern>,
@@ -73,7 +73,7 @@ impl Concern {
 }
 
 /// How an alert reaches people.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// One HTTP request.
     Webhook(Webhook),
@@ -82,7 +82,7 @@ pub enum Channel {
 }
 
 /// An HTTP receiver.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// Where it listens.
     pub url: Address,
@@ -139,7 +139,7 @@ impl Address {
 }
 
 /// A mail.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email {
     /// The server that takes it.
     pub smtp: Smtp,
@@ -150,7 +150,7 @@ pub struct Email {
 }
 
 /// A mail server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Smtp {
     /// Host name or address.
     pub host: String,
@@ -186,7 +186,7 @@ impl SmtpTls {
 }
 
 /// Where OpenLineage events go; at least one of the two.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
     /// Namespace of the jobs.
     pub namespace: String,
@@ -197,7 +197,7 @@ pub struct Lineage {
 }
 
 /// An OpenLineage server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineageHttp {
     /// Where events are posted (`https://host/api/v1/lineage`).
     pub url: Address,
@@ -206,7 +206,7 @@ pub struct LineageHttp {
 }
 
 /// Where traces go: an OpenTelemetry collector, by OTLP over HTTP.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traces {
     /// Scheme, host and port; spans are posted to `/v1/traces` there.
     pub endpoint: String,

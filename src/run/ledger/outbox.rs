@@ -58,7 +58,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn put(&self, message: Outgoing<'_>) -> Result<bool> {
-        if self.outbox_depth(message.place).await? >= MAX_WAITING {
+        if self.undelivered(message.place).await? >= MAX_WAITING {
             return Ok(false);
         }
         insert(&self.pool, message).await
@@ -68,7 +68,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn outbox_depth(&self, place: &str) -> Result<i64> {
+    pub async fn undelivered(&self, place: &str) -> Result<i64> {
         let row = sqlx::query("SELECT count(*) AS n FROM outbox WHERE place = $1 AND delivered_ms IS NULL")
             .bind(place)
             .fetch_one(&self.pool)
@@ -254,7 +254,7 @@ mod tests {
         assert!(ledger.put(message("a")).await.unwrap());
         assert!(!ledger.put(message("a")).await.unwrap(), "told again");
         assert!(ledger.put(message("b")).await.unwrap());
-        assert_eq!(ledger.outbox_depth("p").await.unwrap(), 2);
+        assert_eq!(ledger.undelivered("p").await.unwrap(), 2);
 
         let first = ledger.oldest("p").await.unwrap().unwrap();
         let until_ms = now_ms() + 60_000;
@@ -284,7 +284,7 @@ mod tests {
         assert!(!ledger.turn(&turn("failed", "2"), message("2 again")).await.unwrap());
         let state = ledger.alert_state("x", "crm", "run").await.unwrap();
         assert_eq!(state, Some(("failed".to_owned(), "2".to_owned())));
-        assert_eq!(ledger.outbox_depth("p").await.unwrap(), 1);
+        assert_eq!(ledger.undelivered("p").await.unwrap(), 1);
         assert!(ledger.turn(&turn("fine", "3"), None).await.unwrap());
         assert_eq!(ledger.alert_state("x", "crm", "late").await.unwrap(), None);
     }

@@ -64,7 +64,7 @@ impl Outbox {
     pub(super) async fn depths(&self) -> Result<Vec<(&'static str, i64)>> {
         let mut depths: Vec<(&'static str, i64)> = Vec::new();
         for place in &self.places {
-            let waiting = self.ledger.outbox_depth(&place.id).await?;
+            let waiting = self.ledger.undelivered(&place.id).await?;
             match depths.iter_mut().find(|(kind, _)| *kind == place.kind()) {
                 Some((_, sum)) => *sum += waiting,
                 None => depths.push((place.kind(), waiting)),

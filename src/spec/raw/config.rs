@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ApiVersion;
+use super::access::Access;
 pub(crate) use super::keys::Keys;
+use super::listen::Listen;
 use super::observability::{Alert, Lineage, Traces};
 use super::placed::{Later, Map, Placed, Words};
 
@@ -32,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) connections: Placed<Map<Connection>>,
     /// Where the daemon listens.
     pub(crate) listen: Option<Placed<Listen>>,
+    /// Who beside the holders of tokens is let in.
+    pub(crate) access: Option<Placed<Access>>,
     /// What keeps the audit trail honest.
     pub(crate) audit: Option<Placed<Audit>>,
     /// Most memory that a run or a query may hold, in MB (10^6 bytes), 256 to 16,000,000; default 1024.
@@ -258,14 +262,4 @@ pub(crate) enum Tls {
 pub(crate) struct Files {
     /// The folder; file streams name paths in it.
     pub(crate) root: Placed<String>,
-}
-
-/// Where the daemon listens.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Listen {
-    /// Address of the REST API, default `127.0.0.1:8470`; loopback addresses only.
-    pub(crate) http: Option<Placed<String>>,
-    #[schemars(skip)]
-    pub(crate) flight: Option<Placed<Later>>,
 }

@@ -10,5 +10,6 @@ pub mod postgres;
 pub mod prometheus;
 pub mod receiver;
 pub mod s3;
+pub mod slapd;
 pub mod softhsm;
 pub mod vault;
