@@ -90,6 +90,8 @@ pub(super) enum Command {
     Serve,
     /// Ask a daemon for a run, and wait for its end
     Trigger(Trigger),
+    /// Ask a daemon whether it is ready
+    Health(Health),
     /// Make tokens for the daemon's API
     Token(Token),
     /// Test documents, ledger, keys, stores and connections
@@ -344,6 +346,13 @@ pub(super) struct Trigger {
     /// Where its token is: env:NAME or file:PATH
     #[arg(long, value_name = "REFERENCE", default_value = "env:SEALIFT_TOKEN")]
     pub(super) token: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Health {
+    /// Where the daemon listens
+    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
+    pub(super) url: String,
 }
 
 #[derive(Debug, clap::Args)]

@@ -13,6 +13,7 @@ mod completions;
 mod datasets;
 mod doctor;
 mod erase;
+mod health;
 mod keys;
 mod plan;
 mod policy;
@@ -125,6 +126,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Trigger(args) => trigger::run(context, &args).await,
+        Command::Health(args) => health::run(context, &args).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Schema(args) => schema::run(&args),

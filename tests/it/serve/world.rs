@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
-use sealift::serve::{Clock, Daemon, Registry, Runner, Settings, Views};
+use sealift::serve::{Clock, Daemon, Registry, Reloads, Runner, Settings, Views};
 use sealift::spec::config::Metadata;
 use sealift::spec::pipeline::Schedule;
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
@@ -149,6 +149,7 @@ impl World {
         let settings = Settings {
             registry: Registry::of(acts.iter().map(|(name, _)| pipeline(name, cron)).collect()),
             documents: None,
+            reloads: Reloads::default(),
             views: Views::default(),
             ledger: ledger.clone(),
             runner: Arc::new(fake),
