@@ -96,7 +96,7 @@ impl Desk<'_> {
                 match checkpoint {
                     Some(checkpoint) => self.judge("the metadata store", &checkpoint, &mut held).await?,
                     None => {
-                        self.forged(None, "the metadata store holds a checkpoint that is none".to_owned())
+                        self.forged(None, "the metadata store holds a checkpoint that is none".to_owned());
                     }
                 }
             }
