@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::params::expect_no_options;
+use super::runs::expect_no_options;
 use super::shapes::NoOptions;
 use super::{Answer, Api, no_such_pipeline};
 use crate::govern::Principal;

@@ -91,7 +91,7 @@ pub(super) async fn trigger_run(
 }
 
 /// There are no options yet; one that is sent must not be ignored in silence.
-fn expect_no_options(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+pub(super) fn expect_no_options(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     if body.trim_ascii().is_empty() {
         return Ok(());
     }
