@@ -74,7 +74,9 @@ async fn clocked(begin: &str, schedules: &[(&str, &str)]) -> (Clocked, crate::ho
             ),
         );
     }
-    let token = house.json(&["token", "create", "ops", "--role", "scheduler"], 0)["token"].clone();
+    // The clock goes on by years.
+    let create = ["token", "create", "ops", "--role", "scheduler", "--expires", "never"];
+    let token = house.json(&create, 0)["token"].clone();
     let (http, base) = (Client::new(), format!("http://127.0.0.1:{port}"));
     let clocked = Clocked { house, http, base, token: token.as_str().unwrap().to_owned() };
     clocked.set(begin);
