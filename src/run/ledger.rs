@@ -12,6 +12,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, migrate::Migrator};
 
+pub use self::ended::EndedRun;
 pub use self::keyed::RequestKey;
 pub use self::listing::Wanted;
 pub use self::parts::WrittenPart;
@@ -31,8 +32,10 @@ const CONNECTIONS: u32 = 4;
 /// Most runs one listing gives.
 pub const MAX_LISTED: u32 = 1000;
 
+mod ended;
 mod keyed;
 mod listing;
+pub mod outbox;
 mod parts;
 mod schedules;
 mod stores;
