@@ -146,7 +146,7 @@ async fn each_way_of_tampering_is_named() {
 
 #[tokio::test]
 async fn somebody_with_other_keys_does_not_vouch() {
-    let (house, stranger) = (house(""), super::house(""));
+    let (house, stranger) = (house(""), house(""));
     tokens(&house, 2);
     house.run(&["audit", "checkpoint"]).expect(0);
     stranger.run(&["audit", "checkpoint"]).expect(0);
