@@ -59,7 +59,7 @@ pub async fn prove(
     }
     let lost = outside.difference(&inside).count();
     if lost > 0 {
-        desk.notes.push(format!("the metadata store lacks {lost} checkpoints that are kept elsewhere"));
+        desk.notes.push(format!("the metadata store lacks some checkpoints that are kept elsewhere: {lost}"));
     }
     let all: Vec<Witness> = inside.union(&outside).copied().collect();
     let mut findings = audit::verify(ledger, &all).await?;
