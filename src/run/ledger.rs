@@ -12,6 +12,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, migrate::Migrator};
 
+pub use self::ended::EndedRun;
 pub use self::keyed::RequestKey;
 pub use self::listing::Wanted;
 pub use self::parts::WrittenPart;
@@ -31,8 +32,10 @@ const CONNECTIONS: u32 = 4;
 /// Most runs one listing gives.
 pub const MAX_LISTED: u32 = 1000;
 
+mod ended;
 mod keyed;
 mod listing;
+pub mod outbox;
 mod parts;
 mod schedules;
 mod stores;
@@ -207,7 +210,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn bury(&self, pipeline: &PipelineName, _lease: &Lease) -> Result<Vec<RunId>> {
         let mut buried = Vec::new();
-        for run in self.unfinished(Some(pipeline)).await?.into_iter().filter(Run::needs_its_process) {
+        for run in self.in_processes(Some(pipeline)).await? {
             let text = "interrupted: the process that ran it ended before it did";
             let outcome = Kind::Temporary.meaning().outcome;
             self.finish(&run.run_id, State::Failed, outcome, Some(text)).await?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealift::error::{Error, Kind};
+use sealift::secret::Reference;
 use sealift::spec::action::Canonical;
 use sealift::spec::config::{Connection, Keys, Limits};
 use sealift::spec::contract::{Change, SchemaContract};
@@ -14,8 +15,10 @@ use sealift::spec::pipeline::{
 };
 use sealift::spec::quality::Demand;
 use sealift::spec::sync::WriteMode;
-use sealift::spec::{Action, ConnectionName, check_files, load_all};
+use sealift::spec::{Action, ConnectionName, Role, check_files, load_all};
 use sha2::{Digest, Sha256};
+
+use crate::house::House;
 
 /// Every planted secret of the fixtures begins with this.
 const PLANTED: &str = "PLANTED";
@@ -59,6 +62,45 @@ fn no_message_holds_a_planted_secret() {
         assert!(!Error::from(problems).to_string().contains(PLANTED));
     }
     assert!(planted >= 10);
+}
+
+/// Every problem of a folder of pipelines that follow others as told, by `name: after`.
+fn followed(schedules: &[(&str, &str)]) -> Vec<String> {
+    let house = House::new();
+    house.policy("- {tags: [public], action: allow}");
+    for (name, schedule) in schedules {
+        house.pipeline(
+            name,
+            &format!(
+                "connection: drops\ndataset: \"{name}.{{stream}}\"\nstreams:\n  rows: {{path: rows.csv, \
+                 columns: {{\"*\": {{tag: public}}}}}}\nschedule: {schedule}"
+            ),
+        );
+    }
+    let Err(problems) = load_all(&house.path("in/sealift.yaml")) else { return Vec::new() };
+    let told = problems.iter().map(|problem| {
+        let file = problem.file.file_name().unwrap().to_string_lossy();
+        format!("{file}:{}:{}: {}", problem.line, problem.column, problem.message)
+    });
+    told.collect()
+}
+
+#[test]
+fn pipelines_that_follow_nobody_or_each_other_are_told() {
+    let after = |names: &str| format!("{{after: {{pipelines: [{names}]}}}}");
+    let cron = "{cron: \"0 2 * * *\"}";
+    assert_eq!(followed(&[("a", cron), ("b", &after("a")), ("c", &after("a, b"))]), Vec::<String>::new());
+    let unknown = followed(&[("crm", cron), ("mart", "{after: {pipeline: crn}}")]);
+    assert_eq!(unknown, ["mart.yaml:9:30: there is no pipeline `crn`"]);
+    let circle = followed(&[("a", &after("c")), ("b", &after("a")), ("c", &after("b")), ("d", &after("a"))]);
+    assert_eq!(
+        circle,
+        ["a.yaml:9:20: pipelines follow each other in a circle: `a` after `c` after `b` after `a`"]
+    );
+    let itself = followed(&[("a", "{after: {dataset: a.rows}}"), ("b", "{after: {dataset: c.rows}}")]);
+    assert_eq!(itself, ["a.yaml:9:29: pipelines follow each other in a circle: `a` after `a`"]);
+    let by_dataset = followed(&[("a", "{after: {dataset: b.rows}}"), ("b", &after("a"))]);
+    assert_eq!(by_dataset.len(), 1, "{by_dataset:?}");
 }
 
 #[test]
@@ -111,6 +153,23 @@ fn what_is_written_arrives_with_paths_resolved_and_defaults_filled() {
     assert_eq!(columns, ["id", "name", "balance", "since"]);
     let csv = Csv { header: true, delimiter: b';', quote: b'\'', null: "NULL".to_owned() };
     assert_eq!(files.format, Format::Csv(csv));
+}
+
+#[test]
+fn doors_and_who_is_let_in_arrive() {
+    let (config, _, _) = load_all(&fixtures("good/sealift.yaml")).unwrap();
+    let tls = config.listen.tls.as_ref().unwrap();
+    assert_eq!(
+        (&tls.certificate, &tls.key),
+        (&fixtures("tls/server.pem"), &Reference::File(fixtures("tls/server.key")))
+    );
+    let clients = tls.clients.as_ref().unwrap();
+    assert!(clients.is_required && clients.roles["dns:etl.example.com"].contains(&Role::Engineer));
+    let ldap = config.access.ldap.as_ref().unwrap();
+    assert_eq!((ldap.group_filter.as_str(), ldap.nested), ("(member={dn})", true));
+    assert_eq!(ldap.roles["cn=ops,ou=groups,dc=example,dc=com"].len(), 2);
+    let oidc = config.access.oidc.as_ref().unwrap();
+    assert_eq!((oidc.roles_claim.as_str(), oidc.jwks_url.as_deref()), ("groups", None));
 }
 
 #[test]

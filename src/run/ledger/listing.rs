@@ -74,13 +74,13 @@ impl Ledger {
         self.list("AND r.state IN ('queued', 'running')", &wanted, MAX_LISTED).await
     }
 
-    /// Runs that are over once their process is gone ([`Run::needs_its_process`]), newest first.
+    /// Runs that are over once their process is gone ([`Run::needs_its_process`]), newest first, of one pipeline or of all.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn in_processes(&self) -> Result<Vec<Run>> {
+    pub async fn in_processes(&self, pipeline: Option<&PipelineName>) -> Result<Vec<Run>> {
         let filter = "AND (r.state = 'running' OR (r.state = 'queued' AND r.\"trigger\" = 'cli'))";
-        self.list(filter, &Wanted::default(), MAX_LISTED).await
+        self.list(filter, &Wanted { pipeline, ..Wanted::default() }, MAX_LISTED).await
     }
 
     /// Runs that a daemon queued and that did not begin, or whose next attempt did not: oldest first, at most `most`,
@@ -155,7 +155,7 @@ impl Ledger {
     }
 }
 
-fn read_run(row: &SqliteRow) -> Result<Run> {
+pub(super) fn read_run(row: &SqliteRow) -> Result<Run> {
     let time = |column: &str| -> Result<Option<DateTime<Utc>>> {
         let ms: Option<i64> = get(row, column)?;
         Ok(ms.and_then(DateTime::from_timestamp_millis))

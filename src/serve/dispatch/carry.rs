@@ -14,7 +14,8 @@ use super::board::ELSEWHERE_PAUSE;
 use super::{Shared, Waiting, cancelled};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::now_ms;
-use crate::run::ledger::Lease;
+use crate::run::ledger::{Lease, State};
+use crate::serve::traces;
 
 /// How often a run says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -60,13 +61,13 @@ impl Shared {
         let waits = {
             let mut board = self.board();
             board.end(&run.pipeline.name);
-            is_open && board.wait(run.clone())
+            is_open && !run.cancel.is_cancelled() && board.wait(run.clone())
         };
         if !waits {
-            let why = if is_open {
-                "another run of the pipeline waits"
-            } else {
-                "the daemon stopped before it began"
+            let why = match is_open {
+                true if run.cancel.is_cancelled() => "cancelled before it began",
+                true => "another run of the pipeline waits",
+                false => "the daemon stopped before it began",
             };
             self.conclude(&run, &Err(cancelled(why))).await;
             self.ended.notify_waiters();
@@ -79,31 +80,25 @@ impl Shared {
         if run.cancel.is_cancelled() {
             return Begun::Failed(cancelled("cancelled before it began"));
         }
-        let lease = match self.ledger.lease(name) {
+        let lease = match self.free(name).await {
             Ok(Some(lease)) => lease,
             Ok(None) => return Begun::NotYet(Error::temporary("another process runs the pipeline")),
+            Err(error) if error.kind().meaning().retry => return Begun::NotYet(error),
             Err(error) => return Begun::Failed(error),
         };
-        match self.start(run, &lease).await {
+        match self.ledger.start(&run.run_id).await {
             Ok(()) => Begun::Under(lease),
             Err(error) if error.kind().meaning().retry => Begun::NotYet(error),
             Err(error) => match self.ledger.run(&run.run_id).await {
-                Ok(Some(known)) if known.state.is_final() => Begun::Gone,
-                Ok(Some(known)) if known.needs_its_process() => Begun::Gone,
+                Ok(Some(known)) if known.state != State::Queued => Begun::Gone,
                 _ => Begun::Failed(error),
             },
         }
     }
 
-    async fn start(&self, run: &Waiting, lease: &Lease) -> Result<()> {
-        for run_id in self.ledger.bury(&run.pipeline.name, lease).await? {
-            tracing::warn!(%run_id, pipeline = %run.pipeline.name, "marked as interrupted");
-        }
-        self.ledger.start(&run.run_id).await
-    }
-
     /// Lets the runner work, for as long as it may.
     async fn work(&self, run: &Waiting) -> Result<()> {
+        let _running = self.metrics.running();
         let stop = run.cancel.child_token();
         let work = AssertUnwindSafe(self.runner.run(&run.run_id, &run.pipeline, stop.clone())).catch_unwind();
         let limit = sleep(run.pipeline.timeout);
@@ -197,6 +192,7 @@ impl Shared {
         if let Ok(Some(run)) = self.ledger.run(&run_id).await {
             self.metrics.run_ended(&run);
         }
+        traces::concluded(result);
         match result {
             Ok(()) => tracing::info!(%run_id, %pipeline, "succeeded"),
             Err(error) => tracing::warn!(%run_id, %pipeline, %error, "did not succeed"),

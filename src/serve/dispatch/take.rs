@@ -10,7 +10,7 @@ use super::{Dispatcher, Refusal, Shared, Waiting};
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
 use crate::govern::store::now_ms;
-use crate::run::ledger::{RequestKey, Run, RunId, State, Trigger, Turn};
+use crate::run::ledger::{Lease, RequestKey, Run, RunId, State, Trigger, Turn};
 use crate::spec::{Pipeline, PipelineName};
 
 /// How long a run may wait for a daemon that takes it on.
@@ -89,22 +89,16 @@ impl Shared {
             self.wait(run.run_id, &asked.pipeline, run);
             return Ok(Some(run.run_id));
         }
-        // Held until the run is recorded, so that no other process begins one in between. With a run of this
-        // process under way it is held already.
         let lease = match running {
+            // This process holds it.
             Some(_) => None,
-            None => {
-                let Some(lease) = self.ledger.lease(name)? else {
-                    let elsewhere = earlier.filter(|run| !run.state.is_final()).map(|run| run.run_id);
-                    return elsewhere.map(Some).ok_or(Refusal::Active(None));
-                };
-                // Nobody else holds the lease, so what is unfinished was left by a process that is gone.
-                for run_id in self.ledger.bury(name, &lease).await? {
-                    tracing::warn!(%run_id, pipeline = %name, "marked as interrupted");
-                }
-                Some(lease)
-            }
+            // Held until the run is recorded, so that no other process begins one in between.
+            None => self.free(name).await?,
         };
+        if running.is_none() && lease.is_none() && !asked.may_wait {
+            let elsewhere = earlier.filter(|run| !run.state.is_final()).map(|run| run.run_id);
+            return elsewhere.map(Some).ok_or(Refusal::Active(None));
+        }
         let Some(run_id) = self.queue(&asked, earlier.as_ref()).await? else {
             // Another process was faster.
             let theirs = self.asked_under(&asked.under, name).await?;
@@ -118,11 +112,27 @@ impl Shared {
             attempt: 1,
             not_before: None,
             cancel: CancellationToken::new(),
+            asker: tracing::Span::current(),
         };
         tracing::info!(%run_id, pipeline = %name, trigger = %asked.under.trigger(), "queued");
         self.board().wait(new);
         self.changed.notify_one();
         Ok(Some(run_id))
+    }
+
+    /// The lease of a pipeline that nobody runs. Nobody else holds it, so what is unfinished was left by a process that
+    /// is gone.
+    pub(super) async fn free(&self, pipeline: &PipelineName) -> Result<Option<Lease>> {
+        let Some(lease) = self.ledger.lease(pipeline)? else { return Ok(None) };
+        self.bury(pipeline, &lease).await?;
+        Ok(Some(lease))
+    }
+
+    async fn bury(&self, pipeline: &PipelineName, lease: &Lease) -> Result<()> {
+        for run_id in self.ledger.bury(pipeline, lease).await? {
+            tracing::warn!(%run_id, %pipeline, "marked as interrupted");
+        }
+        Ok(())
     }
 
     /// Records the run and that it was asked for.
@@ -166,6 +176,7 @@ impl Shared {
             attempt: run.attempt,
             not_before: until.map(|left| Instant::now() + left),
             cancel: CancellationToken::new(),
+            asker: tracing::Span::current(),
         };
         let waits = self.board().wait(waiting);
         self.changed.notify_one();
@@ -174,7 +185,7 @@ impl Shared {
 
     /// Runs that are under way while nobody holds their pipeline's lease have no process any more.
     async fn bury_interrupted(&self) -> Result<()> {
-        for run in self.ledger.in_processes().await? {
+        for run in self.ledger.in_processes(None).await? {
             let Ok(name) = PipelineName::parse(&run.pipeline) else { continue };
             let Some(lease) = self.ledger.lease(&name)? else { continue };
             let elapsed = (now() - run.created_at).to_std().unwrap_or_default();
@@ -190,9 +201,7 @@ impl Shared {
                 tracing::warn!(run_id = %run.run_id, pipeline = %name, "was interrupted, and is tried again");
                 continue;
             }
-            for run_id in self.ledger.bury(&name, &lease).await? {
-                tracing::warn!(%run_id, pipeline = %name, "marked as interrupted");
-            }
+            self.bury(&name, &lease).await?;
         }
         Ok(())
     }
@@ -204,7 +213,7 @@ impl Shared {
             let pipeline = PipelineName::parse(&run.pipeline).ok().and_then(|name| self.registry.get(&name));
             let refused = match &pipeline {
                 None => Error::failed("the pipeline is no longer there"),
-                Some(_) if now() - run.created_at > LONGEST_WAIT => {
+                Some(_) if now() - run.not_before.unwrap_or(run.created_at) > LONGEST_WAIT => {
                     Error::temporary("interrupted: no daemon took it on within a day")
                         .help("trigger it again")
                 }
