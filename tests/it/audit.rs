@@ -193,7 +193,7 @@ async fn a_daemon_records_and_signs_its_begin_and_its_end_and_a_changed_policy()
     let actions: Vec<&str> = told.iter().map(|entry| word(entry, "action")).collect();
     assert_eq!(actions, ["policy.change", "policy.change", "daemon.start", "daemon.stop"]);
     let digests: Vec<&str> =
-        told.iter().take(2).map(|entry| word(entry, "subject").split(' ').last().unwrap()).collect();
+        told.iter().take(2).map(|entry| word(entry, "subject").rsplit(' ').next().unwrap()).collect();
     assert_eq!(word(&told[0], "subject"), format!("test-policy from none to {}", digests[0]));
     assert_eq!(word(&told[1], "subject"), format!("test-policy from {} to {}", digests[0], digests[1]));
     assert!(word(&told[2], "subject").contains(digests[1]), "{told:?}");
