@@ -150,7 +150,7 @@ async fn an_entry_within_a_turn_is_there_with_its_deed_or_not_at_all() {
         }
         let deeds: (i64,) =
             sqlx::query_as("SELECT COUNT(*) FROM stores").fetch_one(ledger.pool()).await.unwrap();
-        let entries = entries(&ledger, 10).await.unwrap().len() as i64;
+        let entries = i64::try_from(entries(&ledger, 10).await.unwrap().len()).unwrap();
         assert_eq!((deeds.0, entries), (i64::from(is_kept), i64::from(is_kept)));
     }
     assert_eq!(faults(&ledger, &[]).await, []);
