@@ -218,3 +218,9 @@ fn first_line_only(path: &Path) {
     let text = fs::read_to_string(path).unwrap();
     fs::write(path, format!("{}\n", text.lines().next().unwrap())).unwrap();
 }
+
+#[test]
+fn a_store_of_checkpoints_must_be_one_of_the_stores() {
+    let ran = house("audit: {checkpoints: nowhere}").run(&["audit"]);
+    assert!(ran.expect(78).stderr.contains("there is no store `nowhere`"), "{ran:?}");
+}
