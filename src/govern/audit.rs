@@ -90,7 +90,7 @@ pub struct Entry {
 /// # Errors
 /// `Temporary` when the store is busy, `Failed` when it cannot be written.
 pub async fn record(store: &(impl Store + ?Sized), actor: &str, action: Action, subject: &str) -> Result<()> {
-    sqlx::query("INSERT INTO audit (at_ms, actor, action, subject) VALUES (?, ?, ?, ?)")
+    sqlx::query("INSERT INTO audit (at_ms, actor, action, subject) VALUES ($1, $2, $3, $4)")
         .bind(now_ms())
         .bind(actor)
         .bind(action.word())
@@ -120,7 +120,7 @@ pub async fn key_use<K: Borrow<str>>(
 /// # Errors
 /// As [`record`].
 pub async fn entries(store: &impl Store, limit: u32) -> Result<Vec<Entry>> {
-    let rows = sqlx::query("SELECT at_ms, actor, action, subject FROM audit ORDER BY id DESC LIMIT ?")
+    let rows = sqlx::query("SELECT at_ms, actor, action, subject FROM audit ORDER BY id DESC LIMIT $1")
         .bind(i64::from(limit.min(MAX_LISTED)))
         .fetch_all(store.pool())
         .await
