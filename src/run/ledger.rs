@@ -11,11 +11,11 @@ use sqlx::AnyPool;
 
 pub use self::keyed::RequestKey;
 pub use self::lease::{Lease, let_go};
+use self::lease::{Leases, Rows};
 pub use self::orphans::TakenOver;
 pub use self::parts::WrittenPart;
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
-use self::lease::{Leases, Rows};
 use crate::error::{Error, Result};
 use crate::govern::store::{Store, fault, get, now_ms};
 use crate::spec::config::Metadata;
@@ -283,12 +283,13 @@ impl Ledger {
         if rows == 1 {
             return Ok(());
         }
-        let fenced_off = sqlx::query(concat!("SELECT 1 FROM runs WHERE run_id = $1 AND NOT ", is_ours!("$2")))
-            .bind(run_id.to_string())
-            .bind(self.holder())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
+        let fenced_off =
+            sqlx::query(concat!("SELECT 1 FROM runs WHERE run_id = $1 AND NOT ", is_ours!("$2")))
+                .bind(run_id.to_string())
+                .bind(self.holder())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(|e| fault(&e))?;
         match fenced_off {
             Some(_) => Err(fenced(format!("run {run_id} was not recorded"))),
             None => Err(Error::failed(format!("run {run_id} is not {state}"))),
@@ -304,8 +305,9 @@ impl Store for Ledger {
 
 /// What a holder wants that has lost its lease.
 fn fenced(what: String) -> Error {
-    Error::temporary(format!("{what}: another process has the pipeline by now"))
-        .help("this process stood still, or could not reach the metadata store, for longer than a lease stands")
+    Error::temporary(format!("{what}: another process has the pipeline by now")).help(
+        "this process stood still, or could not reach the metadata store, for longer than a lease stands",
+    )
 }
 
 fn to_i64(number: u64) -> i64 {

@@ -33,7 +33,8 @@ pub(super) async fn keep(dispatcher: Dispatcher, stop: CancellationToken) {
 
 async fn take_over(dispatcher: &Dispatcher) -> Result<()> {
     let orphans = dispatcher.ledger().orphans().await?;
-    let names: BTreeSet<_> = orphans.iter().filter_map(|run| PipelineName::parse(&run.pipeline).ok()).collect();
+    let names: BTreeSet<_> =
+        orphans.iter().filter_map(|run| PipelineName::parse(&run.pipeline).ok()).collect();
     for name in names {
         // One that this daemon does not know is for one that does.
         if let Some(pipeline) = dispatcher.registry().get(&name) {

@@ -1,6 +1,6 @@
 //! The daemon over real HTTP on loopback, with a runner that does as the test says.
 
-mod world;
+pub(crate) mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

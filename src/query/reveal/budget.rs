@@ -51,7 +51,8 @@ impl Budget {
             ))
             .help("filter the rows, or add a LIMIT in a subquery below the call"));
         }
-        let mut alone = begin_alone(self.store.pool(), &format!("reveals {} {}", self.rule, self.actor)).await?;
+        let mut alone =
+            begin_alone(self.store.pool(), &format!("reveals {} {}", self.rule, self.actor)).await?;
         let taken = sqlx::query(
             "INSERT INTO reveals (actor, rule, minute, taken)
              SELECT $1, $2, $3, $4

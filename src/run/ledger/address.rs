@@ -36,8 +36,9 @@ pub(super) fn postgres(secret: &Secret) -> Result<AnyConnectOptions> {
     let modes: Vec<_> = url.query_pairs().filter(|(key, _)| key == "sslmode").map(|(_, mode)| mode).collect();
     let is_checked = matches!(modes.as_slice(), [mode] if mode == "verify-full");
     if !is_checked && !is_this_machine(host) {
-        return Err(invalid("leads to another machine without checking which one")
-            .help("end it with `?sslmode=verify-full`, and `&sslrootcert=/path` for an authority of your own"));
+        return Err(invalid("leads to another machine without checking which one").help(
+            "end it with `?sslmode=verify-full`, and `&sslrootcert=/path` for an authority of your own",
+        ));
     }
     text.parse().map_err(|_| invalid("cannot be read"))
 }

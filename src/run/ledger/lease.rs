@@ -194,13 +194,12 @@ impl Rows {
     }
 
     async fn let_go(&self, name: &str, epoch: i64) {
-        let gone = sqlx::query(
-            "UPDATE leases SET expires_ms = 0 WHERE name = $1 AND holder = $2 AND epoch = $3",
-        )
-        .bind(name)
-        .bind(&self.holder)
-        .bind(epoch)
-        .execute(&self.pool);
+        let gone =
+            sqlx::query("UPDATE leases SET expires_ms = 0 WHERE name = $1 AND holder = $2 AND epoch = $3")
+                .bind(name)
+                .bind(&self.holder)
+                .bind(epoch)
+                .execute(&self.pool);
         if !matches!(timeout(LETTING_GO, gone).await, Ok(Ok(_))) {
             tracing::warn!(lease = %name, "the lease could not be let go: it runs out by itself");
         }

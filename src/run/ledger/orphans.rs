@@ -3,7 +3,7 @@
 use sqlx::AnyConnection;
 
 use super::lease::Leases;
-use super::{Ledger, Lease, Run, RunId, State, Trigger, fenced};
+use super::{Lease, Ledger, Run, RunId, State, Trigger, fenced};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::{begin_alone, fault, get, now_ms};
 use crate::spec::PipelineName;
@@ -76,7 +76,9 @@ impl Ledger {
             taken.queued = Some((run_id, run.trigger));
         }
         let text = match &taken.queued {
-            Some((run_id, _)) => format!("interrupted: its daemon was lost, and run {run_id} takes its place"),
+            Some((run_id, _)) => {
+                format!("interrupted: its daemon was lost, and run {run_id} takes its place")
+            }
             None => "interrupted: the process that ran it was lost".to_owned(),
         };
         for run in &left {

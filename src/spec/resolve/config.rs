@@ -54,9 +54,8 @@ fn metadata(placed: &Placed<raw::Metadata>, faults: &Faults<'_>) -> Option<Metad
         }
         raw::Metadata::Postgres(Either::Mapping(raw)) => {
             let url = reference(&raw.url, faults.text.folder(), faults);
-            let lease = faults.take_optional(raw.lease.as_ref(), |words: &Words| {
-                duration_within("3s", "10m", &words.0)
-            });
+            let lease = faults
+                .take_optional(raw.lease.as_ref(), |words: &Words| duration_within("3s", "10m", &words.0));
             Some(Metadata::Postgres { url: url?, lease: lease?.unwrap_or(LEASE) })
         }
     }
