@@ -60,9 +60,7 @@ impl Shared {
             first.map(|first| format!("lake: {{url: \"file:{}\"}}", first.house.path("out/lake").display()));
         let listen = format!("listen: {{http: \"127.0.0.1:{port}\"}}");
         house.config_listening(&lake.unwrap_or_default(), &connection(&self.source), &listen);
-        let config = std::fs::read_to_string(house.path("in/sealift.yaml")).unwrap();
-        let shared = "metadata: {postgres: {url: \"env:METADATA\", lease: 10s}}";
-        house.write("in/sealift.yaml", &config.replace("metadata: {sqlite: ../out/var/sealift.db}", shared));
+        house.metadata("{postgres: {url: \"env:METADATA\", lease: 10s}}");
         house.env("METADATA", &self.address);
         house.policy("- {tags: [secret], action: encrypt}\n- {tags: [public], action: allow}");
         house.pipeline(
