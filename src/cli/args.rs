@@ -86,6 +86,10 @@ pub(super) enum Command {
     Serve,
     /// Ask a daemon for a run, and wait for its end
     Trigger(Trigger),
+    /// Ask a daemon to let the schedule of a pipeline rest
+    Pause(OfDaemon),
+    /// Ask a daemon to go on with the schedule of a pipeline
+    Resume(OfDaemon),
     /// Make tokens for the daemon's API
     Token(Token),
     /// Test documents, ledger, keys, stores and connections
@@ -334,6 +338,18 @@ pub(super) struct Trigger {
     /// The name of this wanted run: sent again within a day, it makes no second one
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
+    /// Where the daemon listens
+    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
+    pub(super) url: String,
+    /// Where its token is: env:NAME or file:PATH
+    #[arg(long, value_name = "REFERENCE", default_value = "env:SEALIFT_TOKEN")]
+    pub(super) token: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct OfDaemon {
+    /// The pipeline's name
+    pub(super) pipeline: String,
     /// Where the daemon listens
     #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
     pub(super) url: String,

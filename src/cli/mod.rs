@@ -13,6 +13,7 @@ mod datasets;
 mod doctor;
 mod erase;
 mod keys;
+mod pause;
 mod plan;
 mod policy;
 mod process;
@@ -119,6 +120,8 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Trigger(args) => trigger::run(context, &args).await,
+        Command::Pause(args) => pause::run(context, &args, pause::Verb::Pause).await,
+        Command::Resume(args) => pause::run(context, &args, pause::Verb::Resume).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Schema(args) => schema::run(&args),

@@ -78,6 +78,15 @@ impl Remote {
         if status.is_success() { Ok(said) } else { Err(refused(status, &said)) }
     }
 
+    /// What the daemon answers to a `POST` without a body.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub(super) async fn post(&self, path: &str) -> Result<Value> {
+        let (status, said) = self.send(self.http.post(format!("{}{path}", self.url))).await?;
+        if status.is_success() { Ok(said) } else { Err(refused(status, &said)) }
+    }
+
     /// Asks for a run of the pipeline, under a key.
     ///
     /// # Errors

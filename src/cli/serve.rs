@@ -9,18 +9,24 @@ use super::{Context, Done};
 use crate::error::Result;
 use crate::run::progress::Unwatched;
 use crate::run::{self, Engine, Extent, Job, RunId};
-use crate::serve::{self, Registry, Runner, Settings, SystemClock};
-use crate::spec::Pipeline;
+use crate::serve::{self, Limits, Registry, Runner, Settings, SystemClock};
+use crate::spec::config::Connection;
+use crate::spec::{ConnectionName, Pipeline};
 
 pub(super) async fn run(context: &Context) -> Done {
     let engine = Arc::new(Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?);
     let listen = engine.config.listen.http;
+    let of_connection = |(name, connection): (&ConnectionName, &Connection)| {
+        connection.limits().runs.map(|most| (name.clone(), most))
+    };
+    let connections = engine.config.connections.iter().filter_map(of_connection).collect();
+    let limits = Limits { runs: engine.config.runs, connections };
     let settings = Settings {
         registry: Registry::of(engine.pipelines.clone()),
         ledger: engine.ledger.clone(),
         runner: Arc::new(Runs(engine)),
         clock: Arc::new(SystemClock),
-        runs_at_once: serve::RUNS_AT_ONCE,
+        limits,
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
     };

@@ -35,6 +35,10 @@ pub enum Action {
     RunTrigger,
     /// A run was told to stop; the subject is the run.
     RunCancel,
+    /// The schedule of a pipeline rests from now on; the subject is the pipeline.
+    PipelinePause,
+    /// It goes on.
+    PipelineResume,
     /// Published columns were sealed otherwise; the subject is the dataset and what each column becomes.
     ColumnReseal,
     /// Rows were erased; the subject is the dataset and a keyed digest of the condition they met.
@@ -63,6 +67,8 @@ impl Action {
             Self::TokenCreate => "token.create",
             Self::RunTrigger => "run.trigger",
             Self::RunCancel => "run.cancel",
+            Self::PipelinePause => "pipeline.pause",
+            Self::PipelineResume => "pipeline.resume",
             Self::ColumnReseal => "column.reseal",
             Self::RowErase => "row.erase",
             Self::ValueReveal => "value.reveal",

@@ -12,8 +12,8 @@ use sqlx::AnyPool;
 pub use self::keyed::RequestKey;
 pub use self::lease::{Lease, let_go};
 use self::lease::{Leases, Rows};
-pub use self::orphans::TakenOver;
 pub use self::parts::WrittenPart;
+pub use self::schedules::{Handled, Turn};
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{Error, Result};
@@ -24,6 +24,20 @@ use crate::spec::{DatasetName, PipelineName};
 /// Most runs one listing gives.
 pub const MAX_LISTED: u32 = 1000;
 
+/// That the row of `runs` is this process's to change. The placeholder is the epoch of the lease under which the process
+/// began the run, NULL where it did not: then it may be one that has not begun. Else the run is still of that epoch, and the
+/// pipeline's lease has not been taken since. Where leases are file locks there are no epochs, and who has the lock may.
+macro_rules! is_ours {
+    ($epoch:literal) => {
+        concat!(
+            "(coalesce(runs.epoch, 0) = coalesce(",
+            $epoch,
+            ", 0) AND (runs.epoch IS NULL OR EXISTS
+              (SELECT 1 FROM leases WHERE leases.name = runs.pipeline AND leases.epoch = runs.epoch)))"
+        )
+    };
+}
+
 mod address;
 mod keyed;
 mod lease;
@@ -31,22 +45,10 @@ mod listing;
 mod open;
 mod orphans;
 mod parts;
+mod schedules;
 mod stores;
 mod tables;
-
-/// That the row of `runs` is this process's to change, which is the holder of this placeholder: the lease that the run was
-/// asked for under still stands, and has not been taken by another since. Where leases are file locks, runs have no epoch,
-/// and who has the lock is the one.
-macro_rules! is_ours {
-    ($holder:literal) => {
-        concat!(
-            "(runs.epoch IS NULL OR EXISTS (SELECT 1 FROM leases WHERE leases.name = runs.pipeline
-              AND leases.epoch = runs.epoch AND leases.holder = ",
-            $holder,
-            "))"
-        )
-    };
-}
+mod turns;
 
 /// The record of all runs.
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ impl Ledger {
                 let holder = lease::holder();
                 let address = address::postgres(&url.resolve()?)?;
                 let pool = open::postgres(address, holder.clone()).await?;
-                let rows = Rows { pool: pool.clone(), holder, length: *lease };
+                let rows = Rows::new(pool.clone(), holder, *lease);
                 Ok(Self { pool, leases: Leases::Rows(rows) })
             }
         }
@@ -84,19 +86,8 @@ impl Ledger {
     /// How long a lease stands that is not renewed, where several machines share the store; `None` where leases are locks
     /// of one machine, which end with their process.
     #[must_use]
-    pub const fn lease_length(&self) -> Option<Duration> {
-        match &self.leases {
-            Leases::Files(_) => None,
-            Leases::Rows(rows) => Some(rows.length),
-        }
-    }
-
-    /// Who this process is to others, where they share the store.
-    fn holder(&self) -> Option<&str> {
-        match &self.leases {
-            Leases::Files(_) => None,
-            Leases::Rows(rows) => Some(&rows.holder),
-        }
+    pub fn lease_length(&self) -> Option<Duration> {
+        self.leases.rows().map(|rows| rows.length)
     }
 
     /// Whether the store answers.
@@ -111,29 +102,9 @@ impl Ledger {
     /// Records that a run was asked for.
     ///
     /// # Errors
-    /// `Temporary` when another process keeps the store busy or has the pipeline's lease by now, `Failed` when the store
-    /// cannot be written.
+    /// `Temporary` when another process keeps the store busy, `Failed` when it cannot be written.
     pub async fn queue(&self, pipeline: &PipelineName, spec_digest: &str, trigger: Trigger) -> Result<RunId> {
-        self.insert_queued(&self.pool, pipeline, spec_digest, trigger).await
-    }
-
-    /// Records that a queued run began.
-    ///
-    /// # Errors
-    /// `Failed` when the run is not queued, `Temporary` when another process has it by now; else as [`Ledger::queue`].
-    pub async fn start(&self, run_id: &RunId) -> Result<()> {
-        let done = sqlx::query(concat!(
-            "UPDATE runs SET state = 'running', started_ms = $1
-             WHERE run_id = $2 AND state = 'queued' AND ",
-            is_ours!("$3")
-        ))
-        .bind(now_ms())
-        .bind(run_id.to_string())
-        .bind(self.holder())
-        .execute(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
-        self.expect_one(done.rows_affected(), run_id, "queued").await
+        insert_queued(&self.pool, pipeline, spec_digest, trigger).await
     }
 
     /// Records what became of a stream; told again of the same stream, the later word stands.
@@ -161,7 +132,7 @@ impl Ledger {
         .bind(outcome.seconds)
         .bind(&outcome.receipt)
         .bind(outcome.state.word())
-        .bind(self.holder())
+        .bind(self.epoch(run_id))
         .execute(&self.pool)
         .await
         .map_err(|e| fault(&e))?;
@@ -191,11 +162,13 @@ impl Ledger {
         .bind(error)
         .bind(now_ms())
         .bind(run_id.to_string())
-        .bind(self.holder())
+        .bind(self.epoch(run_id))
         .execute(&self.pool)
         .await
         .map_err(|e| fault(&e))?;
-        self.expect_one(done.rows_affected(), run_id, "active").await
+        self.expect_one(done.rows_affected(), run_id, "active").await?;
+        self.forget(run_id);
+        Ok(())
     }
 
     /// Records the end of a run from its result: `done`, or the outcome the error table gives.
@@ -248,34 +221,17 @@ impl Ledger {
         self.expect_one(done.rows_affected(), run_id, "over without success").await
     }
 
-    /// Records a queued run. Where leases are rows, this process holds the pipeline's, and the run is of its epoch.
-    async fn insert_queued(
-        &self,
-        executor: impl sqlx::AnyExecutor<'_>,
-        pipeline: &PipelineName,
-        spec_digest: &str,
-        trigger: Trigger,
-    ) -> Result<RunId> {
-        let run_id = RunId::draw();
-        let done = sqlx::query(
-            r#"INSERT INTO runs (run_id, pipeline, spec_digest, "trigger", state, created_ms, holder, epoch)
-               SELECT $1, $2, $3, $4, 'queued', $5, $6,
-                      (SELECT epoch FROM leases WHERE name = $2 AND holder = $6)
-               WHERE $6 IS NULL OR EXISTS (SELECT 1 FROM leases WHERE name = $2 AND holder = $6)"#,
-        )
-        .bind(run_id.to_string())
-        .bind(pipeline.as_str())
-        .bind(spec_digest)
-        .bind(trigger.word())
-        .bind(now_ms())
-        .bind(self.holder())
-        .execute(executor)
-        .await
-        .map_err(|e| fault(&e))?;
-        if done.rows_affected() == 0 {
-            return Err(fenced(format!("no run of pipeline {pipeline} was recorded")));
+    /// Under which epoch of its pipeline's lease this process began a run; `None` where it did not, and where leases are
+    /// file locks.
+    fn epoch(&self, run_id: &RunId) -> Option<i64> {
+        self.leases.rows().and_then(|rows| rows.begun().get(run_id).copied())
+    }
+
+    /// The run is not this process's any more.
+    fn forget(&self, run_id: &RunId) {
+        if let Some(rows) = self.leases.rows() {
+            rows.begun().remove(run_id);
         }
-        Ok(run_id)
     }
 
     /// That one run was changed, or why not.
@@ -301,6 +257,28 @@ impl Store for Ledger {
     fn pool(&self) -> &AnyPool {
         &self.pool
     }
+}
+
+async fn insert_queued(
+    executor: impl sqlx::AnyExecutor<'_>,
+    pipeline: &PipelineName,
+    spec_digest: &str,
+    trigger: Trigger,
+) -> Result<RunId> {
+    let run_id = RunId::draw();
+    sqlx::query(
+        r#"INSERT INTO runs (run_id, pipeline, spec_digest, "trigger", state, created_ms)
+           VALUES ($1, $2, $3, $4, 'queued', $5)"#,
+    )
+    .bind(run_id.to_string())
+    .bind(pipeline.as_str())
+    .bind(spec_digest)
+    .bind(trigger.word())
+    .bind(now_ms())
+    .execute(executor)
+    .await
+    .map_err(|e| fault(&e))?;
+    Ok(run_id)
 }
 
 /// What a holder wants that has lost its lease.

@@ -93,6 +93,9 @@ fn record(dataset: &DatasetName, told: Account) -> Option<(Run, StreamOutcome)> 
         created_at: at(started_ms)?,
         started_at: at(started_ms),
         finished_at: at(committed_ms),
+        attempt: 1,
+        heartbeat_at: None,
+        not_before: None,
         streams: Vec::new(),
     };
     #[expect(clippy::cast_precision_loss, reason = "seconds for people")]

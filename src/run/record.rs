@@ -150,11 +150,17 @@ pub struct Run {
     pub state: State,
     /// Once over: `done`, or the outcome word of the error table.
     pub outcome: Option<String>,
-    /// What went wrong, in our own words.
+    /// What went wrong, in our own words: with it, or, while it is not over, with its last attempt.
     pub error: Option<String>,
+    /// The attempt that is under way or waits, counted from 1; once over, the last one.
+    pub attempt: u32,
+    /// When the process that runs it last said that it does.
+    pub heartbeat_at: Option<DateTime<Utc>>,
+    /// When the attempt that waits may begin.
+    pub not_before: Option<DateTime<Utc>>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
-    /// When it began.
+    /// When its first attempt began.
     pub started_at: Option<DateTime<Utc>>,
     /// When it was over.
     pub finished_at: Option<DateTime<Utc>>,
@@ -186,8 +192,15 @@ pub struct StreamOutcome {
 }
 
 impl Run {
-    /// The run for programs: `{"run_id","pipeline","state","outcome","error","trigger",
-    /// "spec_digest","created_at","started_at","finished_at","streams"}`, instants as RFC 3339.
+    /// Whether it is over once the process that has it is gone; a run that a daemon queued waits for another one.
+    #[must_use]
+    pub fn needs_its_process(&self) -> bool {
+        self.state == State::Running || (self.state == State::Queued && self.trigger == Trigger::Cli)
+    }
+
+    /// The run for programs: `{"run_id","pipeline","state","outcome","error","attempt","trigger",
+    /// "spec_digest","created_at","started_at","finished_at","heartbeat_at","not_before","streams"}`, instants as
+    /// RFC 3339.
     #[must_use]
     pub fn to_json(&self) -> Value {
         json!({
@@ -196,11 +209,14 @@ impl Run {
             "state": self.state.word(),
             "outcome": self.outcome,
             "error": self.error,
+            "attempt": self.attempt,
             "trigger": self.trigger.word(),
             "spec_digest": self.spec_digest,
             "created_at": self.created_at.to_rfc3339(),
             "started_at": self.started_at.map(|at| at.to_rfc3339()),
             "finished_at": self.finished_at.map(|at| at.to_rfc3339()),
+            "heartbeat_at": self.heartbeat_at.map(|at| at.to_rfc3339()),
+            "not_before": self.not_before.map(|at| at.to_rfc3339()),
             "streams": self.streams.iter().map(StreamOutcome::to_json).collect::<Vec<_>>(),
         })
     }

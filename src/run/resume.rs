@@ -15,13 +15,13 @@ use crate::spec::StreamName;
 /// How many earlier runs are looked at.
 const LOOK_BACK: u32 = 1000;
 
-/// The pipeline's earlier runs, newest first.
+/// The pipeline's earlier runs, newest first. An earlier attempt of this run is as one.
 ///
 /// # Errors
 /// Those of the ledger.
 pub(super) async fn runs(engine: &Engine, job: &Job<'_>) -> Result<Vec<Run>> {
     let runs = engine.ledger.runs(Some(&job.pipeline.name), LOOK_BACK).await?;
-    Ok(runs.into_iter().filter(|run| run.run_id != job.run_id).collect())
+    Ok(runs.into_iter().filter(|run| run.run_id != job.run_id || run.attempt > 1).collect())
 }
 
 /// Whether the last run (`runs`: newest first) ended before it had published the stream. One that was held had
@@ -57,7 +57,8 @@ impl Earlier {
     ) -> Result<Self> {
         let each = || plans.iter().zip(standing);
         if job.only.is_none() && plans.iter().all(|plan| plan.mode == Mode::Overwrite) {
-            for run in runs.iter().take_while(|run| run.state != State::Succeeded) {
+            let ended = runs.iter().filter(|run| run.run_id != job.run_id);
+            for run in ended.take_while(|run| run.state != State::Succeeded) {
                 let done: Option<Vec<Published>> =
                     each().map(|(plan, standing)| by(run, job, plan, standing)).collect();
                 if let Some(done) = done {

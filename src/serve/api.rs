@@ -19,12 +19,14 @@ use tower_http::timeout::TimeoutLayer;
 use super::auth::{may_run, require_token};
 use super::dispatch::{Dispatcher, Refusal};
 use super::metrics;
+use super::pauses;
 use super::problem::{self, Problem};
 use super::schedule::{Clock, Schedules};
 use crate::govern::Principal;
 use crate::govern::audit::{self, Action};
 use crate::run::ledger::{MAX_LISTED, RequestKey, Run, RunId, Trigger};
 use crate::spec::PipelineName;
+use crate::spec::schedule::Schedule;
 
 /// Most bytes in the body of a request.
 const BODY_LIMIT_BYTES: usize = 64 << 10;
@@ -64,6 +66,8 @@ pub(super) fn router(api: Api) -> Router {
     let v1 = Router::new()
         .route("/pipelines", get(list_pipelines))
         .route("/pipelines/{name}/runs", post(trigger_run))
+        .route("/pipelines/{name}/pause", post(pauses::pause))
+        .route("/pipelines/{name}/resume", post(pauses::resume))
         .route("/runs", get(list_runs))
         .route("/runs/{run_id}", get(show_run))
         .route("/runs/{run_id}/cancel", post(cancel_run))
@@ -216,19 +220,19 @@ async fn list_runs(State(api): State<Api>, listing: Result<Query<Listing>, Query
 }
 
 async fn list_pipelines(State(api): State<Api>) -> Answer {
-    let active = api.dispatcher.active().await;
+    let active = api.dispatcher.active();
     let now = api.clock.now();
     let registered = api.dispatcher.registry().all();
     let pipelines: Vec<Value> = registered
         .values()
         .map(|pipeline| {
-            let schedule = pipeline.schedule.as_ref();
             json!({
                 "name": pipeline.name.as_str(),
                 "owner": pipeline.owner,
                 "description": pipeline.description,
-                "schedule": schedule.map(|s| json!({"cron": s.cron, "timezone": s.timezone.name()})),
+                "schedule": pipeline.schedule.as_ref().map(Schedule::to_json),
                 "next_run_at": api.schedules.next_after(&pipeline.name, now).map(|at| at.to_rfc3339()),
+                "paused": api.dispatcher.is_paused(&pipeline.name),
                 "active_run": active.get(&pipeline.name).map(ToString::to_string),
             })
         })
@@ -237,8 +241,7 @@ async fn list_pipelines(State(api): State<Api>) -> Answer {
 }
 
 async fn show_metrics(State(api): State<Api>) -> Answer {
-    let active = api.dispatcher.active().await.len();
-    let text = api.dispatcher.metrics().text(active)?;
+    let text = api.dispatcher.metrics().text(api.dispatcher.count())?;
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
 }
 

@@ -2,8 +2,8 @@
 //! tasks which outlive a call.
 //!
 //! Who owns what: [`Dispatcher`] owns every run from the moment it is asked for: it takes the
-//! pipeline's lease, queues the run in the ledger, starts it when a slot is free, and records how it
-//! ended. A [`Runner`] only does the work in between. The API and the schedule ask the dispatcher,
+//! pipeline's lease, queues the run in the ledger, starts it when it is its turn, tries again where that may help, and
+//! records how it ended. A [`Runner`] only does the work in between. The API and the schedule ask the dispatcher,
 //! and nobody else starts or stops a run.
 
 pub mod dispatch;
@@ -12,7 +12,10 @@ pub mod schedule;
 
 mod api;
 mod auth;
+#[cfg(test)]
+mod fixture;
 mod metrics;
+mod pauses;
 mod problem;
 mod supervisor;
 mod takeover;
@@ -25,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use dispatch::{Dispatcher, Runner};
+pub use dispatch::{Dispatcher, Limits, Runner};
 pub use registry::Registry;
 pub use schedule::{Clock, SystemClock};
 
@@ -33,14 +36,11 @@ use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
-use crate::spec::PipelineName;
 
 /// How long active runs may go on after the daemon was told to stop.
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How long a cancelled run may take to stop before it is dropped where it stands.
 pub const CANCEL_WAIT: Duration = Duration::from_secs(10);
-/// Runs under way at the same time.
-pub const RUNS_AT_ONCE: usize = 2;
 /// How long open connections may take to end once the last run is over.
 const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
@@ -54,11 +54,11 @@ pub struct Settings {
     pub runner: Arc<dyn Runner>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Runs under way at the same time ([`RUNS_AT_ONCE`]).
-    pub runs_at_once: usize,
+    /// How many runs there may be.
+    pub limits: Limits,
     /// How long active runs may go on after the daemon was told to stop ([`GRACE`]).
     pub grace: Duration,
-    /// How long a cancelled run may take to stop before it is dropped ([`CANCEL_WAIT`]).
+    /// How long a run that is told to stop may take before it is dropped ([`CANCEL_WAIT`]).
     pub cancel_wait: Duration,
 }
 
@@ -76,8 +76,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Marks runs that an earlier process left unfinished as interrupted, then serves the API on
-    /// `listener` and runs the schedule. Occurrences missed while no daemon ran are skipped.
+    /// Takes on what an earlier process queued, marks the runs that it was at as interrupted, then serves the API on
+    /// `listener` and keeps the schedules.
     ///
     /// # Errors
     /// `Invalid` when a schedule cannot be read; `Temporary` or `Failed` when the ledger does not
@@ -87,29 +87,25 @@ impl Daemon {
         let address = listener
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
-        // Where machines share the store, what a process left is taken over rather than given up.
-        if settings.ledger.lease_length().is_none() {
-            bury_interrupted(&settings.ledger).await?;
-        }
         let schedules = schedule::Schedules::read(&settings.registry.all())?;
-        let dispatcher =
-            Dispatcher::new(settings.ledger, settings.registry, settings.runner, settings.runs_at_once);
+        let Settings { ledger, registry, runner, clock, limits, grace, cancel_wait } = settings;
+        let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
+        dispatcher.take_over().await?;
 
         let stop_schedule = CancellationToken::new();
         let schedule = tokio::spawn(schedule::keep(
             schedules.clone(),
             dispatcher.clone(),
-            Arc::clone(&settings.clock),
+            Arc::clone(&clock),
             stop_schedule.clone(),
         ));
         let takeover = tokio::spawn(takeover::keep(dispatcher.clone(), stop_schedule.clone()));
         let stop_api = CancellationToken::new();
-        let router = api::router(api::Api::new(dispatcher.clone(), schedules, settings.clock));
+        let router = api::router(api::Api::new(dispatcher.clone(), schedules, clock));
         let stopped = stop_api.clone().cancelled_owned();
         let api =
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
         tracing::info!(%address, "serving");
-        let (grace, cancel_wait) = (settings.grace, settings.cancel_wait);
         Ok(Self { address, dispatcher, grace, cancel_wait, stop_schedule, stop_api, schedule, takeover, api })
     }
 
@@ -117,6 +113,12 @@ impl Daemon {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Who hands out its runs.
+    #[must_use]
+    pub const fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
     }
 
     /// Takes no more runs, lets active ones go on for the grace period (or until `hurry`), then
@@ -197,17 +199,4 @@ impl Signals {
             _ = self.interrupt.recv() => 2,
         }
     }
-}
-
-/// Runs that are unfinished while nobody holds their pipeline's lease have no process any more.
-async fn bury_interrupted(ledger: &Ledger) -> Result<()> {
-    for run in ledger.unfinished(None).await? {
-        let Ok(pipeline) = PipelineName::parse(&run.pipeline) else { continue };
-        if let Some(lease) = ledger.lease(&pipeline).await? {
-            for run_id in ledger.bury(&pipeline, &lease).await? {
-                tracing::warn!(%run_id, %pipeline, "marked as interrupted");
-            }
-        }
-    }
-    Ok(())
 }

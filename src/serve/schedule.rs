@@ -1,27 +1,31 @@
-//! Runs pipelines when their cron expression says so.
+//! Runs pipelines when their schedules say so: by the clock, or after what others have done.
 //!
-//! Missed occurrences are skipped, never caught up: not those of a time when no daemon ran, nor one
-//! that falls on an active run. Where clocks change, wall-clock time decides: see `docs/daemon.md`.
+//! How far each schedule was handled is in the ledger, so that every occurrence has one run, whoever takes it on and
+//! however often; the rules are in `docs/scheduling.md`.
+
+mod ask;
+mod blackout;
+mod follow;
+mod keeper;
+mod plan;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
 use tokio_util::sync::CancellationToken;
 
-use super::dispatch::{Dispatcher, Refusal};
+pub(super) use self::plan::Plan;
+pub use self::plan::{SET_BACK, TOLERANCE};
+use super::dispatch::Dispatcher;
 use super::registry::Pipelines;
-use crate::error::{At, Error, Result};
-use crate::run::ledger::{RequestKey, Trigger};
+use crate::error::Result;
 use crate::spec::PipelineName;
 
 /// The longest single sleep of the system clock: the wall clock may be set while we sleep.
-const LONGEST_NAP: Duration = Duration::from_secs(30);
+const LONGEST_NAP: Duration = Duration::from_secs(5);
 
 /// Tells the time and waits for it; tests bring their own.
 #[async_trait]
@@ -53,104 +57,49 @@ impl Clock for SystemClock {
     }
 }
 
-/// When each scheduled pipeline runs.
-#[derive(Clone, Debug)]
-pub(super) struct Schedules(Arc<BTreeMap<PipelineName, Plan>>);
-
-#[derive(Clone, Debug)]
-struct Plan {
-    cron: Cron,
-    timezone: Tz,
-}
+/// When each scheduled pipeline runs. Clones share everything.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Schedules(Arc<Mutex<BTreeMap<PipelineName, Arc<Plan>>>>);
 
 impl Schedules {
-    /// Reads the expressions.
+    /// Reads the schedules.
+    ///
+    /// # Errors
+    /// `Invalid` when one cannot be read.
     pub(super) fn read(pipelines: &Pipelines) -> Result<Self> {
-        let mut plans = BTreeMap::new();
-        for pipeline in pipelines.values() {
-            if let Some(schedule) = &pipeline.schedule {
-                let cron = parse(&schedule.cron).at(|| format!("pipeline {}", pipeline.name))?;
-                plans.insert(pipeline.name.clone(), Plan { cron, timezone: schedule.timezone });
-            }
-        }
-        Ok(Self(Arc::new(plans)))
+        let plans = pipelines.values().filter_map(|pipeline| {
+            let schedule = pipeline.schedule.as_ref()?;
+            Some(Plan::read(&pipeline.name, schedule).map(|plan| (pipeline.name.clone(), Arc::new(plan))))
+        });
+        Ok(Self(Arc::new(Mutex::new(plans.collect::<Result<_>>()?))))
     }
 
-    /// The first time after `now` that the pipeline is due; `None` without a schedule, or with one
-    /// that never comes (30 February).
+    /// The first time after `now` that the pipeline is due; `None` without a schedule, with one that never comes
+    /// (30 February), and where it follows others.
     pub(super) fn next_after(&self, pipeline: &PipelineName, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let plan = self.0.get(pipeline)?;
-        let next = plan.cron.find_next_occurrence(&now.with_timezone(&plan.timezone), false);
-        next.ok().map(|at| at.with_timezone(&Utc))
+        let plan = self.plans().get(pipeline).cloned()?;
+        plan.upcoming(now).map(|next| next.due)
+    }
+
+    fn plans(&self) -> MutexGuard<'_, BTreeMap<PipelineName, Arc<Plan>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Five fields: minute, hour, day of month, month, day of week.
-fn parse(text: &str) -> Result<Cron> {
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    parser.parse(text).map_err(|_| {
-        Error::invalid(format!("`{text}` is not a cron expression"))
-            .help("write five fields, as in `0 2 * * *`: minute, hour, day of month, month, day of week")
-    })
-}
-
-/// Triggers what is due from now (this call, not the first poll) until `stop`.
+/// Triggers what is due from now (this call, not the first poll) until `stop`, and what was missed before, where the
+/// schedule says so.
 pub(super) fn keep(
     schedules: Schedules,
     dispatcher: Dispatcher,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
-    let start = clock.now();
-    let due: BTreeMap<PipelineName, DateTime<Utc>> = schedules
-        .0
-        .keys()
-        .filter_map(|pipeline| Some((pipeline.clone(), schedules.next_after(pipeline, start)?)))
-        .collect();
-    trigger_due(due, schedules, dispatcher, clock, stop)
-}
-
-async fn trigger_due(
-    mut due: BTreeMap<PipelineName, DateTime<Utc>>,
-    schedules: Schedules,
-    dispatcher: Dispatcher,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-) {
-    while let Some(earliest) = due.values().min().copied() {
+    let keeper = keeper::Keeper::new(schedules, dispatcher, clock);
+    async move {
         tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep_until(earliest) => {}
+            () = stop.cancelled() => {}
+            never = keeper.keep() => match never {},
         }
-        let now = clock.now();
-        let ripe: Vec<PipelineName> =
-            due.iter().filter(|(_, at)| **at <= now).map(|(pipeline, _)| pipeline.clone()).collect();
-        for pipeline in ripe {
-            if let Some(at) = due.get(&pipeline) {
-                dispatcher.metrics().triggered_late((clock.now() - at).to_std().unwrap_or_default());
-                trigger(&dispatcher, &pipeline, *at).await;
-            }
-            match schedules.next_after(&pipeline, now) {
-                Some(next) => due.insert(pipeline, next),
-                None => due.remove(&pipeline),
-            };
-        }
-    }
-}
-
-async fn trigger(dispatcher: &Dispatcher, pipeline: &PipelineName, at: DateTime<Utc>) {
-    // Of daemons that share the store each keeps the schedule: the occurrence is one run all the same.
-    let is_shared = dispatcher.ledger().lease_length().is_some();
-    let key = is_shared.then(|| format!("{pipeline}@{}", at.timestamp()));
-    let key = key.and_then(|key| RequestKey::of("schedule", key.as_bytes()).ok());
-    match dispatcher.trigger(pipeline, Trigger::Schedule, "schedule", key.as_ref()).await {
-        Ok(_) | Err(Refusal::Stopping) => {}
-        Err(Refusal::Active(_)) => tracing::warn!(%pipeline, "scheduled run skipped: one is active"),
-        Err(Refusal::Full) => tracing::warn!(%pipeline, "scheduled run skipped: too many are waiting"),
-        Err(Refusal::Unknown | Refusal::OtherPipeline) => {
-            tracing::error!(%pipeline, "scheduled run skipped: no such pipeline");
-        }
-        Err(Refusal::Ledger(error)) => tracing::error!(%pipeline, %error, "scheduled run skipped"),
     }
 }
 

@@ -30,6 +30,23 @@ pub struct Config {
     pub listen: Listen,
     /// Most bytes of memory a run or a query may hold (`memory_limit_mb`, default 1024 MB).
     pub memory_limit_bytes: u64,
+    /// How many runs the daemon has.
+    pub runs: Runs,
+}
+
+/// How many runs the daemon has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// Most under way at once, default 2.
+    pub at_once: usize,
+    /// Most that wait for their turn, default 10,000.
+    pub waiting: usize,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self { at_once: 2, waiting: 10_000 }
+    }
 }
 
 /// The metadata store: ledger, tokens, audit.
@@ -149,6 +166,8 @@ pub struct Limits {
     pub rows_per_second: Option<u64>,
     /// Bytes (as carried in memory) in a second.
     pub bytes_per_second: Option<u64>,
+    /// Runs of the daemon that read through it at once.
+    pub runs: Option<usize>,
 }
 
 /// Makes reads give way when the source is under load.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cases::PolicyTest;
 use super::decode::decode;
 use super::faults::{Fault, Faults, nearest, quoted};
+use super::follow::check_followed;
 use super::problem::{Problem, Problems};
 use super::raw::placed::Placed;
 use super::resolve::{Context, Known};
@@ -128,6 +129,8 @@ fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<
             Err(message) => faults.push(Fault::new(raw.pipelines.span, message)),
         }
     }
+    let seen = context.seen.take().pipelines.into_keys().collect();
+    problems.append(&mut check_followed(&pipelines, &seen));
     let mut all = faults.into_problems();
     all.append(&mut problems);
     match (Problems::none(all), config, policy) {

@@ -17,12 +17,14 @@ pub mod name;
 pub mod pipeline;
 pub mod policy;
 pub mod quality;
+pub mod schedule;
 pub mod schema;
 pub mod sync;
 pub mod verdict;
 
 mod decode;
 mod faults;
+mod follow;
 mod hidden;
 mod keys;
 mod load;
@@ -36,6 +38,7 @@ mod tree;
 
 pub use action::Action;
 pub use config::Config;
+pub use follow::check_followed;
 pub use load::{Document, check_all, check_files, load_all};
 pub use name::{ConnectionName, DatasetName, PipelineName, StoreName, StreamName, Tag};
 pub use pipeline::{Pipeline, Stream};

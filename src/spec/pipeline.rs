@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::contract::SchemaContract;
 use super::quality::Check;
+pub use super::schedule::Schedule;
+use super::schedule::{Priority, Retry};
 use super::sync::{Resume, SyncMode, WriteMode};
 use super::{Action, ConnectionName, DatasetName, PipelineName, StoreName, StreamName, Tag};
 use crate::error::{Error, Result};
@@ -31,6 +34,12 @@ pub struct Pipeline {
     pub streams: Vec<Stream>,
     /// When the daemon runs it.
     pub schedule: Option<Schedule>,
+    /// How often a run of it is tried again.
+    pub retry: Retry,
+    /// How long an attempt of a run may take.
+    pub timeout: Duration,
+    /// Which of the runs that wait begins first.
+    pub priority: Priority,
 }
 
 /// One stream entry: what is read, and what becomes of it. A table entry with wildcards stands for
@@ -360,15 +369,6 @@ impl Parquet {
     pub fn of_merges() -> Self {
         Self { file_size_bytes: 64 << 20, ..Self::default() }
     }
-}
-
-/// When the daemon runs a pipeline.
-#[derive(Clone, Debug)]
-pub struct Schedule {
-    /// Five-field cron expression, checked at loading.
-    pub cron: String,
-    /// IANA time zone the expression is read in, default UTC.
-    pub timezone: chrono_tz::Tz,
 }
 
 #[cfg(test)]

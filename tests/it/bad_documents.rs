@@ -17,6 +17,8 @@ use sealift::spec::sync::WriteMode;
 use sealift::spec::{Action, ConnectionName, check_files, load_all};
 use sha2::{Digest, Sha256};
 
+use crate::house::House;
+
 /// Every planted secret of the fixtures begins with this.
 const PLANTED: &str = "PLANTED";
 
@@ -59,6 +61,45 @@ fn no_message_holds_a_planted_secret() {
         assert!(!Error::from(problems).to_string().contains(PLANTED));
     }
     assert!(planted >= 10);
+}
+
+/// Every problem of a folder of pipelines that follow others as told, by `name: after`.
+fn followed(schedules: &[(&str, &str)]) -> Vec<String> {
+    let house = House::new();
+    house.policy("- {tags: [public], action: allow}");
+    for (name, schedule) in schedules {
+        house.pipeline(
+            name,
+            &format!(
+                "connection: drops\ndataset: \"{name}.{{stream}}\"\nstreams:\n  rows: {{path: rows.csv, \
+                 columns: {{\"*\": {{tag: public}}}}}}\nschedule: {schedule}"
+            ),
+        );
+    }
+    let Err(problems) = load_all(&house.path("in/sealift.yaml")) else { return Vec::new() };
+    let told = problems.iter().map(|problem| {
+        let file = problem.file.file_name().unwrap().to_string_lossy();
+        format!("{file}:{}:{}: {}", problem.line, problem.column, problem.message)
+    });
+    told.collect()
+}
+
+#[test]
+fn pipelines_that_follow_nobody_or_each_other_are_told() {
+    let after = |names: &str| format!("{{after: {{pipelines: [{names}]}}}}");
+    let cron = "{cron: \"0 2 * * *\"}";
+    assert_eq!(followed(&[("a", cron), ("b", &after("a")), ("c", &after("a, b"))]), Vec::<String>::new());
+    let unknown = followed(&[("crm", cron), ("mart", "{after: {pipeline: crn}}")]);
+    assert_eq!(unknown, ["mart.yaml:9:30: there is no pipeline `crn`"]);
+    let circle = followed(&[("a", &after("c")), ("b", &after("a")), ("c", &after("b")), ("d", &after("a"))]);
+    assert_eq!(
+        circle,
+        ["a.yaml:9:20: pipelines follow each other in a circle: `a` after `c` after `b` after `a`"]
+    );
+    let itself = followed(&[("a", "{after: {dataset: a.rows}}"), ("b", "{after: {dataset: c.rows}}")]);
+    assert_eq!(itself, ["a.yaml:9:29: pipelines follow each other in a circle: `a` after `a`"]);
+    let by_dataset = followed(&[("a", "{after: {dataset: b.rows}}"), ("b", &after("a"))]);
+    assert_eq!(by_dataset.len(), 1, "{by_dataset:?}");
 }
 
 #[test]

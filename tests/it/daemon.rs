@@ -243,6 +243,10 @@ async fn a_job_of_a_scheduler_triggers_waits_and_ends_as_its_run_does() {
     assert!(held.expect(76).stderr.contains("help:"), "{held:?}");
     assert_eq!(held.summary()["outcome"], "held", "{held:?}");
     house.run(&["trigger", "nobody", "--wait"]).expect(2);
+    house.run(&["pause", "nobody"]).expect(2);
+    assert_eq!(house.json(&["pause", "daily"], 0)["paused"], true);
+    house.run(&["trigger", "daily", "--wait"]).expect(0);
+    assert!(house.run(&["resume", "daily"]).expect(0).stdout.contains("goes on"));
     house.run(&["trigger", "daily", "--url", "http://sealift.example.com"]).expect(78);
     terminate(&daemon);
     house.finish(daemon);

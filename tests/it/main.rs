@@ -49,6 +49,7 @@ mod relations;
 mod reseal;
 mod resume;
 mod reveal;
+mod scheduler;
 mod serve;
 mod servers;
 mod shred;

@@ -156,7 +156,9 @@ async fn what_a_dead_process_left_is_marked_as_interrupted() {
         let (dead, leases) = place.holding(&["crm", "erp"]).await;
         let (crm, left) = (pipeline("crm"), dead.queue(&pipeline("crm"), "a", Trigger::Api).await.unwrap());
         dead.start(&left).await.unwrap();
+        let waits = dead.queue(&crm, "a", Trigger::Api).await.unwrap();
         let foreign = dead.queue(&pipeline("erp"), "a", Trigger::Api).await.unwrap();
+        dead.start(&foreign).await.unwrap();
         for lease in leases {
             lease.end().await;
         }
@@ -167,7 +169,13 @@ async fn what_a_dead_process_left_is_marked_as_interrupted() {
         let run = ledger.run(&left).await.unwrap().unwrap();
         assert_eq!((run.state, run.outcome.as_deref()), (State::Failed, Some("temporary")));
         assert!(run.error.unwrap().starts_with("interrupted"));
-        assert_eq!(ledger.run(&foreign).await.unwrap().unwrap().state, State::Queued);
+        assert_eq!(ledger.run(&foreign).await.unwrap().unwrap().state, State::Running);
+        // What a daemon had queued waits for another one.
+        assert_eq!(
+            ledger.waiting(10).await.unwrap().iter().map(|run| run.run_id).collect::<Vec<_>>(),
+            [waits]
+        );
+        ledger.start(&waits).await.unwrap();
     }
 }
 
@@ -271,6 +279,9 @@ async fn what_tables_tell_is_recorded_again_once_and_widened() {
             state: State::Succeeded,
             outcome: Some("done".into()),
             error: None,
+            attempt: 1,
+            heartbeat_at: None,
+            not_before: None,
             created_at: at(100).unwrap(),
             started_at: at(100),
             finished_at: at(200),
@@ -408,80 +419,67 @@ async fn the_program_does_with_a_server_what_it_does_with_a_file() {
 #[tokio::test]
 async fn who_lost_the_lease_records_nothing_any_more_and_may_not_publish() {
     let place = Place::postgres().await;
-    let crm = pipeline("crm");
+    let (crm, later) = (pipeline("crm"), chrono::Utc::now());
     let (still, leases) = place.holding(&["crm"]).await;
-    let key = RequestKey::of("token:a", b"order-1").unwrap();
-    let run_id = still.queue_under(&key, &crm, "d", Trigger::Api, None).await.unwrap().unwrap();
+    let run_id = still.queue(&crm, "d", Trigger::Api).await.unwrap();
     still.start(&run_id).await.unwrap();
     let other = place.open(LONG).await;
     assert!(other.orphans().await.unwrap().is_empty());
     assert!(other.lease(&crm).await.unwrap().is_none());
+    let refused = |error: Error| assert_eq!(error.kind(), Kind::Temporary, "{error}");
+    // Another process records nothing of it.
+    refused(other.stream_published(&run_id, &published(1)).await.unwrap_err());
+    refused(other.conclude(&run_id, &Ok(())).await.unwrap_err());
 
     place.let_run_out().await;
-    assert_eq!(still.check_standing(&run_id).await.unwrap_err().kind(), Kind::Temporary);
-    let orphans: Vec<_> = other.orphans().await.unwrap().iter().map(|run| run.run_id).collect();
-    assert_eq!(orphans, [run_id]);
-    let lease = other.lease(&crm).await.unwrap().unwrap();
-    let taken = other.take_over(&crm, "d2", &lease).await.unwrap();
-    assert_eq!(taken.interrupted, [run_id]);
-    let (next, trigger) = taken.queued.unwrap();
-    assert_eq!(trigger, Trigger::Api);
-    assert_eq!(other.asked_under(&key).await.unwrap().unwrap().run_id, next, "the key is handed on");
-
-    let refused = |error: Error| assert_eq!(error.kind(), Kind::Temporary, "{error}");
-    refused(still.stream_published(&run_id, &published(1)).await.unwrap_err());
-    refused(still.finish(&run_id, State::Succeeded, "done", None).await.unwrap_err());
-    refused(still.start(&next).await.unwrap_err());
-    refused(still.conclude(&next, &Ok(())).await.unwrap_err());
-    refused(still.queue(&crm, "d", Trigger::Api).await.unwrap_err());
-    refused(still.queue_under(&key, &crm, "d", Trigger::Api, Some(&next)).await.unwrap_err());
-    refused(still.bury(&crm, &leases[0]).await.unwrap_err());
-    refused(still.take_over(&crm, "d", &leases[0]).await.unwrap_err());
     refused(still.check_standing(&run_id).await.unwrap_err());
+    let lease = other.lease(&crm).await.unwrap().unwrap();
+    let left = other.in_processes(Some(&crm)).await.unwrap().remove(0);
+    let everything_is_refused = async || {
+        refused(still.check_standing(&run_id).await.unwrap_err());
+        refused(still.stream_published(&run_id, &published(1)).await.unwrap_err());
+        refused(still.finish(&run_id, State::Succeeded, "done", None).await.unwrap_err());
+        refused(still.try_again(&run_id, 2, later, "away").await.unwrap_err());
+        refused(still.give_back(&left, &leases[0], 2, later, "away").await.unwrap_err());
+    };
+    everything_is_refused().await;
+    refused(still.bury(&crm, &leases[0]).await.unwrap_err());
+    other.give_back(&left, &lease, 2, later, "interrupted: its process ended").await.unwrap();
+    everything_is_refused().await;
+    refused(still.start(&run_id).await.unwrap_err());
+    other.start(&run_id).await.unwrap();
+    everything_is_refused().await;
+    still.beat(&[run_id]).await.unwrap();
     // Letting go what one does not have takes nothing from who has it.
     for lease in leases {
         lease.end().await;
     }
-    other.start(&next).await.unwrap();
-    other.check_standing(&next).await.unwrap();
-    other.conclude(&next, &Ok(())).await.unwrap();
+    other.check_standing(&run_id).await.unwrap();
+    other.stream_published(&run_id, &published(7)).await.unwrap();
+    other.conclude(&run_id, &Ok(())).await.unwrap();
 
     let run = other.run(&run_id).await.unwrap().unwrap();
-    assert_eq!((run.state, run.outcome.as_deref()), (State::Failed, Some("temporary")));
-    assert!(run.error.unwrap().contains(&next.to_string()) && run.streams.is_empty());
-    assert_eq!(other.runs(None, 10).await.unwrap().len(), 2);
+    assert_eq!((run.state, run.attempt, run.streams), (State::Succeeded, 2, vec![published(7)]));
     let row =
         place.database.as_ref().unwrap().client.query_one("SELECT epoch FROM leases", &[]).await.unwrap();
     assert_eq!(row.get::<_, i64>(0), 2);
 }
 
 #[tokio::test]
-async fn work_is_taken_over_a_few_times_and_that_of_the_command_line_never() {
+async fn a_run_that_nobody_holds_is_an_orphan_and_one_that_waits_is_not() {
     let place = Place::postgres().await;
-    let crm = pipeline("crm");
-    let mut runs = 0;
-    let first = place.open(LONG).await;
-    let lease = first.lease(&crm).await.unwrap().unwrap();
-    first.queue(&crm, "d", Trigger::Schedule).await.unwrap();
-    drop(lease);
-    loop {
-        place.let_run_out().await;
-        let next = place.open(LONG).await;
-        let lease = next.lease(&crm).await.unwrap().unwrap();
-        let taken = next.take_over(&crm, "d", &lease).await.unwrap();
-        assert_eq!(taken.interrupted.len(), 1);
-        if taken.queued.is_none() {
-            break;
-        }
-        runs += 1;
-    }
-    assert_eq!(runs, 3, "a run that ends each daemon does not end them all");
-    let next = place.open(LONG).await;
+    let (dead, leases) = place.holding(&["crm", "erp", "hr"]).await;
+    let [crm, erp, hr] = ["crm", "erp", "hr"].map(pipeline);
+    let begun = dead.queue(&crm, "d", Trigger::Schedule).await.unwrap();
+    dead.start(&begun).await.unwrap();
+    let by_hand = dead.queue(&erp, "d", Trigger::Cli).await.unwrap();
+    dead.queue(&hr, "d", Trigger::Api).await.unwrap();
+    let other = place.open(LONG).await;
+    assert!(other.orphans().await.unwrap().is_empty());
     place.let_run_out().await;
-    let lease = next.lease(&crm).await.unwrap().unwrap();
-    next.queue(&crm, "d", Trigger::Cli).await.unwrap();
-    let taken = next.take_over(&crm, "d", &lease).await.unwrap();
-    assert_eq!((taken.interrupted.len(), taken.queued), (1, None));
+    let orphans: Vec<_> = other.orphans().await.unwrap().iter().map(|run| run.run_id).collect();
+    assert_eq!(orphans, [by_hand, begun]);
+    drop(leases);
 }
 
 #[tokio::test]

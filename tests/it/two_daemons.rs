@@ -10,6 +10,7 @@ use chrono::{TimeZone as _, Utc};
 use rustix::process::{Pid, Signal, kill_process};
 use sealift::run::ledger::{Ledger, Trigger};
 use sealift::secret::Reference;
+use sealift::serve::dispatch::Limits;
 use sealift::serve::{Daemon, Registry, Settings};
 use sealift::spec::config::Metadata;
 use serde_json::Value;
@@ -101,13 +102,11 @@ impl Shared {
         self.source.client.query_one(sql, &[&self.source.name]).await.unwrap().get(0)
     }
 
-    /// The epoch of the pipeline's lease, and of each run from the oldest on.
-    async fn epochs(&self) -> (i64, Vec<Option<i64>>) {
-        let lease = "SELECT epoch FROM leases WHERE name = 'copy'";
-        let lease = self.metadata.client.query_one(lease, &[]).await.unwrap().get(0);
-        let runs = "SELECT epoch FROM runs ORDER BY run_id";
-        let runs = self.metadata.client.query(runs, &[]).await.unwrap();
-        (lease, runs.iter().map(|row| row.get(0)).collect())
+    /// The epoch of the pipeline's lease, and of the one run there is, with the process that has or had it.
+    async fn epochs(&self) -> (i64, Option<i64>, Option<String>) {
+        let sql = "SELECT l.epoch, r.epoch, r.holder FROM runs r JOIN leases l ON l.name = r.pipeline";
+        let row = self.metadata.client.query_one(sql, &[]).await.unwrap();
+        (row.get(0), row.get(1), row.get(2))
     }
 }
 
@@ -158,17 +157,13 @@ impl Node {
         self.run(run_id).await
     }
 
-    /// The run that came after this one.
-    async fn next_of(&self, run_id: &str) -> String {
-        let mut next = None;
-        self.wait_for("a run in its place", async || {
-            let runs = self.get("/v1/runs").await["runs"].clone();
-            let newest = runs[0]["run_id"].as_str().unwrap().to_owned();
-            next = (newest != run_id).then_some(newest);
-            next.is_some()
+    /// Waits until a further attempt of the run is under way.
+    async fn taken_over(&self, run_id: &str) {
+        self.wait_for("another attempt", async || {
+            let run = self.run(run_id).await;
+            run["attempt"] == 2 && run["state"] == "running"
         })
         .await;
-        next.unwrap()
     }
 
     fn signal(&self, signal: Signal) {
@@ -190,14 +185,6 @@ impl Node {
         let found = self.house.query(sql)[0].clone();
         assert_eq!(found, serde_json::json!({"n": ROWS * copies, "ids": ROWS, "notes": ROWS}));
     }
-}
-
-/// A daemon that is lost in the middle of a run.
-fn is_interrupted(run: &Value, next: &str) {
-    assert_eq!((&run["state"], &run["outcome"]), (&"failed".into(), &"temporary".into()), "{run}");
-    let error = run["error"].to_string();
-    assert!(error.contains("interrupted") && error.contains(next), "{run}");
-    assert_eq!(run["streams"].as_array().map(Vec::len), Some(0), "{run}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,18 +226,19 @@ async fn the_run_of_one_that_is_killed_is_taken_over_by_the_other() {
     let held_up = shared.hold_up().await;
     let run_id = first.triggered(Some("order-2")).await;
     second.wait_for("a read that waits", async || shared.waiting().await == 1).await;
+    let (_, lost, holder) = shared.epochs().await;
     first.daemon.child.kill().unwrap();
     // Until the lease has run out the pipeline is the dead one's.
     assert_eq!(second.trigger(Some("order-2")).await.1["run_id"], run_id.as_str());
-    let next = second.next_of(&run_id).await;
-    is_interrupted(&second.run(&run_id).await, &next);
-    assert_eq!(shared.epochs().await, (2, vec![Some(1), Some(2)]));
+    second.taken_over(&run_id).await;
+    let (lease, now, taker) = shared.epochs().await;
+    assert!(now > lost && now == Some(lease) && taker != holder, "{now:?} {lost:?} {taker:?}");
     drop(held_up);
-    let run = second.over(&next).await;
-    assert_eq!((&run["outcome"], &run["trigger"]), (&"done".into(), &"api".into()), "{run}");
-    // Who asked under the key is told of the run that did the work.
-    assert_eq!(second.trigger(Some("order-2")).await.1["run_id"], next.as_str());
-    assert_eq!(second.get("/v1/runs").await["runs"].as_array().unwrap().len(), 2);
+    let run = second.over(&run_id).await;
+    let told = (&run["outcome"], &run["trigger"], &run["attempt"]);
+    assert_eq!(told, (&"done".into(), &"api".into(), &2.into()), "{run}");
+    assert_eq!(second.trigger(Some("order-2")).await.1["run_id"], run_id.as_str());
+    assert_eq!(second.get("/v1/runs").await["runs"].as_array().unwrap().len(), 1);
     second.shows(1, &first.house);
     second.house.run(&["verify", "copy.rows"]).expect(0);
     second.stop();
@@ -265,18 +253,17 @@ async fn one_that_stood_still_past_its_lease_neither_publishes_nor_writes_over_t
     let run_id = first.triggered(None).await;
     second.wait_for("a read that waits", async || shared.waiting().await == 1).await;
     first.signal(Signal::STOP);
-    let next = second.next_of(&run_id).await;
+    second.taken_over(&run_id).await;
     // Both read the same rows now; the one that has the lease publishes them.
     drop(held_up);
-    assert_eq!(second.over(&next).await["outcome"], "done");
+    let run = second.over(&run_id).await;
+    assert_eq!((&run["outcome"], &run["attempt"]), (&"done".into(), &2.into()), "{run}");
+    let record = shared.epochs().await;
     first.signal(Signal::CONT);
     let said = || std::fs::read_to_string(&first.daemon.stderr).unwrap();
-    first.wait_for("that it gives up", async || said().contains("did not succeed")).await;
-    let why = ["the lease is lost", "another process has the pipeline"];
-    assert!(why.iter().any(|why| said().contains(why)), "{}", said());
-    is_interrupted(&second.run(&run_id).await, &next);
+    first.wait_for("that it gives up", async || said().contains("given up: the lease is lost")).await;
+    assert_eq!((second.run(&run_id).await, shared.epochs().await), (run, record));
     second.shows(1, &first.house);
-    assert_eq!(shared.epochs().await, (2, vec![Some(1), Some(2)]));
     // It is a daemon like any other again.
     let again = first.triggered(None).await;
     assert_eq!(first.over(&again).await["outcome"], "done");
@@ -300,16 +287,15 @@ async fn while_the_store_is_away_nothing_is_taken_and_nothing_is_published() {
     let (status, said) = node.trigger(None).await;
     assert_eq!(status, 503, "{said}");
     let said = || std::fs::read_to_string(&node.daemon.stderr).unwrap();
-    node.wait_for("that it gives the run up", async || said().contains("the lease is lost")).await;
+    node.wait_for("that it gives the run up", async || said().contains("given up: the lease is lost")).await;
     drop(held_up);
     assert_eq!(node.house.versions("copy.rows"), 0);
 
     server.start_again();
     node.wait_for("readiness", async || node.readiness().await == Some(200)).await;
-    // Nobody could record the end of the run: it is found as the run of a lost daemon is.
-    let next = node.next_of(&run_id).await;
-    assert_eq!(node.over(&next).await["outcome"], "done");
-    is_interrupted(&node.run(&run_id).await, &next);
+    // It is found as the run of a lost daemon is.
+    let run = node.over(&run_id).await;
+    assert_eq!((&run["outcome"], &run["attempt"]), (&"done".into(), &2.into()), "{run}");
     node.shows(1, &node.house);
     node.stop();
 }
@@ -340,7 +326,7 @@ async fn what_both_have_on_their_schedule_runs_once() {
             ledger,
             runner: Arc::new(fake),
             clock: clock.clone(),
-            runs_at_once: 2,
+            limits: Limits::default(),
             grace: PATIENCE,
             cancel_wait: PATIENCE,
         };

@@ -81,7 +81,7 @@ impl Ledger {
             .execute(&mut *both)
             .await
             .map_err(|e| fault(&e))?;
-        let run_id = self.insert_queued(&mut *both, pipeline, spec_digest, trigger).await?;
+        let run_id = super::insert_queued(&mut *both, pipeline, spec_digest, trigger).await?;
         let done = sqlx::query(
             "INSERT INTO run_keys (digest, run_id, created_ms) VALUES ($1, $2, $3)
              ON CONFLICT (digest) DO UPDATE SET run_id = excluded.run_id, created_ms = excluded.created_ms

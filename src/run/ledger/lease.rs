@@ -4,10 +4,11 @@
 //! PostgreSQL store it is a row that is renewed for as long as it is held, and whose epoch grows each time it is taken:
 //! a holder that was away for too long finds a greater one, and the store refuses what it still wants to record.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::AnyPool;
@@ -45,11 +46,13 @@ pub(super) enum Leases {
 /// Leases as rows of PostgreSQL.
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
-    pub(super) pool: AnyPool,
+    pool: AnyPool,
     /// This process, and no other one ever.
     pub(super) holder: String,
     /// How long a lease stands without being renewed.
     pub(super) length: Duration,
+    /// The runs that this process is at, and under which epoch it began them.
+    begun: Arc<Mutex<BTreeMap<RunId, i64>>>,
 }
 
 /// A right that at most one holder has, among all processes that share the store. Let go when dropped, or ended.
@@ -76,6 +79,14 @@ struct Row {
 }
 
 impl Leases {
+    /// Those of rows.
+    pub(super) const fn rows(&self) -> Option<&Rows> {
+        match self {
+            Self::Files(_) => None,
+            Self::Rows(rows) => Some(rows),
+        }
+    }
+
     /// Takes the lease of this name; `None` when someone else has it, in this process or another.
     pub(super) async fn take(&self, name: &str) -> Result<Option<Lease>> {
         match self {
@@ -113,6 +124,12 @@ impl Lease {
         }
     }
 
+    /// Whether it could not be renewed in time, or another has it: what was done under it was stopped.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(&self.0, Held::Row(row) if row.lost.is_cancelled())
+    }
+
     /// Lets it go, and waits until that is known to others.
     pub async fn end(self) {
         if let Held::Row(mut row) = self.0 {
@@ -139,6 +156,14 @@ impl Drop for Row {
 }
 
 impl Rows {
+    pub(super) fn new(pool: AnyPool, holder: String, length: Duration) -> Self {
+        Self { pool, holder, length, begun: Arc::default() }
+    }
+
+    pub(super) fn begun(&self) -> MutexGuard<'_, BTreeMap<RunId, i64>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn take(&self, name: &str) -> Result<Option<Lease>> {
         // Before it is asked: the store's own end of the lease is not earlier than ours.
         let asked = Instant::now();

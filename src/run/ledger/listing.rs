@@ -3,9 +3,13 @@
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
 
-use super::{Ledger, MAX_LISTED, Run, RunId, StreamOutcome, fault, get};
+use super::{Ledger, MAX_LISTED, Run, RunId, State, StreamOutcome, fault, get};
 use crate::error::Result;
 use crate::spec::PipelineName;
+
+/// Runs with what their attempts came to.
+const SELECT: &str = "SELECT r.*, t.attempt, t.heartbeat_ms, t.not_before_ms, t.error AS attempt_error
+                      FROM runs r LEFT JOIN run_turns t ON t.run_id = r.run_id";
 
 impl Ledger {
     /// One run with its streams; `None` when there is none of this id.
@@ -13,7 +17,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {
-        let row = sqlx::query("SELECT * FROM runs WHERE run_id = $1")
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE r.run_id = $1")))
             .bind(run_id.to_string())
             .fetch_optional(&self.pool)
             .await
@@ -39,7 +43,33 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn unfinished(&self, pipeline: Option<&PipelineName>) -> Result<Vec<Run>> {
-        self.list("AND state IN ('queued', 'running')", pipeline, MAX_LISTED).await
+        self.list("AND r.state IN ('queued', 'running')", pipeline, MAX_LISTED).await
+    }
+
+    /// Runs that are over once their process is gone ([`Run::needs_its_process`]), newest first, of one pipeline or of all.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn in_processes(&self, pipeline: Option<&PipelineName>) -> Result<Vec<Run>> {
+        let filter = "AND (r.state = 'running' OR (r.state = 'queued' AND r.\"trigger\" = 'cli'))";
+        self.list(filter, pipeline, MAX_LISTED).await
+    }
+
+    /// Runs that a daemon queued and that did not begin, or whose next attempt did not: oldest first, at most `most`,
+    /// without their streams.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn waiting(&self, most: usize) -> Result<Vec<Run>> {
+        let sql = format!(
+            "{SELECT} WHERE r.state = 'queued' AND r.\"trigger\" <> 'cli' ORDER BY r.created_ms, r.run_id LIMIT $1"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|e| fault(&e))?;
+        rows.iter().map(read_run).collect()
     }
 
     /// Lists runs; `filter` is one of our own constants.
@@ -50,8 +80,8 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Run>> {
         let sql = format!(
-            "SELECT * FROM runs WHERE ($1 IS NULL OR pipeline = $1) {filter}
-             ORDER BY created_ms DESC, run_id DESC LIMIT $2"
+            "{SELECT} WHERE ($1 IS NULL OR r.pipeline = $1) {filter}
+             ORDER BY r.created_ms DESC, r.run_id DESC LIMIT $2"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(pipeline.map(PipelineName::as_str))
@@ -68,7 +98,7 @@ impl Ledger {
 
     async fn with_streams(&self, row: &AnyRow) -> Result<Run> {
         let mut run = read_run(row)?;
-        let streams = sqlx::query("SELECT * FROM run_streams WHERE run_id = $1 ORDER BY stream")
+        let streams = sqlx::query("SELECT * FROM run_streams WHERE run_id = ? ORDER BY stream")
             .bind(run.run_id.to_string())
             .fetch_all(&self.pool)
             .await
@@ -83,14 +113,20 @@ fn read_run(row: &AnyRow) -> Result<Run> {
         let ms: Option<i64> = get(row, column)?;
         Ok(ms.and_then(DateTime::from_timestamp_millis))
     };
+    let state: State = get::<String>(row, "state")?.parse()?;
+    let attempt: Option<i64> = get(row, "attempt")?;
+    let attempt_error = get::<Option<String>>(row, "attempt_error")?.filter(|_| !state.is_final());
     Ok(Run {
         run_id: RunId::parse(&get::<String>(row, "run_id")?)?,
         pipeline: get(row, "pipeline")?,
         spec_digest: get(row, "spec_digest")?,
         trigger: get::<String>(row, "trigger")?.parse()?,
-        state: get::<String>(row, "state")?.parse()?,
+        state,
         outcome: get(row, "outcome")?,
-        error: get(row, "error")?,
+        error: get::<Option<String>>(row, "error")?.or(attempt_error),
+        attempt: attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1),
+        heartbeat_at: time("heartbeat_ms")?,
+        not_before: time("not_before_ms")?,
         created_at: time("created_ms")?.unwrap_or_default(),
         started_at: time("started_ms")?,
         finished_at: time("finished_ms")?,

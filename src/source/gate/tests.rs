@@ -40,7 +40,12 @@ async fn without_a_limit_every_read_has_its_connections() {
 
 #[test]
 fn a_batch_costs_the_time_of_the_tighter_limit() {
-    let gate = gate(Limits { connections: None, rows_per_second: Some(100), bytes_per_second: Some(1000) });
+    let gate = gate(Limits {
+        connections: None,
+        rows_per_second: Some(100),
+        bytes_per_second: Some(1000),
+        ..Limits::default()
+    });
     assert_eq!(gate.cost(50, 100), Duration::from_millis(500));
     assert_eq!(gate.cost(50, 4000), Duration::from_secs(4));
     let start = Instant::now();

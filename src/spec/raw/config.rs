@@ -36,6 +36,20 @@ pub(crate) struct Config {
     /// Most memory that a run or a query may hold, in MB (10^6 bytes), 256 to 16,000,000; default 1024.
     #[schemars(range(min = 256, max = 16_000_000))]
     pub(crate) memory_limit_mb: Option<Placed<u64>>,
+    /// How many runs the daemon has.
+    pub(crate) runs: Option<Placed<Runs>>,
+}
+
+/// How many runs the daemon has.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Runs {
+    /// Most runs under way at once, 1 to 64, default 2.
+    #[schemars(range(min = 1, max = 64))]
+    pub(crate) at_once: Option<Placed<u64>>,
+    /// Most runs that wait for their turn, 1 to 100,000, default 10,000; more are turned away.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) waiting: Option<Placed<u64>>,
 }
 
 /// What the document is.
@@ -224,6 +238,9 @@ pub(crate) struct Limits {
     /// Most bytes (as carried in memory) in a second, such as `50MB`.
     #[schemars(regex(pattern = r"^[0-9]+ ?([KMGT]i?)?B$"))]
     pub(crate) bytes_per_second: Option<Placed<Words>>,
+    /// Most runs of the daemon that read through it at once, 1 to 64; without it as many as may run.
+    #[schemars(range(min = 1, max = 64))]
+    pub(crate) runs: Option<Placed<u64>>,
 }
 
 /// Makes reads give way when the source is under load.

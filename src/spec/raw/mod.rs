@@ -15,6 +15,7 @@ pub(crate) mod pipeline;
 pub(crate) mod placed;
 pub(crate) mod policy;
 pub(crate) mod quality;
+pub(crate) mod schedule;
 pub(crate) mod stream;
 
 use schemars::JsonSchema;

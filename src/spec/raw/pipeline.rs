@@ -7,6 +7,7 @@ use super::ApiVersion;
 use super::contract::SchemaContract;
 use super::placed::{Many, Map, Placed, Words};
 use super::quality::Check;
+use super::schedule::{Priority, Retry, Schedule};
 use super::stream::{Parquet, Stream, SyncMode, WriteMode};
 
 /// One connection, many streams.
@@ -38,6 +39,12 @@ pub(crate) struct Pipeline {
     pub(crate) streams: Placed<Map<Stream>>,
     /// When the daemon runs it; without one, only on request.
     pub(crate) schedule: Option<Placed<Schedule>>,
+    /// How often a run is tried again that ended in a way where that may help; default not at all.
+    pub(crate) retry: Option<Placed<Retry>>,
+    /// How long an attempt of a run may take, such as `2h`; `1s` to `7days`, default `7days`.
+    pub(crate) timeout: Option<Placed<Words>>,
+    /// Which of the runs that wait begins first; default `normal`.
+    pub(crate) priority: Option<Placed<Priority>>,
 }
 
 /// What the document is.
@@ -67,14 +74,4 @@ pub(crate) struct Defaults {
     pub(crate) schema_contract: Option<Placed<SchemaContract>>,
     /// What must hold of the rows of every stream that has no `quality` of its own.
     pub(crate) quality: Option<Placed<Vec<Placed<Check>>>>,
-}
-
-/// When the daemon runs the pipeline.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Schedule {
-    /// Cron expression of five fields: minute, hour, day of month, month, day of week.
-    pub(crate) cron: Placed<String>,
-    /// IANA time zone the expression is read in, default `UTC`.
-    pub(crate) timezone: Option<Placed<String>>,
 }

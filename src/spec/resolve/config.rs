@@ -10,7 +10,7 @@ use super::quantity::duration_within;
 use super::store::store;
 use super::{not_empty, reference, refuse_later, within};
 use crate::error::{Error, Result};
-use crate::spec::config::{Listen, Metadata};
+use crate::spec::config::{Listen, Metadata, Runs};
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::raw::config as raw;
 use crate::spec::raw::placed::{Either, Map, Placed, Words};
@@ -29,6 +29,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         named(&raw.connections, "connection", ConnectionName::parse, faults, |raw| connection(raw, faults));
     let listen = listen(raw.listen.as_ref(), faults);
     let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(256, 16_000_000));
+    let runs = raw.runs.as_ref().map_or(Some(Runs::default()), |placed| runs(placed.get()?, faults));
     Some(Config {
         path: faults.text.path.clone(),
         pipelines: pipelines?,
@@ -39,7 +40,17 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         connections: connections?,
         listen: listen?,
         memory_limit_bytes: memory_limit_mb?.unwrap_or(1024) * 1_000_000,
+        runs: runs?,
     })
+}
+
+fn runs(raw: &raw::Runs, faults: &Faults<'_>) -> Option<Runs> {
+    let default = Runs::default();
+    let at_once = faults.take_optional(raw.at_once.as_ref(), within(1, 64));
+    let waiting = faults.take_optional(raw.waiting.as_ref(), within(1, 100_000));
+    let count =
+        |number: Option<u64>, default| number.and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
+    Some(Runs { at_once: count(at_once?, default.at_once), waiting: count(waiting?, default.waiting) })
 }
 
 fn metadata(placed: &Placed<raw::Metadata>, faults: &Faults<'_>) -> Option<Metadata> {

@@ -182,10 +182,12 @@ fn limits(raw: Option<&Placed<raw::Limits>>, faults: &Faults<'_>) -> Option<Limi
     let rows = faults.take_optional(raw.rows_per_second.as_ref(), within(1, u64::MAX));
     let bytes =
         faults.take_optional(raw.bytes_per_second.as_ref(), |text| size_within("1KB", "16TiB", &text.0));
+    let runs = faults.take_optional(raw.runs.as_ref(), within(1, 64));
     Some(Limits {
         connections: connections?.and_then(|connections| usize::try_from(connections).ok()),
         rows_per_second: rows?,
         bytes_per_second: bytes?,
+        runs: runs?.and_then(|runs| usize::try_from(runs).ok()),
     })
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod policy;
 pub(crate) mod quality;
 pub(crate) mod quantity;
 pub(crate) mod quarantine;
+pub(crate) mod schedule;
 pub(crate) mod store;
 pub(crate) mod stream;
 

@@ -1,14 +1,15 @@
 //! The pipeline as a whole.
 
-use croner::parser::{CronParser, Seconds, Year};
-
+use super::quantity::duration_within;
+use super::schedule::{priority, retry, schedule};
 use super::stream::{Shared, stream};
 use super::{ConnectionKind, Context, not_empty};
 use crate::error::{Error, Result};
 use crate::spec::faults::{Fault, Faults, nearest, quoted, suggestion};
-use crate::spec::pipeline::{DatasetTemplate, Schedule, Selector, Stream};
+use crate::spec::pipeline::{DatasetTemplate, Selector, Stream};
 use crate::spec::raw::pipeline as raw;
 use crate::spec::raw::placed::Placed;
+use crate::spec::schedule::{LONGEST_ATTEMPT, Retry};
 use crate::spec::{ConnectionName, Pipeline, PipelineName, StoreName};
 
 pub(crate) fn pipeline(raw: &raw::Pipeline, context: &Context, faults: &Faults<'_>) -> Option<Pipeline> {
@@ -30,10 +31,10 @@ pub(crate) fn pipeline(raw: &raw::Pipeline, context: &Context, faults: &Faults<'
     };
     super::stream::check_defaults(shared.defaults, faults);
     let streams = streams(raw, &shared, faults);
-    let schedule = raw
-        .schedule
-        .as_ref()
-        .map_or(Some(None), |schedule| self::schedule(schedule.get()?, faults).map(Some));
+    let schedule = raw.schedule.as_ref().map_or(Some(None), |placed| schedule(placed, faults).map(Some));
+    let retry = raw.retry.as_ref().map_or(Some(Retry::default()), |placed| retry(placed.get()?, faults));
+    let timeout = faults.take_optional(raw.timeout.as_ref(), |text| duration_within("1s", "7days", &text.0));
+    let priority = faults.take_optional(raw.priority.as_ref(), |word| Ok(priority(*word)));
     Some(Pipeline {
         path: faults.text.path.clone(),
         digest: faults.text.digest.clone(),
@@ -44,6 +45,9 @@ pub(crate) fn pipeline(raw: &raw::Pipeline, context: &Context, faults: &Faults<'
         store: store?,
         streams: streams?,
         schedule: schedule?,
+        retry: retry?,
+        timeout: timeout?.unwrap_or(LONGEST_ATTEMPT),
+        priority: priority?.unwrap_or_default(),
     })
 }
 
@@ -165,42 +169,6 @@ fn streams(raw: &raw::Pipeline, shared: &Shared<'_>, faults: &Faults<'_>) -> Opt
     let read: Vec<Option<Stream>> =
         entries.iter().map(|(key, raw)| stream(key, raw, shared, faults)).collect();
     read.into_iter().collect()
-}
-
-fn schedule(raw: &raw::Schedule, faults: &Faults<'_>) -> Option<Schedule> {
-    let cron = faults.parse(&raw.cron, cron);
-    let timezone = faults.parse_optional(raw.timezone.as_ref(), timezone);
-    Some(Schedule { cron: cron?, timezone: timezone?.unwrap_or(chrono_tz::UTC) })
-}
-
-fn cron(text: &str) -> Result<String> {
-    let refused = |message: String| {
-        Error::invalid(message)
-            .help("write minute, hour, day of month, month and day of week, such as \"0 2 * * *\"")
-    };
-    let fields = text.split_whitespace().count();
-    if fields != 5 {
-        return Err(refused(format!("{} has {fields} fields; a schedule has five", quoted(text))));
-    }
-    CronParser::builder()
-        .seconds(Seconds::Disallowed)
-        .year(Year::Disallowed)
-        .build()
-        .parse(text)
-        .map(|_| text.to_owned())
-        .map_err(|_| refused(format!("{} is not a cron expression", quoted(text))))
-}
-
-fn timezone(text: &str) -> Result<chrono_tz::Tz> {
-    text.parse().map_err(|_| {
-        let zones: Vec<_> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
-        let near = nearest(text, &zones);
-        Error::invalid(format!("{} is not an IANA time zone", quoted(text))).help(
-            near.map_or("write it as Europe/Zurich or UTC".to_owned(), |near| {
-                format!("did you mean `{near}`?")
-            }),
-        )
-    })
 }
 
 /// Whether a stream stands for exactly one table, query or file set.

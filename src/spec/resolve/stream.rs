@@ -256,7 +256,7 @@ fn check_dataset(
 }
 
 /// The dataset of a stream that stands for exactly one; `None` for patterns of tables.
-fn named(selector: &Selector, dataset: &DatasetTemplate) -> Option<Result<DatasetName>> {
+pub(crate) fn named(selector: &Selector, dataset: &DatasetTemplate) -> Option<Result<DatasetName>> {
     let (schema, table, stream) = match selector {
         Selector::Table(pattern) => (
             Some(pattern.schema.as_str()),

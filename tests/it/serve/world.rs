@@ -10,9 +10,9 @@ use reqwest::{Method, StatusCode};
 use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
-use sealift::serve::{Clock, Daemon, Registry, Runner, Settings};
-use sealift::spec::config::Metadata;
-use sealift::spec::pipeline::Schedule;
+use sealift::serve::{Clock, Daemon, Limits, Registry, Runner, Settings};
+use sealift::spec::config::{Metadata, Runs};
+use sealift::spec::schedule::{LONGEST_ATTEMPT, Priority, Retry, Schedule, Timing};
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -27,6 +27,8 @@ pub enum Act {
     WaitForGo,
     WaitForCancel,
     HeedNothing,
+    /// Its first attempts, as many, end as temporary.
+    Stumble(u32),
 }
 
 pub struct Fake {
@@ -66,6 +68,10 @@ impl Runner for Fake {
                 Err(Error::new(Kind::Cancelled(15), "stopped on request"))
             }
             Act::HeedNothing => std::future::pending().await,
+            Act::Stumble(often) => {
+                let attempt = self.ledger.run(run_id).await.unwrap().unwrap().attempt;
+                if attempt > often { Ok(()) } else { Err(Error::temporary("the source is away")) }
+            }
         }
     }
 }
@@ -95,6 +101,10 @@ pub struct World {
     pub go: Arc<Semaphore>,
     pub clock: Arc<Still>,
     pub http: reqwest::Client,
+    pub registry: Registry,
+    fake: Arc<Fake>,
+    limits: Limits,
+    grace: Duration,
 }
 
 pub fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
@@ -107,7 +117,10 @@ pub fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
         connection: ConnectionName::parse("c").unwrap(),
         store: None,
         streams: Vec::new(),
-        schedule: cron.map(|cron| Schedule { cron: cron.into(), timezone: chrono_tz::Tz::UTC }),
+        schedule: cron.map(|cron| Schedule::of(Timing::Cron(cron.into()))),
+        retry: Retry::default(),
+        timeout: LONGEST_ATTEMPT,
+        priority: Priority::default(),
     }
 }
 
@@ -126,40 +139,71 @@ impl World {
         grace: Duration,
         runs_at_once: usize,
     ) -> Self {
+        let pipelines = acts.iter().map(|(name, _)| pipeline(name, cron)).collect();
+        let limits = Limits { runs: Runs { at_once: runs_at_once, ..Runs::default() }, ..Limits::default() };
+        Self::of(acts, pipelines, limits, grace).await
+    }
+
+    pub async fn of(
+        acts: &[(&'static str, Act)],
+        pipelines: Vec<Pipeline>,
+        limits: Limits,
+        grace: Duration,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
         let secret = token::create(&ledger, "os:0", "airflow", Role::Scheduler, None).await.unwrap();
         let token = secret.expose_str().unwrap().to_owned();
         let (started_to, started) = mpsc::unbounded_channel();
         let go = Arc::new(Semaphore::new(0));
-        let fake = Fake {
+        let fake = Arc::new(Fake {
             acts: acts.iter().copied().collect(),
             ledger: ledger.clone(),
             started: started_to,
             go: Arc::clone(&go),
-        };
-        // Zero would drop a run before it can heed its cancellation.
-        let cancel_wait = if acts.iter().any(|(_, act)| matches!(act, Act::HeedNothing)) {
-            Duration::ZERO
-        } else {
-            Duration::from_secs(60)
-        };
+        });
         let noon = Utc.with_ymd_and_hms(2026, 11, 3, 12, 0, 0).unwrap();
         let clock = Arc::new(Still(watch::channel(noon).0));
-        let settings = Settings {
-            registry: Registry::of(acts.iter().map(|(name, _)| pipeline(name, cron)).collect()),
-            ledger: ledger.clone(),
-            runner: Arc::new(fake),
-            clock: clock.clone(),
-            runs_at_once,
+        let registry = Registry::of(pipelines);
+        let http = reqwest::Client::new();
+        let base = String::new();
+        let daemon = None;
+        let mut world = Self {
+            folder,
+            ledger,
+            daemon,
+            base,
+            token,
+            started,
+            go,
+            clock,
+            http,
+            registry,
+            fake,
+            limits,
             grace,
-            cancel_wait,
+        };
+        world.start().await;
+        world
+    }
+
+    /// Starts a daemon on what is there, beside any that serves already.
+    pub async fn start(&mut self) {
+        // Zero would drop a run before it can heed its cancellation.
+        let heeds_nothing = self.fake.acts.values().any(|act| matches!(act, Act::HeedNothing));
+        let settings = Settings {
+            registry: self.registry.clone(),
+            ledger: self.ledger.clone(),
+            runner: self.fake.clone(),
+            clock: self.clock.clone(),
+            limits: self.limits.clone(),
+            grace: self.grace,
+            cancel_wait: if heeds_nothing { Duration::ZERO } else { Duration::from_secs(60) },
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let daemon = Daemon::start(settings, listener).await.unwrap();
-        let base = format!("http://{}", daemon.address());
-        let http = reqwest::Client::new();
-        Self { folder, ledger, daemon: Some(daemon), base, token, started, go, clock, http }
+        self.base = format!("http://{}", daemon.address());
+        self.daemon = Some(daemon);
     }
 
     pub async fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {

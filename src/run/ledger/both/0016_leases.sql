@@ -8,9 +8,7 @@ CREATE TABLE leases (
     expires_ms BIGINT NOT NULL
 );
 
--- The epoch of its pipeline's lease under which a run was asked for; none where leases are file locks.
+-- The epoch of its pipeline's lease under which a run began, and the process that has it. None before it began, and where
+-- leases are file locks.
 ALTER TABLE runs ADD COLUMN epoch BIGINT;
--- The process that has the run; none where leases are file locks.
 ALTER TABLE runs ADD COLUMN holder TEXT;
--- How often its work was taken over in turn from processes that were lost.
-ALTER TABLE runs ADD COLUMN takeovers BIGINT;

@@ -1,0 +1,200 @@
+//! Which runs wait and which are under way: who is next, decided without waiting for anybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::run::ledger::RunId;
+use crate::spec::config::Runs;
+use crate::spec::{ConnectionName, Pipeline, PipelineName};
+
+/// A run waits this much longer for each step of priority: one of low priority is before any that comes this much
+/// later, so that nobody waits for ever.
+const STEP_MS: i64 = 600_000;
+/// Most steps that a pipeline is set back by for runs that failed in a row.
+const MOST_SET_BACK: i64 = 6;
+
+/// How many runs there may be.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// In all.
+    pub runs: Runs,
+    /// Under way at once through one connection, where that is limited.
+    pub connections: BTreeMap<ConnectionName, usize>,
+}
+
+/// A run that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) run_id: RunId,
+    pub(super) pipeline: Arc<Pipeline>,
+    /// When it was asked for, in milliseconds since 1970.
+    pub(super) asked_ms: i64,
+    /// The attempt that waits, from 1.
+    pub(super) attempt: u32,
+    pub(super) not_before: Option<Instant>,
+    pub(super) cancel: CancellationToken,
+}
+
+/// A run under way.
+#[derive(Debug)]
+struct Running {
+    run_id: RunId,
+    connection: ConnectionName,
+    cancel: CancellationToken,
+}
+
+/// Every run of this daemon that is not over. A pipeline has at most one under way and one that waits.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    limits: Limits,
+    /// By rank: the least is next.
+    order: BTreeSet<(i64, PipelineName)>,
+    waiting: BTreeMap<PipelineName, (i64, Waiting)>,
+    running: BTreeMap<PipelineName, Running>,
+    busy: BTreeMap<ConnectionName, usize>,
+    /// How many runs failed in a row.
+    failed: BTreeMap<PipelineName, i64>,
+}
+
+impl Board {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Whether no more runs may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.room() == 0
+    }
+
+    /// How many more runs may wait.
+    pub(super) fn room(&self) -> usize {
+        self.limits.runs.waiting.saturating_sub(self.waiting.len())
+    }
+
+    /// The run of a pipeline that is under way.
+    pub(super) fn running(&self, pipeline: &PipelineName) -> Option<RunId> {
+        self.running.get(pipeline).map(|run| run.run_id)
+    }
+
+    /// The run of a pipeline that waits.
+    pub(super) fn waiting(&self, pipeline: &PipelineName) -> Option<RunId> {
+        self.waiting.get(pipeline).map(|(_, run)| run.run_id)
+    }
+
+    /// The run of each pipeline that has one: that under way rather than that which waits.
+    pub(super) fn active(&self) -> BTreeMap<PipelineName, RunId> {
+        let waiting = self.waiting.iter().map(|(name, (_, run))| (name.clone(), run.run_id));
+        waiting.chain(self.running.iter().map(|(name, run)| (name.clone(), run.run_id))).collect()
+    }
+
+    /// How many wait or are under way.
+    pub(super) fn count(&self) -> usize {
+        self.waiting.len() + self.running.len()
+    }
+
+    /// Lets a run wait; false when one of its pipeline does already.
+    pub(super) fn wait(&mut self, run: Waiting) -> bool {
+        let name = run.pipeline.name.clone();
+        if self.waiting.contains_key(&name) {
+            return false;
+        }
+        let set_back = self.failed.get(&name).copied().unwrap_or(0).min(MOST_SET_BACK);
+        let steps = set_back.saturating_sub(run.pipeline.priority.level());
+        let rank = run.asked_ms.saturating_add(steps.saturating_mul(STEP_MS));
+        self.order.insert((rank, name.clone()));
+        self.waiting.insert(name, (rank, run));
+        true
+    }
+
+    /// The next run that may begin, which counts as under way from here on. One that has to wait holds up nobody.
+    pub(super) fn begin_next(&mut self, now: Instant) -> Option<Waiting> {
+        if self.running.len() >= self.limits.runs.at_once {
+            return None;
+        }
+        let ready = |(_, name): &&(i64, PipelineName)| {
+            let run = self.waiting.get(name).map(|(_, run)| run);
+            run.is_some_and(|run| {
+                run.not_before.is_none_or(|at| at <= now)
+                    && !self.running.contains_key(name)
+                    && self.has_place(&run.pipeline.connection)
+            })
+        };
+        let name = self.order.iter().find(ready).map(|(_, name)| name.clone())?;
+        let run = self.take(&name)?;
+        let connection = run.pipeline.connection.clone();
+        *self.busy.entry(connection.clone()).or_default() += 1;
+        self.running.insert(name, Running { run_id: run.run_id, connection, cancel: run.cancel.clone() });
+        Some(run)
+    }
+
+    fn has_place(&self, connection: &ConnectionName) -> bool {
+        let busy = self.busy.get(connection).copied().unwrap_or(0);
+        self.limits.connections.get(connection).is_none_or(|most| busy < *most)
+    }
+
+    /// When a run may begin that could not before for its own sake.
+    pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
+        self.waiting.values().filter_map(|(_, run)| run.not_before).filter(|at| *at > now).min()
+    }
+
+    /// A run is no longer under way.
+    pub(super) fn end(&mut self, pipeline: &PipelineName) {
+        let Some(run) = self.running.remove(pipeline) else { return };
+        if let Some(busy) = self.busy.get_mut(&run.connection) {
+            *busy = busy.saturating_sub(1);
+        }
+        if self.busy.get(&run.connection) == Some(&0) {
+            self.busy.remove(&run.connection);
+        }
+    }
+
+    /// Remembers how a run came out, for those that follow it.
+    pub(super) fn came_out(&mut self, pipeline: &PipelineName, well: bool) {
+        if well {
+            self.failed.remove(pipeline);
+        } else {
+            *self.failed.entry(pipeline.clone()).or_default() += 1;
+        }
+    }
+
+    /// Takes a run out that waits.
+    pub(super) fn take(&mut self, pipeline: &PipelineName) -> Option<Waiting> {
+        let (rank, run) = self.waiting.remove(pipeline)?;
+        self.order.remove(&(rank, pipeline.clone()));
+        Some(run)
+    }
+
+    /// Takes out all that wait.
+    pub(super) fn take_all(&mut self) -> Vec<Waiting> {
+        self.order.clear();
+        std::mem::take(&mut self.waiting).into_values().map(|(_, run)| run).collect()
+    }
+
+    /// Tells a run under way to stop, or takes it out where it waits; `None` when it is not here.
+    pub(super) fn cancel(&mut self, run_id: &RunId) -> Option<Option<Waiting>> {
+        if let Some(run) = self.running.values().find(|run| run.run_id == *run_id) {
+            run.cancel.cancel();
+            return Some(None);
+        }
+        let waits = |(_, run): &&(i64, Waiting)| run.run_id == *run_id;
+        let name = self.waiting.values().find(waits).map(|(_, run)| run.pipeline.name.clone())?;
+        self.take(&name).map(Some)
+    }
+
+    /// Tells every run under way to stop.
+    pub(super) fn cancel_all(&self) {
+        for run in self.running.values() {
+            tracing::warn!(run_id = %run.run_id, "cancelled: the grace period is over");
+            run.cancel.cancel();
+        }
+    }
+}
+
+/// How long a run whose pipeline another process runs waits before it is looked at again.
+pub(super) const ELSEWHERE_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! When one pipeline is due, as its schedule says: arithmetic on instants, and nothing that waits.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use sha2::{Digest as _, Sha256};
+
+use super::blackout::release;
+use crate::error::{At, Error, Result};
+use crate::spec::PipelineName;
+use crate::spec::schedule::{After, InBlackout, MOST_CAUGHT_UP, Missed, Schedule, Timing};
+
+/// How late an occurrence may be taken on before it counts as missed.
+pub const TOLERANCE: Duration = Duration::from_secs(300);
+/// A clock that is set back by no more than this repeats nothing; by more, and the former time was wrong.
+pub const SET_BACK: Duration = Duration::from_secs(3600);
+/// Most occurrences that one look goes over.
+const MOST_STEPS: usize = 2_000;
+
+/// A schedule that can be asked.
+#[derive(Clone, Debug)]
+pub(in crate::serve) struct Plan {
+    pub(super) pipeline: PipelineName,
+    pub(super) schedule: Schedule,
+    beat: Beat,
+}
+
+#[derive(Clone, Debug)]
+enum Beat {
+    Cron(Box<Cron>),
+    Every {
+        interval: TimeDelta,
+        anchor: DateTime<Utc>,
+    },
+    /// Others tell.
+    Followed,
+}
+
+/// One time at which a pipeline is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::serve) struct Occurrence {
+    /// Which one it is: the instant that the schedule names. No two of a pipeline have the same.
+    pub(in crate::serve) at: DateTime<Utc>,
+    /// When it begins, with jitter, and outside of blackouts.
+    pub(in crate::serve) due: DateTime<Utc>,
+}
+
+impl Plan {
+    /// Reads the expression.
+    ///
+    /// # Errors
+    /// `Invalid` when it is none, or the interval is out of all bounds.
+    pub(in crate::serve) fn read(pipeline: &PipelineName, schedule: &Schedule) -> Result<Self> {
+        let place = || format!("pipeline {pipeline}");
+        let beat = match &schedule.timing {
+            Timing::Cron(text) => Beat::Cron(Box::new(parse(text).at(place)?)),
+            Timing::Every { interval, anchor } => {
+                let interval =
+                    TimeDelta::from_std(*interval).ok().filter(|interval| *interval > TimeDelta::zero());
+                let interval = interval.ok_or_else(|| Error::invalid("this is no interval")).at(place)?;
+                Beat::Every { interval, anchor: *anchor }
+            }
+            Timing::After(_) => Beat::Followed,
+        };
+        Ok(Self { pipeline: pipeline.clone(), schedule: schedule.clone(), beat })
+    }
+
+    /// Whom it follows, where it does.
+    pub(super) fn after(&self) -> Option<&After> {
+        match &self.schedule.timing {
+            Timing::After(after) => Some(after),
+            _ => None,
+        }
+    }
+
+    /// What tells this timing from others: a schedule that comes to another one begins anew.
+    pub(super) fn timing(&self) -> String {
+        self.schedule.to_json().to_string()
+    }
+
+    /// The first instant after `at` that the schedule names; `None` where it names none (30 February).
+    fn next(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match &self.beat {
+            Beat::Cron(cron) => {
+                let next =
+                    cron.find_next_occurrence(&at.with_timezone(&self.schedule.timezone), false).ok()?;
+                Some(next.with_timezone(&Utc)).filter(|next| *next > at)
+            }
+            Beat::Every { interval, anchor } => {
+                let (interval, since) = (interval.num_milliseconds(), (at - anchor).num_milliseconds());
+                let next = since.div_euclid(interval).checked_add(1)?.checked_mul(interval)?;
+                anchor.checked_add_signed(TimeDelta::try_milliseconds(next)?)
+            }
+            Beat::Followed => None,
+        }
+    }
+
+    /// The last instant that the schedule names, after `after` and not after `until`.
+    fn last(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut found = self.next(after).filter(|at| *at <= until)?;
+        // Mostly there is one.
+        found = match self.next(found).filter(|at| *at <= until) {
+            Some(next) => next,
+            None => return Some(found),
+        };
+        // Somewhere between the two is the last instant from which another one can be reached.
+        let mut beyond = until;
+        while beyond - found > TimeDelta::milliseconds(1) {
+            let middle = found + (beyond - found) / 2;
+            match self.next(middle).filter(|at| *at <= until) {
+                Some(next) => found = next,
+                None => beyond = middle,
+            }
+        }
+        // `beyond` is at or after the last; one may stand between.
+        Some(self.next(found).filter(|at| *at <= until).unwrap_or(found))
+    }
+
+    /// When an occurrence begins; `None` when it is left out.
+    pub(super) fn due(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.released(at + jitter(&self.pipeline, at, self.schedule.jitter))
+    }
+
+    /// When something may begin that would do so at `at`; `None` when it is left out.
+    pub(super) fn released(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let free = release(&self.schedule.blackout, self.schedule.timezone, at)?;
+        (free == at || self.schedule.in_blackout == InBlackout::Defer).then_some(free)
+    }
+
+    /// The first occurrence after the one that was handled last.
+    pub(in crate::serve) fn upcoming(&self, through: DateTime<Utc>) -> Option<Occurrence> {
+        let mut at = self.next(through)?;
+        for _ in 0..MOST_STEPS {
+            if let Some(due) = self.due(at) {
+                return Some(Occurrence { at, due });
+            }
+            // The blackout leaves out all that it covers.
+            let free = release(&self.schedule.blackout, self.schedule.timezone, at)?;
+            at = self.next(at.max(free - self.schedule.jitter - TimeDelta::milliseconds(1)))?;
+        }
+        None
+    }
+
+    /// The occurrences after the one that was handled last that are due, oldest first; at most the newest
+    /// [`MOST_CAUGHT_UP`].
+    pub(super) fn ripe(&self, through: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Occurrence> {
+        let mut ripe = Vec::new();
+        let mut until = now;
+        for _ in 0..MOST_STEPS {
+            let Some(at) = self.last(through, until) else { break };
+            ripe.extend(self.due(at).filter(|due| *due <= now).map(|due| Occurrence { at, due }));
+            if ripe.len() == MOST_CAUGHT_UP || (!ripe.is_empty() && self.schedule.missed != Missed::All) {
+                break;
+            }
+            until = at - TimeDelta::milliseconds(1);
+        }
+        ripe.reverse();
+        ripe
+    }
+
+    /// Which of the ripe occurrences has a run now, if any has. Under `missed: all` the others follow.
+    pub(super) fn chosen(&self, ripe: &[Occurrence], now: DateTime<Utc>) -> Option<Occurrence> {
+        match self.schedule.missed {
+            Missed::Skip => ripe.last().copied().filter(|newest| !newest.is_missed(now)),
+            Missed::Once => ripe.last().copied(),
+            Missed::All => ripe.first().copied(),
+        }
+    }
+}
+
+impl Occurrence {
+    /// Whether it could not be taken on in time.
+    pub(super) fn is_missed(self, now: DateTime<Utc>) -> bool {
+        now - self.due > TimeDelta::from_std(TOLERANCE).unwrap_or_default()
+    }
+}
+
+/// Up to which occurrence all is handled, by a clock that says `now`.
+pub(super) fn handled(through: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    if through > now + SET_BACK { now } else { through }
+}
+
+/// The part of `most` that an occurrence is put off by.
+fn jitter(pipeline: &PipelineName, at: DateTime<Utc>, most: Duration) -> Duration {
+    let Some(most_ms) = u64::try_from(most.as_millis()).ok().filter(|most| *most > 0) else {
+        return Duration::ZERO;
+    };
+    let digest = Sha256::digest(format!("{pipeline}\n{}", at.timestamp_millis()));
+    let mut first = [0; 8];
+    first.iter_mut().zip(digest).for_each(|(to, byte)| *to = byte);
+    Duration::from_millis(u64::from_be_bytes(first) % most_ms)
+}
+
+/// Five fields: minute, hour, day of month, month, day of week.
+fn parse(text: &str) -> Result<Cron> {
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    parser.parse(text).map_err(|_| {
+        Error::invalid(format!("`{text}` is not a cron expression"))
+            .help("write five fields, as in `0 2 * * *`: minute, hour, day of month, month, day of week")
+    })
+}
