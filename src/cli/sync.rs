@@ -20,17 +20,18 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     let extent = args.extent()?;
     let stop = Stop::on_signals();
 
-    let lease = engine.lease(&pipeline.name)?;
+    let lease = engine.lease(&pipeline.name).await?;
     engine.ledger.bury(&pipeline.name, &lease).await?;
     let run_id = engine.ledger.queue(&pipeline.name, &pipeline.digest, Trigger::Cli).await?;
     recorded(&engine, &pipeline.name, &run_id).await?;
     engine.ledger.start(&run_id).await?;
     let job = Job { run_id, pipeline, only: only.as_ref(), extent: &extent, cancel: &stop.token };
     let bars = Bars::new(context.json);
-    let done = run::execute(&engine, &job, &bars).await.map_err(|error| stop.explain(error));
+    let done = lease.guard(&stop.token, run::execute(&engine, &job, &bars)).await;
+    let done = done.map_err(|error| stop.explain(error));
     let concluded = done.as_ref().map(|_| ()).map_err(Clone::clone);
     engine.ledger.conclude(&run_id, &concluded).await?;
-    drop(lease);
+    lease.end().await;
 
     match done {
         Ok(published) => {

@@ -120,7 +120,7 @@ pub async fn create(
 
     audit::record(store, actor, Action::TokenCreate, &format!("{name} ({role})")).await?;
     let inserted = sqlx::query(
-        "INSERT INTO tokens (name, role, selector, hash, created_ms, expires_ms) VALUES (?, ?, ?, ?, ?, ?)
+        "INSERT INTO tokens (name, role, selector, hash, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (name) DO NOTHING",
     )
     .bind(name)
@@ -152,7 +152,7 @@ pub async fn verify(store: &impl Store, token: &str) -> Result<Option<Principal>
         return Ok(None);
     }
     let hash = digest(token.as_bytes());
-    let rows = sqlx::query("SELECT name, role, hash, expires_ms FROM tokens WHERE selector = ? LIMIT 16")
+    let rows = sqlx::query("SELECT name, role, hash, expires_ms FROM tokens WHERE selector = $1 LIMIT 16")
         .bind(selector(&hash))
         .fetch_all(store.pool())
         .await
@@ -226,7 +226,7 @@ mod tests {
     async fn a_stored_hash_that_shares_the_selector_only_is_no_match() {
         let (_folder, ledger) = ledger().await;
         let token = create(&ledger, "os:0", "a", Role::Admin, None).await.unwrap();
-        sqlx::query("UPDATE tokens SET hash = zeroblob(32)").execute(ledger.pool()).await.unwrap();
+        sqlx::query("UPDATE tokens SET hash = $1").bind(vec![0_u8; 32]).execute(ledger.pool()).await.unwrap();
         assert_eq!(verify(&ledger, token.expose_str().unwrap()).await.unwrap(), None);
     }
 

@@ -22,6 +22,9 @@ use crate::spec::{Pipeline, PipelineName};
 
 /// Runs that may be waiting or under way; more triggers are turned away.
 pub const MAX_ACTIVE: usize = 64;
+/// How often, and how long after each other, it is looked for a run that another process is about to record.
+const LOOKS: u32 = 10;
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Does the work of a run.
 #[async_trait]
@@ -168,6 +171,16 @@ impl Dispatcher {
         taken.await.unwrap_or(Err(Refusal::Stopping))
     }
 
+    /// Takes over what a daemon that is lost left of a pipeline: marks it as interrupted, and carries the run that takes
+    /// its place. Nothing is done while the pipeline is busy, here or elsewhere.
+    ///
+    /// # Errors
+    /// As the ledger answers.
+    pub(super) async fn take_over(&self, pipeline: Arc<Pipeline>) -> Result<()> {
+        let taken = self.0.tasks.spawn(Arc::clone(&self.0).take_over(pipeline));
+        taken.await.unwrap_or(Ok(()))
+    }
+
     /// Tells an active run of this daemon to stop; false when it has none of this id.
     pub async fn cancel(&self, run_id: &RunId) -> bool {
         let active = self.0.active.lock().await;
@@ -223,9 +236,8 @@ impl Shared {
         if active.len() >= MAX_ACTIVE {
             return Err(Refusal::Full);
         }
-        let Some(lease) = self.ledger.lease(&pipeline.name)? else {
-            let elsewhere = earlier.filter(|run| !run.state.is_final()).map(|run| run.run_id);
-            return elsewhere.ok_or(Refusal::Active(None));
+        let Some(lease) = self.ledger.lease(&pipeline.name).await? else {
+            return self.elsewhere(key.as_ref(), &pipeline.name).await;
         };
         // Nobody else holds the lease, so what is unfinished was left by a process that is gone.
         for run_id in self.ledger.bury(&pipeline.name, &lease).await? {
@@ -246,11 +258,65 @@ impl Shared {
             self.conclude(&run_id, &Err(error.clone())).await;
             return Err(error.into());
         }
+        self.begin(&mut active, pipeline, run_id, trigger, lease);
+        Ok(run_id)
+    }
+
+    /// Carries a run that is queued.
+    fn begin(
+        self: &Arc<Self>,
+        active: &mut BTreeMap<PipelineName, Active>,
+        pipeline: Arc<Pipeline>,
+        run_id: RunId,
+        trigger: Trigger,
+        lease: Lease,
+    ) {
         let cancel = CancellationToken::new();
         active.insert(pipeline.name.clone(), Active { run_id, cancel: cancel.clone() });
         tracing::info!(%run_id, pipeline = %pipeline.name, trigger = %trigger, "queued");
-        self.tasks.spawn(Arc::clone(&self).carry(Arc::clone(&pipeline), run_id, cancel, lease));
-        Ok(run_id)
+        self.tasks.spawn(Arc::clone(self).carry(pipeline, run_id, cancel, lease));
+    }
+
+    /// The run that another process has under the key, while that holds the pipeline.
+    async fn elsewhere(&self, key: Option<&RequestKey>, pipeline: &PipelineName) -> Result<RunId, Refusal> {
+        for _ in 0..LOOKS {
+            let is_recorded = !self.ledger.unfinished(Some(pipeline)).await?.is_empty();
+            let theirs = self.asked_under(key, pipeline).await?;
+            if let Some(run) = theirs.filter(|run| !run.state.is_final() || is_settled(run)) {
+                return Ok(run.run_id);
+            }
+            // Who has just taken the pipeline records its run, with the key, in a moment.
+            if key.is_none() || is_recorded {
+                break;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Err(Refusal::Active(None))
+    }
+
+    /// As [`Dispatcher::take_over`].
+    async fn take_over(self: Arc<Self>, pipeline: Arc<Pipeline>) -> Result<()> {
+        let mut active = self.active.lock().await;
+        let is_busy = active.contains_key(&pipeline.name) || active.len() >= MAX_ACTIVE;
+        if is_busy || self.stopping.is_cancelled() {
+            return Ok(());
+        }
+        let Some(lease) = self.ledger.lease(&pipeline.name).await? else { return Ok(()) };
+        let taken = self.ledger.take_over(&pipeline.name, &pipeline.digest, &lease).await?;
+        for run_id in &taken.interrupted {
+            tracing::warn!(%run_id, pipeline = %pipeline.name, "marked as interrupted: its daemon is lost");
+        }
+        let Some((run_id, trigger)) = taken.queued else {
+            lease.end().await;
+            return Ok(());
+        };
+        let subject = format!("{} {run_id}", pipeline.name);
+        if let Err(error) = audit::record(&self.ledger, "takeover", Action::RunTrigger, &subject).await {
+            self.conclude(&run_id, &Err(error.clone())).await;
+            return Err(error);
+        }
+        self.begin(&mut active, pipeline, run_id, trigger, lease);
+        Ok(())
     }
 
     /// The run that is there under the key.
@@ -274,7 +340,8 @@ impl Shared {
         cancel: CancellationToken,
         lease: Lease,
     ) {
-        let result = self.attempt(&pipeline, &run_id, cancel).await;
+        let work = self.attempt(&pipeline, &run_id, cancel.clone());
+        let result = lease.guard(&cancel, work).await;
         let is_cancelled = matches!(&result, Err(error) if matches!(error.kind(), Kind::Cancelled(_)));
         if is_cancelled && self.stopping.is_cancelled() {
             self.cancelled_by_stop.fetch_add(1, Ordering::AcqRel);
@@ -291,7 +358,7 @@ impl Shared {
                 tracing::warn!(%run_id, pipeline = %pipeline.name, error = %error, "did not succeed");
             }
         }
-        drop(lease);
+        lease.end().await;
         active.remove(&pipeline.name);
         drop(active);
         self.ended.notify_waiters();

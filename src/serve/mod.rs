@@ -15,6 +15,7 @@ mod auth;
 mod metrics;
 mod problem;
 mod supervisor;
+mod takeover;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub struct Daemon {
     stop_schedule: CancellationToken,
     stop_api: CancellationToken,
     schedule: JoinHandle<()>,
+    takeover: JoinHandle<()>,
     api: JoinHandle<std::io::Result<()>>,
 }
 
@@ -85,7 +87,10 @@ impl Daemon {
         let address = listener
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
-        bury_interrupted(&settings.ledger).await?;
+        // Where machines share the store, what a process left is taken over rather than given up.
+        if settings.ledger.lease_length().is_none() {
+            bury_interrupted(&settings.ledger).await?;
+        }
         let schedules = schedule::Schedules::read(&settings.registry.all())?;
         let dispatcher =
             Dispatcher::new(settings.ledger, settings.registry, settings.runner, settings.runs_at_once);
@@ -97,6 +102,7 @@ impl Daemon {
             Arc::clone(&settings.clock),
             stop_schedule.clone(),
         ));
+        let takeover = tokio::spawn(takeover::keep(dispatcher.clone(), stop_schedule.clone()));
         let stop_api = CancellationToken::new();
         let router = api::router(api::Api::new(dispatcher.clone(), schedules, settings.clock));
         let stopped = stop_api.clone().cancelled_owned();
@@ -104,7 +110,7 @@ impl Daemon {
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
         tracing::info!(%address, "serving");
         let (grace, cancel_wait) = (settings.grace, settings.cancel_wait);
-        Ok(Self { address, dispatcher, grace, cancel_wait, stop_schedule, stop_api, schedule, api })
+        Ok(Self { address, dispatcher, grace, cancel_wait, stop_schedule, stop_api, schedule, takeover, api })
     }
 
     /// Where it listens.
@@ -128,6 +134,7 @@ impl Daemon {
             api.abort();
         }
         self.schedule.abort();
+        self.takeover.abort();
         if cancelled == 0 {
             return Ok(());
         }
@@ -196,7 +203,7 @@ impl Signals {
 async fn bury_interrupted(ledger: &Ledger) -> Result<()> {
     for run in ledger.unfinished(None).await? {
         let Ok(pipeline) = PipelineName::parse(&run.pipeline) else { continue };
-        if let Some(lease) = ledger.lease(&pipeline)? {
+        if let Some(lease) = ledger.lease(&pipeline).await? {
             for run_id in ledger.bury(&pipeline, &lease).await? {
                 tracing::warn!(%run_id, %pipeline, "marked as interrupted");
             }

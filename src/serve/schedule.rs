@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::dispatch::{Dispatcher, Refusal};
 use super::registry::Pipelines;
 use crate::error::{At, Error, Result};
-use crate::run::ledger::Trigger;
+use crate::run::ledger::{RequestKey, Trigger};
 use crate::spec::PipelineName;
 
 /// The longest single sleep of the system clock: the wall clock may be set while we sleep.
@@ -128,8 +128,8 @@ async fn trigger_due(
         for pipeline in ripe {
             if let Some(at) = due.get(&pipeline) {
                 dispatcher.metrics().triggered_late((clock.now() - at).to_std().unwrap_or_default());
+                trigger(&dispatcher, &pipeline, *at).await;
             }
-            trigger(&dispatcher, &pipeline).await;
             match schedules.next_after(&pipeline, now) {
                 Some(next) => due.insert(pipeline, next),
                 None => due.remove(&pipeline),
@@ -138,8 +138,12 @@ async fn trigger_due(
     }
 }
 
-async fn trigger(dispatcher: &Dispatcher, pipeline: &PipelineName) {
-    match dispatcher.trigger(pipeline, Trigger::Schedule, "schedule", None).await {
+async fn trigger(dispatcher: &Dispatcher, pipeline: &PipelineName, at: DateTime<Utc>) {
+    // Of daemons that share the store each keeps the schedule: the occurrence is one run all the same.
+    let is_shared = dispatcher.ledger().lease_length().is_some();
+    let key = is_shared.then(|| format!("{pipeline}@{}", at.timestamp()));
+    let key = key.and_then(|key| RequestKey::of("schedule", key.as_bytes()).ok());
+    match dispatcher.trigger(pipeline, Trigger::Schedule, "schedule", key.as_ref()).await {
         Ok(_) | Err(Refusal::Stopping) => {}
         Err(Refusal::Active(_)) => tracing::warn!(%pipeline, "scheduled run skipped: one is active"),
         Err(Refusal::Full) => tracing::warn!(%pipeline, "scheduled run skipped: too many are waiting"),

@@ -1,7 +1,7 @@
 //! The runs that are recorded, read back.
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Ledger, MAX_LISTED, Run, RunId, StreamOutcome, fault, get};
 use crate::error::Result;
@@ -13,7 +13,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {
-        let row = sqlx::query("SELECT * FROM runs WHERE run_id = ?")
+        let row = sqlx::query("SELECT * FROM runs WHERE run_id = $1")
             .bind(run_id.to_string())
             .fetch_optional(&self.pool)
             .await
@@ -43,15 +43,15 @@ impl Ledger {
     }
 
     /// Lists runs; `filter` is one of our own constants.
-    async fn list(
+    pub(super) async fn list(
         &self,
         filter: &'static str,
         pipeline: Option<&PipelineName>,
         limit: u32,
     ) -> Result<Vec<Run>> {
         let sql = format!(
-            "SELECT * FROM runs WHERE (?1 IS NULL OR pipeline = ?1) {filter}
-             ORDER BY created_ms DESC, run_id DESC LIMIT ?2"
+            "SELECT * FROM runs WHERE ($1 IS NULL OR pipeline = $1) {filter}
+             ORDER BY created_ms DESC, run_id DESC LIMIT $2"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(pipeline.map(PipelineName::as_str))
@@ -66,9 +66,9 @@ impl Ledger {
         Ok(runs)
     }
 
-    async fn with_streams(&self, row: &SqliteRow) -> Result<Run> {
+    async fn with_streams(&self, row: &AnyRow) -> Result<Run> {
         let mut run = read_run(row)?;
-        let streams = sqlx::query("SELECT * FROM run_streams WHERE run_id = ? ORDER BY stream")
+        let streams = sqlx::query("SELECT * FROM run_streams WHERE run_id = $1 ORDER BY stream")
             .bind(run.run_id.to_string())
             .fetch_all(&self.pool)
             .await
@@ -78,7 +78,7 @@ impl Ledger {
     }
 }
 
-fn read_run(row: &SqliteRow) -> Result<Run> {
+fn read_run(row: &AnyRow) -> Result<Run> {
     let time = |column: &str| -> Result<Option<DateTime<Utc>>> {
         let ms: Option<i64> = get(row, column)?;
         Ok(ms.and_then(DateTime::from_timestamp_millis))
@@ -98,7 +98,7 @@ fn read_run(row: &SqliteRow) -> Result<Run> {
     })
 }
 
-fn read_stream(row: &SqliteRow) -> Result<StreamOutcome> {
+fn read_stream(row: &AnyRow) -> Result<StreamOutcome> {
     Ok(StreamOutcome {
         stream: get(row, "stream")?,
         dataset: get(row, "dataset")?,

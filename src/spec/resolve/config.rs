@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use super::connection::connection;
 use super::keys::keys;
+use super::quantity::duration_within;
 use super::store::store;
-use super::{not_empty, not_yet, refuse_later, within};
+use super::{not_empty, reference, refuse_later, within};
 use crate::error::{Error, Result};
 use crate::spec::config::{Listen, Metadata};
 use crate::spec::faults::{Fault, Faults, listed, quoted};
 use crate::spec::raw::config as raw;
-use crate::spec::raw::placed::{Map, Placed};
+use crate::spec::raw::placed::{Either, Map, Placed, Words};
 use crate::spec::{Config, ConnectionName, StoreName};
+
+/// How long a lease in PostgreSQL stands without being renewed.
+const LEASE: Duration = Duration::from_secs(30);
 
 pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let pipelines = faults.parse(&raw.pipelines, not_empty).map(|path| faults.text.resolve(&path));
@@ -45,9 +50,16 @@ fn metadata(placed: &Placed<raw::Metadata>, faults: &Faults<'_>) -> Option<Metad
             let path = faults.parse(path, not_empty)?;
             Some(Metadata::Sqlite(faults.text.resolve(&path)))
         }
-        raw::Metadata::Postgres(_) => faults.take(placed, |_| {
-            Err(not_yet("metadata: postgres", "write `metadata: {sqlite: ../var/sealift.db}`"))
-        }),
+        raw::Metadata::Postgres(Either::Word(url)) => {
+            let url = reference(&url.0, faults.text.folder(), faults)?;
+            Some(Metadata::Postgres { url, lease: LEASE })
+        }
+        raw::Metadata::Postgres(Either::Mapping(raw)) => {
+            let url = reference(&raw.url, faults.text.folder(), faults);
+            let lease = faults
+                .take_optional(raw.lease.as_ref(), |words: &Words| duration_within("3s", "10m", &words.0));
+            Some(Metadata::Postgres { url: url?, lease: lease?.unwrap_or(LEASE) })
+        }
     }
 }
 
