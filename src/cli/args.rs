@@ -1,11 +1,13 @@
 //! What can be typed.
 
+mod audit;
 mod keys;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(super) use audit::{Audit, AuditList, AuditVerb, AuditVerify};
 pub(super) use keys::{ChosenKeys, DestroyKeys, Keys, KeysFile, KeysVerb, RotateKeys, Shred};
 
 /// Moves on-premises tables and files to Delta tables on object storage, sealed column by column.
@@ -80,6 +82,8 @@ pub(super) enum Command {
     Verify(Verify),
     /// List, release, rotate, destroy, back up and check the keys of datasets
     Keys(Keys),
+    /// Show who did what, check that the record is whole, sign it, or export it
+    Audit(Audit),
     /// Test a policy, or compare two by what is published
     Policy(Policy),
     /// Run the daemon: REST API and schedules

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::args;
 use super::process::Stop;
-use super::{Context, Done, Failure, show};
+use super::{Context, Done, Failure, show, sync};
 use crate::error::Result;
 use crate::run::backfill::{self, Backfill};
 use crate::run::ledger::{StreamOutcome, Trigger};
@@ -60,6 +60,7 @@ async fn window(
     stop: &Stop,
 ) -> Result<Vec<Published>> {
     let run_id = engine.ledger.queue(&pipeline.name, &pipeline.digest, Trigger::Cli).await?;
+    sync::recorded(engine, &pipeline.name, &run_id).await?;
     engine.ledger.start(&run_id).await?;
     let extent = Extent::Part(part);
     let job = Job { run_id, pipeline, only, extent: &extent, cancel: &stop.token };

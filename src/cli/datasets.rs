@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::args::Datasets;
 use super::{Context, Done, show};
 use crate::error::{At, Error, Kind, Result};
+use crate::govern::audit;
 use crate::publish::{Store, Table};
 use crate::run::Ledger;
 use crate::run::rebuild::{self, Rebuilt};
@@ -24,6 +25,8 @@ pub(super) async fn run(context: &Context, args: &Datasets) -> Done {
 
 async fn rebuild(context: &Context, config: &Config, stores: &[Store]) -> Done {
     let ledger = Ledger::open(&config.metadata).await?;
+    let subject = format!("the runs that {} stores tell of", stores.len());
+    audit::record(&ledger, &audit::operator(), audit::Action::LedgerRebuild, &subject).await?;
     let Rebuilt { datasets, runs, streams } = rebuild::rebuild(&ledger, stores).await?;
     if context.json {
         show::json(&json!({ "datasets": datasets, "runs": runs, "streams": streams }));

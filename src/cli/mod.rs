@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the part that talks to people")]
 
 mod args;
+mod audit;
 mod backfill;
 mod classify;
 mod compact;
@@ -117,6 +118,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Vacuum(args) => vacuum::run(context, &args).await,
         Command::Verify(args) => verify::run(context, &args).await,
         Command::Keys(args) => keys::run(context, &args).await,
+        Command::Audit(args) => audit::run(context, &args).await,
         Command::Policy(args) => policy::run(context, &args).await,
         Command::Serve => serve::run(context).await,
         Command::Trigger(args) => trigger::run(context, &args).await,

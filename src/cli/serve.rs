@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, Done};
 use crate::error::Result;
 use crate::run::progress::Unwatched;
+use crate::run::trail::{self, Trail};
 use crate::run::{self, Engine, Extent, Job, RunId};
 use crate::serve::{self, Limits, Registry, Runner, Settings, SystemClock};
 use crate::spec::config::Connection;
@@ -21,17 +22,24 @@ pub(super) async fn run(context: &Context) -> Done {
     };
     let connections = engine.config.connections.iter().filter_map(of_connection).collect();
     let limits = Limits { runs: engine.config.runs, connections };
+    let trail = Trail::new(&engine.config, &engine.ledger, &engine.keyring)?;
     let settings = Settings {
         registry: Registry::of(engine.pipelines.clone()),
         ledger: engine.ledger.clone(),
-        runner: Arc::new(Runs(engine)),
+        runner: Arc::new(Runs(Arc::clone(&engine))),
         clock: Arc::new(SystemClock),
         limits,
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
     };
+    trail.begin(&trail::served(&engine)).await?;
     eprintln!("sealift serves http://{listen} (loopback only); stop it with Ctrl-C or SIGTERM");
-    Ok(serve::serve(settings, listen).await?)
+    let served = tokio::select! {
+        served = serve::serve(settings, listen) => served,
+        never = trail.attend() => match never {},
+    };
+    trail.end(served.as_ref().map_or_else(|error| error.message(), |()| "asked to")).await;
+    Ok(served?)
 }
 
 /// Runs pipelines for the daemon.

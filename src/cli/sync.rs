@@ -7,10 +7,11 @@ use super::process::Stop;
 use super::progress::Bars;
 use super::{Context, Done, Failure, show};
 use crate::error::{Error, Kind, Result};
+use crate::govern::audit::{self, Action};
 use crate::protect::Decision;
 use crate::run::ledger::{StreamOutcome, Trigger};
-use crate::run::{self, Engine, Extent, Job, Part, Published};
-use crate::spec::{Pipeline, StreamName};
+use crate::run::{self, Engine, Extent, Job, Part, Published, RunId};
+use crate::spec::{Pipeline, PipelineName, StreamName};
 
 pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
@@ -22,6 +23,7 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     let lease = engine.lease(&pipeline.name).await?;
     engine.ledger.bury(&pipeline.name, &lease).await?;
     let run_id = engine.ledger.queue(&pipeline.name, &pipeline.digest, Trigger::Cli).await?;
+    recorded(&engine, &pipeline.name, &run_id).await?;
     engine.ledger.start(&run_id).await?;
     let job = Job { run_id, pipeline, only: only.as_ref(), extent: &extent, cancel: &stop.token };
     let bars = Bars::new(context.json);
@@ -38,6 +40,16 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Done {
         }
         Err(error) => Err(failure(&engine, &job, error).await?),
     }
+}
+
+/// Records that a person asked for a run; one that cannot be recorded ends before it began.
+pub(super) async fn recorded(engine: &Engine, pipeline: &PipelineName, run_id: &RunId) -> Result<()> {
+    let subject = format!("{pipeline} {run_id}");
+    let recorded = audit::record(&engine.ledger, &audit::operator(), Action::RunTrigger, &subject).await;
+    if recorded.is_err() {
+        engine.ledger.conclude(run_id, &recorded).await?;
+    }
+    recorded
 }
 
 impl Sync {

@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context, args: &Verify) -> Done {
 }
 
 /// What an auditor was given.
-fn public_keys(path: &Path) -> Result<Vec<GivenKey>> {
+pub(super) fn public_keys(path: &Path) -> Result<Vec<GivenKey>> {
     let text =
         std::fs::read_to_string(path).map_err(|e| Error::invalid(format!("cannot read it: {}", e.kind())));
     text.and_then(|text| GivenKey::read(&text)).at(|| format!("public keys {}", path.display()))

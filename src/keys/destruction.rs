@@ -139,13 +139,14 @@ impl Keyring {
 }
 
 fn may_go(id: &str) -> Result<()> {
-    if id.starts_with(&format!("{}@", Purpose::Receipts.base_id())) {
-        return Err(Error::invalid(format!(
-            "the key {id} signs receipts, and without it none can be checked"
-        ))
-        .help(
-            "`sealift keys rotate --key sealift:receipts#sign` makes a new one for what is published next",
-        ));
+    for (purpose, what) in [(Purpose::Receipts, "receipts"), (Purpose::Checkpoints, "checkpoints")] {
+        let base = purpose.base_id();
+        if id.starts_with(&format!("{base}@")) {
+            return Err(Error::invalid(format!(
+                "the key {id} signs {what}, and without it none can be checked"
+            ))
+            .help(format!("`sealift keys rotate --key {base}` makes a new one for what is signed next")));
+        }
     }
     Ok(())
 }

@@ -61,6 +61,8 @@ pub enum Purpose {
     Notes(DatasetName),
     /// Signs receipts (the seed of an Ed25519 key, 32 bytes): `sealift:receipts#sign@<version>`.
     Receipts,
+    /// Signs checkpoints of the audit trail (the seed of an Ed25519 key, 32 bytes): `sealift:audit#sign@<version>`.
+    Checkpoints,
 }
 
 /// Where equal values give equal tokens or hashes.
@@ -96,6 +98,7 @@ impl Purpose {
             Self::Digest(dataset) => format!("sealift:{dataset}#digest"),
             Self::Notes(dataset) => format!("sealift:{dataset}#note"),
             Self::Receipts => "sealift:receipts#sign".to_owned(),
+            Self::Checkpoints => "sealift:audit#sign".to_owned(),
         }
     }
 
@@ -113,7 +116,8 @@ impl Purpose {
             | Self::Shift { .. }
             | Self::Digest(_)
             | Self::Notes(_)
-            | Self::Receipts => 32,
+            | Self::Receipts
+            | Self::Checkpoints => 32,
         }
     }
 }
@@ -248,6 +252,7 @@ mod tests {
             Purpose::Subject { dataset: dataset.clone(), column: "email".to_owned() },
             Purpose::Notes(dataset),
             Purpose::Receipts,
+            Purpose::Checkpoints,
             Purpose::Tokenize(own.clone()),
             Purpose::Fpe(own.clone()),
             Purpose::Hash(own),

@@ -1,6 +1,7 @@
-//! The key that signs receipts: Ed25519 (RFC 8032), its seed wrapped by the root like every dataset key.
+//! The keys that sign receipts, and checkpoints of the audit trail: Ed25519 (RFC 8032), their seeds wrapped by the
+//! root like every dataset key.
 //!
-//! Whoever checks a receipt needs the public key only, which is no secret.
+//! Whoever checks a signature needs the public key only, which is no secret.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 /// What comes before the 32 bytes of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410).
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// Signs receipts.
+/// Signs receipts, or checkpoints.
 #[derive(Clone)]
 pub struct Signer {
     id: String,
@@ -50,12 +51,35 @@ impl Keyring {
     /// # Errors
     /// `Denied` when it is no key of ours, or none that signs receipts; else as [`Keyring::by_id`].
     pub async fn public_key(&self, id: &str) -> Result<PublicKey> {
-        let signs = id.rsplit_once('@').is_some_and(|(base, _)| base == Purpose::Receipts.base_id());
-        if !signs {
+        if !signs(&Purpose::Receipts, id) {
             return Err(Error::denied("this is not the id of a key that signs receipts"));
         }
         Ok(Signer::of(&self.by_id(id).await?)?.public())
     }
+
+    /// The signer of the audit trail's checkpoints, its key made on first use.
+    ///
+    /// # Errors
+    /// As [`Keyring::current`].
+    pub async fn checkpoint_signer(&self) -> Result<Signer> {
+        Signer::of(&self.current(&Purpose::Checkpoints).await?)
+    }
+
+    /// The public key of this id, which a checkpoint names as its signer.
+    ///
+    /// # Errors
+    /// `Denied` when it is no key of ours, or none that signs checkpoints; else as [`Keyring::by_id`].
+    pub async fn checkpoint_key(&self, id: &str) -> Result<PublicKey> {
+        if !signs(&Purpose::Checkpoints, id) {
+            return Err(Error::denied("this is not the id of a key that signs checkpoints"));
+        }
+        Ok(Signer::of(&self.by_id(id).await?)?.public())
+    }
+}
+
+/// Whether the id is of a key for this purpose.
+fn signs(purpose: &Purpose, id: &str) -> bool {
+    id.rsplit_once('@').is_some_and(|(base, _)| base == purpose.base_id())
 }
 
 impl Signer {
@@ -147,6 +171,12 @@ impl GivenKey {
             }
         }
         if keys.is_empty() || pem.is_some() { Err(no_key()) } else { Ok(keys) }
+    }
+
+    /// The key under the id of one that signs checkpoints; `None` where it has another one, or the id is another's.
+    #[must_use]
+    pub fn of_checkpoints(&self, id: &str) -> Option<PublicKey> {
+        self.named(id).filter(|_| signs(&Purpose::Checkpoints, id))
     }
 
     /// The key under an id; `None` where it has another one.

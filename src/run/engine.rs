@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::Ledger;
+use super::trail::{self, Trail};
 use crate::classify::Classifier;
 use crate::error::{Error, Kind, Result};
 use crate::keys::Keyring;
@@ -41,7 +42,7 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Loads the documents below `config` and opens ledger and keys. `notice` is told what was
-    /// created on first use.
+    /// created on first use. The audit trail is told of another policy than that of the last time.
     ///
     /// # Errors
     /// `Invalid` with every problem of the documents; those of the ledger and the key provider.
@@ -50,6 +51,8 @@ impl Engine {
         let classifier = Classifier::new(&policy.classification)?;
         let ledger = Ledger::open(&config.metadata).await?;
         let keyring = Arc::new(Keyring::open(&config.keys, notice).await?);
+        trail::policy_in_force(&ledger, &policy).await?;
+        trail::told(Trail::new(&config, &ledger, &keyring)?.checkpoint_if_many().await);
         let gates = Gates::new(&config, super::Memory::of(config.memory_limit_bytes).source_bytes);
         Ok(Self { config, policy, classifier, pipelines, ledger, keyring, gates, checked: Mutex::default() })
     }

@@ -16,7 +16,8 @@ pub use self::parts::WrittenPart;
 pub use self::schedules::{Handled, Turn};
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
-use crate::error::{Error, Result};
+use crate::error::{At as _, Error, Result};
+use crate::govern::audit;
 use crate::govern::store::{Store, fault, get, now_ms};
 use crate::spec::config::Metadata;
 use crate::spec::{DatasetName, PipelineName};
@@ -66,21 +67,23 @@ impl Ledger {
     /// safe; `Temporary` when another process holds the store, or its server does not answer; `Denied` when the server
     /// refuses the role; `Failed` when the store is damaged or newer than this program.
     pub async fn open(settings: &Metadata) -> Result<Self> {
-        match settings {
+        let ledger = match settings {
             Metadata::Sqlite(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let locks = folder.unwrap_or(Path::new(".")).join("locks");
                 let pool = open::sqlite(path, &locks).await?;
-                Ok(Self { pool, leases: Leases::Files(locks) })
+                Self { pool, leases: Leases::Files(locks) }
             }
             Metadata::Postgres { url, lease } => {
                 let holder = lease::holder();
                 let address = address::postgres(&url.resolve()?)?;
                 let pool = open::postgres(address, holder.clone()).await?;
                 let rows = Rows::new(pool.clone(), holder, *lease);
-                Ok(Self { pool, leases: Leases::Rows(rows) })
+                Self { pool, leases: Leases::Rows(rows) }
             }
-        }
+        };
+        audit::prepare(&ledger).await.at(|| "metadata store".to_owned())?;
+        Ok(ledger)
     }
 
     /// How long a lease stands that is not renewed, where several machines share the store; `None` where leases are locks

@@ -25,6 +25,7 @@ pub mod rebuild;
 mod record;
 mod resume;
 mod standing;
+pub mod trail;
 pub mod upkeep;
 pub mod verify;
 

@@ -28,6 +28,8 @@ pub struct Config {
     pub connections: BTreeMap<ConnectionName, Connection>,
     /// Where the daemon listens.
     pub listen: Listen,
+    /// The store that gets a copy of every checkpoint of the audit trail (`audit: {checkpoints: STORE}`).
+    pub audit_checkpoints: Option<StoreName>,
     /// Most bytes of memory a run or a query may hold (`memory_limit_mb`, default 1024 MB).
     pub memory_limit_bytes: u64,
     /// How many runs the daemon has.

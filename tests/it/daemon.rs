@@ -149,7 +149,7 @@ async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with
 }
 
 /// A daemon that is ready, its address, and a token of the role.
-async fn serving(house: &House, port: u16, role: &str) -> (Started, String, String) {
+pub(crate) async fn serving(house: &House, port: u16, role: &str) -> (Started, String, String) {
     let token = house.json(&["token", "create", role, "--role", role], 0)["token"].clone();
     let token = token.as_str().unwrap().to_owned();
     let daemon = house.start(house.command(&["serve"]));

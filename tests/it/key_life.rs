@@ -240,12 +240,13 @@ fn a_new_key_of_tokens_holds_what_would_mix_them() {
     assert!(second[0]["email"].as_str().unwrap().starts_with("t2:"), "{second}");
 }
 
-/// The audit trail, oldest first: actions and subjects.
+/// What the audit trail says of keys, oldest first: actions and subjects.
 async fn trail(house: &House) -> Vec<(String, String)> {
     let options =
         sqlx::sqlite::SqliteConnectOptions::new().filename(house.path("out/var/sealift.db")).read_only(true);
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query_as("SELECT action, subject FROM audit ORDER BY id").fetch_all(&mut connection).await.unwrap()
+    let keys = "SELECT action, subject FROM audit WHERE action LIKE 'key.%' ORDER BY seq";
+    sqlx::query_as(keys).fetch_all(&mut connection).await.unwrap()
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod audit;
 mod bad_documents;
 mod broken_source;
 mod canary;

@@ -19,12 +19,12 @@ use crate::house::House;
 use crate::servers::postgres::Database;
 
 /// Longer than any test.
-const LONG: Duration = Duration::from_secs(600);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// Where ledgers lie that are opened here.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
-    database: Option<Database>,
+    pub(crate) database: Option<Database>,
 }
 
 impl Place {
@@ -39,11 +39,11 @@ impl Place {
         Self { folder, database: Some(database) }
     }
 
-    async fn both() -> [Self; 2] {
+    pub(crate) async fn both() -> [Self; 2] {
         [Self::sqlite(), Self::postgres().await]
     }
 
-    async fn open(&self, lease: Duration) -> Ledger {
+    pub(crate) async fn open(&self, lease: Duration) -> Ledger {
         let settings = match &self.database {
             None => Metadata::Sqlite(self.folder.path().join("var/sealift.db")),
             Some(_) => Metadata::Postgres { url: Reference::File(self.folder.path().join("url")), lease },

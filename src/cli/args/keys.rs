@@ -25,7 +25,7 @@ pub(in crate::cli) enum KeysVerb {
         #[arg(long)]
         column: Option<String>,
     },
-    /// Print the public keys that check the signatures of receipts; they are no secret
+    /// Print the public keys that check the signatures of receipts and of the audit trail; they are no secret
     Public,
     /// Make new keys for what is written from now on, or a new root key around the keys there are
     Rotate(RotateKeys),

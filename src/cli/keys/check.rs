@@ -6,12 +6,15 @@ use serde_json::json;
 
 use crate::cli::{Context, Done, progress, show};
 use crate::error::{At, Error, Result};
+use crate::govern::audit;
 use crate::keys::health::State;
 use crate::keys::{Keyring, Purpose, split_id};
 use crate::publish::{Store, Table, recorded};
+use crate::run::Ledger;
 use crate::spec::Config;
 
-pub(super) async fn run(context: &Context, config: &Config, keyring: &Keyring) -> Done {
+pub(super) async fn run(context: &Context, config: &Config, keyring: &Keyring, ledger: &Ledger) -> Done {
+    audit::key_use(ledger, &audit::operator(), "check", &["every key"]).await?;
     let turning = progress::turning(context.json, "unwrapping every key".to_owned());
     let (keys, mut problems) = keyring.check().await?;
     problems.extend(missing(config, keyring).await?);

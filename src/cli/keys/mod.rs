@@ -41,19 +41,24 @@ pub(super) async fn run(context: &Context, args: &Keys) -> Done {
         KeysVerb::Destroy(args) => destroy::run(context, &keyring, &ledger, args).await,
         KeysVerb::Backup(file) => backup::write(context, &config, &ledger, file).await,
         KeysVerb::Restore(file) => backup::restore(context, &config, &ledger, file).await,
-        KeysVerb::Check => check::run(context, &config, &keyring).await,
+        KeysVerb::Check => check::run(context, &config, &keyring, &ledger).await,
         KeysVerb::Shred(args) => shred::run(context, &keyring, &ledger, args).await,
     }
 }
 
-/// Prints every public key, oldest first: old receipts stay signed by old keys.
+/// Prints every public key, those of receipts first, each oldest first: what is old stays signed by old keys.
 async fn public(context: &Context, keyring: &Keyring) -> Done {
     let newest = keyring.signer().await?;
-    let base = Purpose::Receipts.base_id();
-    let mut keys = Vec::new();
-    for id in keyring.list(None).await?.iter().filter(|id| id.starts_with(&format!("{base}@"))) {
-        keys.push(keyring.public_key(id).await?);
+    let (mut keys, mut of_checkpoints) = (Vec::new(), Vec::new());
+    for id in keyring.list(None).await? {
+        let base = id.rsplit_once('@').map_or(id.as_str(), |(base, _)| base);
+        if base == Purpose::Receipts.base_id() {
+            keys.push(keyring.public_key(&id).await?);
+        } else if base == Purpose::Checkpoints.base_id() {
+            of_checkpoints.push(keyring.checkpoint_key(&id).await?);
+        }
     }
+    keys.append(&mut of_checkpoints);
     if context.json {
         let keys = keys.iter().map(|key| {
             json!({"id": key.id(), "algorithm": "ed25519", "public_key_base64": key.base64(), "pem": key.pem()})

@@ -74,10 +74,9 @@ pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, a
         return told(context, &planned);
     }
     for one in &mut planned {
-        for digest in &one.subjects {
-            let subject = format!("{}/{} {digest}", one.dataset, one.column);
-            audit::record(ledger, &audit::operator(), audit::Action::SubjectShred, &subject).await?;
-        }
+        let subjects: Vec<String> =
+            one.subjects.iter().map(|digest| format!("{}/{} {digest}", one.dataset, one.column)).collect();
+        audit::record_each(ledger, &audit::operator(), audit::Action::SubjectShred, &subjects).await?;
         one.now = keyring.shred(&one.dataset, &one.column, &one.subjects).await?;
     }
     told(context, &planned)

@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use super::{Place, lease};
 use crate::error::{Error, Kind, Result};
-use crate::govern::audit;
+use crate::govern::audit::Action;
 use crate::keys::{Domain, Purpose};
 use crate::publish::upkeep::{Doomed, Erased, Request};
 use crate::publish::{History, Table, Upkeep};
@@ -179,6 +179,6 @@ async fn recorded(engine: &Engine, dataset: &DatasetName, condition: &str) -> Re
     let digest = keyed.chain_update(condition.as_bytes()).finalize().into_bytes();
     let digest = format!("hmac-sha256:{}", hex::encode(digest));
     let subject = format!("{dataset} {digest}");
-    audit::record(&engine.ledger, &audit::operator(), audit::Action::RowErase, &subject).await?;
+    super::recorded(engine, Action::RowErase, &subject).await?;
     Ok(digest)
 }

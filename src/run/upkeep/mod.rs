@@ -9,7 +9,7 @@ mod reseal;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 pub use self::cells::cells;
 pub use self::erase::{Beside, Erasure, Outcome, erase};
@@ -17,7 +17,7 @@ pub use self::reseal::{Changed, Demand, Outcome as Reseal, reseal};
 use super::ledger::Lease;
 use super::{Engine, Memory, RunId};
 use crate::error::{Error, Kind, Result};
-use crate::govern::audit;
+use crate::govern::audit::{self, Action};
 use crate::publish::upkeep::{self, Compacted, Compaction, Retention, Swept};
 use crate::publish::{Store, Table, Upkeep};
 use crate::source;
@@ -51,6 +51,7 @@ pub async fn compact(engine: &Engine, dataset: &DatasetName, wish: Wish) -> Resu
             .help("its files tell which run they belong to; settled, its folder can be removed"));
     }
     let _lease = lease(engine, dataset).await?;
+    recorded(engine, Action::DatasetCompact, &dataset.to_string()).await?;
     let upkeep = place.upkeep(engine, dataset).await?;
     let compaction = Compaction {
         target_bytes: wish.target_bytes.unwrap_or(upkeep.parquet.file_size_bytes),
@@ -92,8 +93,17 @@ pub async fn vacuum(
         None => before(now, retain.max(STRAYS)).min(oldest_writer(engine).await?),
     };
     let retention = Retention { versions_since: before(now, retain), strays_since };
+    if !dry_run {
+        let since = retention.versions_since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        recorded(engine, Action::DatasetVacuum, &format!("{dataset} versions before {since}")).await?;
+    }
     let swept = upkeep::vacuum(&place.store, dataset, &retention, dry_run).await?;
     Ok(Vacuumed { swept, spared_strays })
+}
+
+/// Tells the audit trail what a person does: what cannot be told is not done.
+async fn recorded(engine: &Engine, action: Action, subject: &str) -> Result<()> {
+    audit::record(&engine.ledger, &audit::operator(), action, subject).await
 }
 
 /// Nothing that is older belongs to a run of this machine which may still publish it.

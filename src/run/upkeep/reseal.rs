@@ -72,7 +72,7 @@ pub async fn reseal(engine: &Engine, dataset: &DatasetName, demand: &Demand) -> 
     let wanted = Wanted { recorded, actions, policy, policy_digest };
     let told: Vec<String> = changed.iter().map(|one| format!("{} {}", one.column, one.to)).collect();
     let subject = format!("{dataset} by policy {}: {}", engine.policy.name, told.join(", "));
-    audit::record(&engine.ledger, &audit::operator(), audit::Action::ColumnReseal, &subject).await?;
+    super::recorded(engine, audit::Action::ColumnReseal, &subject).await?;
     let upkeep = place.upkeep(engine, dataset).await?;
     let resealed = upkeep.reseal(&wanted, &RunId::draw().to_string()).await?;
     tracing::info!(%dataset, resealed.version, "columns were sealed otherwise");

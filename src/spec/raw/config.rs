@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) connections: Placed<Map<Connection>>,
     /// Where the daemon listens.
     pub(crate) listen: Option<Placed<Listen>>,
+    /// What keeps the audit trail honest.
+    pub(crate) audit: Option<Placed<Audit>>,
     /// Most memory that a run or a query may hold, in MB (10^6 bytes), 256 to 16,000,000; default 1024.
     #[schemars(range(min = 256, max = 16_000_000))]
     pub(crate) memory_limit_mb: Option<Placed<u64>>,
@@ -56,6 +58,14 @@ pub(crate) struct Runs {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) enum Kind {
     Config,
+}
+
+/// What keeps the audit trail honest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// The store, of those named here, that gets a copy of every signed checkpoint.
+    pub(crate) checkpoints: Option<Placed<String>>,
 }
 
 /// The store of runs, tokens and audit.

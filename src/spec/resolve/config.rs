@@ -11,7 +11,7 @@ use super::store::store;
 use super::{not_empty, reference, refuse_later, within};
 use crate::error::{Error, Result};
 use crate::spec::config::{Listen, Metadata, Runs};
-use crate::spec::faults::{Fault, Faults, quoted};
+use crate::spec::faults::{Fault, Faults, listed, quoted};
 use crate::spec::raw::config as raw;
 use crate::spec::raw::placed::{Either, Map, Placed, Words};
 use crate::spec::{Config, ConnectionName, StoreName};
@@ -28,6 +28,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let connections =
         named(&raw.connections, "connection", ConnectionName::parse, faults, |raw| connection(raw, faults));
     let listen = listen(raw.listen.as_ref(), faults);
+    let audit_checkpoints = audit(raw, faults);
     let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(256, 16_000_000));
     let runs = raw.runs.as_ref().map_or(Some(Runs::default()), |placed| runs(placed.get()?, faults));
     Some(Config {
@@ -39,6 +40,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         stores: stores?,
         connections: connections?,
         listen: listen?,
+        audit_checkpoints: audit_checkpoints?,
         memory_limit_bytes: memory_limit_mb?.unwrap_or(1024) * 1_000_000,
         runs: runs?,
     })
@@ -94,6 +96,21 @@ fn named<R, N: Ord, T>(
         })
         .collect();
     read.into_iter().collect()
+}
+
+/// The store of checkpoints, which must be one of those that are named.
+#[expect(clippy::option_option, reason = "left out and wrong are different things")]
+fn audit(raw: &raw::Config, faults: &Faults<'_>) -> Option<Option<StoreName>> {
+    let Some(audit) = &raw.audit else { return Some(None) };
+    let named = raw.stores.get().map(|stores| stores.0.as_slice()).unwrap_or_default();
+    let known: Vec<&str> = named.iter().filter_map(|(key, _)| key.get().map(String::as_str)).collect();
+    faults.parse_optional(audit.get()?.checkpoints.as_ref(), |text| {
+        if !known.contains(&text) {
+            return Err(Error::invalid(format!("there is no store {}", quoted(text)))
+                .help(format!("the stores are {}", listed(&known))));
+        }
+        StoreName::parse(text)
+    })
 }
 
 fn listen(placed: Option<&Placed<raw::Listen>>, faults: &Faults<'_>) -> Option<Listen> {

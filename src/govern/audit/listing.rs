@@ -1,0 +1,132 @@
+//! The trail as it is read.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Entry, Head, chain};
+use crate::error::{Error, Result};
+use crate::govern::store::{Store, fault};
+
+/// Most entries one listing gives.
+pub const MAX_LISTED: u32 = 1000;
+
+/// Which entries are asked for; all of what is given must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this actor's.
+    pub actor: Option<String>,
+    /// Only this action's word (`key.use`), or those of this kind (`key`).
+    pub action: Option<String>,
+    /// Only those of this time or later, in Unix milliseconds.
+    pub since_ms: Option<i64>,
+    /// Only those before this number: the next page.
+    pub before: Option<i64>,
+    /// At most so many, and never more than [`MAX_LISTED`].
+    pub limit: u32,
+}
+
+impl Filter {
+    /// The newest entries, whatever they tell.
+    #[must_use]
+    pub const fn newest(limit: u32) -> Self {
+        Self { actor: None, action: None, since_ms: None, before: None, limit }
+    }
+}
+
+/// The newest entries first, at most `limit`.
+///
+/// # Errors
+/// `Temporary` or `Failed` when the store does not answer.
+pub async fn entries(store: &(impl Store + ?Sized), limit: u32) -> Result<Vec<Entry>> {
+    list(store, &Filter::newest(limit)).await
+}
+
+/// The entries that are asked for, newest first.
+///
+/// # Errors
+/// As [`entries`].
+pub async fn list(store: &(impl Store + ?Sized), filter: &Filter) -> Result<Vec<Entry>> {
+    let rows = sqlx::query(
+        "SELECT seq, at_ms, actor, action, subject, outcome, prev, hash FROM audit
+         WHERE seq < $1 AND at_ms >= $2 AND ($3 = '' OR actor = $3)
+           AND ($4 = '' OR action = $4 OR substr(action, 1, length($4) + 1) = $4 || '.')
+         ORDER BY seq DESC LIMIT $5",
+    )
+    .bind(filter.before.unwrap_or(i64::MAX))
+    .bind(filter.since_ms.unwrap_or(i64::MIN))
+    .bind(filter.actor.as_deref().unwrap_or_default())
+    .bind(filter.action.as_deref().unwrap_or_default())
+    .bind(i64::from(filter.limit.min(MAX_LISTED)))
+    .fetch_all(store.pool())
+    .await
+    .map_err(|e| fault(&e))?;
+    rows.iter().map(entry).collect()
+}
+
+/// The entries after this number, oldest first, at most `limit`: a page of the whole trail.
+///
+/// # Errors
+/// As [`entries`]; `Failed` for an entry that cannot be read.
+pub async fn after(store: &(impl Store + ?Sized), seq: i64, limit: u32) -> Result<Vec<Entry>> {
+    let unreadable = || {
+        Error::failed("an entry of the audit trail cannot be read").help("`sealift audit verify` tells which")
+    };
+    let rows = rows_after(store, seq, limit).await?;
+    rows.into_iter().map(|row| row.entry.ok_or_else(unreadable)).collect()
+}
+
+/// An entry as it lies in the store, where anybody may have written anything.
+pub(super) struct Row {
+    /// Its number, where it is one.
+    pub(super) seq: Option<i64>,
+    /// All of it, where it can be read.
+    pub(super) entry: Option<Entry>,
+}
+
+/// As [`after`], whatever the entries are.
+pub(super) async fn rows_after(store: &(impl Store + ?Sized), seq: i64, limit: u32) -> Result<Vec<Row>> {
+    let rows = sqlx::query(
+        "SELECT seq, at_ms, actor, action, subject, outcome, prev, hash FROM audit
+         WHERE seq > $1 ORDER BY seq LIMIT $2",
+    )
+    .bind(seq)
+    .bind(i64::from(limit.min(MAX_LISTED)))
+    .fetch_all(store.pool())
+    .await
+    .map_err(|e| fault(&e))?;
+    Ok(rows.iter().map(|row| Row { seq: row.try_get("seq").ok(), entry: entry(row).ok() }).collect())
+}
+
+/// The greatest number that an entry has; `None` without entries.
+pub(super) async fn newest(store: &(impl Store + ?Sized)) -> Result<Option<i64>> {
+    let row = sqlx::query("SELECT MAX(seq) AS newest FROM audit").fetch_one(store.pool()).await;
+    // Where it is no number, the walk tells of it.
+    Ok(row.map_err(|e| fault(&e))?.try_get::<Option<i64>, _>("newest").ok().flatten())
+}
+
+/// The end of the trail; `None` where it was lost.
+///
+/// # Errors
+/// As [`entries`].
+pub async fn head(store: &(impl Store + ?Sized)) -> Result<Option<Head>> {
+    let mut connection = store.pool().acquire().await.map_err(|e| fault(&e))?;
+    chain::head(&mut connection).await
+}
+
+fn entry(row: &AnyRow) -> Result<Entry> {
+    let text = |column: &str| row.try_get::<String, _>(column);
+    let number = |column: &str| row.try_get::<i64, _>(column);
+    let read = || -> Result<Entry, sqlx::Error> {
+        Ok(Entry {
+            seq: number("seq")?,
+            at_ms: number("at_ms")?,
+            actor: text("actor")?,
+            action: text("action")?,
+            subject: text("subject")?,
+            outcome: text("outcome")?,
+            prev: text("prev")?,
+            hash: text("hash")?,
+        })
+    };
+    read().map_err(|e| fault(&e))
+}

@@ -1,0 +1,156 @@
+//! The audit trail: who did what to what, and what was refused.
+//!
+//! Entries are numbered without a gap, and each holds the hash of the one before it ([`layout`] has the bytes), so
+//! that an entry that is changed, removed, moved or slipped in shows. Signed checkpoints say which entry the trail
+//! ended with at a time; those that lie outside the metadata store show that its end was cut off, or that the
+//! whole was written anew.
+
+mod action;
+mod chain;
+mod checkpoint;
+mod denials;
+pub mod layout;
+mod listing;
+mod verify;
+
+use std::borrow::Borrow;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use sqlx::AnyConnection as Connection;
+
+pub use self::action::{Action, Outcome};
+use self::chain::Deed;
+pub use self::chain::{Head, Turn, prepare, turn};
+pub use self::checkpoint::{Checkpoint, checkpoints, keep, newest_checkpoint};
+pub use self::denials::Denials;
+pub use self::listing::{Filter, MAX_LISTED, after, entries, head, list};
+pub use self::verify::{Fault, Findings, What, Witness, verify};
+use super::store::{Store, fault};
+use crate::error::Result;
+
+/// One entry of the trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, from 1, without gaps.
+    pub seq: i64,
+    /// When, in Unix milliseconds.
+    pub at_ms: i64,
+    /// Who: `token:NAME`, `os:USER`, `run:ID`, `schedule`, or where a stranger called from.
+    pub actor: String,
+    /// What was done, by its word.
+    pub action: String,
+    /// To what. Names and ids only, never a value.
+    pub subject: String,
+    /// Whether it was allowed, by its word.
+    pub outcome: String,
+    /// The hash of the entry before it, lower-case hexadecimal.
+    pub prev: String,
+    /// Its own hash.
+    pub hash: String,
+}
+
+impl Entry {
+    /// When.
+    #[must_use]
+    pub fn at(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.at_ms).unwrap_or_default()
+    }
+
+    /// The entry for programs: `{"seq","at","at_ms","actor","action","subject","outcome","prev","hash"}`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let Self { seq, at_ms, actor, action, subject, outcome, prev, hash } = self;
+        let at = self.at().to_rfc3339_opts(SecondsFormat::Millis, true);
+        json!({
+            "seq": seq, "at": at, "at_ms": at_ms, "actor": actor, "action": action, "subject": subject,
+            "outcome": outcome, "prev": prev, "hash": hash,
+        })
+    }
+
+    /// Gives the log a copy, which its collector keeps out of reach of who can write to the metadata store. Called
+    /// once the entry is committed.
+    pub fn announce(&self) {
+        let Self { seq, at_ms, actor, action, subject, outcome, prev, hash } = self;
+        tracing::info!(seq, at_ms, actor, action, subject, outcome, prev, hash, "audit");
+    }
+}
+
+/// Adds an entry. Call it before the deed: what cannot be recorded must not be done.
+///
+/// # Errors
+/// `Temporary` when the store is busy, `Failed` when it cannot be written, or the trail has lost its end.
+pub async fn record(store: &(impl Store + ?Sized), actor: &str, action: Action, subject: &str) -> Result<()> {
+    add(store, &[Deed::now(actor, action, subject, Outcome::Done)]).await
+}
+
+/// Adds an entry of a deed that was refused.
+///
+/// # Errors
+/// As [`record`]; what was refused stays so.
+pub async fn denied(store: &(impl Store + ?Sized), actor: &str, action: Action, subject: &str) -> Result<()> {
+    add(store, &[Deed::now(actor, action, subject, Outcome::Denied)]).await
+}
+
+/// Adds an entry for each of these subjects: all or none.
+///
+/// # Errors
+/// As [`record`].
+pub async fn record_each<S: AsRef<str>>(
+    store: &(impl Store + ?Sized),
+    actor: &str,
+    action: Action,
+    subjects: &[S],
+) -> Result<()> {
+    let deeds: Vec<Deed<'_>> =
+        subjects.iter().map(|subject| Deed::now(actor, action, subject.as_ref(), Outcome::Done)).collect();
+    add(store, &deeds).await
+}
+
+/// Adds an entry within the caller's own [`turn`], so that entry and deed are committed together or not at all.
+/// After the commit the caller lets the log have a copy ([`Entry::announce`]).
+///
+/// # Errors
+/// As [`record`].
+pub async fn record_within(
+    turn: &mut Connection,
+    actor: &str,
+    action: Action,
+    subject: &str,
+) -> Result<Entry> {
+    chain::append(turn, Deed::now(actor, action, subject, Outcome::Done)).await
+}
+
+/// Adds an entry that tells which keys a deed uses (`seal crm.people`), likewise before it.
+///
+/// # Errors
+/// As [`record`].
+pub async fn key_use<K: Borrow<str>>(
+    store: &(impl Store + ?Sized),
+    actor: &str,
+    deed: &str,
+    keys: &[K],
+) -> Result<()> {
+    let subject = format!("{deed} {}", keys.join(" "));
+    record(store, actor, Action::KeyUse, subject.trim_end()).await
+}
+
+async fn add(store: &(impl Store + ?Sized), deeds: &[Deed<'_>]) -> Result<()> {
+    let mut turn = turn(store).await?;
+    let mut added = Vec::with_capacity(deeds.len());
+    for deed in deeds {
+        added.push(chain::append(&mut turn, *deed).await?);
+    }
+    turn.commit().await.map_err(|e| fault(&e))?;
+    added.iter().for_each(Entry::announce);
+    Ok(())
+}
+
+/// The actor of a command run by hand: `os:` and the numeric id of the user of this process.
+#[must_use]
+pub fn operator() -> String {
+    format!("os:{}", rustix::process::getuid().as_raw())
+}
+
+#[cfg(test)]
+mod tests;
