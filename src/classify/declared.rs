@@ -130,11 +130,12 @@ fn verdict(
 /// The named columns of which something is declared. A decision on a type (`as`) says nothing of what the
 /// column holds, so one that is named for that alone is left to the default or to `unmatched`.
 fn declarations(columns: &Columns) -> impl Iterator<Item = (&String, &Column)> {
-    columns.named.iter().filter(|(_, declared)| declared.declares())
+    let named = columns.named.iter().map(|(name, declared)| (name, &**declared));
+    named.filter(|(_, declared)| declared.declares())
 }
 
 fn is_named(columns: &Columns, name: &str) -> bool {
-    columns.named.get(name).is_some_and(Column::declares)
+    columns.named.get(name).is_some_and(|column| column.declares())
 }
 
 /// Whether the column is named, or each of its parts.

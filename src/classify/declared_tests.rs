@@ -18,7 +18,11 @@ fn declare(line: u64, tag: &str) -> Column {
 
 fn columns(named: &[(&str, &str)], default: Option<&str>) -> Columns {
     Columns {
-        named: named.iter().zip(10..).map(|((n, t), line)| ((*n).to_owned(), declare(line, t))).collect(),
+        named: named
+            .iter()
+            .zip(10..)
+            .map(|((n, t), line)| ((*n).to_owned(), Box::new(declare(line, t))))
+            .collect(),
         default: default.map(|tag| declare(99, tag)),
     }
 }
@@ -196,9 +200,9 @@ fn trap_a_decision_on_a_type_declares_nothing() {
     };
     for default in [None, Some("internal")] {
         let mut declared_columns = columns(&[("country", "public")], default);
-        declared_columns.named.insert("ssn".to_owned(), as_text());
+        declared_columns.named.insert("ssn".to_owned(), Box::new(as_text()));
         // `ssn` as it is, under another name, and cut up; `label` is an output that only `as` names.
-        declared_columns.named.insert("label".to_owned(), as_text());
+        declared_columns.named.insert("label".to_owned(), Box::new(as_text()));
         let source = text(&["ssn", "country"]);
         let origins = [from(&["ssn"]), from(&["ssn"]), from(&["ssn", "country"]), from(&[])];
         let verdicts =
@@ -217,7 +221,7 @@ fn trap_a_decision_on_a_type_declares_nothing() {
     }
     // A part of a nested column likewise.
     let mut part = columns(&[("address.city", "pii.address")], None);
-    part.named.insert("address.street".to_owned(), as_text());
+    part.named.insert("address.street".to_owned(), Box::new(as_text()));
     let verdicts = address_declared(&part, &["address"], &[from(&["address"])], &["address"]);
     assert_eq!(verdicts[0].undeclared, ["address"]);
     // Beside a tag it changes nothing.

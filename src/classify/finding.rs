@@ -1,5 +1,7 @@
 //! What was found out about one column. Nothing here ever holds a value of the data.
 
+use serde_json::{Value, json};
+
 /// Version of detectors, dictionaries and the weighing of their evidence; it is part of every finding.
 pub const VERSION: &str = "1";
 
@@ -50,4 +52,20 @@ pub struct Finding {
     pub confidence: f64,
     /// Strongest first.
     pub evidence: Vec<Evidence>,
+}
+
+impl Evidence {
+    /// The evidence for programs.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let tag = &self.tag;
+        match &self.seen {
+            Seen::Name { term } => json!({"tag": tag, "name": term}),
+            Seen::Values { detector, passed, sampled } => {
+                json!({"tag": tag, "detector": detector, "passed": passed, "sampled": sampled})
+            }
+            Seen::Siblings { column } => json!({"tag": tag, "beside": column}),
+            Seen::Shape { form } => json!({"tag": tag, "shape": form}),
+        }
+    }
 }

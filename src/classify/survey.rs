@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use serde_json::{Value, json};
 
-use super::finding::Finding;
+use super::finding::{Evidence, Finding, VERSION};
 use super::values::Sample;
 use super::weigh::Named;
 
@@ -32,6 +33,18 @@ pub struct Found {
     pub name: String,
     /// What.
     pub finding: Finding,
+}
+
+impl Found {
+    /// The finding for programs: `{"column","tag","confidence","evidence","version"}`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let Finding { tag, confidence, evidence } = &self.finding;
+        json!({
+            "column": self.name, "tag": tag, "confidence": (confidence * 1000.0).round() / 1000.0,
+            "evidence": evidence.iter().map(Evidence::to_json).collect::<Vec<_>>(), "version": VERSION,
+        })
+    }
 }
 
 impl Survey {

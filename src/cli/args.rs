@@ -94,6 +94,8 @@ pub(super) enum Command {
     Pause(OfDaemon),
     /// Ask a daemon to go on with the schedule of a pipeline
     Resume(OfDaemon),
+    /// Ask a daemon whether it is ready
+    Health(Health),
     /// Make tokens for the daemon's API
     Token(Token),
     /// Test documents, ledger, keys, stores and connections
@@ -363,6 +365,13 @@ pub(super) struct OfDaemon {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct Health {
+    /// Where the daemon listens
+    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
+    pub(super) url: String,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct Token {
     #[command(subcommand)]
     pub(super) verb: TokenVerb,
@@ -400,6 +409,8 @@ pub(super) enum Document {
     PolicyTest,
     /// Where things are
     Config,
+    /// The daemon's API, as OpenAPI 3.1
+    Api,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::Classify;
 use super::{Context, Done, show};
-use crate::classify::{Classifier, Evidence, Finding, Found, Seen};
+use crate::classify::{Classifier, Found};
 use crate::error::{Error, Kind, Result};
 use crate::run::{Engine, classification};
 use crate::source::{self, Gate};
@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context, args: &Classify) -> Done {
             print(stream, found);
         }
         described.extend(found.iter().map(|found| {
-            let mut column = json(found);
+            let mut column = found.to_json();
             if let (Value::Object(column), true) = (&mut column, streams.len() > 1) {
                 column.insert("stream".to_owned(), json!(stream));
             }
@@ -75,28 +75,6 @@ async fn file(context: &Context, path: &Path, args: &Classify) -> Result<Streams
     let selector = Selector::Files(files);
     let found = classification::survey_file(&classifier, &selector, &mut *snapshot, args.rows).await?;
     Ok(vec![(name.to_owned(), found)])
-}
-
-/// One finding for programs.
-pub(super) fn json(found: &Found) -> Value {
-    let Finding { tag, confidence, evidence } = &found.finding;
-    let evidence: Vec<Value> = evidence.iter().map(seen).collect();
-    json!({
-        "column": found.name, "tag": tag, "confidence": (confidence * 1000.0).round() / 1000.0,
-        "evidence": evidence, "version": crate::classify::finding::VERSION,
-    })
-}
-
-fn seen(evidence: &Evidence) -> Value {
-    let tag = &evidence.tag;
-    match &evidence.seen {
-        Seen::Name { term } => json!({"tag": tag, "name": term}),
-        Seen::Values { detector, passed, sampled } => {
-            json!({"tag": tag, "detector": detector, "passed": passed, "sampled": sampled})
-        }
-        Seen::Siblings { column } => json!({"tag": tag, "beside": column}),
-        Seen::Shape { form } => json!({"tag": tag, "shape": form}),
-    }
 }
 
 fn print(stream: &str, found: &[Found]) {

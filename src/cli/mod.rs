@@ -13,6 +13,7 @@ mod completions;
 mod datasets;
 mod doctor;
 mod erase;
+mod health;
 mod keys;
 mod pause;
 mod plan;
@@ -40,6 +41,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind};
+use crate::serve::RunLogs;
 use crate::spec::Problems;
 use args::{Args, Command};
 
@@ -50,6 +52,8 @@ struct Context {
     config: PathBuf,
     /// Answer for programs.
     json: bool,
+    /// The log lines of a daemon's runs.
+    logs: RunLogs,
 }
 
 /// A verb that failed, with what it has to tell programs beside the error.
@@ -88,8 +92,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    process::start_tracing(args.verbose, args.log_format);
-    let context = Context { config: args.config, json: args.json };
+    let logs = matches!(args.command, Command::Serve).then(RunLogs::default);
+    process::start_tracing(args.verbose, args.log_format, logs.clone());
+    let context = Context { config: args.config, json: args.json, logs: logs.unwrap_or_default() };
     let done = process::runtime().map_err(Failure::from).and_then(|runtime| {
         let done = runtime.block_on(dispatch(&context, args.command));
         // What still runs after its verb ended (a read that blocks, a log line) must not hold up the exit.
@@ -124,6 +129,7 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Trigger(args) => trigger::run(context, &args).await,
         Command::Pause(args) => pause::run(context, &args, pause::Verb::Pause).await,
         Command::Resume(args) => pause::run(context, &args, pause::Verb::Resume).await,
+        Command::Health(args) => health::run(context, &args).await,
         Command::Token(args) => token::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Schema(args) => schema::run(&args),

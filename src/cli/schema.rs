@@ -1,4 +1,4 @@
-//! `sealift schema`: for editors.
+//! `sealift schema`: for editors and for clients of the API.
 
 use super::args::{Document, Schema};
 use super::{Done, show};
@@ -9,6 +9,10 @@ pub(super) fn run(args: &Schema) -> Done {
         Document::Policy => crate::spec::schema::policy(),
         Document::PolicyTest => crate::spec::schema::policy_test(),
         Document::Config => crate::spec::schema::config(),
+        Document::Api => {
+            print!("{}", crate::serve::openapi());
+            return Ok(());
+        }
     };
     show::json_pretty(&schema);
     Ok(())

@@ -7,15 +7,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, Done};
 use crate::error::Result;
-use crate::run::progress::Unwatched;
 use crate::run::trail::{self, Trail};
-use crate::run::{self, Engine, Extent, Job, RunId};
-use crate::serve::{self, Limits, Registry, Runner, Settings, SystemClock};
+use crate::run::{self, Extent, Job, RunId};
+use crate::serve::{self, Documents, Limits, Live, Reloads, Runner, Settings, Signals, SystemClock, Views};
 use crate::spec::config::Connection;
 use crate::spec::{ConnectionName, Pipeline};
 
 pub(super) async fn run(context: &Context) -> Done {
-    let engine = Arc::new(Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?);
+    let signals = Signals::listen()?;
+    let documents = Documents::open(&context.config, &|notice| eprintln!("{notice}")).await?;
+    let engine = documents.engine();
     let listen = engine.config.listen.http;
     let of_connection = |(name, connection): (&ConnectionName, &Connection)| {
         connection.limits().runs.map(|most| (name.clone(), most))
@@ -23,10 +24,14 @@ pub(super) async fn run(context: &Context) -> Done {
     let connections = engine.config.connections.iter().filter_map(of_connection).collect();
     let limits = Limits { runs: engine.config.runs, connections };
     let trail = Trail::new(&engine.config, &engine.ledger, &engine.keyring)?;
+    let views = Views { logs: context.logs.clone(), ..Views::default() };
     let settings = Settings {
-        registry: Registry::of(engine.pipelines.clone()),
+        registry: documents.registry().clone(),
+        documents: Some(documents.clone()),
+        reloads: Reloads::default(),
+        views: views.clone(),
         ledger: engine.ledger.clone(),
-        runner: Arc::new(Runs(Arc::clone(&engine))),
+        runner: Arc::new(Runs { documents, live: views.live }),
         clock: Arc::new(SystemClock),
         limits,
         grace: serve::GRACE,
@@ -35,20 +40,25 @@ pub(super) async fn run(context: &Context) -> Done {
     trail.begin(&trail::served(&engine)).await?;
     eprintln!("sealift serves http://{listen} (loopback only); stop it with Ctrl-C or SIGTERM");
     let served = tokio::select! {
-        served = serve::serve(settings, listen) => served,
+        served = serve::serve(settings, listen, signals) => served,
         never = trail.attend() => match never {},
     };
     trail.end(served.as_ref().map_or_else(|error| error.message(), |()| "asked to")).await;
     Ok(served?)
 }
 
-/// Runs pipelines for the daemon.
-struct Runs(Arc<Engine>);
+/// Runs pipelines for the daemon, each from its begin to its end with the documents that were in force when it began.
+struct Runs {
+    documents: Documents,
+    live: Live,
+}
 
 #[async_trait]
 impl Runner for Runs {
     async fn run(&self, run_id: &RunId, pipeline: &Pipeline, cancel: CancellationToken) -> Result<()> {
         let job = Job { run_id: *run_id, pipeline, only: None, extent: &Extent::New, cancel: &cancel };
-        run::execute(&self.0, &job, &Unwatched).await.map(|_| ())
+        let watch = self.live.watch(*run_id);
+        let engine = self.documents.engine();
+        run::execute(&engine, &job, &watch).await.map(|_| ())
     }
 }

@@ -27,7 +27,7 @@ fn columns(lines: &[Line]) -> Columns {
         if *name == "*" {
             columns.default = Some(declared);
         } else {
-            columns.named.insert((*name).to_owned(), declared);
+            columns.named.insert((*name).to_owned(), Box::new(declared));
         }
     }
     columns

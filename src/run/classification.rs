@@ -182,12 +182,14 @@ pub(super) fn declared(
             (new, old) => new.or(old),
         };
         let Some(tag) = tag else { continue };
-        let column = stream.columns.named.entry(found.name.clone()).or_insert(Column {
-            tag: None,
-            action: None,
-            conversion: None,
-            companion: None,
-            position: stream.position,
+        let column = stream.columns.named.entry(found.name.clone()).or_insert_with(|| {
+            Box::new(Column {
+                tag: None,
+                action: None,
+                conversion: None,
+                companion: None,
+                position: stream.position,
+            })
         });
         column.tag = Some(tag);
     }

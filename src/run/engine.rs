@@ -14,24 +14,25 @@ use crate::source::{Gate, Gates};
 use crate::spec::config::{self, Connection};
 use crate::spec::{Config, Pipeline, PipelineName, Policy, StoreName};
 
-/// The valid documents and the opened services behind them.
+/// The valid documents and the opened services behind them. It never changes: where documents do, there is another
+/// engine ([`Engine::with`]) on the same services, and a run keeps the one that it began with.
 pub struct Engine {
     /// The configuration.
     pub config: Config,
     /// The policy in force.
     pub policy: Policy,
     /// What finds out what columns hold, as the policy has it.
-    pub classifier: Classifier,
-    /// Every pipeline, by name.
-    pub pipelines: Vec<Pipeline>,
+    pub classifier: Arc<Classifier>,
+    /// Every pipeline.
+    pub pipelines: Vec<Arc<Pipeline>>,
     /// The ledger of runs.
     pub ledger: Ledger,
     /// The dataset keys.
     pub keyring: Arc<Keyring>,
     /// What runs may take of each connection.
     gates: Gates,
-    /// Stores whose conditional writes were tested by this process.
-    checked: Mutex<HashSet<StoreName>>,
+    /// Places whose conditional writes were tested by this process.
+    checked: Arc<Mutex<HashSet<String>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -48,13 +49,59 @@ impl Engine {
     /// `Invalid` with every problem of the documents; those of the ledger and the key provider.
     pub async fn open(config: &Path, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
         let (config, policy, pipelines) = crate::spec::load_all(config)?;
-        let classifier = Classifier::new(&policy.classification)?;
+        let pipelines = pipelines.into_iter().map(Arc::new).collect();
+        Self::of(config, policy, pipelines, notice).await
+    }
+
+    /// As [`Engine::open`], of documents that are read.
+    ///
+    /// # Errors
+    /// Those of the ledger and the key provider.
+    pub async fn of(
+        config: Config,
+        policy: Policy,
+        pipelines: Vec<Arc<Pipeline>>,
+        notice: &(dyn Fn(&str) + Sync),
+    ) -> Result<Self> {
+        let classifier = Arc::new(Classifier::new(&policy.classification)?);
         let ledger = Ledger::open(&config.metadata).await?;
         let keyring = Arc::new(Keyring::open(&config.keys, notice).await?);
         trail::policy_in_force(&ledger, &policy).await?;
         trail::told(Trail::new(&config, &ledger, &keyring)?.checkpoint_if_many().await);
-        let gates = Gates::new(&config, super::Memory::of(config.memory_limit_bytes).source_bytes);
-        Ok(Self { config, policy, classifier, pipelines, ledger, keyring, gates, checked: Mutex::default() })
+        let gates = Gates::new(&config, queue_bytes(&config));
+        Ok(Self { config, policy, classifier, pipelines, ledger, keyring, gates, checked: Arc::default() })
+    }
+
+    /// Another configuration and policy on the services of this one. What all runs may take of a connection stays shared
+    /// with those that are under way, unless its limits are others. The services are those of the configuration that they
+    /// were opened with: `metadata` and `keys` are to be the same here.
+    ///
+    /// # Errors
+    /// `Invalid` when the policy names a pattern that does not compile.
+    pub fn with(&self, config: Config, policy: Policy) -> Result<Self> {
+        let classifier = Arc::new(Classifier::new(&policy.classification)?);
+        let gates = self.gates.renewed(&config, queue_bytes(&config));
+        Ok(Self { config, policy, classifier, gates, ..self.shared() })
+    }
+
+    /// Other pipelines on the services of this one.
+    #[must_use]
+    pub fn with_pipelines(&self, pipelines: Vec<Arc<Pipeline>>) -> Self {
+        Self { pipelines, ..self.shared() }
+    }
+
+    /// The same documents and services once more.
+    fn shared(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            policy: self.policy.clone(),
+            classifier: Arc::clone(&self.classifier),
+            pipelines: self.pipelines.clone(),
+            ledger: self.ledger.clone(),
+            keyring: Arc::clone(&self.keyring),
+            gates: self.gates.clone(),
+            checked: Arc::clone(&self.checked),
+        }
     }
 
     /// The pipeline of this name.
@@ -125,17 +172,16 @@ impl Engine {
     /// Those of [`Store::check`] and of the ledger.
     pub async fn check_store(&self, pipeline: &Pipeline, store: &Store) -> Result<()> {
         let name = self.store_name(pipeline)?;
-        let known = |set: &Mutex<HashSet<StoreName>>| set.lock().is_ok_and(|set| set.contains(name));
-        if known(&self.checked) {
+        let place = self.config.stores.get(name).map(config::Store::place).unwrap_or_default();
+        if self.checked.lock().is_ok_and(|checked| checked.contains(&place)) {
             return Ok(());
         }
-        let place = self.config.stores.get(name).map(config::Store::place).unwrap_or_default();
         if !self.ledger.is_tested(&place).await? {
             store.check().await.map_err(|error| error.at(format!("store {name}")))?;
             self.ledger.tested(&place).await?;
         }
         if let Ok(mut checked) = self.checked.lock() {
-            checked.insert(name.clone());
+            checked.insert(place);
         }
         Ok(())
     }
@@ -154,4 +200,9 @@ impl Engine {
 
 fn unnamed(what: &str, name: &str) -> Error {
     Error::invalid(format!("the configuration names no {what} `{name}`"))
+}
+
+/// Bytes of batches that a read keeps ahead.
+fn queue_bytes(config: &Config) -> u64 {
+    super::Memory::of(config.memory_limit_bytes).source_bytes
 }

@@ -194,10 +194,8 @@ mod tests {
         let named = decisions.iter().zip(7..).map(|((name, to, on_overflow), line)| {
             let conversion = Some(Conversion { to: *to, on_overflow: *on_overflow });
             let position = pipeline::Position { line, column: 1 };
-            (
-                (*name).to_owned(),
-                pipeline::Column { tag: None, action: None, conversion, companion: None, position },
-            )
+            let column = pipeline::Column { tag: None, action: None, conversion, companion: None, position };
+            ((*name).to_owned(), Box::new(column))
         });
         Columns { named: named.collect(), default: None }
     }

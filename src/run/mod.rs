@@ -151,6 +151,7 @@ async fn streams(
 ) -> Result<Vec<Published>> {
     let plans = plan::every(engine, store, job.pipeline, job.only, &mut *source.snapshot);
     let plans = unless_cancelled(job.cancel, plans).await?;
+    progress.planned(&plans);
     let runs = resume::runs(engine, job).await?;
     let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
     let mut standing = standing(engine, job.pipeline, store, &plans, job.extent, is_settled).await?;
@@ -257,6 +258,7 @@ async fn publish(
     let columns = plan.comparison.stays().to_vec();
     let provenance = Provenance { snapshot: source.snapshot.id(), rows, facts, columns, ..told };
     let landing = Landing { engine, job, store, plan, standing, asked: &asked, taken_at };
+    progress.landing(plan);
     // From here on a commit may name the files: they are no part of another load.
     if let Err(error) = forget_parts(engine, job, plan).await {
         drafts.discard(store).await;

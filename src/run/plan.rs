@@ -1,10 +1,13 @@
 //! What a run will do, decided stream by stream before any row moves.
 
 mod reading;
+mod rehearsal;
+pub mod told;
 
 use arrow::datatypes::SchemaRef;
 
 pub(super) use self::reading::{Reading, reading, schema};
+pub use self::rehearsal::{Rehearsal, lineage, rehearse, runnable};
 use super::classification::{self, Look};
 use super::contract::{self, Comparison, Fit, Predecessor};
 use super::fidelity::{self, SourceColumn};

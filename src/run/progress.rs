@@ -9,8 +9,14 @@ pub type Counter = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// Whoever watches a run.
 pub trait Progress: Send + Sync {
+    /// Every stream of the run has a plan; they follow one after the other, in this order.
+    fn planned(&self, _: &[StreamPlan]) {}
+
     /// A stream starts; the answer is told of its rows.
     fn started(&self, plan: &StreamPlan) -> Counter;
+
+    /// All rows of a stream are written; what is left is to make them visible.
+    fn landing(&self, _: &StreamPlan) {}
 
     /// A stream's version is visible.
     fn published(&self, published: &Published);

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::api::Api;
 use super::problem::Problem;
-use crate::govern::{Principal, token};
+use crate::govern::{Principal, Role, token};
 
 /// Lets a request through when its bearer token is known, and tells the handlers whose it is.
 pub(super) async fn require_token(
@@ -33,6 +33,25 @@ pub(super) fn may_run(principal: &Principal) -> Result<(), Problem> {
     let detail = format!("role {} may not start or stop runs", principal.role);
     Err(Problem::new(StatusCode::FORBIDDEN, "denied", detail)
         .with("help", "use a token of role engineer, scheduler or admin"))
+}
+
+/// Refuses a principal that may not register and remove pipelines.
+pub(super) fn may_write(principal: &Principal) -> Result<(), Problem> {
+    only(principal, &[Role::Engineer, Role::Admin], "register or remove pipelines")
+}
+
+/// Refuses a principal that may not read the audit trail.
+pub(super) fn may_audit(principal: &Principal) -> Result<(), Problem> {
+    only(principal, &[Role::Infosec, Role::Auditor, Role::Admin], "read the audit trail")
+}
+
+fn only(principal: &Principal, roles: &[Role], deed: &str) -> Result<(), Problem> {
+    if roles.contains(&principal.role) {
+        return Ok(());
+    }
+    let words: Vec<&str> = roles.iter().map(|role| role.word()).collect();
+    Err(Problem::new(StatusCode::FORBIDDEN, "denied", format!("role {} may not {deed}", principal.role))
+        .with("help", format!("use a token of role {}", words.join(", "))))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

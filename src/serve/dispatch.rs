@@ -16,6 +16,7 @@ use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 pub use self::board::Limits;
 use self::board::{Board, Waiting};
@@ -302,7 +303,9 @@ impl Shared {
         loop {
             let next = self.board().begin_next(Instant::now());
             if let Some(run) = next {
-                self.tasks.spawn(Arc::clone(&self).carry(run));
+                // What is logged inside is known to be of this run.
+                let span = tracing::info_span!("run", run_id = %run.run_id, pipeline = %run.pipeline.name);
+                self.tasks.spawn(Arc::clone(&self).carry(run).instrument(span));
                 continue;
             }
             let now = Instant::now();

@@ -7,7 +7,11 @@
 //! and nobody else starts or stops a run.
 
 pub mod dispatch;
+pub mod documents;
+pub mod live;
+pub mod logs;
 pub mod registry;
+pub mod reload;
 pub mod schedule;
 
 mod api;
@@ -25,11 +29,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use api::{Views, openapi};
 pub use dispatch::{Dispatcher, Limits, Runner};
+pub use documents::Documents;
+pub use live::Live;
+pub use logs::RunLogs;
 pub use registry::Registry;
+pub use reload::Reloads;
 pub use schedule::{Clock, SystemClock};
 
 use self::supervisor::Supervisor;
@@ -48,6 +58,12 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// The pipelines it knows.
     pub registry: Registry,
+    /// The documents that they come from; without them they stay as they are.
+    pub documents: Option<Documents>,
+    /// Tells when files are to be read again.
+    pub reloads: Reloads,
+    /// What runs tell while they are under way.
+    pub views: Views,
     /// Where runs are recorded and tokens are kept.
     pub ledger: Ledger,
     /// Does the runs.
@@ -88,7 +104,18 @@ impl Daemon {
             .local_addr()
             .map_err(|e| Error::failed(format!("the listening socket has no address: {}", e.kind())))?;
         let schedules = schedule::Schedules::read(&settings.registry.all())?;
-        let Settings { ledger, registry, runner, clock, limits, grace, cancel_wait } = settings;
+        let Settings {
+            registry,
+            documents,
+            views,
+            ledger,
+            runner,
+            clock,
+            limits,
+            grace,
+            cancel_wait,
+            reloads: _,
+        } = settings;
         let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
         dispatcher.take_over().await?;
 
@@ -101,7 +128,8 @@ impl Daemon {
         ));
         let takeover = tokio::spawn(takeover::keep(dispatcher.clone(), stop_schedule.clone()));
         let stop_api = CancellationToken::new();
-        let router = api::router(api::Api::new(dispatcher.clone(), schedules, clock));
+        let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
+        let router = api::router(api);
         let stopped = stop_api.clone().cancelled_owned();
         let api =
             tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
@@ -145,25 +173,28 @@ impl Daemon {
     }
 }
 
-/// Serves on `listen` until SIGTERM or SIGINT, then shuts down; a second signal ends the grace period.
+/// Serves on `listen` until SIGTERM or SIGINT, then shuts down; a second signal ends the grace period. What changes on
+/// disk is put into force meanwhile.
 ///
 /// # Errors
 /// `Invalid` when the address cannot be listened on; else those of [`Daemon::start`] and
 /// [`Daemon::shut_down`].
-pub async fn serve(settings: Settings, listen: SocketAddr) -> Result<()> {
-    let mut signals = Signals::listen()?;
+pub async fn serve(settings: Settings, listen: SocketAddr, signals: Signals) -> Result<()> {
+    let Signals { stop: mut stops, hang_up } = signals;
     let listener = TcpListener::bind(listen).await.map_err(|e| {
         Error::invalid(format!("cannot listen on {listen}: {}", e.kind()))
             .help("stop the other process, or set `listen: {http: …}` to a free loopback port")
     })?;
     let pipelines = settings.registry.all().len();
     let longest_stop = settings.grace + settings.cancel_wait + CONNECTIONS_GRACE;
+    let reloading = reload::keep(settings.documents.clone(), settings.reloads.clone(), hang_up);
     let daemon = Daemon::start(settings, listener).await?;
     let mut supervisor = Supervisor::of_environment();
     supervisor.ready(daemon.address(), pipelines);
     let signal = tokio::select! {
-        signal = signals.next() => signal,
+        signal = stops.next() => signal,
         never = supervisor.keep_alive() => match never {},
+        never = reloading => match never {},
     };
     supervisor.stopping(longest_stop);
     let hurry = CancellationToken::new();
@@ -172,27 +203,41 @@ pub async fn serve(settings: Settings, listen: SocketAddr) -> Result<()> {
     loop {
         tokio::select! {
             result = &mut stopping => return result,
-            _ = signals.next() => hurry.cancel(),
+            _ = stops.next() => hurry.cancel(),
             never = supervisor.keep_alive() => match never {},
         }
     }
 }
 
+/// The signals that a daemon heeds. Listened for from the start, so that none ends it while it loads.
+pub struct Signals {
+    stop: Stop,
+    /// SIGHUP.
+    hang_up: Signal,
+}
+
 /// The signals that stop a daemon.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
+    /// Listens for SIGTERM, SIGINT and SIGHUP.
+    ///
+    /// # Errors
+    /// `Failed` when the system does not let it.
+    pub fn listen() -> Result<Self> {
         let heard = |kind| {
             signal(kind).map_err(|e| Error::failed(format!("cannot listen for signals: {}", e.kind())))
         };
-        Ok(Self { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? })
+        let stop =
+            Stop { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? };
+        Ok(Self { stop, hang_up: heard(SignalKind::hangup())? })
     }
+}
 
+impl Stop {
     async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.terminate.recv() => 15,

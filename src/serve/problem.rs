@@ -1,15 +1,17 @@
 //! Every error of the API is an RFC 9457 problem.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
+use crate::spec::Problems;
 
-const MEDIA_TYPE: &str = "application/problem+json";
+/// Of every problem.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// What a client that may try again waits, in seconds.
-const RETRY_AFTER_SECONDS: &str = "5";
+const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// One problem, to be answered with.
 #[derive(Debug)]
@@ -18,17 +20,24 @@ pub(super) struct Problem {
     kind: &'static str,
     detail: String,
     more: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem of this status; `kind` names it for programs, `detail` tells people.
     pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), more: Map::new() }
+        Self { status, kind, detail: detail.into(), more: Map::new(), headers: Vec::new() }
     }
 
     /// The same problem with one more member.
     pub(super) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.more.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// The same problem, answered with one more header.
+    pub(super) fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -38,7 +47,11 @@ impl Problem {
             StatusCode::BAD_REQUEST => ("bad-request", "the request cannot be read"),
             StatusCode::NOT_FOUND => ("not-found", "there is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "this path does not take this method"),
-            StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "the body of the request is larger than 64 KiB"),
+            StatusCode::REQUEST_TIMEOUT => ("timeout", "the request took too long to arrive"),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                ("too-large", "the body of the request is larger than 64 KiB, or a document than 1 MiB")
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("media-type", "this path does not take this content type"),
             StatusCode::SERVICE_UNAVAILABLE => ("timeout", "the answer took too long"),
             _ if status.is_client_error() => ("refused", "the request was refused"),
             _ => ("failed", "the request failed"),
@@ -59,6 +72,16 @@ impl From<Error> for Problem {
     }
 }
 
+/// What is wrong with a document that was sent; `problems` has each with its place.
+impl From<Problems> for Problem {
+    fn from(problems: Problems) -> Self {
+        let detail = format!("{} in the document", problems.summary());
+        let mut listed = problems.to_json();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
+            .with("problems", listed["problems"].take())
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut body = json!({
@@ -74,11 +97,12 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sealift\""));
         }
+        headers.extend(self.headers);
         response
     }
 }

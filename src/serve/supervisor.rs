@@ -53,6 +53,24 @@ impl Supervisor {
     }
 }
 
+/// The documents are read again.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(kind = %error.kind(), "the service manager could not be told"),
+    }
+}
+
+/// They are read; `counts` of them are in force as pipelines, and invalid.
+pub(super) fn reloaded(counts: Option<(usize, usize)>) {
+    let status = counts.map(|(pipelines, invalid)| match invalid {
+        0 => format!("serves {pipelines} pipelines"),
+        invalid => format!("serves {pipelines} pipelines; {invalid} documents are invalid"),
+    });
+    let status = status.unwrap_or_default();
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(kind = %error.kind(), "the service manager could not be told");

@@ -26,7 +26,7 @@ const QUEUE_BYTES: u64 = 64 << 20;
 const SLOT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The gates of every connection of a configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Gates(BTreeMap<ConnectionName, Arc<Gate>>);
 
 impl Gates {
@@ -38,6 +38,21 @@ impl Gates {
             (name.clone(), Arc::new(gate))
         };
         Self(config.connections.iter().map(gate).collect())
+    }
+
+    /// The gates of another configuration. Where a connection may take as much as before, its gate is the same one, and
+    /// shared with who holds it.
+    #[must_use]
+    pub fn renewed(&self, config: &Config, queue_bytes: u64) -> Self {
+        let mut gates = Self::new(config, queue_bytes);
+        for (name, gate) in &mut gates.0 {
+            let old = self.0.get(name);
+            if let Some(old) = old.filter(|old| old.limits == gate.limits && old.queue_kib == gate.queue_kib)
+            {
+                *gate = Arc::clone(old);
+            }
+        }
+        gates
     }
 
     /// The gate of a connection; an unlimited one for a name that is not there.

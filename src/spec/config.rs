@@ -14,6 +14,8 @@ use crate::secret::Reference;
 pub struct Config {
     /// The file it came from.
     pub path: PathBuf,
+    /// SHA-256 of the document's bytes, lower-case hex.
+    pub digest: String,
     /// Folder of pipeline documents, searched recursively for `*.yaml` and `*.yml`.
     pub pipelines: PathBuf,
     /// The policy document.
@@ -52,7 +54,7 @@ impl Default for Runs {
 }
 
 /// The metadata store: ledger, tokens, audit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Metadata {
     /// An SQLite file, created on first use: for the processes of one machine.
     Sqlite(PathBuf),

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::claims;
 use super::faults::{nearest, quoted};
 use super::pipeline::Position;
 use super::problem::Problem;
-use super::resolve::stream::named;
 use super::schedule::{After, Timing};
 use super::{DatasetName, Pipeline, PipelineName};
 
 /// What is wrong with whom pipelines follow: names of pipelines that are not there, and pipelines that follow each
 /// other in a circle. `others` are pipelines that are there and cannot be read.
 #[must_use]
-pub fn check_followed(pipelines: &[Pipeline], others: &BTreeSet<String>) -> Vec<Problem> {
+pub fn check_followed(pipelines: &[&Pipeline], others: &BTreeSet<String>) -> Vec<Problem> {
     let set = Set::of(pipelines);
     let mut problems = Vec::new();
     let names: BTreeSet<&str> =
@@ -49,7 +49,7 @@ struct Follower<'a> {
 struct Set<'a>(BTreeMap<&'a PipelineName, Follower<'a>>);
 
 impl<'a> Set<'a> {
-    fn of(pipelines: &'a [Pipeline]) -> Self {
+    fn of(pipelines: &[&'a Pipeline]) -> Self {
         let follow =
             |pipeline: &'a Pipeline| match pipeline.schedule.as_ref().map(|schedule| &schedule.timing) {
                 Some(Timing::After(after)) => Some(after),
@@ -70,7 +70,7 @@ impl<'a> Set<'a> {
             };
             (&pipeline.name, Follower { pipeline, position, named, followed })
         };
-        Self(pipelines.iter().map(follower).collect())
+        Self(pipelines.iter().copied().map(follower).collect())
     }
 
     /// Each circle once, in the order in which one follows the next.
@@ -113,11 +113,11 @@ impl Follower<'_> {
 }
 
 /// Which pipelines publish a dataset, as far as their streams stand for one each.
-fn publishers(pipelines: &[Pipeline]) -> BTreeMap<DatasetName, Vec<&PipelineName>> {
+fn publishers<'a>(pipelines: &[&'a Pipeline]) -> BTreeMap<DatasetName, Vec<&'a PipelineName>> {
     let mut publishers: BTreeMap<DatasetName, Vec<&PipelineName>> = BTreeMap::new();
     for pipeline in pipelines {
         for stream in &pipeline.streams {
-            if let Some(Ok(dataset)) = named(&stream.selector, &stream.dataset) {
+            if let Some(Ok(dataset)) = claims::dataset(&stream.selector, &stream.dataset) {
                 publishers.entry(dataset).or_default().push(&pipeline.name);
             }
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::secret::Reference;
 
 /// The key provider: a holder of the root key, and the folder of the dataset keys that it wrapped.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keys {
     /// A folder: the root key in a 0600 file, the wrapped dataset keys beside it.
     File {
@@ -39,7 +39,7 @@ impl Keys {
 }
 
 /// A secret key in a token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pkcs11 {
     /// Folder of the wrapped dataset keys.
     pub path: PathBuf,
@@ -54,7 +54,7 @@ pub struct Pkcs11 {
 }
 
 /// A symmetric key of AWS KMS.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwsKms {
     /// Folder of the wrapped dataset keys.
     pub path: PathBuf,
@@ -73,7 +73,7 @@ pub struct AwsKms {
 }
 
 /// A symmetric key of Google Cloud KMS.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GcpKms {
     /// Folder of the wrapped dataset keys.
     pub path: PathBuf,
@@ -87,7 +87,7 @@ pub struct GcpKms {
 }
 
 /// A key of the transit engine of Vault or OpenBao.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vault {
     /// Folder of the wrapped dataset keys.
     pub path: PathBuf,

@@ -1,13 +1,16 @@
 //! Documents from files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::cases::PolicyTest;
 use super::decode::decode;
 use super::faults::{Fault, Faults, nearest, quoted};
+use super::folder::documents_in;
 use super::follow::check_followed;
 use super::problem::{Problem, Problems};
 use super::raw::placed::Placed;
+use super::reader::Reader;
 use super::resolve::{Context, Known};
 use super::text::Text;
 use super::tree::{self, Node, Value};
@@ -15,13 +18,9 @@ use super::{Config, Pipeline, Policy, raw, resolve};
 
 /// The kinds of documents, as `kind:` names them.
 const KINDS: [&str; 4] = ["Config", "Pipeline", "Policy", "PolicyTest"];
-/// Deepest folder below the pipelines folder that is searched.
-const MAX_FOLDERS: usize = 16;
-/// Most documents in a pipelines folder.
-const MAX_DOCUMENTS: usize = 10_000;
 
 /// Everything that is wrong with what was read.
-type Found<T> = Result<T, Vec<Problem>>;
+pub(super) type Found<T> = Result<T, Vec<Problem>>;
 
 impl Config {
     /// Reads a configuration document.
@@ -62,8 +61,7 @@ impl Pipeline {
     /// # Errors
     /// Every problem of the document.
     pub fn load(path: &Path, config: &Config) -> Result<Self, Problems> {
-        let known = Some(Known::of_valid(config));
-        pipeline(path, &Context { known, ..Context::default() }).map_err(Problems::of)
+        Reader::new(config).read(path)
     }
 
     /// Reads a pipeline document by itself: names of connections and stores are taken as they are.
@@ -71,7 +69,7 @@ impl Pipeline {
     /// # Errors
     /// Every problem of the document.
     pub fn load_alone(path: &Path) -> Result<Self, Problems> {
-        pipeline(path, &Context::default()).map_err(Problems::of)
+        Reader::default().read(path)
     }
 }
 
@@ -80,7 +78,7 @@ impl Pipeline {
 /// # Errors
 /// Every problem of every document.
 pub fn load_all(config_path: &Path) -> Result<(Config, Policy, Vec<Pipeline>), Problems> {
-    gather(config_path, false)
+    whole(gather(config_path, Depth::Pipelines)?)
 }
 
 /// As [`load_all`], and tells as well where a pipeline asks for less than the policy does, which
@@ -89,10 +87,47 @@ pub fn load_all(config_path: &Path) -> Result<(Config, Policy, Vec<Pipeline>), P
 /// # Errors
 /// Every problem of every document.
 pub fn check_all(config_path: &Path) -> Result<(Config, Policy, Vec<Pipeline>), Problems> {
-    gather(config_path, true)
+    whole(gather(config_path, Depth::Checked)?)
 }
 
-fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<Pipeline>), Problems> {
+/// Reads a configuration and its policy, without the pipelines.
+///
+/// # Errors
+/// Every problem of both documents, and a pipelines folder that is not there.
+pub fn load_frame(config_path: &Path) -> Result<(Config, Policy), Problems> {
+    whole(gather(config_path, Depth::Frame)?).map(|(config, policy, _)| (config, policy))
+}
+
+/// How far a configuration is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// To the policy.
+    Frame,
+    /// To every pipeline by itself.
+    Pipelines,
+    /// To what the policy says of each pipeline.
+    Checked,
+}
+
+/// What was read, as far as it is valid.
+struct Gathered {
+    path: PathBuf,
+    config: Option<Config>,
+    policy: Option<Policy>,
+    pipelines: Vec<Pipeline>,
+    problems: Vec<Problem>,
+}
+
+fn whole(gathered: Gathered) -> Result<(Config, Policy, Vec<Pipeline>), Problems> {
+    let Gathered { path, config, policy, pipelines, problems } = gathered;
+    match (Problems::none(problems), config, policy) {
+        (Err(problems), _, _) => Err(problems),
+        (Ok(()), Some(config), Some(policy)) => Ok((config, policy, pipelines)),
+        (Ok(()), _, _) => Err(Problems::from(unread(&path))),
+    }
+}
+
+fn gather(config_path: &Path, depth: Depth) -> Result<Gathered, Problems> {
     let text = Text::read(config_path).map_err(|problem| Problems::from(*problem))?;
     let faults = Faults::new(&text);
     let placed = raw_document::<raw::config::Config>(&faults, "Config");
@@ -101,7 +136,6 @@ fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<
     let named = |placed: &Placed<String>| Some(text.resolve(placed.get()?));
 
     let mut problems = Vec::new();
-    let mut context = Context { known: raw.map(Known::of), ..Context::default() };
     let policy = raw.and_then(|raw| {
         let path = named(&raw.policy)?;
         if !path.exists() {
@@ -115,29 +149,29 @@ fn gather(config_path: &Path, with_policy: bool) -> Result<(Config, Policy, Vec<
             &mut problems,
         )
     });
-    if with_policy {
-        context.policy.clone_from(&policy);
-    }
     let mut pipelines = Vec::new();
     if let Some((raw, folder)) = raw.and_then(|raw| Some((raw, named(&raw.pipelines)?))) {
-        match documents_in(&folder) {
+        match if depth == Depth::Frame { is_there(&folder) } else { documents_in(&folder) } {
             Ok(paths) => {
-                pipelines =
-                    paths.iter().filter_map(|path| keep(pipeline(path, &context), &mut problems)).collect();
+                let policy = policy.as_ref().filter(|_| depth == Depth::Checked);
+                let reader = Reader::of_names(Some(Known::of(raw)), policy);
+                let (valid, mut wrong, names) = reader.read_all(&paths);
+                problems.append(&mut wrong);
+                problems.append(&mut check_followed(&valid.iter().collect::<Vec<_>>(), &names));
+                pipelines = valid;
             }
             Err(_) if !folder.is_dir() => faults.push(absent(&raw.pipelines, "pipelines folder", &folder)),
             Err(message) => faults.push(Fault::new(raw.pipelines.span, message)),
         }
     }
-    let seen = context.seen.take().pipelines.into_keys().collect();
-    problems.append(&mut check_followed(&pipelines, &seen));
     let mut all = faults.into_problems();
     all.append(&mut problems);
-    match (Problems::none(all), config, policy) {
-        (Err(problems), _, _) => Err(problems),
-        (Ok(()), Some(config), Some(policy)) => Ok((config, policy, pipelines)),
-        (Ok(()), _, _) => Err(Problems::from(unread(config_path))),
-    }
+    Ok(Gathered { path: config_path.to_owned(), config, policy, pipelines, problems: all })
+}
+
+/// No document of a folder that is there.
+fn is_there(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    if folder.is_dir() { Ok(Vec::new()) } else { Err(String::new()) }
 }
 
 /// A document that a configuration names and that is not there.
@@ -154,9 +188,9 @@ fn unread(path: &Path) -> Problem {
     Problem::of_file(path, "the document cannot be read".to_owned(), None)
 }
 
-fn pipeline(path: &Path, context: &Context) -> Found<Pipeline> {
-    let text = Text::read(path).map_err(|problem| vec![*problem])?;
-    document(&text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, context, faults))
+/// Reads a pipeline document against what other documents say.
+pub(super) fn pipeline(text: &Text, context: &Context) -> Found<Pipeline> {
+    document(text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, context, faults))
 }
 
 /// Reads, decodes and resolves one document.
@@ -184,8 +218,7 @@ pub(crate) fn check_text(text: &Text) -> [Found<()>; 3] {
     [
         document(text, "Config", resolve::config::config).map(|_| ()),
         document(text, "Policy", resolve::policy::policy).map(|_| ()),
-        document(text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, &context, faults))
-            .map(|_| ()),
+        pipeline(text, &context).map(|_| ()),
     ]
 }
 
@@ -222,44 +255,6 @@ fn mapping(faults: &Faults<'_>) -> Option<Node> {
     None
 }
 
-/// The `*.yaml` and `*.yml` files below a folder, sorted. Hidden folders are left out, and folders
-/// behind symbolic links, which can form loops.
-pub(crate) fn documents_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let mut found = Vec::new();
-    search(folder, 0, &mut found)?;
-    found.sort();
-    Ok(found)
-}
-
-fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), String> {
-    let cannot = |error: &std::io::Error| {
-        format!("cannot read the folder {}: {}", quoted(&folder.display().to_string()), error.kind())
-    };
-    if depth > MAX_FOLDERS {
-        return Err(format!("folders are nested more than {MAX_FOLDERS} deep"));
-    }
-    for entry in std::fs::read_dir(folder).map_err(|e| cannot(&e))? {
-        let entry = entry.map_err(|e| cannot(&e))?;
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if entry.file_type().map_err(|e| cannot(&e))?.is_dir() {
-            search(&path, depth + 1, found)?;
-        } else if is_document(&path) {
-            if found.len() == MAX_DOCUMENTS {
-                return Err(format!("the folder holds more than {MAX_DOCUMENTS} documents"));
-            }
-            found.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn is_document(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && !path.is_dir()
-}
-
 /// One valid document of any kind.
 #[derive(Clone, Debug)]
 pub enum Document {
@@ -285,7 +280,7 @@ pub fn check_files(paths: &[PathBuf], config_path: &Path) -> Result<Vec<Document
         placed.get().map(Known::of)
     });
     let policy = Config::load(config_path).and_then(|config| Policy::load(&config.policy)).ok();
-    let context = Context { known, policy, ..Context::default() };
+    let context = Context { known: known.map(Arc::new), policy: policy.map(Arc::new), ..Context::default() };
     let mut problems = Vec::new();
     let mut documents = Vec::new();
     for path in paths {
@@ -314,10 +309,7 @@ fn any(path: &Path, context: &Context) -> Found<Document> {
         Some("PolicyTest") => {
             document(&text, "PolicyTest", resolve::cases::policy_test).map(Document::PolicyTest)
         }
-        Some("Pipeline") => {
-            document(&text, "Pipeline", |raw, faults| resolve::pipeline::pipeline(raw, context, faults))
-                .map(|pipeline| Document::Pipeline(Box::new(pipeline)))
-        }
+        Some("Pipeline") => pipeline(&text, context).map(|pipeline| Document::Pipeline(Box::new(pipeline))),
         written => {
             let message = match written {
                 Some(word) if !word.is_empty() => format!("{} is not a kind of document", quoted(word)),

@@ -22,14 +22,17 @@ pub mod schema;
 pub mod sync;
 pub mod verdict;
 
+mod claims;
 mod decode;
 mod faults;
+mod folder;
 mod follow;
 mod hidden;
 mod keys;
 mod load;
 mod problem;
 mod raw;
+mod reader;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -37,12 +40,16 @@ mod text;
 mod tree;
 
 pub use action::Action;
+pub(crate) use claims::Claims;
 pub use config::Config;
+pub(crate) use folder::{documents_in, read_each};
 pub use follow::check_followed;
-pub use load::{Document, check_all, check_files, load_all};
+pub use load::{Document, check_all, check_files, load_all, load_frame};
 pub use name::{ConnectionName, DatasetName, PipelineName, StoreName, StreamName, Tag};
 pub use pipeline::{Pipeline, Stream};
 pub use policy::Policy;
 pub use problem::{Problem, Problems};
+pub(crate) use reader::{Read, Reader};
 pub(crate) use resolve::quantity::{duration_within, size_within};
 pub(crate) use resolve::store::{Service, address};
+pub(crate) use text::Text;

@@ -266,7 +266,9 @@ fn as_slug(text: &str) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
     /// By name (`address.city` for a leaf of a nested column).
-    pub named: BTreeMap<String, Column>,
+    ///
+    /// Boxed: a map keeps room for eleven, and most streams name few.
+    pub named: BTreeMap<String, Box<Column>>,
     /// `"*"`: the stated default for columns not named.
     pub default: Option<Column>,
 }

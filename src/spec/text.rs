@@ -48,16 +48,16 @@ impl Text {
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(|e| unreadable(&e))?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(refused(
-                "the document is larger than 1 MiB".to_owned(),
-                "split the pipeline; a document of this size is rarely meant to be one",
-            ));
-        }
         Self::from_bytes(path, bytes)
     }
 
-    fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, Box<Problem>> {
+    /// A document of bounded size that is to be written to `path`, or was read from it.
+    pub(crate) fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, Box<Problem>> {
+        if bytes.len() as u64 > MAX_BYTES {
+            let help = "split the pipeline; a document of this size is rarely meant to be one".to_owned();
+            let message = "the document is larger than 1 MiB".to_owned();
+            return Err(Box::new(Problem::of_file(path, message, Some(help))));
+        }
         let digest = hex::encode(Sha256::digest(&bytes));
         let mut content = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];

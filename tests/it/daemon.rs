@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::house::{House, Started, script};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn house(listen: u16) -> House {
+pub(crate) fn house(listen: u16) -> House {
     let house = House::new();
     house.config_listening("", "", &format!("listen: {{http: \"127.0.0.1:{listen}\"}}"));
     house.policy("- {tags: [public], action: allow}");

@@ -14,6 +14,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod api;
 mod audit;
 mod bad_documents;
 mod broken_source;
@@ -47,10 +48,12 @@ mod quarantine;
 mod query;
 mod raw_keys;
 mod relations;
+mod reload;
 mod reseal;
 mod resume;
 mod reveal;
 mod scheduler;
+mod schemathesis;
 mod serve;
 mod servers;
 mod shred;

@@ -11,7 +11,7 @@ use reqwest::{Method, StatusCode};
 use sealift::error::Kind;
 use sealift::govern::{Role, audit, token};
 use sealift::run::ledger::{RequestKey, RunId, State, Trigger};
-use sealift::serve::{Daemon, Limits, Registry, Settings};
+use sealift::serve::{Daemon, Limits, Registry, Reloads, Settings, Views};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -381,6 +381,9 @@ async fn what_a_killed_daemon_left_is_marked_as_interrupted_at_the_next_start() 
     let (started, _keep) = mpsc::unbounded_channel();
     let settings = Settings {
         registry: Registry::of(Vec::new()),
+        documents: None,
+        reloads: Reloads::default(),
+        views: Views::default(),
         ledger: world.ledger.clone(),
         runner: Arc::new(Fake {
             acts: BTreeMap::new(),

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sealift::run::ledger::{Ledger, Trigger};
 use sealift::secret::Reference;
 use sealift::serve::dispatch::Limits;
-use sealift::serve::{Daemon, Registry, Settings};
+use sealift::serve::{Daemon, Registry, Reloads, Settings, Views};
 use sealift::spec::config::Metadata;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -323,6 +323,9 @@ async fn what_both_have_on_their_schedule_runs_once() {
         ledgers.push(ledger.clone());
         let settings = Settings {
             registry: Registry::of(vec![pipeline("crm", Some("0 * * * *"))]),
+            documents: None,
+            reloads: Reloads::default(),
+            views: Views::default(),
             ledger,
             runner: Arc::new(fake),
             clock: clock.clone(),

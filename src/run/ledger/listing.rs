@@ -1,5 +1,7 @@
 //! The runs that are recorded, read back.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
 
@@ -10,6 +12,22 @@ use crate::spec::PipelineName;
 /// Runs with what their attempts came to.
 const SELECT: &str = "SELECT r.*, t.attempt, t.heartbeat_ms, t.not_before_ms, t.error AS attempt_error
                       FROM runs r LEFT JOIN run_turns t ON t.run_id = r.run_id";
+
+/// Runs whose streams are read by one statement.
+const RUNS_AT_ONCE: usize = 100;
+
+/// Which runs are wanted; without anything all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Those of one pipeline.
+    pub pipeline: Option<&'a PipelineName>,
+    /// Those in one state.
+    pub state: Option<State>,
+    /// Those asked for at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Those that come after this run in the list.
+    pub after: Option<RunId>,
+}
 
 impl Ledger {
     /// One run with its streams; `None` when there is none of this id.
@@ -34,7 +52,16 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn runs(&self, pipeline: Option<&PipelineName>, limit: u32) -> Result<Vec<Run>> {
-        self.list("", pipeline, limit).await
+        self.page(&Wanted { pipeline, ..Wanted::default() }, limit.min(MAX_LISTED)).await
+    }
+
+    /// The newest of the wanted runs first; at most `limit`, never over [`MAX_LISTED`] and one more, which tells that
+    /// others follow.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn page(&self, wanted: &Wanted<'_>, limit: u32) -> Result<Vec<Run>> {
+        self.list("", wanted, limit).await
     }
 
     /// Runs that are queued or running, newest first. One whose pipeline's lease can be taken is
@@ -43,7 +70,8 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn unfinished(&self, pipeline: Option<&PipelineName>) -> Result<Vec<Run>> {
-        self.list("AND r.state IN ('queued', 'running')", pipeline, MAX_LISTED).await
+        let wanted = Wanted { pipeline, ..Wanted::default() };
+        self.list("AND r.state IN ('queued', 'running')", &wanted, MAX_LISTED).await
     }
 
     /// Runs that are over once their process is gone ([`Run::needs_its_process`]), newest first, of one pipeline or of all.
@@ -52,7 +80,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn in_processes(&self, pipeline: Option<&PipelineName>) -> Result<Vec<Run>> {
         let filter = "AND (r.state = 'running' OR (r.state = 'queued' AND r.\"trigger\" = 'cli'))";
-        self.list(filter, pipeline, MAX_LISTED).await
+        self.list(filter, &Wanted { pipeline, ..Wanted::default() }, MAX_LISTED).await
     }
 
     /// Runs that a daemon queued and that did not begin, or whose next attempt did not: oldest first, at most `most`,
@@ -76,35 +104,59 @@ impl Ledger {
     pub(super) async fn list(
         &self,
         filter: &'static str,
-        pipeline: Option<&PipelineName>,
+        wanted: &Wanted<'_>,
         limit: u32,
     ) -> Result<Vec<Run>> {
         let sql = format!(
-            "{SELECT} WHERE ($1 IS NULL OR r.pipeline = $1) {filter}
-             ORDER BY r.created_ms DESC, r.run_id DESC LIMIT $2"
+            "{SELECT}
+             WHERE (CAST($1 AS TEXT) IS NULL OR r.pipeline = $1)
+               AND (CAST($2 AS TEXT) IS NULL OR r.state = $2)
+               AND (CAST($3 AS BIGINT) IS NULL OR r.created_ms >= $3)
+               AND (CAST($4 AS TEXT) IS NULL
+                    OR (r.created_ms, r.run_id) < (SELECT created_ms, run_id FROM runs WHERE run_id = $4)) {filter}
+             ORDER BY r.created_ms DESC, r.run_id DESC LIMIT $5"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(pipeline.map(PipelineName::as_str))
-            .bind(i64::from(limit.min(MAX_LISTED)))
+            .bind(wanted.pipeline.map(PipelineName::as_str))
+            .bind(wanted.state.map(State::word))
+            .bind(wanted.since.map(|since| since.timestamp_millis()))
+            .bind(wanted.after.map(|after| after.to_string()))
+            .bind(i64::from(limit.min(MAX_LISTED + 1)))
             .fetch_all(&self.pool)
             .await
             .map_err(|e| fault(&e))?;
-        let mut runs = Vec::with_capacity(rows.len());
-        for row in &rows {
-            runs.push(self.with_streams(row).await?);
+        let mut runs = rows.iter().map(read_run).collect::<Result<Vec<_>>>()?;
+        for runs in runs.chunks_mut(RUNS_AT_ONCE) {
+            self.add_streams(runs).await?;
         }
         Ok(runs)
     }
 
     async fn with_streams(&self, row: &AnyRow) -> Result<Run> {
-        let mut run = read_run(row)?;
-        let streams = sqlx::query("SELECT * FROM run_streams WHERE run_id = ? ORDER BY stream")
-            .bind(run.run_id.to_string())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
-        run.streams = streams.iter().map(read_stream).collect::<Result<_>>()?;
+        let mut run = [read_run(row)?];
+        self.add_streams(&mut run).await?;
+        let [run] = run;
         Ok(run)
+    }
+
+    /// Reads the streams of some runs.
+    async fn add_streams(&self, runs: &mut [Run]) -> Result<()> {
+        let places: Vec<String> = (1..=runs.len()).map(|number| format!("${number}")).collect();
+        let sql =
+            format!("SELECT * FROM run_streams WHERE run_id IN ({}) ORDER BY stream", places.join(", "));
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for run in &*runs {
+            query = query.bind(run.run_id.to_string());
+        }
+        let rows = query.fetch_all(&self.pool).await.map_err(|e| fault(&e))?;
+        let mut streams: HashMap<String, Vec<StreamOutcome>> = HashMap::new();
+        for row in &rows {
+            streams.entry(get(row, "run_id")?).or_default().push(read_stream(row)?);
+        }
+        for run in runs {
+            run.streams = streams.remove(&run.run_id.to_string()).unwrap_or_default();
+        }
+        Ok(())
     }
 }
 

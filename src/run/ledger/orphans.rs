@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::AnyConnection;
 
 use super::turns::wait_again;
-use super::{Lease, Ledger, Run, RunId, State, fenced};
+use super::{Lease, Ledger, MAX_LISTED, Run, RunId, State, Wanted, fenced};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::{begin_alone, fault, now_ms};
 use crate::spec::PipelineName;
@@ -83,8 +83,8 @@ impl Ledger {
             r#"AND (r.state = 'running' OR (r.state = 'queued' AND r."trigger" = 'cli')) AND NOT EXISTS
                (SELECT 1 FROM leases WHERE leases.name = r.pipeline
                 AND leases.expires_ms > (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT)"#,
-            None,
-            super::MAX_LISTED,
+            &Wanted::default(),
+            MAX_LISTED,
         )
         .await
     }

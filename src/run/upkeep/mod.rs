@@ -7,6 +7,7 @@ mod cells;
 mod erase;
 mod reseal;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -176,7 +177,7 @@ impl Place {
         let history = Table::recent(&self.store, dataset).await?.unwrap_or_default();
         let newest = history.publications.first().and_then(|one| one.stream.split_once('/'));
         let stream = newest.and_then(|(pipeline, stream)| {
-            let of = |known: &&Pipeline| known.name.as_str() == pipeline;
+            let of = |known: &&Arc<Pipeline>| known.name.as_str() == pipeline;
             let streams = &engine.pipelines.iter().find(of)?.streams;
             streams.iter().find(|known| is_of(known, stream))
         });

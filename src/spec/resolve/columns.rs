@@ -24,7 +24,7 @@ pub(crate) fn columns(
         match (name.get().map(String::as_str), column) {
             (Some("*"), Some(column)) => columns.default = Some(column),
             (Some(name), Some(column)) if !name.is_empty() => {
-                columns.named.insert(name.to_owned(), column);
+                columns.named.insert(name.to_owned(), Box::new(column));
             }
             _ => right = false,
         }

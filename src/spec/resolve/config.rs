@@ -33,6 +33,7 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let runs = raw.runs.as_ref().map_or(Some(Runs::default()), |placed| runs(placed.get()?, faults));
     Some(Config {
         path: faults.text.path.clone(),
+        digest: faults.text.digest.clone(),
         pipelines: pipelines?,
         policy: policy?,
         metadata: metadata?,

@@ -23,9 +23,11 @@ pub(crate) mod store;
 pub(crate) mod stream;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::claims::Claims;
 use super::faults::{Fault, Faults, quoted};
 use super::hidden::{Hidden, is_reference};
 use super::policy::Policy;
@@ -38,14 +40,15 @@ use crate::secret::Reference;
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     /// What the configuration names; `None` where there is no configuration to ask.
-    pub(crate) known: Option<Known>,
+    pub(crate) known: Option<Arc<Known>>,
     /// The policy, where weaker actions are to be told at once.
-    pub(crate) policy: Option<Policy>,
-    pub(crate) seen: RefCell<Seen>,
+    pub(crate) policy: Option<Arc<Policy>>,
+    /// What is taken already: by other documents, and by what was read of this one.
+    pub(crate) claims: RefCell<Claims>,
 }
 
 /// The names in a configuration, valid or not.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Known {
     /// Connections with their kind, where it can be told.
     pub(crate) connections: BTreeMap<String, Option<ConnectionKind>>,
@@ -59,20 +62,10 @@ pub(crate) enum ConnectionKind {
     Files,
 }
 
-/// Names that must be unique, with the place that took them.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) pipelines: HashMap<String, String>,
-    pub(crate) datasets: HashMap<(Option<String>, String), String>,
-}
-
 impl Context {
     /// The store that a pipeline means which names none.
     pub(crate) fn only_store(&self) -> Option<&str> {
-        match self.known.as_ref()?.stores.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
+        self.known.as_ref()?.only_store()
     }
 }
 
@@ -92,6 +85,14 @@ impl Known {
                 })
                 .collect(),
             stores: stores.filter_map(|(name, _)| names(name)).collect(),
+        }
+    }
+
+    /// The store that a pipeline means which names none.
+    pub(crate) fn only_store(&self) -> Option<&str> {
+        match self.stores.as_slice() {
+            [only] => Some(only),
+            _ => None,
         }
     }
 

@@ -53,14 +53,14 @@ pub(crate) fn pipeline(raw: &raw::Pipeline, context: &Context, faults: &Faults<'
 
 fn check_unique(name: &PipelineName, span: crate::spec::text::Span, context: &Context, faults: &Faults<'_>) {
     let here = faults.text.path.display().to_string();
-    let mut seen = context.seen.borrow_mut();
-    if let Some(first) = seen.pipelines.get(name.as_str()) {
+    let mut claims = context.claims.borrow_mut();
+    if let Some(first) = claims.pipelines.get(name.as_str()) {
         faults.push(
             Fault::new(span, format!("another pipeline is named `{name}`"))
                 .help(format!("rename one; the other is in {first}")),
         );
     } else {
-        seen.pipelines.insert(name.as_str().to_owned(), here);
+        claims.pipelines.insert(name.as_str().to_owned(), here);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::file_set::file_set;
 use super::parquet::parquet;
-use super::pipeline::{is_single, template};
+use super::pipeline::template;
 use super::{ConnectionKind, Context, columns, contract, increment, merging, quality, quarantine};
 use crate::error::{Error, Result};
+use crate::spec::claims;
 use crate::spec::faults::{Fault, Faults, quoted};
 use crate::spec::pipeline::{DatasetTemplate, Position, Selector, Stream, TablePattern};
 use crate::spec::raw::pipeline::Defaults;
@@ -12,7 +13,7 @@ use crate::spec::raw::placed::{Either, Placed};
 use crate::spec::raw::stream as raw;
 use crate::spec::sync::Resume;
 use crate::spec::text::Span;
-use crate::spec::{Action, DatasetName, StoreName, StreamName};
+use crate::spec::{Action, StoreName, StreamName};
 
 /// What all streams of a pipeline share.
 pub(crate) struct Shared<'a> {
@@ -73,7 +74,7 @@ pub(crate) fn stream(
     let quality = quality?;
     let quarantines = quarantine::check(key.span, raw, &columns, &quality, faults);
     if let (Some(selector), Some(dataset), true) = (&selector, dataset, quarantines) {
-        quarantine::check_name(named(selector, dataset), key.span, faults);
+        quarantine::check_name(claims::dataset(selector, dataset), key.span, faults);
     }
     let (line, column) = faults.text.position(key.span.start);
     Some(Stream {
@@ -224,7 +225,7 @@ fn check_dataset(
     shared: &Shared<'_>,
     faults: &Faults<'_>,
 ) {
-    let Some(expanded) = named(selector, dataset) else {
+    let Some(expanded) = claims::dataset(selector, dataset) else {
         if !dataset.0.contains('{') {
             faults.push(
                 Fault::new(span, format!("all of these tables would be written to {}", quoted(&dataset.0)))
@@ -242,32 +243,17 @@ fn check_dataset(
             let place = format!("{}:{line}", faults.text.path.display());
             let store = shared.store.map(StoreName::as_str).or(shared.context.only_store());
             let key = (store.map(str::to_owned), name.to_string());
-            let mut seen = shared.context.seen.borrow_mut();
-            if let Some(first) = seen.datasets.get(&key) {
+            let mut claims = shared.context.claims.borrow_mut();
+            if let Some(first) = claims.datasets.get(&key) {
                 faults.push(
                     Fault::new(span, format!("two streams would write the dataset `{name}`"))
                         .help(format!("give one a `dataset:` of its own; the other is at {first}")),
                 );
             } else {
-                seen.datasets.insert(key, place);
+                claims.datasets.insert(key, place);
             }
         }
     }
-}
-
-/// The dataset of a stream that stands for exactly one; `None` for patterns of tables.
-pub(crate) fn named(selector: &Selector, dataset: &DatasetTemplate) -> Option<Result<DatasetName>> {
-    let (schema, table, stream) = match selector {
-        Selector::Table(pattern) => (
-            Some(pattern.schema.as_str()),
-            pattern.table.as_str(),
-            format!("{}.{}", pattern.schema, pattern.table),
-        ),
-        Selector::Query { name, .. } => (None, name.as_str(), name.as_str().to_owned()),
-        Selector::Files(files) => (None, files.name.as_str(), files.name.as_str().to_owned()),
-    };
-    let expand = || StreamName::parse(&stream).and_then(|stream| dataset.expand(schema, table, &stream));
-    is_single(selector).then(expand)
 }
 
 /// The types of files are not decided column by column: CSV files have a `schema`, and others bring their

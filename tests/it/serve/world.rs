@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
-use sealift::serve::{Clock, Daemon, Limits, Registry, Runner, Settings};
+use sealift::serve::{Clock, Daemon, Limits, Registry, Reloads, Runner, Settings, Views};
 use sealift::spec::config::{Metadata, Runs};
 use sealift::spec::schedule::{LONGEST_ATTEMPT, Priority, Retry, Schedule, Timing};
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
@@ -193,6 +193,9 @@ impl World {
         let heeds_nothing = self.fake.acts.values().any(|act| matches!(act, Act::HeedNothing));
         let settings = Settings {
             registry: self.registry.clone(),
+            documents: None,
+            reloads: Reloads::default(),
+            views: Views::default(),
             ledger: self.ledger.clone(),
             runner: self.fake.clone(),
             clock: self.clock.clone(),

@@ -1,0 +1,54 @@
+//! `sealift health`: asks a daemon whether it is ready, for the health checks of containers and service managers.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::args::Health;
+use super::{Context, Done, show};
+use crate::error::{At, Error, Kind, Result};
+use crate::spec::{Service, address};
+
+/// A daemon that is well answers at once.
+const LIMIT: Duration = Duration::from_secs(5);
+
+const SERVICE: Service = Service {
+    what: "URL of the daemon",
+    example: "http://127.0.0.1:8470",
+    rest: "leave out the path",
+    secrets: "leave out user and password; no token is needed",
+};
+
+pub(super) async fn run(context: &Context, args: &Health) -> Done {
+    let ready = ready(&args.url).await?;
+    let pipelines = ready["pipelines"].as_u64();
+    if context.json {
+        show::json(&json!({"outcome": "done", "pipelines": pipelines}));
+    } else {
+        println!("ready, with {} pipelines", pipelines.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// What a daemon says that is ready.
+async fn ready(url: &str) -> Result<Value> {
+    let url = address(url, &SERVICE).at(|| "SEALIFT_URL".to_owned())?;
+    let mut builder = reqwest::Client::builder()
+        .use_rustls_tls()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(LIMIT);
+    if url.starts_with("http://") {
+        builder = builder.no_proxy();
+    }
+    let http = builder.build().map_err(|_| Error::invalid("TLS to the daemon cannot be set up"))?;
+    let unreachable = || {
+        Error::new(Kind::Unreachable, format!("no daemon answers at {url}"))
+            .help("start it with `sealift serve`, or write its address in SEALIFT_URL")
+    };
+    let answer = http.get(format!("{url}/readyz")).send().await.map_err(|_| unreachable())?;
+    match answer.status().as_u16() {
+        200 => answer.json().await.map_err(|_| unreachable()),
+        503 => Err(Error::temporary("the daemon is not ready").help("its log tells why")),
+        _ => Err(unreachable()),
+    }
+}

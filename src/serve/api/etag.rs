@@ -1,0 +1,72 @@
+//! Which version of a document a request is about (RFC 9110, sections 8.8.3 and 13.1).
+
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+
+use crate::serve::documents::Expected;
+use crate::serve::problem::Problem;
+
+/// The tag of a digest.
+pub(super) fn quoted(digest: &str) -> String {
+    format!("\"{digest}\"")
+}
+
+/// Whether one of the tags in the header is this one, or it is `*`.
+pub(super) fn matches(headers: &HeaderMap, name: &HeaderName, etag: &str) -> bool {
+    let sent = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = sent.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// What a change asks to be there: one tag in `If-Match`, or `If-None-Match: *`.
+///
+/// # Errors
+/// 400 for anything else. `If-Match: *` is told by the second half: whether there has to be some document.
+pub(super) fn expected(headers: &HeaderMap) -> Result<(Expected, bool), Problem> {
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+    match (text(&header::IF_MATCH), text(&header::IF_NONE_MATCH)) {
+        (None, None) => Ok((Expected::Any, false)),
+        (Some("*"), None) => Ok((Expected::Any, true)),
+        (None, Some("*")) => Ok((Expected::Absent, false)),
+        (Some(tag), None) => match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) {
+            Some(digest) if !digest.contains('"') => Ok((Expected::Digest(digest.to_owned()), false)),
+            _ => Err(unclear()),
+        },
+        _ => Err(unclear()),
+    }
+}
+
+fn unclear() -> Problem {
+    let detail = "this is not one condition on the document that is there";
+    Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+        .with("help", "send the ETag of `GET` as `If-Match`, or `If-None-Match: *`, or neither")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn conditions_are_read_strictly() {
+        let of = |name, value| expected(&headers(name, value)).ok();
+        assert_eq!(of(header::IF_MATCH, "\"ab\""), Some((Expected::Digest("ab".into()), false)));
+        assert_eq!(of(header::IF_MATCH, "*"), Some((Expected::Any, true)));
+        assert_eq!(of(header::IF_NONE_MATCH, "*"), Some((Expected::Absent, false)));
+        for (name, value) in
+            [(header::IF_MATCH, "ab"), (header::IF_MATCH, "W/\"ab\""), (header::IF_NONE_MATCH, "\"a\"")]
+        {
+            assert_eq!(of(name, value), None, "{value}");
+        }
+        assert_eq!(expected(&HeaderMap::new()).ok(), Some((Expected::Any, false)));
+    }
+
+    #[test]
+    fn a_tag_is_found_among_others() {
+        let sent = headers(header::IF_NONE_MATCH, "\"x\", W/\"ab\"");
+        assert!(matches(&sent, &header::IF_NONE_MATCH, "\"ab\""));
+        assert!(!matches(&sent, &header::IF_NONE_MATCH, "\"b\""));
+    }
+}

@@ -1,0 +1,216 @@
+//! What a run tells while it is under way: its log lines, and server-sent events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::StreamExt as _;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::params::{Params, Within};
+use super::runs::{LOOK_INTERVAL, find_run};
+use super::{Answer, Api, unavailable};
+use crate::run::RunId;
+use crate::run::ledger::{Run, State as Stand};
+use crate::serve::live::{Stage, StreamProgress};
+use crate::serve::logs::MAX_LINES;
+
+/// Least time between two pictures of a run's progress.
+const PACE: Duration = Duration::from_millis(250);
+/// A sign of life after so long without an event.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A listener that takes nothing for so long is dropped.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A stream ends after so long; who still wants to know comes back, with a token that is looked at anew.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Events that may be on their way to one listener.
+const UNDER_WAY: usize = 4;
+/// The id of the last event of a run: who comes back with it has heard all there is.
+const END: &str = "end";
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Lines {
+    /// The `seq` of the last line that is known.
+    #[param(value_type = Option<u64>, minimum = 0, maximum = 9_007_199_254_740_991_u64, default = 0)]
+    after: Option<Within<0, 9_007_199_254_740_991>>,
+    /// Most lines of the answer.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 1000, default = 1000)]
+    limit: Option<Within<1, 1000>>,
+}
+
+/// Read the log of a run
+///
+/// One JSON object a line, `{"seq","at","level","message",…}`, oldest first. The newest 1,000 lines of a run are kept by
+/// the process that carries it, for as long as it lives and has room. No line holds a value of a row.
+#[utoipa::path(
+    get, path = "/runs/{run_id}/logs", operation_id = "readRunLog", tag = "runs",
+    params(("run_id" = String, Path, description = "The run.", format = "uuid"), Lines),
+    responses(
+        (status = 200, description = "Lines of JSON.", body = String, content_type = "application/x-ndjson"),
+        (status = 404, description = "`no-such-run`"),
+    ),
+)]
+pub(super) async fn read_log(
+    State(api): State<Api>,
+    Path(run_id): Path<String>,
+    Params(lines): Params<Lines>,
+) -> Answer {
+    let run = find_run(&api, &run_id).await?;
+    let after = lines.after.map_or(0, Within::get);
+    let limit = lines.limit.and_then(|limit| usize::try_from(limit.get()).ok()).unwrap_or(MAX_LINES);
+    let lines = api.views.logs.of(&run.run_id, after, limit);
+    let text: String = lines.into_iter().map(|line| line.text + "\n").collect();
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], text).into_response())
+}
+
+/// Follow a run
+///
+/// Server-sent events. `state` and `progress` each tell all that is known at that moment, so that nothing is lost by
+/// an event that is missed: `progress` has `streams`, each with `stream`, `dataset`, `stage` (`waiting`, `reading`,
+/// `committing`, `published`), `rows`, `bytes` and `expected_rows`. The last event is `end`, with the run. A stream
+/// ends after an hour at the latest.
+#[utoipa::path(
+    get, path = "/runs/{run_id}/events", operation_id = "followRun", tag = "runs",
+    params(
+        ("run_id" = String, Path, description = "The run.", format = "uuid"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was heard.", max_length = 64),
+    ),
+    responses(
+        (status = 200, description = "Events.", body = String, content_type = "text/event-stream"),
+        (status = 204, description = "The `end` of the run was heard already."),
+        (status = 404, description = "`no-such-run`"),
+        (status = 503, description = "`listeners`: too many listen already; `busy`; `timeout`"),
+    ),
+)]
+pub(super) async fn follow_run(
+    State(api): State<Api>,
+    Path(run_id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let run = find_run(&api, &run_id).await?;
+    let heard = headers.get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    if heard == END && run.state.is_final() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let Ok(place) = Arc::clone(&api.listeners).try_acquire_owned() else {
+        return Err(unavailable("listeners", "too many listen to runs already"));
+    };
+    let (events, heard_by) = mpsc::channel(UNDER_WAY);
+    let teller = Teller { api, run_id: run.run_id, heard: heard.to_owned(), events, _place: place };
+    tell(teller);
+    let events = futures::stream::unfold(heard_by, |mut events| async move {
+        let event: Event = events.recv().await?;
+        Some((Ok::<_, Infallible>(event), events))
+    });
+    let kept_alive = Sse::new(events.boxed()).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+    Ok((
+        [(header::CACHE_CONTROL, "no-store"), (header::HeaderName::from_static("x-accel-buffering"), "no")],
+        kept_alive,
+    )
+        .into_response())
+}
+
+#[expect(clippy::disallowed_methods, reason = "ends with its run, its listener, the daemon or its hour")]
+fn tell(teller: Teller) {
+    tokio::spawn(async move {
+        let closing = teller.api.closing.clone();
+        tokio::select! {
+            () = closing.cancelled() => {}
+            () = sleep(LONGEST) => {}
+            _ = teller.tell() => {}
+        }
+    });
+}
+
+/// Tells one listener of one run.
+struct Teller {
+    api: Api,
+    run_id: RunId,
+    /// The id of the event that was heard last.
+    heard: String,
+    events: mpsc::Sender<Event>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Teller {
+    /// Tells until the run is over; `None` once nobody hears.
+    async fn tell(mut self) -> Option<()> {
+        let dispatcher = self.api.dispatcher.clone();
+        let mut told: Option<(Stand, Vec<StreamProgress>)> = None;
+        loop {
+            let mut ended = std::pin::pin!(dispatcher.ended());
+            ended.as_mut().enable();
+            let Ok(Some(run)) = dispatcher.ledger().run(&self.run_id).await else {
+                // The store is away for a moment.
+                sleep(LOOK_INTERVAL).await;
+                continue;
+            };
+            if run.state.is_final() {
+                return self.send(END, Event::default().event("end").id(END), &run.to_json()).await;
+            }
+            let seen = self.api.views.live.of(&self.run_id);
+            let changes = seen.as_ref().map(|seen| seen.changes());
+            let streams = seen.map(|seen| seen.streams()).unwrap_or_default();
+            let (state_before, streams_before) =
+                told.take().map_or((None, Vec::new()), |(state, s)| (Some(state), s));
+            if state_before != Some(run.state) {
+                self.state(&run).await?;
+            }
+            if streams != streams_before {
+                self.progress(&streams).await?;
+            }
+            told = Some((run.state, streams));
+            sleep(PACE).await;
+            tokio::select! {
+                () = ended => {}
+                () = changed(changes) => {}
+                () = self.events.closed() => return None,
+                () = sleep(LOOK_INTERVAL) => {}
+            }
+        }
+    }
+
+    async fn state(&mut self, run: &Run) -> Option<()> {
+        let id = format!("state-{}", run.state.word());
+        let told = json!({"run_id": run.run_id.to_string(), "state": run.state.word()});
+        self.send(&id, Event::default().event("state").id(&id), &told).await
+    }
+
+    async fn progress(&mut self, streams: &[StreamProgress]) -> Option<()> {
+        let rows: u64 = streams.iter().map(|stream| stream.rows).sum();
+        let published = streams.iter().filter(|stream| stream.stage == Stage::Published).count();
+        let id = format!("progress-{published}-{rows}");
+        let told = json!({"run_id": self.run_id.to_string(), "streams": streams});
+        self.send(&id, Event::default().event("progress").id(&id), &told).await
+    }
+
+    /// Sends an event, unless it is the one that was heard last.
+    async fn send(&mut self, id: &str, event: Event, told: &serde_json::Value) -> Option<()> {
+        if std::mem::take(&mut self.heard) == id {
+            return Some(());
+        }
+        let event = event.data(told.to_string());
+        timeout(PATIENCE, self.events.send(event)).await.ok()?.ok()
+    }
+}
+
+/// Ends at the next change; never where none can be seen from here.
+async fn changed(changes: Option<watch::Receiver<u64>>) {
+    match changes {
+        Some(mut changes) => {
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,69 @@
+//! How the daemon itself is.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Answer, Api, unavailable};
+use crate::serve::metrics;
+
+/// Whether the process answers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Alive {
+    /// `ok`
+    status: &'static str,
+}
+
+/// Whether work is taken.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ready {
+    /// `ready`
+    status: &'static str,
+    /// Pipelines that are in force.
+    pipelines: usize,
+}
+
+/// Tell whether the process answers
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "showHealth", tag = "daemon", security(()),
+    responses((status = 200, description = "It does.", body = Alive)),
+)]
+pub(super) async fn show_health() -> Json<Alive> {
+    Json(Alive { status: "ok" })
+}
+
+/// Tell whether runs are taken
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "showReadiness", tag = "daemon", security(()),
+    responses(
+        (status = 200, description = "They are.", body = Ready),
+        (status = 503, description = "`stopping`; `ledger`: the metadata store does not answer."),
+    ),
+)]
+pub(super) async fn show_readiness(State(api): State<Api>) -> Answer {
+    if !api.dispatcher.is_open() {
+        return Err(unavailable("stopping", "the daemon is stopping"));
+    }
+    if api.dispatcher.ledger().ping().await.is_err() {
+        return Err(unavailable("ledger", "the metadata store does not answer"));
+    }
+    let pipelines = api.dispatcher.registry().all().len();
+    Ok(Json(Ready { status: "ready", pipelines }).into_response())
+}
+
+/// Read the metrics
+///
+/// OpenMetrics 1.0, for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "readMetrics", tag = "daemon",
+    responses((status = 200, description = "Metrics.", body = String,
+               content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
+)]
+pub(super) async fn show_metrics(State(api): State<Api>) -> Answer {
+    let active = api.dispatcher.count();
+    let text = api.dispatcher.metrics().text(active)?;
+    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
+}

@@ -1,0 +1,194 @@
+//! The REST API: routes, handlers, and the JSON they answer with.
+
+mod audit;
+mod datasets;
+mod documents;
+mod etag;
+mod events;
+mod health;
+mod limits;
+mod openapi;
+mod params;
+mod pipelines;
+mod runs;
+mod shapes;
+mod versions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::timeout::TimeoutLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::limits::Limits;
+use self::openapi::Document;
+use super::auth::require_token;
+use super::dispatch::Dispatcher;
+use super::documents::Documents;
+use super::live::Live;
+use super::logs::RunLogs;
+use super::metrics;
+use super::pauses;
+use super::problem::{self, Problem};
+use super::schedule::{Clock, Schedules};
+
+/// Most bytes in the body of a request.
+const BODY_LIMIT_BYTES: usize = 64 << 10;
+/// Most bytes of a document, as everywhere.
+const DOCUMENT_LIMIT_BYTES: usize = 1 << 20;
+/// How long a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most requests that wait at the same time; further ones are answered at once.
+const MAX_WAITING: usize = 512;
+/// Most listeners to events.
+const MAX_LISTENERS: usize = 256;
+/// Plans that are made at the same time: each connects to a source.
+const PLANS_AT_ONCE: usize = 2;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(super) struct Api {
+    pub(super) dispatcher: Dispatcher,
+    pub(super) schedules: Schedules,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The documents on disk; what is asked of documents and datasets is refused without them.
+    documents: Option<Documents>,
+    views: Views,
+    /// Places for requests that wait.
+    waiting: Arc<Semaphore>,
+    /// Places for listeners to events.
+    listeners: Arc<Semaphore>,
+    /// Places for plans.
+    plans: Arc<Semaphore>,
+    /// Places for looks at datasets.
+    looks: Arc<Semaphore>,
+    limits: Arc<Limits>,
+    /// Fires when no more is answered.
+    closing: CancellationToken,
+}
+
+/// What runs of this process tell beside the ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Views {
+    /// Where those stand that are under way.
+    pub live: Live,
+    /// What they logged.
+    pub logs: RunLogs,
+}
+
+impl Api {
+    pub(super) fn new(
+        dispatcher: Dispatcher,
+        schedules: Schedules,
+        clock: Arc<dyn Clock>,
+        documents: Option<Documents>,
+        views: Views,
+        closing: CancellationToken,
+    ) -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self {
+            dispatcher,
+            schedules,
+            clock,
+            documents,
+            views,
+            waiting: places(MAX_WAITING),
+            listeners: places(MAX_LISTENERS),
+            plans: places(PLANS_AT_ONCE),
+            looks: places(datasets::LOOKS_AT_ONCE),
+            limits: Arc::default(),
+            closing,
+        }
+    }
+}
+
+type Answer = Result<Response, Problem>;
+
+/// Every route of the daemon.
+pub(super) fn router(api: Api) -> Router {
+    let (routes, document) = described(&api);
+    let served = Document::of(document);
+    let counted = middleware::from_fn_with_state(api.clone(), metrics::counted);
+    let admitted = middleware::from_fn_with_state(api.clone(), limits::admitted);
+    routes
+        .route("/v1/openapi.json", get(move || std::future::ready(served.answer())))
+        .with_state(api)
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(admitted)
+        .layer(middleware::map_response(problem::everywhere))
+        .layer(counted)
+}
+
+/// The routes, and what they say of themselves.
+fn described(api: &Api) -> (Router<Api>, OpenApi) {
+    let token = || middleware::from_fn_with_state(api.clone(), require_token);
+    let paced = || middleware::from_fn_with_state(api.clone(), limits::paced);
+    let v1 = v1().fallback(|| async { StatusCode::NOT_FOUND }).layer(paced()).layer(token());
+    let scraped = scraped().layer(paced()).layer(token());
+    OpenApiRouter::default().nest("/v1", v1).merge(scraped).merge(open()).split_for_parts()
+}
+
+/// What needs no token.
+fn open() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(health::show_health)).routes(routes!(health::show_readiness))
+}
+
+fn scraped() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(health::show_metrics))
+}
+
+/// What needs a token.
+fn v1() -> OpenApiRouter<Api> {
+    let documents = OpenApiRouter::default()
+        .routes(routes!(documents::validate_pipeline))
+        .routes(routes!(pipelines::show_pipeline, documents::register_pipeline, documents::delete_pipeline))
+        .layer(DefaultBodyLimit::max(DOCUMENT_LIMIT_BYTES));
+    OpenApiRouter::default()
+        .routes(routes!(pipelines::list_pipelines))
+        .routes(routes!(documents::plan_pipeline))
+        .routes(routes!(runs::trigger_run))
+        .routes(routes!(runs::list_runs))
+        .routes(routes!(runs::show_run))
+        .routes(routes!(runs::cancel_run))
+        .routes(routes!(events::read_log))
+        .routes(routes!(events::follow_run))
+        .routes(routes!(datasets::list_datasets))
+        .routes(routes!(datasets::show_dataset))
+        .routes(routes!(versions::list_versions))
+        .routes(routes!(versions::read_receipt))
+        .routes(routes!(versions::show_lineage))
+        .routes(routes!(audit::list_audit))
+        .route("/pipelines/{name}/pause", post(pauses::pause))
+        .route("/pipelines/{name}/resume", post(pauses::resume))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .merge(documents)
+}
+
+/// The OpenAPI document of the API, as the daemon serves it.
+#[must_use]
+pub fn openapi() -> String {
+    let document = OpenApiRouter::default().nest("/v1", v1()).merge(scraped()).merge(open()).into_openapi();
+    Document::of(document).text().to_owned()
+}
+
+fn no_such_pipeline() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no-such-pipeline", "there is no pipeline of this name")
+        .with("help", "`GET /v1/pipelines` lists them")
+}
+
+fn conflict(kind: &'static str, detail: &str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, kind, detail)
+}
+
+fn unavailable(kind: &'static str, detail: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail)
+}

@@ -1,0 +1,151 @@
+//! Pipelines over the API: checked, planned, registered, removed, listed.
+
+use serde_json::json;
+
+use super::world::{Served, document, problem};
+
+#[tokio::test]
+async fn a_pipeline_comes_changes_and_goes() {
+    let served = Served::new().await;
+    let first = document("crm", "first");
+    let answer = served.put("crm", &first, Some(("if-none-match", "*"))).await;
+    assert_eq!(answer.status(), 201);
+    assert_eq!(answer.headers()["location"], "/v1/pipelines/crm");
+    let etag = answer.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(std::fs::read_to_string(served.house.path("in/pipelines/crm.yaml")).unwrap(), first);
+    assert_eq!(served.put("crm", &first, Some(("if-none-match", "*"))).await.status(), 412);
+    assert_eq!(served.over(&served.trigger("crm").await).await["outcome"], "done");
+
+    let again = served.put("crm", &first, None).await;
+    assert_eq!(again.status(), 200);
+    assert_eq!(again.json::<serde_json::Value>().await.unwrap()["outcome"], "unchanged");
+    let second = document("crm", "second");
+    assert_eq!(served.put("crm", &second, Some(("if-match", "\"other\""))).await.status(), 412);
+    let replaced = served.put("crm", &second, Some(("if-match", &etag))).await;
+    assert_eq!(replaced.status(), 200);
+    let (_, shown) = served.get("/v1/pipelines/crm").await;
+    assert_eq!((&shown["description"], &shown["document"]), (&json!("second"), &json!(second)));
+    assert_eq!(shown["streams"][0]["sync_mode"], "full_refresh");
+    let newer = format!("\"{}\"", shown["digest"].as_str().unwrap());
+    let known = served.ask("GET", "/v1/pipelines/crm").header("if-none-match", &newer).send().await.unwrap();
+    assert_eq!(known.status(), 304);
+
+    let remove = |etag: String| served.ask("DELETE", "/v1/pipelines/crm").header("if-match", etag).send();
+    assert_eq!(remove(etag).await.unwrap().status(), 412);
+    assert_eq!(remove(newer).await.unwrap().status(), 204);
+    assert_eq!(served.get("/v1/pipelines/crm").await.0, 404);
+    assert!(!served.house.path("in/pipelines/crm.yaml").exists());
+    assert_eq!(served.ask("DELETE", "/v1/pipelines/crm").send().await.unwrap().status(), 404);
+    let (_, trail) = served.get("/v1/audit?action=pipeline").await;
+    let actions = trail["entries"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap());
+    let actions: Vec<&str> = actions.filter(|action| *action != "pipeline.change").collect();
+    assert_eq!(
+        actions,
+        ["pipeline.delete", "pipeline.register", "pipeline.register", "pipeline.register"],
+        "refusals are none of these: {trail}"
+    );
+    served.stop();
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_document_is_told_with_its_place() {
+    let served = Served::new().await;
+    let wrong = document("crm", "").replace("owner: tests", "ownr: tests");
+    let answer = served.put("crm", &wrong, None).await;
+    assert_eq!(answer.status(), 422);
+    let said = problem(answer).await;
+    let misspelt = said["problems"].as_array().unwrap().iter().find(|one| one["line"] == 4).unwrap();
+    assert!(misspelt["message"].as_str().unwrap().contains("ownr"), "{said}");
+    let answer = served.put("erp", &document("crm", ""), None).await;
+    assert_eq!(
+        (answer.status().as_u16(), problem(answer).await["type"].clone()),
+        (422, json!("urn:sealift:problem:invalid"))
+    );
+    assert!(!served.house.path("in/pipelines/crm.yaml").exists());
+
+    let check = |text: String| {
+        let asked = served.ask("POST", "/v1/pipelines/validate").header("content-type", "application/yaml");
+        async move { asked.body(text).send().await.unwrap().json::<serde_json::Value>().await.unwrap() }
+    };
+    let found = check(wrong).await;
+    assert_eq!(
+        (&found["valid"], &found["problems"], &found["name"]),
+        (&json!(false), &said["problems"], &json!(null))
+    );
+    assert_eq!(check(document("crm", "")).await, json!({"valid": true, "name": "crm", "problems": []}));
+    let reader = served.house.json(&["token", "create", "reader", "--role", "scheduler"], 0)["token"].clone();
+    let put = reqwest::Client::new().put(format!("{}/v1/pipelines/crm", served.url));
+    let put = put.bearer_auth(reader.as_str().unwrap()).header("content-type", "application/yaml");
+    assert_eq!(put.body(document("crm", "")).send().await.unwrap().status(), 403);
+    served.stop();
+}
+
+#[tokio::test]
+async fn a_plan_tells_what_a_run_would_do_and_what_stands_in_its_way() {
+    let served = Served::new().await;
+    let plan = async |path: &str| {
+        let answer = served.ask("POST", path).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.json::<serde_json::Value>().await.unwrap()
+    };
+    let planned = plan("/v1/pipelines/daily/plan").await;
+    assert_eq!((&planned["outcome"], &planned["error"]), (&json!("done"), &json!(null)), "{planned}");
+    let columns = planned["streams"][0]["columns"].as_array().unwrap();
+    let ssn = columns.iter().find(|column| column["column"] == "ssn").unwrap();
+    assert_eq!((&ssn["action"], &ssn["lineage"]), (&json!("encrypt"), &json!(["ssn"])));
+    let told = served.house.json(&["plan", "daily"], 0);
+    assert_eq!(told["streams"], planned["streams"], "as the command line tells it");
+
+    served.put("held", &document("held", "").replace("pii.us_ssn", "secret"), None).await;
+    let held = plan("/v1/pipelines/held/plan").await;
+    assert_eq!(held["outcome"], "held", "{held}");
+    assert!(held["error"]["message"].is_string() && held["streams"][0]["columns"].is_array(), "{held}");
+    let nothing = plan("/v1/pipelines/daily/plan?stream=nothing").await;
+    assert_eq!((&nothing["outcome"], &nothing["streams"]), (&json!("usage"), &json!([])), "{nothing}");
+    assert_eq!(served.house.versions("daily.rows"), 0, "nothing was written");
+    served.stop();
+}
+
+#[tokio::test]
+async fn lists_are_read_page_by_page() {
+    let served = Served::with(|house| {
+        for number in 0..5 {
+            house.write(&format!("in/pipelines/p{number}.yaml"), &document(&format!("p{number}"), ""));
+        }
+    })
+    .await;
+    let mut names = Vec::new();
+    let mut path = "/v1/pipelines?limit=4".to_owned();
+    loop {
+        let (_, page) = served.get(&path).await;
+        names.extend(page["pipelines"].as_array().unwrap().iter().map(|one| one["name"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/pipelines?limit=4&after={next}");
+    }
+    assert_eq!(names, ["daily", "p0", "p1", "p2", "p3", "p4"]);
+    for (path, count) in
+        [("owner=tests", 6), ("owner=nobody", 0), ("connection=drops", 6), ("connection=x", 0)]
+    {
+        let (_, page) = served.get(&format!("/v1/pipelines?{path}")).await;
+        assert_eq!(page["pipelines"].as_array().unwrap().len(), count, "{path}");
+    }
+
+    let mut runs = Vec::new();
+    for pipeline in ["p0", "p1", "p2"] {
+        let run_id = served.trigger(pipeline).await;
+        served.over(&run_id).await;
+        runs.insert(0, run_id);
+    }
+    let (_, first) = served.get("/v1/runs?limit=2&state=succeeded").await;
+    let ids = |page: &serde_json::Value| -> Vec<String> {
+        let runs = page["runs"].as_array().unwrap().iter();
+        runs.map(|run| run["run_id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((ids(&first), first["next"].as_str()), (runs[..2].to_vec(), Some(runs[1].as_str())));
+    let (_, second) = served.get(&format!("/v1/runs?limit=2&after={}", runs[1])).await;
+    assert_eq!((ids(&second), &second["next"]), (runs[2..].to_vec(), &json!(null)));
+    assert_eq!(second["runs"][0]["streams"][0]["rows"], 2);
+    assert_eq!(ids(&served.get("/v1/runs?state=failed").await.1).len(), 0);
+    assert_eq!(ids(&served.get("/v1/runs?since=2100-01-01T00:00:00Z").await.1).len(), 0);
+    served.stop();
+}
