@@ -246,7 +246,7 @@ impl Ledger {
         let fenced_off =
             sqlx::query(concat!("SELECT 1 FROM runs WHERE run_id = $1 AND NOT ", is_ours!("$2")))
                 .bind(run_id.to_string())
-                .bind(self.holder())
+                .bind(self.epoch(run_id))
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(|e| fault(&e))?;
