@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use sealift::error::Result;
 use sealift::run::ledger::{Ledger, RunId};
-use sealift::serve::{Daemon, Limits, Registry, Runner, Settings, SystemClock};
+use sealift::serve::{Daemon, Limits, Registry, Reloads, Runner, Settings, SystemClock, Views};
 use sealift::spec::config::{Metadata, Runs};
 use sealift::spec::schedule::{LONGEST_ATTEMPT, Priority, Retry, Schedule, Timing};
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
@@ -74,6 +74,9 @@ pub async fn measure(seconds: u64) -> bool {
     let runner = Arc::new(Nothing::default());
     let settings = Settings {
         registry: Registry::of((0..PIPELINES).map(pipeline).collect()),
+        documents: None,
+        reloads: Reloads::default(),
+        views: Views::default(),
         ledger: ledger.clone(),
         runner: runner.clone(),
         clock: Arc::new(SystemClock),

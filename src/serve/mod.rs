@@ -19,7 +19,6 @@ mod auth;
 #[cfg(test)]
 mod fixture;
 mod metrics;
-mod pauses;
 mod problem;
 mod supervisor;
 mod takeover;

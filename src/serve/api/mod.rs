@@ -9,6 +9,7 @@ mod health;
 mod limits;
 mod openapi;
 mod params;
+mod pauses;
 mod pipelines;
 mod runs;
 mod shapes;
@@ -155,6 +156,8 @@ fn v1() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(pipelines::list_pipelines))
         .routes(routes!(documents::plan_pipeline))
+        .routes(routes!(pauses::pause_pipeline))
+        .routes(routes!(pauses::resume_pipeline))
         .routes(routes!(runs::trigger_run))
         .routes(routes!(runs::list_runs))
         .routes(routes!(runs::show_run))

@@ -75,9 +75,11 @@ pub(super) struct RunShape {
     /// `held`, `denied`, `invalid`, `cancelled` …
     #[schema(required)]
     outcome: Option<String>,
-    /// What went wrong; its last line may begin with `help: `.
+    /// What went wrong, until it is over with its last attempt; its last line may begin with `help: `.
     #[schema(required)]
     error: Option<String>,
+    /// The attempt that is under way or waits, from 1; once over, the last one.
+    attempt: u32,
     /// Who asked: `api`, `cli` or `schedule`.
     trigger: String,
     /// SHA-256 of the document that it runs.
@@ -91,6 +93,12 @@ pub(super) struct RunShape {
     /// When it was over.
     #[schema(format = "date-time", required)]
     finished_at: Option<String>,
+    /// When the process that runs it last said that it does.
+    #[schema(format = "date-time", required)]
+    heartbeat_at: Option<String>,
+    /// When the attempt that waits may begin.
+    #[schema(format = "date-time", required)]
+    not_before: Option<String>,
     /// What became of its streams so far.
     streams: Vec<RunStream>,
 }

@@ -67,13 +67,13 @@ impl Shared {
         let waits = {
             let mut board = self.board();
             board.end(&run.pipeline.name);
-            is_open && board.wait(run.clone())
+            is_open && !run.cancel.is_cancelled() && board.wait(run.clone())
         };
         if !waits {
-            let why = if is_open {
-                "another run of the pipeline waits"
-            } else {
-                "the daemon stopped before it began"
+            let why = match is_open {
+                true if run.cancel.is_cancelled() => "cancelled before it began",
+                true => "another run of the pipeline waits",
+                false => "the daemon stopped before it began",
             };
             self.conclude(&run, &Err(cancelled(why))).await;
             self.ended.notify_waiters();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::follow::Newest;
-use super::plan::{Occurrence, Plan, SET_BACK, handled};
+use super::plan::{Occurrence, Plan, SET_BACK};
 use crate::error::{Error, Result};
 use crate::run::ledger::Turn;
 use crate::serve::dispatch::{Dispatcher, Refusal};
@@ -55,9 +55,8 @@ impl Ask {
 
     async fn by_clock(&self) -> Result<Told> {
         let (plan, now) = (&self.plan, self.now);
-        let through = handled(self.through, now);
-        let ripe = plan.ripe(through, now);
-        let Some(newest) = ripe.last().copied() else { return Ok(Told::Through(through)) };
+        let ripe = plan.ripe(self.through, now);
+        let Some(newest) = ripe.last().copied() else { return Ok(Told::Through(self.through)) };
         let pipeline = &plan.pipeline;
         if self.dispatcher.is_paused(pipeline) {
             return self.leave_out(newest).await;
@@ -72,6 +71,8 @@ impl Ask {
         self.dispatcher.metrics().triggered_late((now - chosen.due).to_std().unwrap_or_default());
         match self.dispatcher.take_turn(pipeline, turn(chosen, now), may_wait).await {
             Ok(_) => Ok(Told::Through(chosen.at)),
+            // Another process may just be taking this very turn: what it takes is not left out here.
+            Err(Refusal::Active(None)) => Ok(Told::Later),
             Err(Refusal::Active(_)) if is_caught_up => Ok(Told::Later),
             Err(Refusal::Active(_)) => {
                 tracing::warn!(%pipeline, at = %chosen.at, "left out: the pipeline has a run");
@@ -112,6 +113,7 @@ impl Ask {
                 let recorded = ledger.schedules().await?.remove(pipeline.as_str());
                 Ok(Told::Followed(recorded.map(|handled| handled.followed).unwrap_or(now)))
             }
+            Err(Refusal::Active(None)) => Ok(Told::Later),
             // What waits begins after what it follows.
             Err(Refusal::Active(_)) if may_wait => Ok(Told::Later),
             Err(Refusal::Active(_)) => {

@@ -162,8 +162,9 @@ impl Keeper {
     }
 
     /// Puts a pipeline that is not asked for where its next occurrence stands. One that follows others is looked at.
-    fn place(&mut self, line: Line) {
-        let next = line.plan.upcoming(handled(line.through, self.clock.now())).map(|next| next.due);
+    fn place(&mut self, mut line: Line) {
+        line.through = handled(line.through, self.clock.now());
+        let next = line.plan.upcoming(line.through).map(|next| next.due);
         let is_new = line.plan.after().is_some() && !self.lines.contains_key(&line.plan.pipeline);
         self.place_at(line, next.or_else(|| is_new.then(|| self.clock.now())));
     }

@@ -1,6 +1,13 @@
 //! Whose turn it is, how often a run is tried, and what becomes of runs that go wrong.
 
-use super::*;
+use std::time::Duration;
+
+use sealift::run::ledger::{State, Trigger};
+use sealift::spec::schedule::{Retry, Schedule, WhenActive};
+use sealift::spec::{ConnectionName, Pipeline};
+
+use super::{A_WHILE, GRACE, at, hourly, limits, retrying, scheduled, world_of};
+use crate::serve::world::{Act, World, name, pipeline};
 
 #[tokio::test]
 async fn a_run_is_tried_again_where_that_may_help_and_stays_the_same_run() {
@@ -98,10 +105,7 @@ async fn no_more_runs_read_through_a_connection_than_may() {
     let mut connections = limits(8);
     connections.connections.insert(pipeline("a", None).connection, 1);
     let acts = [("a", Act::WaitForGo), ("b", Act::WaitForGo), ("c", Act::Publish)];
-    let elsewhere = Pipeline {
-        connection: sealift::spec::ConnectionName::parse("other").unwrap(),
-        ..pipeline("c", None)
-    };
+    let elsewhere = Pipeline { connection: ConnectionName::parse("other").unwrap(), ..pipeline("c", None) };
     let pipelines = vec![pipeline("a", None), pipeline("b", None), elsewhere];
     let mut world = World::of(&acts, pipelines, connections, GRACE).await;
     let (first, second, third) =
