@@ -21,7 +21,7 @@ use std::time::Duration;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Router, middleware};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,6 @@ use super::documents::Documents;
 use super::live::Live;
 use super::logs::RunLogs;
 use super::metrics;
-use super::pauses;
 use super::problem::{self, Problem};
 use super::schedule::{Clock, Schedules};
 
@@ -170,8 +169,6 @@ fn v1() -> OpenApiRouter<Api> {
         .routes(routes!(versions::read_receipt))
         .routes(routes!(versions::show_lineage))
         .routes(routes!(audit::list_audit))
-        .route("/pipelines/{name}/pause", post(pauses::pause))
-        .route("/pipelines/{name}/resume", post(pauses::resume))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .merge(documents)
 }
