@@ -1,14 +1,18 @@
 //! What can be typed.
 
 mod audit;
+mod daemon;
 mod keys;
+mod token;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(super) use audit::{Audit, AuditList, AuditVerb, AuditVerify};
+pub(super) use daemon::Daemon;
 pub(super) use keys::{ChosenKeys, DestroyKeys, Keys, KeysFile, KeysVerb, RotateKeys, Shred};
+pub(super) use token::{Token, TokenVerb};
 
 /// Moves on-premises tables and files to Delta tables on object storage, sealed column by column.
 #[derive(Debug, Parser)]
@@ -46,6 +50,7 @@ Exit codes:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     /// For people
+    #[value(alias = "human")]
     Text,
     /// One JSON object per line
     Json,
@@ -96,7 +101,7 @@ pub(super) enum Command {
     Resume(OfDaemon),
     /// Ask a daemon whether it is ready
     Health(Health),
-    /// Make tokens for the daemon's API
+    /// Make, list and revoke tokens for the daemon's API
     Token(Token),
     /// Test documents, ledger, keys, stores and connections
     Doctor,
@@ -209,6 +214,11 @@ pub(super) enum Format {
 pub(super) struct Runs {
     /// Show this run
     pub(super) run_id: Option<String>,
+    /// Ask a daemon how the run goes, until it is over; its outcome is the exit code
+    #[arg(long, requires = "run_id")]
+    pub(super) follow: bool,
+    #[command(flatten)]
+    pub(super) daemon: Daemon,
     /// Only runs of this pipeline
     #[arg(long, conflicts_with = "run_id")]
     pub(super) pipeline: Option<String>,
@@ -344,24 +354,16 @@ pub(super) struct Trigger {
     /// The name of this wanted run: sent again within a day, it makes no second one
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
-    /// Where the daemon listens
-    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
-    pub(super) url: String,
-    /// Where its token is: env:NAME or file:PATH
-    #[arg(long, value_name = "REFERENCE", default_value = "env:SEALIFT_TOKEN")]
-    pub(super) token: String,
+    #[command(flatten)]
+    pub(super) daemon: Daemon,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct OfDaemon {
     /// The pipeline's name
     pub(super) pipeline: String,
-    /// Where the daemon listens
-    #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
-    pub(super) url: String,
-    /// Where its token is: env:NAME or file:PATH
-    #[arg(long, value_name = "REFERENCE", default_value = "env:SEALIFT_TOKEN")]
-    pub(super) token: String,
+    #[command(flatten)]
+    pub(super) daemon: Daemon,
 }
 
 #[derive(Debug, clap::Args)]
@@ -369,27 +371,9 @@ pub(super) struct Health {
     /// Where the daemon listens
     #[arg(long, value_name = "URL", env = "SEALIFT_URL", default_value = "http://127.0.0.1:8470")]
     pub(super) url: String,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Token {
-    #[command(subcommand)]
-    pub(super) verb: TokenVerb,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum TokenVerb {
-    /// Make a token; it is shown once and kept only as a hash
-    Create {
-        /// Who or what it is for
-        name: String,
-        /// engineer, scheduler, modeler, infosec, auditor or admin
-        #[arg(long)]
-        role: String,
-        /// How long it is good for, such as 90d; without it until it is revoked
-        #[arg(long, value_name = "DURATION")]
-        expires_in: Option<String>,
-    },
+    /// PEM file of the certificate authorities to trust, instead of the system's
+    #[arg(long, value_name = "FILE", env = "SEALIFT_CA_FILE")]
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,10 +1,12 @@
 //! `sealift health`: asks a daemon whether it is ready, for the health checks of containers and service managers.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::args::Health;
+use super::remote::trusting;
 use super::{Context, Done, show};
 use crate::error::{At, Error, Kind, Result};
 use crate::spec::{Service, address};
@@ -20,7 +22,7 @@ const SERVICE: Service = Service {
 };
 
 pub(super) async fn run(context: &Context, args: &Health) -> Done {
-    let ready = ready(&args.url).await?;
+    let ready = ready(&args.url, args.ca_file.as_deref()).await?;
     let pipelines = ready["pipelines"].as_u64();
     if context.json {
         show::json(&json!({"outcome": "done", "pipelines": pipelines}));
@@ -31,7 +33,7 @@ pub(super) async fn run(context: &Context, args: &Health) -> Done {
 }
 
 /// What a daemon says that is ready.
-async fn ready(url: &str) -> Result<Value> {
+async fn ready(url: &str, ca_file: Option<&Path>) -> Result<Value> {
     let url = address(url, &SERVICE).at(|| "SEALIFT_URL".to_owned())?;
     let mut builder = reqwest::Client::builder()
         .use_rustls_tls()
@@ -39,6 +41,9 @@ async fn ready(url: &str) -> Result<Value> {
         .timeout(LIMIT);
     if url.starts_with("http://") {
         builder = builder.no_proxy();
+    }
+    if let Some(path) = ca_file {
+        builder = trusting(builder, path)?;
     }
     let http = builder.build().map_err(|_| Error::invalid("TLS to the daemon cannot be set up"))?;
     let unreachable = || {

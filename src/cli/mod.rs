@@ -13,8 +13,10 @@ mod completions;
 mod datasets;
 mod doctor;
 mod erase;
+mod follow;
 mod health;
 mod keys;
+mod logs;
 mod pause;
 mod plan;
 mod policy;
@@ -39,9 +41,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use serde_json::{Value, json};
+use tracing::level_filters::LevelFilter;
 
 use crate::error::{Error, Kind};
+use crate::run::Engine;
 use crate::serve::RunLogs;
+use crate::serve::traces::Traces;
 use crate::spec::Problems;
 use args::{Args, Command};
 
@@ -54,6 +59,15 @@ struct Context {
     json: bool,
     /// The log lines of a daemon's runs.
     logs: RunLogs,
+    /// Nothing is sent before they begin.
+    traces: Traces,
+}
+
+impl Context {
+    /// Sends traces where the configuration says.
+    fn begin_traces(&self, engine: &Engine) -> Result<(), Error> {
+        engine.config.observability.traces.as_ref().map_or(Ok(()), |settings| self.traces.begin(settings))
+    }
 }
 
 /// A verb that failed, with what it has to tell programs beside the error.
@@ -92,11 +106,18 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let logs = matches!(args.command, Command::Serve).then(RunLogs::default);
-    process::start_tracing(args.verbose, args.log_format, logs.clone());
-    let context = Context { config: args.config, json: args.json, logs: logs.unwrap_or_default() };
+    let is_daemon = matches!(args.command, Command::Serve);
+    // A daemon's log is its diary; a command's is for what went wrong.
+    let level = if is_daemon { LevelFilter::INFO } else { LevelFilter::WARN };
+    let runs = is_daemon.then(RunLogs::default);
+    let traces = logs::start(args.verbose, level, args.log_format, runs.clone());
+    let context = Context { config: args.config, json: args.json, logs: runs.unwrap_or_default(), traces };
     let done = process::runtime().map_err(Failure::from).and_then(|runtime| {
-        let done = runtime.block_on(dispatch(&context, args.command));
+        let done = runtime.block_on(async {
+            let done = dispatch(&context, args.command).await;
+            context.traces.end().await;
+            done
+        });
         // What still runs after its verb ended (a read that blocks, a log line) must not hold up the exit.
         runtime.shutdown_background();
         done

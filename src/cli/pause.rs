@@ -17,7 +17,7 @@ pub(super) enum Verb {
 pub(super) async fn run(context: &Context, args: &OfDaemon, verb: Verb) -> Done {
     let pipeline = PipelineName::parse(&args.pipeline)?;
     let word = if verb == Verb::Pause { "pause" } else { "resume" };
-    let remote = Remote::new(&args.url, &args.token)?;
+    let remote = Remote::new(&args.daemon)?;
     let said: Value = remote.post(&format!("/v1/pipelines/{pipeline}/{word}")).await?;
     if context.json {
         show::json(&said);

@@ -5,12 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
-use super::args::LogFormat;
 use crate::error::{Error, Kind, Result};
-use crate::serve::RunLogs;
 
 /// A core dump would hold keys and rows in plaintext, and so would what a debugger reads. Not dumpable, the
 /// process is closed to others of its user, its environment with the secrets in it too. It is as well where that
@@ -49,30 +45,6 @@ pub(super) fn quiet_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         eprintln!("internal error at {place}; please report it");
     }));
-}
-
-/// Log lines on stderr: warnings by default, more with `-v`, or as `SEALIFT_LOG` says. `runs` keeps the lines of each
-/// run beside them, whatever goes to stderr.
-///
-/// Only Sealift's own lines: a library's debug line may hold a row or a key.
-pub(super) fn start_tracing(verbose: u8, format: LogFormat, runs: Option<RunLogs>) {
-    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
-    use tracing_subscriber::util::SubscriberInitExt as _;
-    let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    };
-    let level = std::env::var("SEALIFT_LOG").unwrap_or_else(|_| level.to_owned());
-    let ours = |level: LevelFilter| EnvFilter::new(format!("off,sealift={level}"));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = match format {
-        LogFormat::Text => lines.with_ansi(super::show::colour(&std::io::stderr())).boxed(),
-        LogFormat::Json => lines.json().boxed(),
-    };
-    let lines = lines.with_filter(ours(level.parse().unwrap_or(LevelFilter::WARN)));
-    let runs = runs.map(|runs| runs.with_filter(ours(LevelFilter::INFO)));
-    tracing_subscriber::registry().with(lines).with(runs).init();
 }
 
 /// The runtime of the process. TLS gets its one provider here.

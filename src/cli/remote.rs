@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
 
+use super::args::Daemon;
 use crate::error::{At, Error, Kind, Result};
 use crate::secret::Reference;
 use crate::spec::{PipelineName, Service, address};
@@ -38,23 +39,17 @@ pub(super) enum Triggered {
 pub(super) struct Remote {
     http: Client,
     url: String,
-    token: HeaderValue,
+    /// What proves who asks, where it is not the certificate.
+    token: Option<HeaderValue>,
 }
 
 impl Remote {
-    /// Nothing is contacted yet. `token` is a reference to the token.
+    /// Nothing is contacted yet.
     ///
     /// # Errors
-    /// `Invalid` when URL or token cannot be used.
-    pub(super) fn new(url: &str, token: &str) -> Result<Self> {
-        let url = address(url, &SERVICE).at(|| "SEALIFT_URL".to_owned())?;
-        let secret = Reference::parse(token, Path::new("."))
-            .and_then(|reference| reference.resolve())
-            .at(|| "the token of the daemon".to_owned())?;
-        let bearer = zeroize::Zeroizing::new(format!("Bearer {}", secret.expose_str()?.trim()));
-        let mut token = HeaderValue::from_str(&bearer)
-            .map_err(|_| Error::invalid("the token of the daemon holds what no header can carry"))?;
-        token.set_sensitive(true);
+    /// `Invalid` when URL, token or certificates cannot be used.
+    pub(super) fn new(daemon: &Daemon) -> Result<Self> {
+        let url = address(&daemon.url, &SERVICE).at(|| "SEALIFT_URL".to_owned())?;
         let mut builder = Client::builder()
             .use_rustls_tls()
             // A redirect would take the token elsewhere.
@@ -65,6 +60,17 @@ impl Remote {
             // A proxy would carry what is meant for this machine in plain text.
             builder = builder.no_proxy();
         }
+        if let Some(path) = &daemon.ca_file {
+            builder = trusting(builder, path)?;
+        }
+        if let Some(path) = &daemon.client_certificate {
+            let pem = zeroize::Zeroizing::new(read(path)?);
+            let identity = Identity::from_pem(&pem);
+            builder = builder.identity(
+                identity.map_err(|_| unusable(path, "does not hold a certificate and its key in PEM"))?,
+            );
+        }
+        let token = bearer(&daemon.token, daemon.client_certificate.is_some())?;
         let http = builder.build().map_err(|_| Error::invalid("TLS to the daemon cannot be set up"))?;
         Ok(Self { http, url, token })
     }
@@ -105,13 +111,36 @@ impl Remote {
         }
     }
 
+    /// The answer to a `GET` that goes on for as long as `limit`; `heard` is the event that was heard last.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub(super) async fn listen(&self, path: &str, heard: &str, limit: Duration) -> Result<Response> {
+        let asked = self.http.get(format!("{}{path}", self.url)).header("last-event-id", heard);
+        let sent = self.authorized(asked.timeout(limit)).send().await;
+        let answer = sent.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = self.bounded(answer).await?;
+        Err(refused(status, &serde_json::from_slice(&body).map_err(|_| self.no_daemon(status))?))
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, Value)> {
-        let sent = request.header(reqwest::header::AUTHORIZATION, self.token.clone()).send().await;
+        let sent = self.authorized(request).send().await;
         let answer = sent.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let body = self.bounded(answer).await?;
         let said = serde_json::from_slice(&body).map_err(|_| self.no_daemon(status))?;
         Ok((status, said))
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.header(reqwest::header::AUTHORIZATION, token.clone()),
+            None => request,
+        }
     }
 
     async fn bounded(&self, mut answer: Response) -> Result<Vec<u8>> {
@@ -135,6 +164,45 @@ impl Remote {
         let what = format!("what answers at {} is no daemon of sealift ({})", self.url, status.as_u16());
         Error::new(Kind::Unreachable, what).help("write the daemon's address in SEALIFT_URL")
     }
+}
+
+/// The header that holds the token. Where a certificate can take its place, one that is not there is not needed.
+fn bearer(token: &str, has_certificate: bool) -> Result<Option<HeaderValue>> {
+    let reference = Reference::parse(token, Path::new(".")).at(|| "the token of the daemon".to_owned())?;
+    let secret = match reference.resolve() {
+        Ok(secret) => secret,
+        Err(_) if has_certificate && matches!(reference, Reference::Env(_)) => return Ok(None),
+        Err(error) => return Err(error.at("the token of the daemon")),
+    };
+    let bearer = zeroize::Zeroizing::new(format!("Bearer {}", secret.expose_str()?.trim()));
+    let mut header = HeaderValue::from_str(&bearer)
+        .map_err(|_| Error::invalid("the token of the daemon holds what no header can carry"))?;
+    header.set_sensitive(true);
+    Ok(Some(header))
+}
+
+/// The same client, which trusts the authorities in the file and no others.
+///
+/// # Errors
+/// `Invalid` when the file holds none.
+pub(super) fn trusting(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder> {
+    let unfit = || unusable(path, "holds no certificates in PEM");
+    let authorities = Certificate::from_pem_bundle(&read(path)?).map_err(|_| unfit())?;
+    if authorities.is_empty() {
+        return Err(unfit());
+    }
+    let builder = builder.tls_built_in_root_certs(false);
+    Ok(authorities.into_iter().fold(builder, ClientBuilder::add_root_certificate))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| unusable(path, &format!("cannot be read: {}", e.kind())))
+}
+
+fn unusable(path: &Path, why: &str) -> Error {
+    Error::invalid(format!("the file {} {why}", path.display())).help(
+        "--ca-file names the authorities of the daemon, --client-certificate a certificate with its key",
+    )
 }
 
 /// A problem (RFC 9457), in the daemon's words.
@@ -197,10 +265,19 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "sl_token\n").unwrap();
         let reference = format!("file:{}", file.path().display());
-        Remote::new("http://127.0.0.1:8470", &reference).ok().unwrap();
-        Remote::new("https://sealift.example.com", &reference).ok().unwrap();
+        let remote = |url: &str| {
+            let daemon = Daemon {
+                url: url.to_owned(),
+                token: reference.clone(),
+                ca_file: None,
+                client_certificate: None,
+            };
+            Remote::new(&daemon)
+        };
+        remote("http://127.0.0.1:8470").ok().unwrap();
+        remote("https://sealift.example.com").ok().unwrap();
         for bad in ["http://sealift.example.com", "sealift", "http://127.0.0.1/v1", "https://u:p@x.example"] {
-            assert_eq!(Remote::new(bad, &reference).err().unwrap().kind(), Kind::Invalid, "{bad}");
+            assert_eq!(remote(bad).err().unwrap().kind(), Kind::Invalid, "{bad}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::args::Runs;
-use super::remote::printable;
-use super::{Context, Done, show};
+use super::remote::{Remote, printable};
+use super::{Context, Done, follow, show};
 use crate::error::{Error, Kind};
 use crate::run::ledger::Run;
 use crate::run::{Ledger, RunId};
@@ -14,6 +14,10 @@ use crate::spec::{Config, PipelineName};
 pub(super) const MOST_CHARS: usize = 8 << 10;
 
 pub(super) async fn run(context: &Context, args: &Runs) -> Done {
+    if let (true, Some(text)) = (args.follow, &args.run_id) {
+        let run_id = RunId::parse(text)?;
+        return follow::follow(context, &Remote::new(&args.daemon)?, &run_id).await;
+    }
     let config = Config::load(&context.config)?;
     let ledger = Ledger::open(&config.metadata).await?;
     if let Some(text) = &args.run_id {

@@ -8,16 +8,21 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, Done};
 use crate::error::Result;
 use crate::run::trail::{self, Trail};
-use crate::run::{self, Extent, Job, RunId};
-use crate::serve::{self, Documents, Limits, Live, Reloads, Runner, Settings, Signals, SystemClock, Views};
+use crate::run::{Extent, Job, RunId};
+use crate::serve::{
+    self, Bounds, Documents, Entrance, Limits, Live, Reloads, Runner, Settings, Signals, SystemClock, Views,
+};
 use crate::spec::config::Connection;
 use crate::spec::{ConnectionName, Pipeline};
 
 pub(super) async fn run(context: &Context) -> Done {
     let signals = Signals::listen()?;
-    let documents = Documents::open(&context.config, &|notice| eprintln!("{notice}")).await?;
+    let documents = Documents::open(&context.config, &|notice| tracing::warn!("{notice}")).await?;
     let engine = documents.engine();
-    let listen = engine.config.listen.http;
+    context.begin_traces(&engine)?;
+    let listen = engine.config.listen.clone();
+    let access = engine.config.access.clone();
+    let entrance = Entrance { tls: listen.tls.clone(), access, bounds: Bounds::default() };
     let of_connection = |(name, connection): (&ConnectionName, &Connection)| {
         connection.limits().runs.map(|most| (name.clone(), most))
     };
@@ -33,14 +38,19 @@ pub(super) async fn run(context: &Context) -> Done {
         ledger: engine.ledger.clone(),
         runner: Arc::new(Runs { documents, live: views.live }),
         clock: Arc::new(SystemClock),
+        observability: engine.config.observability.clone(),
         limits,
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
+        entrance,
     };
     trail.begin(&trail::served(&engine)).await?;
-    eprintln!("sealift serves http://{listen} (loopback only); stop it with Ctrl-C or SIGTERM");
+    let address = listen.http;
+    if listen.is_open() {
+        tracing::warn!("tokens and passwords come unencrypted from other machines (`plaintext_allowed`)");
+    }
     let served = tokio::select! {
-        served = serve::serve(settings, listen, signals) => served,
+        served = serve::serve(settings, address, signals) => served,
         never = trail.attend() => match never {},
     };
     trail.end(served.as_ref().map_or_else(|error| error.message(), |()| "asked to")).await;
@@ -59,6 +69,6 @@ impl Runner for Runs {
         let job = Job { run_id: *run_id, pipeline, only: None, extent: &Extent::New, cancel: &cancel };
         let watch = self.live.watch(*run_id);
         let engine = self.documents.engine();
-        run::execute(&engine, &job, &watch).await.map(|_| ())
+        serve::lineage::execute(&engine, &job, &watch).await.map(|_| ())
     }
 }

@@ -1,6 +1,8 @@
 //! `sealift sync`: runs a pipeline here and now.
 
 use serde_json::{Value, json};
+use tracing::Instrument as _;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::args::Sync;
 use super::process::Stop;
@@ -10,11 +12,13 @@ use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
 use crate::protect::Decision;
 use crate::run::ledger::{StreamOutcome, Trigger};
-use crate::run::{self, Engine, Extent, Job, Part, Published, RunId};
+use crate::run::{Engine, Extent, Job, Part, Published, RunId};
+use crate::serve::{lineage, notify, traces};
 use crate::spec::{Pipeline, PipelineName, StreamName};
 
 pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
+    context.begin_traces(&engine)?;
     let pipeline = engine.pipeline(&args.pipeline)?;
     let only = args.stream.as_deref().map(StreamName::parse).transpose()?;
     let extent = args.extent()?;
@@ -27,11 +31,15 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     engine.ledger.start(&run_id).await?;
     let job = Job { run_id, pipeline, only: only.as_ref(), extent: &extent, cancel: &stop.token };
     let bars = Bars::new(context.json);
-    let done = lease.guard(&stop.token, run::execute(&engine, &job, &bars)).await;
-    let done = done.map_err(|error| stop.explain(error));
+    let span = tracing::info_span!("run", %run_id, pipeline = %pipeline.name);
+    // It fails only where nothing is traced.
+    let _ = span.set_parent(traces::of_environment());
+    let work = lineage::execute(&engine, &job, &bars).instrument(span);
+    let done = lease.guard(&stop.token, work).await.map_err(|error| stop.explain(error));
     let concluded = done.as_ref().map(|_| ()).map_err(Clone::clone);
     engine.ledger.conclude(&run_id, &concluded).await?;
     lease.end().await;
+    notify::tell_now(&engine.config.observability, &engine.ledger, &run_id).await;
 
     match done {
         Ok(published) => {

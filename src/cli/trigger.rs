@@ -26,7 +26,7 @@ pub(super) async fn run(context: &Context, args: &Trigger) -> Done {
     let limit = args.timeout.as_deref().map(humantime::parse_duration).transpose();
     let limit = limit
         .map_err(|_| Error::new(Kind::Usage, "this is not a duration").help("write --timeout 90m or 2h"))?;
-    let job = Job { remote: Remote::new(&args.url, &args.token)?, pipeline, begun: Instant::now(), limit };
+    let job = Job { remote: Remote::new(&args.daemon)?, pipeline, begun: Instant::now(), limit };
     let run_id = job.ask(args).await?;
     if !args.wait {
         if context.json {
@@ -119,7 +119,7 @@ impl Job {
 }
 
 /// Tells what became of the run; its outcome is that of the command.
-fn tell(context: &Context, run_id: &str, run: Value) -> Done {
+pub(super) fn tell(context: &Context, run_id: &str, run: Value) -> Done {
     let outcome = run["outcome"].as_str().unwrap_or_default();
     let kind = Kind::of_outcome(outcome);
     if let Some(kind) = kind.or((outcome != "done").then_some(Kind::Failed)) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 
+pub use self::ended::EndedRun;
 pub use self::keyed::RequestKey;
 pub use self::lease::{Lease, let_go};
 use self::lease::{Leases, Rows};
@@ -41,11 +42,13 @@ macro_rules! is_ours {
 }
 
 mod address;
+mod ended;
 mod keyed;
 mod lease;
 mod listing;
 mod open;
 mod orphans;
+pub mod outbox;
 mod parts;
 mod schedules;
 mod stores;

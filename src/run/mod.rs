@@ -35,6 +35,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info_span};
 
 pub use engine::Engine;
 pub use increment::{Increment, Part};
@@ -150,7 +151,7 @@ async fn streams(
     progress: &dyn Progress,
 ) -> Result<Vec<Published>> {
     let plans = plan::every(engine, store, job.pipeline, job.only, &mut *source.snapshot);
-    let plans = unless_cancelled(job.cancel, plans).await?;
+    let plans = unless_cancelled(job.cancel, plans).instrument(info_span!("plan")).await?;
     progress.planned(&plans);
     let runs = resume::runs(engine, job).await?;
     let is_settled = runs.first().is_none_or(|run| run.state == ledger::State::Succeeded);
@@ -167,6 +168,7 @@ async fn streams(
         let done = match earlier.appended(index) {
             Some(done) => done,
             None => publish(engine, job, source, store, plan, standing, progress)
+                .instrument(info_span!("stream", stream = %plan.relation.stream, dataset = %plan.dataset))
                 .await
                 .at(|| format!("stream {}", plan.relation.stream))
                 .at(|| format!("pipeline {}", job.pipeline.name))?,
@@ -231,7 +233,8 @@ async fn publish(
     };
     let own = load.write(&mut *source.snapshot, known, plan.quarantine.is_some().then_some(rejects));
     let rejected = write_rejected(engine, job, store, plan, rejected, known_rejected);
-    let (own, rejected) = quarantine::side_by_side(store, own, rejected, &stop).await?;
+    let (own, rejected) =
+        quarantine::side_by_side(store, own, rejected, &stop).instrument(info_span!("read_and_seal")).await?;
     let mut drafts = Drafts { own: Some(own), rejected, keys: None };
 
     let (facts, warnings) = match found.told(plan, &asked) {
@@ -264,7 +267,7 @@ async fn publish(
         drafts.discard(store).await;
         return Err(error);
     }
-    let (outcome, quarantined) = landing.land(drafts, provenance).await?;
+    let (outcome, quarantined) = landing.land(drafts, provenance).instrument(info_span!("publish")).await?;
 
     let seconds = started.elapsed().as_secs_f64();
     Ok(Published {

@@ -33,3 +33,31 @@ impl Progress for Unwatched {
 
     fn published(&self, _: &Published) {}
 }
+
+/// Two watch.
+pub struct Both<'a>(pub &'a dyn Progress, pub &'a dyn Progress);
+
+impl Progress for Both<'_> {
+    fn planned(&self, plans: &[StreamPlan]) {
+        self.0.planned(plans);
+        self.1.planned(plans);
+    }
+
+    fn landing(&self, plan: &StreamPlan) {
+        self.0.landing(plan);
+        self.1.landing(plan);
+    }
+
+    fn started(&self, plan: &StreamPlan) -> Counter {
+        let (first, second) = (self.0.started(plan), self.1.started(plan));
+        Arc::new(move |rows, bytes| {
+            first(rows, bytes);
+            second(rows, bytes);
+        })
+    }
+
+    fn published(&self, published: &Published) {
+        self.0.published(published);
+        self.1.published(published);
+    }
+}

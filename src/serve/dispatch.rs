@@ -205,7 +205,7 @@ impl Dispatcher {
 
     async fn take(&self, asked: Asked) -> Result<Option<RunId>, Refusal> {
         // A task of its own: a caller that goes away must not leave a run that is queued and nobody's.
-        let taken = self.0.tasks.spawn(Arc::clone(&self.0).take(asked));
+        let taken = self.0.tasks.spawn(Arc::clone(&self.0).take(asked).in_current_span());
         taken.await.unwrap_or(Err(Refusal::Stopping))
     }
 
@@ -304,7 +304,8 @@ impl Shared {
             let next = self.board().begin_next(Instant::now());
             if let Some(run) = next {
                 // What is logged inside is known to be of this run.
-                let span = tracing::info_span!("run", run_id = %run.run_id, pipeline = %run.pipeline.name);
+                let (run_id, pipeline) = (run.run_id, &run.pipeline.name);
+                let span = tracing::info_span!(parent: &run.asker, "run", %run_id, %pipeline);
                 self.tasks.spawn(Arc::clone(&self).carry(run).instrument(span));
                 continue;
             }

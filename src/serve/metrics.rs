@@ -1,5 +1,8 @@
-//! What the daemon tells Prometheus, as OpenMetrics 1.0. Labels are names of our own: pipelines, datasets, routes,
-//! outcomes; never a value of a row.
+//! What the daemon tells Prometheus, as OpenMetrics 1.0 or as text 0.0.4. Labels are names of our own: pipelines, datasets,
+//! routes, outcomes; never a value of a row. A pipeline has two series once it ran, and one
+//! for each way in which its runs were asked for and ended.
+
+mod process;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -7,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
-use axum::response::Response;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use axum::response::{IntoResponse as _, Response};
+use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,12 +21,17 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use self::process::Process;
 use super::api::Api;
+use super::notify::Deliveries;
+use super::problem::Problem;
 use crate::error::{Error, Result};
 use crate::run::ledger::Run;
 
-/// Of [`Metrics::text`].
-pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How the metrics are written.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How long the metadata store may take while it is looked at.
+const STORE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Upper bounds in seconds: a run takes from a fraction of a second to half a day.
 const RUN_SECONDS: [f64; 12] =
@@ -43,6 +51,16 @@ struct Ended {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfPipeline {
     pipeline: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOutcome {
+    outcome: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfKind {
+    kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -69,12 +87,19 @@ type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
 pub(super) struct Metrics {
     registry: Registry,
     runs: Family<Ended, Counter>,
-    run_seconds: Seconds<OfPipeline>,
+    run_seconds: Seconds<OfOutcome>,
+    last_seconds: Family<OfPipeline, Gauge<f64, AtomicU64>>,
     last_success: Family<OfPipeline, Gauge<f64, AtomicU64>>,
     rows: Family<OfDataset, Counter>,
     quarantined: Family<OfDataset, Counter>,
     bytes: Family<OfDataset, Counter>,
     active: Gauge,
+    running: Gauge,
+    queued: Gauge,
+    store_up: Gauge,
+    store_seconds: Gauge<f64, AtomicU64>,
+    outbox: Family<OfKind, Gauge>,
+    deliveries: Deliveries,
     lag: Histogram,
     requests: Family<Answered, Counter>,
     request_seconds: Seconds<OfRoute>,
@@ -85,25 +110,41 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn new() -> Self {
         let mut new = Self {
-            registry: Registry::with_prefix("sealift"),
+            registry: Registry::default(),
             runs: Family::default(),
             run_seconds: Family::new_with_constructor(|| Histogram::new(RUN_SECONDS)),
+            last_seconds: Family::default(),
             last_success: Family::default(),
             rows: Family::default(),
             quarantined: Family::default(),
             bytes: Family::default(),
             active: Gauge::default(),
+            running: Gauge::default(),
+            queued: Gauge::default(),
+            store_up: Gauge::default(),
+            store_seconds: Gauge::default(),
+            outbox: Family::default(),
+            deliveries: Deliveries::default(),
             lag: Histogram::new(LAG_SECONDS),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             counted: Mutex::default(),
         };
-        let registry = &mut new.registry;
+        new.register();
+        new
+    }
+
+    fn register(&mut self) {
+        let new = self;
+        new.registry.register_collector(Box::new(Process));
+        let registry = new.registry.sub_registry_with_prefix("sealift");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program", version);
         registry.register("runs", "Runs that are over", new.runs.clone());
         let help = "From the begin of a run to its end";
         registry.register_with_unit("run_duration", help, Unit::Seconds, new.run_seconds.clone());
+        let help = "How long the last run of the pipeline took";
+        registry.register_with_unit("last_run_duration", help, Unit::Seconds, new.last_seconds.clone());
         let help = "When a run of the pipeline last succeeded, in Unix time";
         registry.register_with_unit("last_success_timestamp", help, Unit::Seconds, new.last_success.clone());
         registry.register("published_rows", "Rows that became visible", new.rows.clone());
@@ -111,6 +152,20 @@ impl Metrics {
         let help = "Bytes of data files that became visible";
         registry.register_with_unit("published", help, Unit::Bytes, new.bytes.clone());
         registry.register("active_runs", "Runs that wait or are under way", new.active.clone());
+        registry.register("running_runs", "Runs under way", new.running.clone());
+        registry.register("queued_runs", "Runs that wait for a slot", new.queued.clone());
+        registry.register("metadata_store_up", "1 while the metadata store answers", new.store_up.clone());
+        let help = "How long the metadata store took to answer at this scrape";
+        registry.register_with_unit(
+            "metadata_store_response",
+            help,
+            Unit::Seconds,
+            new.store_seconds.clone(),
+        );
+        let help = "Alerts and events of lineage that wait for their delivery";
+        registry.register("outbox_messages", help, new.outbox.clone());
+        let help = "Attempts to deliver an alert or an event of lineage";
+        registry.register("deliveries", help, new.deliveries.clone());
         let help = "How late the schedule triggers what is due";
         registry.register_with_unit("schedule_lag", help, Unit::Seconds, new.lag.clone());
         registry.register("http_requests", "Requests that were answered", new.requests.clone());
@@ -121,7 +176,33 @@ impl Metrics {
             Unit::Seconds,
             new.request_seconds.clone(),
         );
-        new
+    }
+
+    /// Counts deliveries.
+    pub(super) fn deliveries(&self) -> Deliveries {
+        self.deliveries.clone()
+    }
+
+    /// How many messages wait, by kind.
+    pub(super) fn outbox_holds(&self, depths: &[(&'static str, i64)]) {
+        for (kind, waiting) in depths {
+            self.outbox.get_or_create(&OfKind { kind }).set(*waiting);
+        }
+    }
+
+    /// When each pipeline last succeeded before this daemon began, in Unix milliseconds.
+    pub(super) fn remember_successes(&self, successes: &BTreeMap<String, i64>) {
+        for (pipeline, at_ms) in successes {
+            let of_pipeline = OfPipeline { pipeline: pipeline.clone() };
+            let last = self.last_success.get_or_create(&of_pipeline);
+            last.set(last.get().max(seconds(*at_ms)));
+        }
+    }
+
+    /// Counts a run as under way until the answer is dropped.
+    pub(super) fn running(&self) -> impl Drop + use<> {
+        self.running.inc();
+        Running(self.running.clone())
     }
 
     /// A run is over, as the ledger has it. One whose end could not be recorded is not counted.
@@ -134,12 +215,11 @@ impl Metrics {
         let ended = Ended { pipeline: run.pipeline.clone(), trigger: run.trigger.word(), outcome };
         self.runs.get_or_create(&ended).inc();
         if let (Some(began), Some(finished)) = (run.started_at, run.finished_at) {
-            let seconds = (finished - began).to_std().unwrap_or_default().as_secs_f64();
-            self.run_seconds.get_or_create(&of_pipeline).observe(seconds);
+            let took = (finished - began).to_std().unwrap_or_default().as_secs_f64();
+            self.run_seconds.get_or_create(&OfOutcome { outcome: ended.outcome.clone() }).observe(took);
+            self.last_seconds.get_or_create(&of_pipeline).set(took);
             if ended.outcome == "done" {
-                #[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries are exact")]
-                let at = finished.timestamp_millis() as f64 / 1e3;
-                self.last_success.get_or_create(&of_pipeline).set(at);
+                self.last_success.get_or_create(&of_pipeline).set(seconds(finished.timestamp_millis()));
             }
         }
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,17 +242,53 @@ impl Metrics {
         self.lag.observe(by.as_secs_f64());
     }
 
-    /// All of it; `active` is how many runs wait or are under way.
+    /// All of it, as OpenMetrics or as text 0.0.4; `active` is how many runs wait or are under way.
     ///
     /// # Errors
     /// `Failed` when it cannot be written.
-    pub(super) fn text(&self, active: usize) -> Result<String> {
-        self.active.set(i64::try_from(active).unwrap_or(i64::MAX));
-        let mut text = String::new();
-        text::encode(&mut text, &self.registry)
-            .map_err(|_| Error::failed("the metrics could not be written"))?;
-        Ok(text)
+    fn text(&self, active: usize, is_open: bool) -> Result<String> {
+        let active = i64::try_from(active).unwrap_or(i64::MAX);
+        self.active.set(active);
+        self.queued.set((active - self.running.get()).max(0));
+        let mut out = String::new();
+        let written = if is_open {
+            text::encode(&mut out, &self.registry)
+        } else {
+            prometheus_text::encode(&mut out, &self.registry)
+        };
+        written.map_err(|_| Error::failed("the metrics could not be written"))?;
+        Ok(out)
     }
+}
+
+struct Running(Gauge);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries are exact")]
+fn seconds(at_ms: i64) -> f64 {
+    at_ms as f64 / 1e3
+}
+
+/// `GET /metrics`: OpenMetrics, unless the caller takes only other text.
+pub(super) async fn show(api: &Api, headers: &HeaderMap) -> Result<Response, Problem> {
+    let metrics = api.dispatcher.metrics();
+    let asked = tokio::time::Instant::now();
+    let answered = tokio::time::timeout(STORE_LIMIT, api.dispatcher.ledger().ping()).await;
+    metrics.store_up.set(i64::from(matches!(answered, Ok(Ok(())))));
+    metrics.store_seconds.set(asked.elapsed().as_secs_f64());
+    let active = api.dispatcher.count();
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let is_open = accepted.is_none_or(|accepted| {
+        accepted.contains("application/openmetrics-text") || !accepted.contains("text/plain")
+    });
+    let media_type = if is_open { OPEN_METRICS } else { prometheus_text::CONTENT_TYPE };
+    let text = metrics.text(active, is_open)?;
+    Ok(([(header::CONTENT_TYPE, media_type)], text).into_response())
 }
 
 /// Counts a request and its answer.

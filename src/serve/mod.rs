@@ -8,20 +8,25 @@
 
 pub mod dispatch;
 pub mod documents;
+pub mod lineage;
 pub mod live;
 pub mod logs;
+pub mod notify;
 pub mod registry;
 pub mod reload;
 pub mod schedule;
+pub mod traces;
 
 mod api;
 mod auth;
+mod door;
 #[cfg(test)]
 mod fixture;
 mod metrics;
 mod problem;
 mod supervisor;
 mod takeover;
+mod trust;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,22 +40,26 @@ use tokio_util::sync::CancellationToken;
 pub use api::{Views, openapi};
 pub use dispatch::{Dispatcher, Limits, Runner};
 pub use documents::Documents;
+pub use door::{Bounds, Entrance};
 pub use live::Live;
 pub use logs::RunLogs;
 pub use registry::Registry;
 pub use reload::Reloads;
 pub use schedule::{Clock, SystemClock};
 
+use self::auth::Gate;
+use self::door::Door;
 use self::supervisor::Supervisor;
 
 use crate::error::{Error, Kind, Result};
 use crate::run::ledger::Ledger;
+use crate::spec::config::Observability;
 
 /// How long active runs may go on after the daemon was told to stop.
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How long a cancelled run may take to stop before it is dropped where it stands.
 pub const CANCEL_WAIT: Duration = Duration::from_secs(10);
-/// How long open connections may take to end once the last run is over.
+/// How long open connections, and what is left to tell others, may take once the last run is over.
 const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
 
 /// What a daemon is made of.
@@ -69,12 +78,16 @@ pub struct Settings {
     pub runner: Arc<dyn Runner>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Who is told of runs.
+    pub observability: Observability,
     /// How many runs there may be.
     pub limits: Limits,
     /// How long active runs may go on after the daemon was told to stop ([`GRACE`]).
     pub grace: Duration,
     /// How long a run that is told to stop may take before it is dropped ([`CANCEL_WAIT`]).
     pub cancel_wait: Duration,
+    /// How clients come in.
+    pub entrance: Entrance,
 }
 
 /// A daemon that is serving.
@@ -87,7 +100,9 @@ pub struct Daemon {
     stop_api: CancellationToken,
     schedule: JoinHandle<()>,
     takeover: JoinHandle<()>,
-    api: JoinHandle<std::io::Result<()>>,
+    stop_telling: CancellationToken,
+    telling: JoinHandle<()>,
+    api: JoinHandle<()>,
 }
 
 impl Daemon {
@@ -95,8 +110,8 @@ impl Daemon {
     /// `listener` and keeps the schedules.
     ///
     /// # Errors
-    /// `Invalid` when a schedule cannot be read; `Temporary` or `Failed` when the ledger does not
-    /// answer.
+    /// `Invalid` when a schedule, a certificate or a secret of the entrance cannot be read; `Temporary` or `Failed`
+    /// when the ledger does not answer.
     #[expect(clippy::disallowed_methods, reason = "the daemon owns its tasks and ends them in `shut_down`")]
     pub async fn start(settings: Settings, listener: TcpListener) -> Result<Self> {
         let address = listener
@@ -110,30 +125,50 @@ impl Daemon {
             ledger,
             runner,
             clock,
+            observability,
             limits,
             grace,
             cancel_wait,
+            entrance,
             reloads: _,
         } = settings;
+        let gate = Gate::new(ledger.clone(), entrance.access.clone())?;
         let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
         dispatcher.take_over().await?;
 
-        let stop_schedule = CancellationToken::new();
-        let schedule = tokio::spawn(schedule::keep(
-            schedules.clone(),
+        let due = schedules.clone();
+        let next_due: notify::NextDue = Arc::new(move |pipeline, after| due.next_after(pipeline, after));
+        let stop_telling = CancellationToken::new();
+        let telling = notify::start(
+            &observability,
             dispatcher.clone(),
+            next_due,
             Arc::clone(&clock),
-            stop_schedule.clone(),
-        ));
-        let takeover = tokio::spawn(takeover::keep(dispatcher.clone(), stop_schedule.clone()));
+            stop_telling.clone(),
+        )?;
         let stop_api = CancellationToken::new();
+        let (kept, ticking) = (schedules.clone(), Arc::clone(&clock));
         let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
-        let router = api::router(api);
-        let stopped = stop_api.clone().cancelled_owned();
-        let api =
-            tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
-        tracing::info!(%address, "serving");
-        Ok(Self { address, dispatcher, grace, cancel_wait, stop_schedule, stop_api, schedule, takeover, api })
+        let router = api::router(api, gate.clone());
+        let door = Door::new(listener, entrance, router, gate, stop_api.clone())?;
+        let stop_schedule = CancellationToken::new();
+        let schedule = tokio::spawn(schedule::keep(kept, dispatcher.clone(), ticking, stop_schedule.clone()));
+        let takeover = tokio::spawn(takeover::keep(dispatcher.clone(), stop_schedule.clone()));
+        let api = tokio::spawn(door.serve());
+        tracing::info!(%address, "serving; stop it with Ctrl-C or SIGTERM");
+        Ok(Self {
+            address,
+            dispatcher,
+            grace,
+            cancel_wait,
+            stop_schedule,
+            stop_api,
+            schedule,
+            takeover,
+            stop_telling,
+            telling,
+            api,
+        })
     }
 
     /// Where it listens.
@@ -157,10 +192,13 @@ impl Daemon {
         tracing::info!("stopping: no new runs are taken");
         self.stop_schedule.cancel();
         let cancelled = self.dispatcher.drain(self.grace, self.cancel_wait, &hurry).await;
+        self.stop_telling.cancel();
         self.stop_api.cancel();
-        let mut api = self.api;
-        if tokio::time::timeout(CONNECTIONS_GRACE, &mut api).await.is_err() {
+        let (mut api, mut telling) = (self.api, self.telling);
+        let both = async { tokio::join!(&mut api, &mut telling) };
+        if tokio::time::timeout(CONNECTIONS_GRACE, both).await.is_err() {
             api.abort();
+            telling.abort();
         }
         self.schedule.abort();
         self.takeover.abort();

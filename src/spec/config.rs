@@ -1,11 +1,16 @@
 //! The operator's document: where things are.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::access::Access;
 pub use super::keys::{AwsKms, GcpKms, Keys, Pkcs11, Vault};
+pub use super::listen::Listen;
+pub use super::observability::{
+    Address, Alert, Channel, Concern, Email, Lineage, LineageHttp, Observability, Smtp, SmtpTls, Traces,
+    Webhook,
+};
 use super::{ConnectionName, StoreName};
 use crate::secret::Reference;
 
@@ -30,10 +35,14 @@ pub struct Config {
     pub connections: BTreeMap<ConnectionName, Connection>,
     /// Where the daemon listens.
     pub listen: Listen,
+    /// Who beside the holders of tokens is let in.
+    pub access: Access,
     /// The store that gets a copy of every checkpoint of the audit trail (`audit: {checkpoints: STORE}`).
     pub audit_checkpoints: Option<StoreName>,
     /// Most bytes of memory a run or a query may hold (`memory_limit_mb`, default 1024 MB).
     pub memory_limit_bytes: u64,
+    /// Who is told of runs (`alerts`, `lineage`, `traces`).
+    pub observability: Observability,
     /// How many runs the daemon has.
     pub runs: Runs,
 }
@@ -270,11 +279,4 @@ pub enum Tls {
     Disable,
     /// TLS with the server's certificate and host name checked.
     VerifyFull,
-}
-
-/// Where the daemon listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// REST API, default `127.0.0.1:8470`; only loopback addresses are accepted.
-    pub http: SocketAddr,
 }

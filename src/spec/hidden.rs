@@ -30,7 +30,7 @@ const SECRET_PARTS: [&str; 9] =
 /// A secret as a word of its own only: `shipping` is none.
 const PIN: &str = "pin";
 /// Keys whose children are named by the writer: a column `password_hash` is no secret.
-const NAMING_KEYS: [&str; 5] = ["streams", "columns", "schema", "stores", "connections"];
+const NAMING_KEYS: [&str; 6] = ["streams", "columns", "schema", "stores", "connections", "roles"];
 
 /// One place that must not be shown, with what stands there.
 #[derive(Clone, Debug)]

@@ -8,15 +8,18 @@
 //! `decode`, which goes on after an error) -> `resolve` (the types here). What is wrong on the way
 //! gathers in `Faults` and leaves as [`Problems`].
 
+pub mod access;
 pub mod action;
 pub mod cases;
 pub mod classification;
 pub mod config;
 pub mod contract;
+pub mod listen;
 pub mod name;
 pub mod pipeline;
 pub mod policy;
 pub mod quality;
+pub mod role;
 pub mod schedule;
 pub mod schema;
 pub mod sync;
@@ -30,6 +33,7 @@ mod follow;
 mod hidden;
 mod keys;
 mod load;
+mod observability;
 mod problem;
 mod raw;
 mod reader;
@@ -51,5 +55,6 @@ pub use policy::Policy;
 pub use problem::{Problem, Problems};
 pub(crate) use reader::{Read, Reader};
 pub(crate) use resolve::quantity::{duration_within, size_within};
-pub(crate) use resolve::store::{Service, address};
+pub(crate) use resolve::store::{Service, address, is_loopback};
+pub use role::Role;
 pub(crate) use text::Text;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealift::error::{Error, Kind};
+use sealift::secret::Reference;
 use sealift::spec::action::Canonical;
 use sealift::spec::config::{Connection, Keys, Limits};
 use sealift::spec::contract::{Change, SchemaContract};
@@ -14,7 +15,7 @@ use sealift::spec::pipeline::{
 };
 use sealift::spec::quality::Demand;
 use sealift::spec::sync::WriteMode;
-use sealift::spec::{Action, ConnectionName, check_files, load_all};
+use sealift::spec::{Action, ConnectionName, Role, check_files, load_all};
 use sha2::{Digest, Sha256};
 
 use crate::house::House;
@@ -152,6 +153,23 @@ fn what_is_written_arrives_with_paths_resolved_and_defaults_filled() {
     assert_eq!(columns, ["id", "name", "balance", "since"]);
     let csv = Csv { header: true, delimiter: b';', quote: b'\'', null: "NULL".to_owned() };
     assert_eq!(files.format, Format::Csv(csv));
+}
+
+#[test]
+fn doors_and_who_is_let_in_arrive() {
+    let (config, _, _) = load_all(&fixtures("good/sealift.yaml")).unwrap();
+    let tls = config.listen.tls.as_ref().unwrap();
+    assert_eq!(
+        (&tls.certificate, &tls.key),
+        (&fixtures("tls/server.pem"), &Reference::File(fixtures("tls/server.key")))
+    );
+    let clients = tls.clients.as_ref().unwrap();
+    assert!(clients.is_required && clients.roles["dns:etl.example.com"].contains(&Role::Engineer));
+    let ldap = config.access.ldap.as_ref().unwrap();
+    assert_eq!((ldap.group_filter.as_str(), ldap.nested), ("(member={dn})", true));
+    assert_eq!(ldap.roles["cn=ops,ou=groups,dc=example,dc=com"].len(), 2);
+    let oidc = config.access.oidc.as_ref().unwrap();
+    assert_eq!((oidc.roles_claim.as_str(), oidc.jwks_url.as_deref()), ("groups", None));
 }
 
 #[test]

@@ -127,7 +127,7 @@ async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with
     let samples = script("metrics.py", &[house.path("in/metrics.txt").to_str().unwrap()], &[]);
     for (sample, value) in [
         ("sealift_runs_total{outcome=\"done\",pipeline=\"daily\",trigger=\"api\"}", 1.0),
-        ("sealift_run_duration_seconds_count{pipeline=\"daily\"}", 1.0),
+        ("sealift_run_duration_seconds_count{outcome=\"done\"}", 1.0),
         ("sealift_published_rows_total{dataset=\"daily.rows\"}", 2.0),
         ("sealift_active_runs{}", 0.0),
         (
@@ -152,14 +152,19 @@ async fn a_run_triggered_over_http_is_published_and_sigterm_ends_the_daemon_with
 pub(crate) async fn serving(house: &House, port: u16, role: &str) -> (Started, String, String) {
     let token = house.json(&["token", "create", role, "--role", role], 0)["token"].clone();
     let token = token.as_str().unwrap().to_owned();
+    (ready(house, port).await, format!("http://127.0.0.1:{port}"), token)
+}
+
+/// A daemon that is ready.
+pub(crate) async fn ready(house: &House, port: u16) -> Started {
     let daemon = house.start(house.command(&["serve"]));
-    let url = format!("http://127.0.0.1:{port}");
+    let url = format!("http://127.0.0.1:{port}/readyz");
     let http = reqwest::Client::new();
     wait_for("readiness", || async {
-        http.get(format!("{url}/readyz")).send().await.ok().filter(|answer| answer.status() == 200)
+        http.get(&url).send().await.ok().filter(|answer| answer.status() == 200)
     })
     .await;
-    (daemon, url, token)
+    daemon
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod access;
 mod api;
 mod audit;
 mod bad_documents;
@@ -53,7 +54,9 @@ mod reseal;
 mod resume;
 mod reveal;
 mod scheduler;
+mod schedulers;
 mod schemathesis;
+mod seeing;
 mod serve;
 mod servers;
 mod shred;

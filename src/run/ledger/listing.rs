@@ -160,7 +160,7 @@ impl Ledger {
     }
 }
 
-fn read_run(row: &AnyRow) -> Result<Run> {
+pub(super) fn read_run(row: &AnyRow) -> Result<Run> {
     let time = |column: &str| -> Result<Option<DateTime<Utc>>> {
         let ms: Option<i64> = get(row, column)?;
         Ok(ms.and_then(DateTime::from_timestamp_millis))

@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 
 use super::params::{Limit, Params, Within, entries};
 use super::{Answer, Api};
-use crate::govern::Principal;
 use crate::govern::audit::{self, Filter};
-use crate::serve::auth::may_audit;
+use crate::govern::{Permission, Principal};
+use crate::serve::auth::require;
 use crate::serve::problem::Problem;
 
 /// One row of the trail.
@@ -45,7 +45,7 @@ pub(super) struct AuditPage {
 #[into_params(parameter_in = Query)]
 pub(super) struct Listing {
     /// Rows of this actor only.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(pattern = "^[ -~]{1,255}$")]
     actor: Option<String>,
     /// Rows of this action (`key.use`), or of this kind (`key`), only.
     #[param(pattern = "^[a-z]+(\\.[a-z]+)?$", max_length = 64)]
@@ -74,13 +74,15 @@ pub(super) async fn list_audit(
     Extension(principal): Extension<Principal>,
     Params(listing): Params<Listing>,
 ) -> Answer {
-    may_audit(&principal)?;
+    require(&principal, Permission::AuditRead, None)?;
     let bad = |what: &str| Err(Problem::new(StatusCode::BAD_REQUEST, "bad-request", what));
     if !listing.action.as_deref().is_none_or(is_word) {
         return bad("`action` is a word such as run.trigger, or its first part");
     }
-    if !listing.actor.as_ref().is_none_or(|actor| (1..=255).contains(&actor.chars().count())) {
-        return bad("`actor` is of 1 to 255 characters");
+    let is_actor =
+        |actor: &String| (1..=255).contains(&actor.len()) && actor.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if !listing.actor.as_ref().is_none_or(is_actor) {
+        return bad("`actor` is of 1 to 255 printable ASCII characters");
     }
     let limit = entries(listing.limit);
     let filter = Filter {

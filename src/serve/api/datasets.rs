@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,8 +13,10 @@ use utoipa::ToSchema;
 use super::params::{Limit, Params, Within, cut, entries};
 use super::{Answer, Api, unavailable};
 use crate::error::{At as _, Error};
+use crate::govern::{Permission, Principal};
 use crate::publish::{Decided, Store, Table, recorded, type_name};
 use crate::run::Engine;
+use crate::serve::auth::require;
 use crate::serve::problem::Problem;
 use crate::spec::DatasetName;
 
@@ -120,7 +122,12 @@ pub(super) struct Listing {
         (status = 502, description = "`unreachable`: a store cannot be reached."),
     ),
 )]
-pub(super) async fn list_datasets(State(api): State<Api>, Params(listing): Params<Listing>) -> Answer {
+pub(super) async fn list_datasets(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    Params(listing): Params<Listing>,
+) -> Answer {
+    require(&principal, Permission::DatasetRead, None)?;
     let after = listing.after.as_deref().map(DatasetName::parse).transpose();
     let after =
         after.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad-request", error.message()))?;
@@ -170,9 +177,11 @@ pub(super) struct AsOf {
 )]
 pub(super) async fn show_dataset(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path(dataset): Path<String>,
     Params(as_of): Params<AsOf>,
 ) -> Answer {
+    require(&principal, Permission::DatasetRead, None)?;
     let engine = engine(&api)?;
     let _place = look(&api)?;
     let (dataset, store) = home(&engine, &dataset).await?;

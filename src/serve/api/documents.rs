@@ -16,11 +16,11 @@ use super::params::Params;
 use super::shapes::{DocumentProblem, PipelineDocument, PlanShape};
 use super::{Answer, Api, conflict, no_such_pipeline, unavailable};
 use crate::error::Error;
-use crate::govern::Principal;
 use crate::govern::audit::{self, Action};
+use crate::govern::{Permission, Principal};
 use crate::run::classification::Look;
 use crate::run::plan::{Rehearsal, rehearse};
-use crate::serve::auth::may_write;
+use crate::serve::auth::require;
 use crate::serve::documents::{Deleted, Documents, Expected, Registered, Stored};
 use crate::serve::problem::Problem;
 use crate::spec::{PipelineName, StreamName};
@@ -73,7 +73,7 @@ pub(super) async fn validate_pipeline(State(api): State<Api>, headers: HeaderMap
 #[into_params(parameter_in = Query)]
 pub(super) struct Planning {
     /// One stream only.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(pattern = "^[ -~]{1,255}$")]
     stream: Option<String>,
 }
 
@@ -91,10 +91,12 @@ pub(super) struct Planning {
 )]
 pub(super) async fn plan_pipeline(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path(name): Path<String>,
     Params(planning): Params<Planning>,
 ) -> Answer {
     let name = PipelineName::parse(&name).map_err(|_| no_such_pipeline())?;
+    require(&principal, Permission::PipelineRead, Some(&name))?;
     let pipeline = api.dispatcher.registry().get(&name).ok_or_else(no_such_pipeline)?;
     let only = planning.stream.as_deref().map(StreamName::parse).transpose();
     let only = only.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad-request", error.message()))?;
@@ -165,7 +167,7 @@ pub(super) async fn register_pipeline(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    may_write(&principal)?;
+    require(&principal, Permission::PipelineWrite, PipelineName::parse(&name).ok().as_ref())?;
     let name = PipelineName::parse(&name)?;
     let text = yaml(&headers, &body)?;
     let documents = documents(&api)?;
@@ -216,7 +218,7 @@ pub(super) async fn delete_pipeline(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Answer {
-    may_write(&principal)?;
+    require(&principal, Permission::PipelineWrite, PipelineName::parse(&name).ok().as_ref())?;
     let name = PipelineName::parse(&name).map_err(|_| no_such_pipeline())?;
     let documents = documents(&api)?;
     if api.dispatcher.registry().get(&name).is_none() {

@@ -10,11 +10,23 @@ pub(super) fn quoted(digest: &str) -> String {
     format!("\"{digest}\"")
 }
 
-/// Whether one of the tags in the header is this one, or it is `*`.
-pub(super) fn matches(headers: &HeaderMap, name: &HeaderName, etag: &str) -> bool {
-    let sent = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    let mut tags = sent.flat_map(|value| value.split(',')).map(str::trim);
-    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+/// Most bytes of a condition.
+const MOST_BYTES: usize = 512;
+
+/// Whether one of the tags in `If-None-Match` is this one, or it is `*`.
+///
+/// # Errors
+/// 400 for more than 512 bytes of them.
+pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> Result<bool, Problem> {
+    let sent = headers.get_all(header::IF_NONE_MATCH);
+    if sent.iter().map(|value| value.len()).sum::<usize>() > MOST_BYTES {
+        return Err(unclear());
+    }
+    let mut tags = sent.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    Ok(tags.any(|tag| {
+        let tag = tag.trim();
+        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
+    }))
 }
 
 /// What a change asks to be there: one tag in `If-Match`, or `If-None-Match: *`.
@@ -28,7 +40,9 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<(Expected, bool), Problem>
         (Some("*"), None) => Ok((Expected::Any, true)),
         (None, Some("*")) => Ok((Expected::Absent, false)),
         (Some(tag), None) => match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) {
-            Some(digest) if !digest.contains('"') => Ok((Expected::Digest(digest.to_owned()), false)),
+            Some(digest) if !digest.contains('"') && tag.len() <= MOST_BYTES => {
+                Ok((Expected::Digest(digest.to_owned()), false))
+            }
             _ => Err(unclear()),
         },
         _ => Err(unclear()),
@@ -66,7 +80,8 @@ mod tests {
     #[test]
     fn a_tag_is_found_among_others() {
         let sent = headers(header::IF_NONE_MATCH, "\"x\", W/\"ab\"");
-        assert!(matches(&sent, &header::IF_NONE_MATCH, "\"ab\""));
-        assert!(!matches(&sent, &header::IF_NONE_MATCH, "\"b\""));
+        assert!(is_known(&sent, "\"ab\"").unwrap());
+        assert!(!is_known(&sent, "\"b\"").unwrap());
+        assert!(is_known(&headers(header::IF_NONE_MATCH, &"x".repeat(513)), "x").is_err());
     }
 }

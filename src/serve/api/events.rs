@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
@@ -15,12 +16,14 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::params::{Params, Within};
-use super::runs::{LOOK_INTERVAL, find_run};
+use super::runs::{LOOK_INTERVAL, find_run, may};
 use super::{Answer, Api, unavailable};
+use crate::govern::{Permission, Principal};
 use crate::run::RunId;
 use crate::run::ledger::{Run, State as Stand};
 use crate::serve::live::{Stage, StreamProgress};
 use crate::serve::logs::MAX_LINES;
+use crate::serve::problem::Problem;
 
 /// Least time between two pictures of a run's progress.
 const PACE: Duration = Duration::from_millis(250);
@@ -32,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Events that may be on their way to one listener.
 const UNDER_WAY: usize = 4;
+/// Most bytes of an event's id.
+const MOST_ID_BYTES: usize = 64;
 /// The id of the last event of a run: who comes back with it has heard all there is.
 const END: &str = "end";
 
@@ -61,10 +66,12 @@ pub(super) struct Lines {
 )]
 pub(super) async fn read_log(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path(run_id): Path<String>,
     Params(lines): Params<Lines>,
 ) -> Answer {
     let run = find_run(&api, &run_id).await?;
+    may(&principal, Permission::RunRead, &run)?;
     let after = lines.after.map_or(0, Within::get);
     let limit = lines.limit.and_then(|limit| usize::try_from(limit.get()).ok()).unwrap_or(MAX_LINES);
     let lines = api.views.logs.of(&run.run_id, after, limit);
@@ -93,11 +100,16 @@ pub(super) async fn read_log(
 )]
 pub(super) async fn follow_run(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path(run_id): Path<String>,
     headers: HeaderMap,
 ) -> Answer {
     let run = find_run(&api, &run_id).await?;
+    may(&principal, Permission::RunRead, &run)?;
     let heard = headers.get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    if heard.len() > MOST_ID_BYTES {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "bad-request", "this is the id of no event"));
+    }
     if heard == END && run.state.is_final() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

@@ -1,13 +1,15 @@
 //! How the daemon itself is.
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::HeaderMap;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Answer, Api, unavailable};
+use crate::govern::{Permission, Principal};
+use crate::serve::auth::require;
 use crate::serve::metrics;
 
 /// Whether the process answers.
@@ -62,8 +64,11 @@ pub(super) async fn show_readiness(State(api): State<Api>) -> Answer {
     responses((status = 200, description = "Metrics.", body = String,
                content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
 )]
-pub(super) async fn show_metrics(State(api): State<Api>) -> Answer {
-    let active = api.dispatcher.count();
-    let text = api.dispatcher.metrics().text(active)?;
-    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
+pub(super) async fn show_metrics(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    headers: HeaderMap,
+) -> Answer {
+    require(&principal, Permission::MetricsRead, None)?;
+    metrics::show(&api, &headers).await
 }

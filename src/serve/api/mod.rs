@@ -32,14 +32,15 @@ use utoipa_axum::routes;
 
 use self::limits::Limits;
 use self::openapi::Document;
-use super::auth::require_token;
-use super::dispatch::Dispatcher;
+use super::auth::{Gate, require_principal};
+use super::dispatch::{Dispatcher, Refusal};
 use super::documents::Documents;
 use super::live::Live;
 use super::logs::RunLogs;
 use super::metrics;
 use super::problem::{self, Problem};
 use super::schedule::{Clock, Schedules};
+use super::traces;
 
 /// Most bytes in the body of a request.
 const BODY_LIMIT_BYTES: usize = 64 << 10;
@@ -114,8 +115,8 @@ impl Api {
 type Answer = Result<Response, Problem>;
 
 /// Every route of the daemon.
-pub(super) fn router(api: Api) -> Router {
-    let (routes, document) = described(&api);
+pub(super) fn router(api: Api, gate: Gate) -> Router {
+    let (routes, document) = described(&api, &gate);
     let served = Document::of(document);
     let counted = middleware::from_fn_with_state(api.clone(), metrics::counted);
     let admitted = middleware::from_fn_with_state(api.clone(), limits::admitted);
@@ -126,14 +127,15 @@ pub(super) fn router(api: Api) -> Router {
         .layer(admitted)
         .layer(middleware::map_response(problem::everywhere))
         .layer(counted)
+        .layer(middleware::from_fn(traces::traced))
 }
 
 /// The routes, and what they say of themselves.
-fn described(api: &Api) -> (Router<Api>, OpenApi) {
-    let token = || middleware::from_fn_with_state(api.clone(), require_token);
+fn described(api: &Api, gate: &Gate) -> (Router<Api>, OpenApi) {
+    let known = || middleware::from_fn_with_state(gate.clone(), require_principal);
     let paced = || middleware::from_fn_with_state(api.clone(), limits::paced);
-    let v1 = v1().fallback(|| async { StatusCode::NOT_FOUND }).layer(paced()).layer(token());
-    let scraped = scraped().layer(paced()).layer(token());
+    let v1 = v1().fallback(|| async { StatusCode::NOT_FOUND }).layer(paced()).layer(known());
+    let scraped = scraped().layer(paced()).layer(known());
     OpenApiRouter::default().nest("/v1", v1).merge(scraped).merge(open()).split_for_parts()
 }
 
@@ -183,6 +185,27 @@ pub fn openapi() -> String {
 fn no_such_pipeline() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "no-such-pipeline", "there is no pipeline of this name")
         .with("help", "`GET /v1/pipelines` lists them")
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown => no_such_pipeline(),
+            Refusal::Active(Some(run_id)) => {
+                conflict("run-active", "the pipeline has an active run").with("run_id", run_id.to_string())
+            }
+            Refusal::Active(None) => conflict("run-active", "another process is running the pipeline"),
+            Refusal::OtherPipeline => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-reused",
+                "the idempotency key was used for another pipeline",
+            )
+            .with("help", "draw a new key for each run that is wanted"),
+            Refusal::Full => unavailable("full", "too many runs are waiting"),
+            Refusal::Stopping => unavailable("stopping", "the daemon is stopping"),
+            Refusal::Ledger(error) => error.into(),
+        }
+    }
 }
 
 fn conflict(kind: &'static str, detail: &str) -> Problem {

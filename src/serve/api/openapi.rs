@@ -8,8 +8,8 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Response as Told,
-    ResponseBuilder, SecurityRequirement,
+    Components, Content, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Required,
+    Response as Told, ResponseBuilder, SecurityRequirement,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
@@ -38,10 +38,14 @@ const ANY: [(&str, &str); 3] = [
 const WITH_TOKEN: [(&str, &str); 3] = [
     ("401", "`unauthorized`: there is no token, or it is unknown or has expired."),
     ("403", "`denied`: the role may not do this."),
-    ("429", "`rate`: too many requests of one caller; `Retry-After` tells when to come back."),
+    (
+        "429",
+        "`rate`: too many requests of one caller; `throttled`: too many attempts were wrong; `Retry-After` tells when to come back.",
+    ),
 ];
 /// Answers that any request may get that has a body.
-const WITH_BODY: [(&str, &str); 2] = [
+const WITH_BODY: [(&str, &str); 3] = [
+    ("408", "`too-slow`: the body took more than 20 seconds."),
     ("413", "`too-large`: the body is larger than 64 KiB, or a document than 1 MiB."),
     ("415", "`media-type`: the body is of another content type."),
 ];
@@ -75,7 +79,7 @@ fn complete(mut document: OpenApi) -> OpenApi {
         .description(Some(
             "The daemon of Sealift: pipelines, their runs, and the datasets that they publish. Every error is an RFC \
              9457 problem, whose `type` is `urn:sealift:problem:` and one of the words that the answers below name. \
-             Parameters that are not known are refused.",
+             Parameters of lists that are not known are refused.",
         ))
         .version(env!("CARGO_PKG_VERSION"))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
@@ -101,7 +105,10 @@ fn complete(mut document: OpenApi) -> OpenApi {
     ProblemShape::schemas(&mut below);
     components.schemas.extend(below);
     for item in document.paths.paths.values_mut() {
-        operations(item).for_each(add_problems);
+        operations(item).for_each(|operation| {
+            spare_options(operation);
+            add_problems(operation);
+        });
     }
     document
 }
@@ -109,6 +116,20 @@ fn complete(mut document: OpenApi) -> OpenApi {
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, put, post, delete, .. } = item;
     [get, put, post, delete].into_iter().filter_map(Option::as_mut)
+}
+
+/// A body that takes no options may be left out.
+fn spare_options(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    let takes_none = |content: &RefOr<Content>| match content {
+        RefOr::T(content) => {
+            matches!(&content.schema, Some(RefOr::Ref(named)) if named.ref_location.ends_with("/NoOptions"))
+        }
+        RefOr::Ref(_) => false,
+    };
+    if body.content.values().any(takes_none) {
+        body.required = Some(Required::False);
+    }
 }
 
 /// What is an error is a problem, and some problems any request may have.

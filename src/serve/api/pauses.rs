@@ -8,11 +8,11 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::params::expect_no_options;
+use super::runs::expect_no_options;
 use super::shapes::NoOptions;
 use super::{Answer, Api, no_such_pipeline};
-use crate::govern::Principal;
-use crate::serve::auth::may_run;
+use crate::govern::{Permission, Principal};
+use crate::serve::auth::require;
 use crate::serve::dispatch::Refusal;
 use crate::spec::PipelineName;
 
@@ -72,8 +72,9 @@ pub(super) async fn resume_pipeline(
 }
 
 async fn set(api: &Api, principal: &Principal, name: &str, paused: bool) -> Answer {
-    may_run(principal)?;
-    let pipeline = PipelineName::parse(name).map_err(|_| no_such_pipeline())?;
+    let parsed = PipelineName::parse(name).ok();
+    require(principal, Permission::Pause, parsed.as_ref())?;
+    let pipeline = parsed.ok_or_else(no_such_pipeline)?;
     let actor = principal.actor();
     let set = match paused {
         true => api.dispatcher.pause(&pipeline, &actor).await,

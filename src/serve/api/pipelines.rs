@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::etag::{matches, quoted};
+use super::etag::{is_known, quoted};
 use super::params::{Limit, Params, cut, entries};
 use super::{Answer, Api, no_such_pipeline};
+use crate::govern::{Permission, Principal};
 use crate::run::RunId;
+use crate::serve::auth::require;
 use crate::serve::problem::Problem;
 use crate::spec::pipeline::Selector;
 use crate::spec::schedule::Schedule;
@@ -116,12 +118,19 @@ pub(super) struct Listing {
     params(Listing),
     responses((status = 200, description = "Some pipelines.", body = PipelinePage)),
 )]
-pub(super) async fn list_pipelines(State(api): State<Api>, Params(listing): Params<Listing>) -> Answer {
+pub(super) async fn list_pipelines(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    Params(listing): Params<Listing>,
+) -> Answer {
     let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail);
     let connection = listing.connection.as_deref().map(ConnectionName::parse).transpose();
     let connection = connection.map_err(|error| bad(error.message()))?;
     let after = listing.after.as_deref().map(PipelineName::parse).transpose();
     let after = after.map_err(|error| bad(error.message()))?;
+    if listing.owner.as_ref().is_some_and(|owner| owner.chars().count() > 255) {
+        return Err(bad("no owner has so long a name"));
+    }
     let limit = entries(listing.limit);
     let active = api.dispatcher.active();
     let registered = api.dispatcher.registry().all();
@@ -129,6 +138,7 @@ pub(super) async fn list_pipelines(State(api): State<Api>, Params(listing): Para
     let mut pipelines: Vec<PipelineEntry> = registered
         .range::<PipelineName, _>(rest)
         .map(|(_, pipeline)| pipeline)
+        .filter(|pipeline| principal.may(Permission::PipelineRead, Some(&pipeline.name)))
         .filter(|pipeline| listing.owner.as_ref().is_none_or(|owner| *owner == pipeline.owner))
         .filter(|pipeline| connection.as_ref().is_none_or(|connection| *connection == pipeline.connection))
         .take(limit + 1)
@@ -157,17 +167,19 @@ pub(super) async fn list_pipelines(State(api): State<Api>, Params(listing): Para
 )]
 pub(super) async fn show_pipeline(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Answer {
     let name = PipelineName::parse(&name).map_err(|_| no_such_pipeline())?;
+    require(&principal, Permission::PipelineRead, Some(&name))?;
     let pipeline = api.dispatcher.registry().get(&name).ok_or_else(no_such_pipeline)?;
     let stored = match &api.documents {
         Some(documents) => documents.text(&name).await?,
         None => None,
     };
     let etag = quoted(stored.as_ref().map_or(&pipeline.digest, |stored| &stored.etag));
-    if matches(&headers, &header::IF_NONE_MATCH, &etag) {
+    if is_known(&headers, &etag)? {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
     let active = api.dispatcher.active();

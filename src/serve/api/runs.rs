@@ -13,12 +13,11 @@ use serde_json::{Value, json};
 
 use super::params::{Limit, Params, Within, cut, entries};
 use super::shapes::{Cancelling, NoOptions, RunPage, RunShape, Triggered};
-use super::{Answer, Api, conflict, no_such_pipeline, unavailable};
-use crate::govern::Principal;
+use super::{Answer, Api, conflict, no_such_pipeline};
 use crate::govern::audit::{self, Action};
+use crate::govern::{Permission, Principal};
 use crate::run::ledger::{MAX_LISTED, RequestKey, Run, RunId, State as Stand, Trigger, Wanted};
-use crate::serve::auth::may_run;
-use crate::serve::dispatch::Refusal;
+use crate::serve::auth::require;
 use crate::serve::problem::Problem;
 use crate::spec::PipelineName;
 
@@ -39,7 +38,7 @@ type Seconds = Within<0, 25>;
         ("name" = String, Path, description = "The pipeline.", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$"),
         ("Idempotency-Key" = Option<String>, Header, description = "Names one wanted run.", pattern = "^[!-~]{1,255}$"),
     ),
-    request_body(content = Option<NoOptions>, description = "Nothing, or `{}`."),
+    request_body(content = NoOptions, description = "Nothing, or `{}`."),
     responses(
         (status = 202, description = "The run is taken.", body = Triggered,
          headers(("Location" = String, description = "Where the run is shown.")),
@@ -62,36 +61,20 @@ pub(super) async fn trigger_run(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    may_run(&principal)?;
+    require(&principal, Permission::RunTrigger, PipelineName::parse(&name).ok().as_ref())?;
     expect_no_options(&headers, &body)?;
     let actor = principal.actor();
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| RequestKey::of(&actor, key.as_bytes()));
     let key = key.transpose()?;
     let pipeline = PipelineName::parse(&name).map_err(|_| no_such_pipeline())?;
-    let taken = api.dispatcher.trigger(&pipeline, Trigger::Api, &actor, key.as_ref()).await;
-    let run_id = taken.map_err(|refusal| match refusal {
-        Refusal::Unknown => no_such_pipeline(),
-        Refusal::Active(Some(run_id)) => {
-            conflict("run-active", "the pipeline has an active run").with("run_id", run_id.to_string())
-        }
-        Refusal::Active(None) => conflict("run-active", "another process is running the pipeline"),
-        Refusal::OtherPipeline => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "key-reused",
-            "the idempotency key was used for another pipeline",
-        )
-        .with("help", "draw a new key for each run that is wanted"),
-        Refusal::Full => unavailable("full", "too many runs are waiting"),
-        Refusal::Stopping => unavailable("stopping", "the daemon is stopping"),
-        Refusal::Ledger(error) => error.into(),
-    })?;
+    let run_id = api.dispatcher.trigger(&pipeline, Trigger::Api, &actor, key.as_ref()).await?;
     let location = format!("/v1/runs/{run_id}");
     let body = Json(json!({"run_id": run_id.to_string()}));
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response())
 }
 
 /// There are no options yet; one that is sent must not be ignored in silence.
-fn expect_no_options(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+pub(super) fn expect_no_options(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     if body.trim_ascii().is_empty() {
         return Ok(());
     }
@@ -136,9 +119,11 @@ pub(super) struct Waiting {
 )]
 pub(super) async fn show_run(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path(run_id): Path<String>,
     Params(waiting): Params<Waiting>,
 ) -> Answer {
+    may(&principal, Permission::RunRead, &find_run(&api, &run_id).await?)?;
     let seconds = waiting.wait.map_or(0, Seconds::get);
     let run = wait_for_end(&api, &run_id, Duration::from_secs(seconds)).await?;
     Ok(Json(run.to_json()).into_response())
@@ -167,7 +152,7 @@ async fn wait_for_end(api: &Api, run_id: &str, limit: Duration) -> Result<Run, P
 #[utoipa::path(
     post, path = "/runs/{run_id}/cancel", operation_id = "cancelRun", tag = "runs",
     params(("run_id" = String, Path, description = "The run.", format = "uuid")),
-    request_body(content = Option<NoOptions>, description = "Nothing, or `{}`."),
+    request_body(content = NoOptions, description = "Nothing, or `{}`."),
     responses(
         (status = 202, description = "The run was told to stop.", body = Cancelling),
         (status = 404, description = "`no-such-run`"),
@@ -181,9 +166,9 @@ pub(super) async fn cancel_run(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    may_run(&principal)?;
-    expect_no_options(&headers, &body)?;
     let run = find_run(&api, &run_id).await?;
+    may(&principal, Permission::RunCancel, &run)?;
+    expect_no_options(&headers, &body)?;
     if run.state.is_final() {
         return Err(conflict("run-over", "the run is over").with("state", run.state.word()));
     }
@@ -225,10 +210,15 @@ pub(super) struct Listing {
     params(Listing),
     responses((status = 200, description = "Some runs.", body = RunPage)),
 )]
-pub(super) async fn list_runs(State(api): State<Api>, Params(listing): Params<Listing>) -> Answer {
+pub(super) async fn list_runs(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    Params(listing): Params<Listing>,
+) -> Answer {
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail);
     let pipeline = listing.pipeline.as_deref().map(PipelineName::parse).transpose();
     let pipeline = pipeline.map_err(|error| bad(error.message().to_owned()))?;
+    require(&principal, Permission::RunRead, pipeline.as_ref())?;
     let state = listing.state.as_deref().map(str::parse::<Stand>).transpose();
     let state = state.map_err(|_| {
         bad("this is no state".into()).with("help", "queued, running, succeeded, failed, held or cancelled")
@@ -242,6 +232,11 @@ pub(super) async fn list_runs(State(api): State<Api>, Params(listing): Params<Li
     let next = cut(&mut runs, limit, |run| run.run_id.to_string());
     let runs: Vec<Value> = runs.iter().map(Run::to_json).collect();
     Ok(Json(json!({"runs": runs, "next": next})).into_response())
+}
+
+/// Refuses a principal that may not do this with a run of this pipeline.
+pub(super) fn may(principal: &Principal, permission: Permission, run: &Run) -> Result<(), Problem> {
+    require(principal, permission, PipelineName::parse(&run.pipeline).ok().as_ref())
 }
 
 pub(super) async fn find_run(api: &Api, run_id: &str) -> Result<Run, Problem> {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use chrono::DateTime;
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,11 @@ use super::params::{Limit, Params, cut, entries};
 use super::shapes::ReceiptShape;
 use super::{Answer, Api, unavailable};
 use crate::error::Error;
+use crate::govern::{Permission, Principal};
 use crate::publish::receipt::{self, Receipt};
 use crate::publish::{Account, Store, table};
 use crate::run::plan::lineage;
+use crate::serve::auth::require;
 use crate::serve::problem::Problem;
 use crate::spec::{DatasetName, PipelineName, StreamName};
 
@@ -91,9 +93,11 @@ pub(super) struct Listing {
 )]
 pub(super) async fn list_versions(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path(dataset): Path<String>,
     Params(listing): Params<Listing>,
 ) -> Answer {
+    require(&principal, Permission::DatasetRead, None)?;
     let engine = engine(&api)?;
     let _place = look(&api)?;
     let (dataset, store) = home(&engine, &dataset).await?;
@@ -152,8 +156,10 @@ fn shown(version: u64, commit: &[u8]) -> VersionShown {
 )]
 pub(super) async fn read_receipt(
     State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
     Path((dataset, version)): Path<(String, String)>,
 ) -> Answer {
+    require(&principal, Permission::DatasetRead, None)?;
     let version = version.parse().map_err(|_| no_such_version())?;
     let engine = engine(&api)?;
     let _place = look(&api)?;
@@ -232,7 +238,12 @@ pub(super) struct ColumnLineage {
         (status = 503, description = "`plans`: as many plans are made as can be; `busy`; `timeout`"),
     ),
 )]
-pub(super) async fn show_lineage(State(api): State<Api>, Path(dataset): Path<String>) -> Answer {
+pub(super) async fn show_lineage(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    Path(dataset): Path<String>,
+) -> Answer {
+    require(&principal, Permission::DatasetRead, None)?;
     let engine = engine(&api)?;
     let (name, store) = home(&engine, &dataset).await?;
     let receipt = newest(&store, &name).await?;

@@ -36,6 +36,8 @@ pub(super) struct Waiting {
     pub(super) attempt: u32,
     pub(super) not_before: Option<Instant>,
     pub(super) cancel: CancellationToken,
+    /// Within which it was asked for.
+    pub(super) asker: tracing::Span,
 }
 
 /// A run under way.

@@ -15,6 +15,7 @@ use super::{Shared, Waiting, cancelled};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::now_ms;
 use crate::run::ledger::{Lease, State};
+use crate::serve::traces;
 
 /// How often a run says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -104,6 +105,7 @@ impl Shared {
 
     /// Lets the runner work, for as long as it may.
     async fn work(&self, run: &Waiting) -> Result<()> {
+        let _running = self.metrics.running();
         let stop = run.cancel.child_token();
         let work = AssertUnwindSafe(self.runner.run(&run.run_id, &run.pipeline, stop.clone())).catch_unwind();
         let limit = sleep(run.pipeline.timeout);
@@ -197,6 +199,7 @@ impl Shared {
         if let Ok(Some(run)) = self.ledger.run(&run_id).await {
             self.metrics.run_ended(&run);
         }
+        traces::concluded(result);
         match result {
             Ok(()) => tracing::info!(%run_id, %pipeline, "succeeded"),
             Err(error) => tracing::warn!(%run_id, %pipeline, %error, "did not succeed"),

@@ -133,6 +133,7 @@ impl Shared {
             attempt: 1,
             not_before: None,
             cancel: CancellationToken::new(),
+            asker: tracing::Span::current(),
         };
         tracing::info!(%run_id, pipeline = %name, trigger = %asked.under.trigger(), "queued");
         self.board().wait(new);
@@ -232,6 +233,7 @@ impl Shared {
             attempt: run.attempt,
             not_before: until.map(|left| Instant::now() + left),
             cancel: CancellationToken::new(),
+            asker: tracing::Span::current(),
         };
         let waits = self.board().wait(waiting);
         self.changed.notify_one();

@@ -78,6 +78,8 @@ fn kept(old: &Config, new: Config) -> Config {
         ("keys", old.keys != new.keys),
         ("audit", old.audit_checkpoints != new.audit_checkpoints),
         ("runs", old.runs != new.runs),
+        ("access", old.access != new.access),
+        ("alerts, lineage, traces", old.observability != new.observability),
     ];
     for (section, _) in waits.iter().filter(|(_, is_other)| *is_other) {
         tracing::warn!(
@@ -85,9 +87,16 @@ fn kept(old: &Config, new: Config) -> Config {
             "changed in the configuration; it is read when the daemon starts: restart it"
         );
     }
-    let (metadata, keys) = (old.metadata.clone(), old.keys.clone());
-    let audit_checkpoints = old.audit_checkpoints.clone();
-    Config { listen: old.listen, metadata, keys, audit_checkpoints, runs: old.runs, ..new }
+    Config {
+        listen: old.listen.clone(),
+        metadata: old.metadata.clone(),
+        keys: old.keys.clone(),
+        audit_checkpoints: old.audit_checkpoints.clone(),
+        runs: old.runs,
+        access: old.access.clone(),
+        observability: old.observability.clone(),
+        ..new
+    }
 }
 
 /// Looks at every document in the folder. Read are those that were written since they were seen, those in which

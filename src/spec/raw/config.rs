@@ -6,8 +6,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::ApiVersion;
+use super::access::Access;
 pub(crate) use super::keys::Keys;
-use super::placed::{Either, Later, Map, Placed, Words};
+use super::listen::Listen;
+use super::observability::{Alert, Lineage, Traces};
+use super::placed::{Either, Map, Placed, Words};
 
 /// Where things are.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -33,11 +36,19 @@ pub(crate) struct Config {
     pub(crate) connections: Placed<Map<Connection>>,
     /// Where the daemon listens.
     pub(crate) listen: Option<Placed<Listen>>,
+    /// Who beside the holders of tokens is let in.
+    pub(crate) access: Option<Placed<Access>>,
     /// What keeps the audit trail honest.
     pub(crate) audit: Option<Placed<Audit>>,
     /// Most memory that a run or a query may hold, in MB (10^6 bytes), 256 to 16,000,000; default 1024.
     #[schemars(range(min = 256, max = 16_000_000))]
     pub(crate) memory_limit_mb: Option<Placed<u64>>,
+    /// Who hears of runs that need a person.
+    pub(crate) alerts: Option<Placed<Vec<Placed<Alert>>>>,
+    /// Where OpenLineage events go.
+    pub(crate) lineage: Option<Placed<Lineage>>,
+    /// Where OpenTelemetry traces go.
+    pub(crate) traces: Option<Placed<Traces>>,
     /// How many runs the daemon has.
     pub(crate) runs: Option<Placed<Runs>>,
 }
@@ -283,14 +294,4 @@ pub(crate) enum Tls {
 pub(crate) struct Files {
     /// The folder; file streams name paths in it.
     pub(crate) root: Placed<String>,
-}
-
-/// Where the daemon listens.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Listen {
-    /// Address of the REST API, default `127.0.0.1:8470`; loopback addresses only.
-    pub(crate) http: Option<Placed<String>>,
-    #[schemars(skip)]
-    pub(crate) flight: Option<Placed<Later>>,
 }

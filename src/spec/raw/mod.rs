@@ -5,12 +5,15 @@
 //! the design knows and this version does not have are read (and refused with a clear word) but
 //! left out of the schemas.
 
+pub(crate) mod access;
 pub(crate) mod action;
 pub(crate) mod cases;
 pub(crate) mod classification;
 pub(crate) mod config;
 pub(crate) mod contract;
 pub(crate) mod keys;
+pub(crate) mod listen;
+pub(crate) mod observability;
 pub(crate) mod pipeline;
 pub(crate) mod placed;
 pub(crate) mod policy;

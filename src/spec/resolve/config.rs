@@ -1,16 +1,18 @@
 //! The configuration.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::access::access;
 use super::connection::connection;
 use super::keys::keys;
+use super::listen::listen;
+use super::observability::observability;
 use super::quantity::duration_within;
 use super::store::store;
-use super::{not_empty, reference, refuse_later, within};
+use super::{not_empty, reference, within};
 use crate::error::{Error, Result};
-use crate::spec::config::{Listen, Metadata, Runs};
+use crate::spec::config::{Metadata, Runs};
 use crate::spec::faults::{Fault, Faults, listed, quoted};
 use crate::spec::raw::config as raw;
 use crate::spec::raw::placed::{Either, Map, Placed, Words};
@@ -28,8 +30,10 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let connections =
         named(&raw.connections, "connection", ConnectionName::parse, faults, |raw| connection(raw, faults));
     let listen = listen(raw.listen.as_ref(), faults);
+    let access = access(raw.access.as_ref(), faults);
     let audit_checkpoints = audit(raw, faults);
     let memory_limit_mb = faults.take_optional(raw.memory_limit_mb.as_ref(), within(256, 16_000_000));
+    let observability = observability(raw, faults);
     let runs = raw.runs.as_ref().map_or(Some(Runs::default()), |placed| runs(placed.get()?, faults));
     Some(Config {
         path: faults.text.path.clone(),
@@ -41,8 +45,10 @@ pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
         stores: stores?,
         connections: connections?,
         listen: listen?,
+        access: access?,
         audit_checkpoints: audit_checkpoints?,
         memory_limit_bytes: memory_limit_mb?.unwrap_or(1024) * 1_000_000,
+        observability: observability?,
         runs: runs?,
     })
 }
@@ -112,24 +118,4 @@ fn audit(raw: &raw::Config, faults: &Faults<'_>) -> Option<Option<StoreName>> {
         }
         StoreName::parse(text)
     })
-}
-
-fn listen(placed: Option<&Placed<raw::Listen>>, faults: &Faults<'_>) -> Option<Listen> {
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8470));
-    let Some(placed) = placed else { return Some(Listen { http: default }) };
-    let listen = placed.get()?;
-    refuse_later(&[("flight", &listen.flight, "remove it; the REST API listens on `http`")], faults);
-    let http = faults.parse_optional(listen.http.as_ref(), |text| {
-        let address: SocketAddr = text.parse().map_err(|_| {
-            Error::invalid(format!("{} is not an address with a port", quoted(text)))
-                .help("write it as \"127.0.0.1:8470\"")
-        })?;
-        if address.ip().is_loopback() {
-            Ok(address)
-        } else {
-            Err(Error::invalid(format!("{address} can be reached from other machines"))
-                .help("listen on 127.0.0.1 or [::1], and put a TLS proxy in front for others"))
-        }
-    })?;
-    Some(Listen { http: http.unwrap_or(default) })
 }

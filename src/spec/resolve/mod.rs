@@ -1,6 +1,7 @@
 //! Raw documents to valid types. Every function here reads all of its part and tells the faults
 //! all that is wrong with it before it gives up.
 
+pub(crate) mod access;
 pub(crate) mod action;
 pub(crate) mod cases;
 pub(crate) mod classification;
@@ -11,7 +12,9 @@ pub(crate) mod contract;
 pub(crate) mod file_set;
 pub(crate) mod increment;
 pub(crate) mod keys;
+pub(crate) mod listen;
 pub(crate) mod merging;
+pub(crate) mod observability;
 pub(crate) mod parquet;
 pub(crate) mod pipeline;
 pub(crate) mod policy;

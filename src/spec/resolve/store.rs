@@ -118,6 +118,16 @@ pub(crate) const AWS_SECRETS: &str =
 
 /// `https://host:port`, or `http://` of this machine; without a slash at its end.
 pub(crate) fn address(text: &str, service: &Service) -> Result<String> {
+    let url = url_of(text, service)?;
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::invalid(format!("the {} {} holds more than a host", service.what, quoted(text)))
+            .help(service.rest));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// As [`address`], and what stands behind the host.
+pub(crate) fn url_of(text: &str, service: &Service) -> Result<url::Url> {
     let what = service.what;
     let refused =
         |why: &str, help: &str| Error::invalid(format!("the {what} {} {why}", quoted(text))).help(help);
@@ -129,14 +139,11 @@ pub(crate) fn address(text: &str, service: &Service) -> Result<String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Error::invalid(format!("the {what} holds credentials")).help(service.secrets));
     }
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(refused("holds more than a host", service.rest));
-    }
     let host = url.host_str().unwrap_or_default();
     if url.scheme() == "http" && !is_loopback(host) {
         return Err(refused("is not encrypted", "use https://; http:// is for this machine only"));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(url)
 }
 
 /// Keys of S3 say nothing about a folder.

@@ -48,7 +48,11 @@ async fn a_run_is_followed_to_its_end() {
         house.write("in/pipelines/slow.yaml", &document("slow", ""));
     })
     .await;
+    served.house.write("in/token", &served.token);
+    let token = format!("file:{}", served.house.path("in/token").display());
     let run_id = served.trigger("slow").await;
+    let follow = ["runs", &run_id, "--follow", "--json", "--url", &served.url, "--token", &token];
+    let following = served.house.start(served.house.command(&follow));
     let path = format!("/v1/runs/{run_id}/events");
     let events = all(served.ask("GET", &path).send().await.unwrap()).await;
     let last = events.last().unwrap();
@@ -61,6 +65,10 @@ async fn a_run_is_followed_to_its_end() {
     assert!(rows.is_sorted() && rows.iter().all(|rows| *rows <= 1_600_000), "{rows:?}");
     assert_eq!(progress[0].data["streams"][0]["dataset"], "slow.rows");
     assert!(events.iter().any(|told| told.event == "state" && told.data["state"] == "running"), "{events:?}");
+
+    let ran = served.house.finish(following);
+    assert_eq!(ran.expect(0).summary(), last.data, "the command ends with the run");
+    assert!(ran.stdout.contains("\"stage\":\"reading\""), "{ran:?}");
 
     let heard = served.ask("GET", &path).header("last-event-id", "end").send().await.unwrap();
     assert_eq!(heard.status(), 204, "there is nothing more to hear");

@@ -107,6 +107,22 @@ async fn a_plan_tells_what_a_run_would_do_and_what_stands_in_its_way() {
 }
 
 #[tokio::test]
+async fn a_schedule_rests_and_goes_on() {
+    let served = Served::new().await;
+    for (verb, paused) in [("pause", true), ("resume", false)] {
+        let answer = served.ask("POST", &format!("/v1/pipelines/daily/{verb}")).send().await.unwrap();
+        assert_eq!(
+            answer.json::<serde_json::Value>().await.unwrap(),
+            json!({"name": "daily", "paused": paused})
+        );
+        assert_eq!(served.get("/v1/pipelines/daily").await.1["paused"], paused, "{verb}");
+        let answer = served.ask("POST", &format!("/v1/pipelines/nobody/{verb}")).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{verb}");
+    }
+    served.stop();
+}
+
+#[tokio::test]
 async fn lists_are_read_page_by_page() {
     let served = Served::with(|house| {
         for number in 0..5 {

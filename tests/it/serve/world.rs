@@ -10,8 +10,8 @@ use reqwest::{Method, StatusCode};
 use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
-use sealift::serve::{Clock, Daemon, Limits, Registry, Reloads, Runner, Settings, Views};
-use sealift::spec::config::{Metadata, Runs};
+use sealift::serve::{Clock, Daemon, Entrance, Limits, Registry, Reloads, Runner, Settings, Views};
+use sealift::spec::config::{Metadata, Observability, Runs};
 use sealift::spec::schedule::{LONGEST_ATTEMPT, Priority, Retry, Schedule, Timing};
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
 use serde_json::Value;
@@ -105,6 +105,8 @@ pub struct World {
     fake: Arc<Fake>,
     limits: Limits,
     grace: Duration,
+    entrance: Entrance,
+    observability: Observability,
 }
 
 pub fn pipeline(name: &str, cron: Option<&str>) -> Pipeline {
@@ -150,6 +152,35 @@ impl World {
         limits: Limits,
         grace: Duration,
     ) -> Self {
+        Self::telling(acts, pipelines, limits, grace, Observability::default()).await
+    }
+
+    /// One whose clients come in like this.
+    pub async fn through(entrance: Entrance) -> Self {
+        let pipelines = vec![pipeline("crm", None)];
+        let (limits, grace) = (Limits::default(), Duration::from_secs(60));
+        let quiet = Observability::default();
+        Self::built(&[("crm", Act::Publish)], pipelines, limits, grace, entrance, quiet).await
+    }
+
+    pub async fn telling(
+        acts: &[(&'static str, Act)],
+        pipelines: Vec<Pipeline>,
+        limits: Limits,
+        grace: Duration,
+        observability: Observability,
+    ) -> Self {
+        Self::built(acts, pipelines, limits, grace, Entrance::default(), observability).await
+    }
+
+    async fn built(
+        acts: &[(&'static str, Act)],
+        pipelines: Vec<Pipeline>,
+        limits: Limits,
+        grace: Duration,
+        entrance: Entrance,
+        observability: Observability,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
         let secret = token::create(&ledger, "os:0", "airflow", Role::Scheduler, None).await.unwrap();
@@ -182,6 +213,8 @@ impl World {
             fake,
             limits,
             grace,
+            entrance,
+            observability,
         };
         world.start().await;
         world
@@ -199,13 +232,16 @@ impl World {
             ledger: self.ledger.clone(),
             runner: self.fake.clone(),
             clock: self.clock.clone(),
+            observability: self.observability.clone(),
             limits: self.limits.clone(),
             grace: self.grace,
             cancel_wait: if heeds_nothing { Duration::ZERO } else { Duration::from_secs(60) },
+            entrance: self.entrance.clone(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let daemon = Daemon::start(settings, listener).await.unwrap();
-        self.base = format!("http://{}", daemon.address());
+        let scheme = if self.entrance.tls.is_some() { "https" } else { "http" };
+        self.base = format!("{scheme}://{}", daemon.address());
         self.daemon = Some(daemon);
     }
 

@@ -230,36 +230,52 @@ impl Database {
 /// Makes an authority and a certificate for `host` with it.
 pub fn certificates(folder: &Path, host: &str) -> Certificates {
     let path = |name: &str| folder.join(name);
-    let openssl = |arguments: &[&str]| {
-        let output = Command::new("openssl").args(arguments).current_dir(folder).output().unwrap();
-        assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    fs::write(path("san"), format!("subjectAltName={host}\nbasicConstraints=CA:FALSE\n")).unwrap();
     let authority =
         ["req", "-x509", "-days", "2", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"];
-    openssl(&[&authority[..], &key[..]].concat());
-    let request = ["req", "-subj", "/CN=test server", "-keyout", "server.key", "-out", "server.csr"];
-    openssl(&[&request[..], &key[..]].concat());
-    openssl(&[
-        "x509",
-        "-req",
-        "-days",
-        "2",
-        "-in",
-        "server.csr",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-extfile",
-        "san",
-        "-out",
-        "server.pem",
-    ]);
+    openssl(folder, &[&authority[..], &NEW_KEY[..]].concat());
+    issue(folder, "server", "/CN=test server", &format!("subjectAltName={host}"), 2);
     fs::set_permissions(path("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
     Certificates { authority: path("ca.pem"), certificate: path("server.pem"), key: path("server.key") }
+}
+
+const NEW_KEY: [&str; 5] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+
+/// Makes a key `NAME.key` and, with the authority of [`certificates`] in the folder, a certificate `NAME.pem` that is
+/// good for so many days.
+pub fn issue(folder: &Path, name: &str, subject: &str, extensions: &str, days: i32) {
+    let file = |ending: &str| format!("{name}.{ending}");
+    let extensions = format!("{extensions}\nbasicConstraints=CA:FALSE\n");
+    fs::write(folder.join(file("ext")), extensions.trim_start()).unwrap();
+    let request = ["req", "-subj", subject, "-keyout", &file("key"), "-out", &file("csr")];
+    openssl(folder, &[&request[..], &NEW_KEY[..]].concat());
+    let (request, certificate, extensions) = (file("csr"), file("pem"), file("ext"));
+    let days = days.to_string();
+    openssl(
+        folder,
+        &[
+            "x509",
+            "-req",
+            "-days",
+            &days,
+            "-in",
+            &request,
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-extfile",
+            &extensions,
+            "-out",
+            &certificate,
+        ],
+    );
+}
+
+/// Calls openssl in a folder.
+pub fn openssl(folder: &Path, arguments: &[&str]) {
+    let output = Command::new("openssl").args(arguments).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A program of the newest PostgreSQL installed.

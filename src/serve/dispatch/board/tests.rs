@@ -19,6 +19,7 @@ fn waiting(name: &str, connection: &str, priority: Priority, asked_ms: i64) -> W
         attempt: 1,
         not_before: None,
         cancel: CancellationToken::new(),
+        asker: tracing::Span::none(),
     }
 }
 
