@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use sealift::run::ledger::{Ledger, Trigger};
 use sealift::secret::Reference;
 use sealift::serve::dispatch::Limits;
-use sealift::serve::{Daemon, Registry, Reloads, Settings, Views};
-use sealift::spec::config::Metadata;
+use sealift::serve::{Daemon, Entrance, Registry, Reloads, Settings, Views};
+use sealift::spec::config::{Metadata, Observability};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -329,6 +329,8 @@ async fn what_both_have_on_their_schedule_runs_once() {
             ledger,
             runner: Arc::new(fake),
             clock: clock.clone(),
+            observability: Observability::default(),
+            entrance: Entrance::default(),
             limits: Limits::default(),
             grace: PATIENCE,
             cancel_wait: PATIENCE,
