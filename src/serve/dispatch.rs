@@ -337,7 +337,9 @@ impl Shared {
             }
         }
         let waiting = self.board().take_all();
-        for run in waiting {
+        // Where daemons share the store, what waits here waits for the others too.
+        let is_shared = self.ledger.lease_length().is_some();
+        for run in waiting.into_iter().filter(|_| !is_shared) {
             self.cancelled_by_stop.fetch_add(1, Ordering::AcqRel);
             self.conclude(&run, &Err(cancelled("the daemon stopped before it began"))).await;
         }

@@ -1,5 +1,6 @@
 //! The audit trail, and somebody who may write to the metadata store.
 
+mod either;
 mod stopped;
 mod tampered;
 

@@ -1,7 +1,7 @@
 //! The trail as it is read.
 
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Action, Entry, Head, chain};
 use crate::error::{Error, Result};
@@ -129,7 +129,7 @@ pub async fn head(store: &(impl Store + ?Sized)) -> Result<Option<Head>> {
     chain::head(&mut connection).await
 }
 
-fn entry(row: &SqliteRow) -> Result<Entry> {
+fn entry(row: &AnyRow) -> Result<Entry> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let number = |column: &str| row.try_get::<i64, _>(column);
     let read = || -> Result<Entry, sqlx::Error> {

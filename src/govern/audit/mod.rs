@@ -17,7 +17,7 @@ use std::borrow::Borrow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection as Connection;
+use sqlx::AnyConnection as Connection;
 
 pub use self::action::{Action, Outcome};
 use self::chain::Deed;
