@@ -73,23 +73,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zz_sizes() {
-        use crate::spec::*;
-        println!(
-            "action {} column {} companion {} stream {} pipeline {} columns {} selector {} check {}",
-            size_of::<Action>(),
-            size_of::<pipeline::Column>(),
-            size_of::<pipeline::Companion>(),
-            size_of::<Stream>(),
-            size_of::<Pipeline>(),
-            size_of::<pipeline::Columns>(),
-            size_of::<pipeline::Selector>(),
-            size_of::<quality::Check>()
-        );
-        panic!();
-    }
-
-    #[test]
     fn many_are_read_in_their_order() {
         let numbers: Vec<u32> = (0..1000).collect();
         assert_eq!(read_each(&numbers, |number| number * 2), (0..1000).map(|n| n * 2).collect::<Vec<u32>>());
