@@ -46,6 +46,10 @@ pub(super) struct Peer {
     pub(super) certificate: Option<Arc<Certificate>>,
 }
 
+/// The path that was asked for, whole: a router below another one sees only its part.
+#[derive(Clone, Debug)]
+pub(super) struct Asked(pub(super) String);
+
 /// Knows who is let in. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Gate(Arc<Parts>);
@@ -206,7 +210,7 @@ pub(super) async fn require_principal(
     };
     let actor = principal.actor();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let path = request.uri().path().to_owned();
+    let path = request.extensions().get::<Asked>().map(|asked| asked.0.clone()).unwrap_or_default();
     let method = request.method().clone();
     request.extensions_mut().insert(principal);
     let response = next.run(request).await;

@@ -35,7 +35,7 @@ use tower::ServiceExt as _;
 use self::body::Timely;
 use self::places::Places;
 use self::tls::Tls;
-use super::auth::{Gate, Peer, read_certificate};
+use super::auth::{Asked, Gate, Peer, read_certificate};
 use super::problem::Problem;
 use crate::error::Result;
 use crate::spec::access::Access;
@@ -45,6 +45,8 @@ use crate::spec::listen;
 const HEADER_BYTES: usize = 16 << 10;
 /// Most headers of a request.
 const HEADERS: usize = 64;
+/// Most bytes of a body that may be announced: those of the largest document. Each route has a limit of its own below it.
+const BODY_BYTES: u64 = 1 << 20;
 /// Most bytes of a connection that are held in memory before they are looked at; what hyper needs at least is 8 KiB.
 const BUFFER_BYTES: usize = 32 << 10;
 /// How long an answer may lie unread at the other end.
@@ -254,8 +256,14 @@ impl Inside {
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Result<Response, Infallible> {
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(peer);
+        parts.extensions.insert(Asked(parts.uri.path().to_owned()));
         if body.is_end_stream() {
             return self.router.clone().oneshot(Request::from_parts(parts, Body::empty())).await;
+        }
+        if body.size_hint().lower() > BODY_BYTES {
+            let problem =
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is larger than 1 MiB");
+            return Ok(last(problem.with("help", "no request needs so much")));
         }
         let (body, late) = Timely::new(body, self.bounds.body);
         let response = self.router.clone().oneshot(Request::from_parts(parts, Body::new(body))).await?;
@@ -264,10 +272,15 @@ impl Inside {
         }
         let problem =
             Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body of the request took too long");
-        let mut response = problem.with("help", "send it at once").into_response();
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Ok(response)
+        Ok(last(problem.with("help", "send it at once")))
     }
+}
+
+/// The last answer of a connection: what would follow is the body that nobody reads.
+fn last(problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Why a client's certificate is refused, in our own words.
