@@ -161,7 +161,7 @@ fn doors_and_who_is_let_in_arrive() {
     let tls = config.listen.tls.as_ref().unwrap();
     assert_eq!(
         (&tls.certificate, &tls.key),
-        (&fixtures("tls/server.pem"), &Reference::File(fixtures("tls/server.key")))
+        (&fixtures("good/tls/server.pem"), &Reference::File(fixtures("good/tls/server.key")))
     );
     let clients = tls.clients.as_ref().unwrap();
     assert!(clients.is_required && clients.roles["dns:etl.example.com"].contains(&Role::Engineer));
