@@ -130,7 +130,7 @@ impl Daemon {
             grace,
             cancel_wait,
             entrance,
-            reloads: _,
+            reloads,
         } = settings;
         let gate = Gate::new(ledger.clone(), entrance.access.clone())?;
         let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
@@ -150,7 +150,7 @@ impl Daemon {
         let (kept, ticking) = (schedules.clone(), Arc::clone(&clock));
         let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
         let router = api::router(api, gate.clone());
-        let door = Door::new(listener, entrance, router, gate, stop_api.clone())?;
+        let door = Door::new(listener, entrance, router, gate, reloads.subscribe(), stop_api.clone())?;
         let stop_schedule = CancellationToken::new();
         let schedule = tokio::spawn(schedule::keep(kept, dispatcher.clone(), ticking, stop_schedule.clone()));
         let takeover = tokio::spawn(takeover::keep(dispatcher.clone(), stop_schedule.clone()));

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Entry, Head, chain};
+use super::{Action, Entry, Head, chain};
 use crate::error::{Error, Result};
 use crate::govern::store::{Store, fault};
 
@@ -61,6 +61,22 @@ pub async fn list(store: &(impl Store + ?Sized), filter: &Filter) -> Result<Vec<
     .await
     .map_err(|e| fault(&e))?;
     rows.iter().map(entry).collect()
+}
+
+/// The newest entry of an action, however long ago that was.
+///
+/// # Errors
+/// As [`entries`].
+pub async fn newest_of(store: &(impl Store + ?Sized), action: Action) -> Result<Option<Entry>> {
+    let row = sqlx::query(
+        "SELECT seq, at_ms, actor, action, subject, outcome, prev, hash FROM audit
+         WHERE action = $1 ORDER BY seq DESC LIMIT 1",
+    )
+    .bind(action.word())
+    .fetch_optional(store.pool())
+    .await
+    .map_err(|e| fault(&e))?;
+    row.as_ref().map(entry).transpose()
 }
 
 /// The entries after this number, oldest first, at most `limit`: a page of the whole trail.

@@ -24,7 +24,7 @@ use self::chain::Deed;
 pub use self::chain::{Head, Turn, prepare, turn};
 pub use self::checkpoint::{Checkpoint, checkpoints, keep, newest_checkpoint};
 pub use self::denials::Denials;
-pub use self::listing::{Filter, MAX_LISTED, after, entries, head, list};
+pub use self::listing::{Filter, MAX_LISTED, after, entries, head, list, newest_of};
 pub use self::verify::{Fault, Findings, What, Witness, verify};
 use super::store::{Store, fault};
 use crate::error::Result;

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::spec::PipelineName;
 
 /// Runs with what their attempts came to.
-const SELECT: &str = "SELECT r.*, t.attempt, t.heartbeat_ms, t.not_before_ms, t.error AS attempt_error
+pub(super) const SELECT: &str =
+    "SELECT r.*, t.attempt, t.heartbeat_ms, t.not_before_ms, t.error AS attempt_error
                       FROM runs r LEFT JOIN run_turns t ON t.run_id = r.run_id";
 
 /// Runs whose streams are read by one statement.

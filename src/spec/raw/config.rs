@@ -154,7 +154,7 @@ pub(crate) enum Connection {
     /// A MySQL or MariaDB server.
     Mysql(Box<Mysql>),
     /// An SQLite file.
-    Sqlite(Sqlite),
+    Sqlite(Box<Sqlite>),
     /// Any database with an ODBC driver (SQL Server, Oracle, Db2, Teradata).
     Odbc(Box<Odbc>),
     /// A folder of CSV or Parquet files.
