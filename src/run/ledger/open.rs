@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, Executor as _, SqlSafeStr as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
 use super::lease::{lock_error, open_lock};
 use crate::error::{Error, Result};
@@ -47,21 +47,30 @@ pub(super) async fn sqlite(path: &Path, locks: &Path) -> Result<AnyPool> {
     let _opening = open_alone(locks.join("_open.lock")).await?;
     sqlx::any::install_default_drivers();
     let at = || format!("metadata store {}", path.display());
+    let address = address_of(path)?;
+    // What is wrong with the file is told here: a pool would try again until it gives up.
+    let first = async {
+        let mut first = AnyConnection::connect_with(&address).await?;
+        prepare(&mut first).await?;
+        first.close().await
+    };
+    first.await.map_err(|e| fault(&e).at(at()))?;
     let pool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                let settings = format!(
-                    "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON"
-                );
-                connection.execute(AssertSqlSafe(settings)).await.map(drop)
-            })
-        })
-        .connect_with(address_of(path)?)
+        .after_connect(|connection, _| Box::pin(prepare(connection)))
+        .connect_with(address)
         .await
         .map_err(|e| fault(&e).at(at()))?;
     migrate(&pool, &migrations(&SQLITE, ["BIGINT", "INTEGER"])).await.map_err(|error| error.at(at()))?;
     Ok(pool)
+}
+
+/// Makes a connection to a file wait for others, and keep what the tables refer to.
+async fn prepare(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    let settings = format!(
+        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON"
+    );
+    connection.execute(AssertSqlSafe(settings)).await.map(drop)
 }
 
 /// Connects to a database of PostgreSQL. `name` is how its server shows this process.
