@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use sealift::error::Result;
 use sealift::run::ledger::{Ledger, RunId};
-use sealift::serve::{Daemon, Limits, Registry, Reloads, Runner, Settings, SystemClock, Views};
-use sealift::spec::config::{Metadata, Runs};
+use sealift::serve::{Daemon, Entrance, Limits, Registry, Reloads, Runner, Settings, SystemClock, Views};
+use sealift::spec::config::{Metadata, Observability, Runs};
 use sealift::spec::schedule::{LONGEST_ATTEMPT, Priority, Retry, Schedule, Timing};
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
 use tokio_util::sync::CancellationToken;
@@ -83,6 +83,8 @@ pub async fn measure(seconds: u64) -> bool {
         limits: Limits { runs: Runs { at_once: 64, ..Runs::default() }, ..Limits::default() },
         grace: Duration::from_secs(30),
         cancel_wait: Duration::from_secs(1),
+        observability: Observability::default(),
+        entrance: Entrance::default(),
     };
     let begun = Instant::now();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

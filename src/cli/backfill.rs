@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context, args: &args::Backfill) -> Done {
     let pipeline = engine.pipeline(&args.pipeline)?;
     let only = args.stream.as_deref().map(StreamName::parse).transpose()?;
     let stop = Stop::on_signals();
-    let lease = engine.lease(&pipeline.name)?;
+    let lease = engine.lease(&pipeline.name).await?;
     engine.ledger.bury(&pipeline.name, &lease).await?;
     let backfill = Backfill { from: args.from.clone(), to: args.to.clone(), window: args.window.clone() };
     let left = backfill::left(&engine, pipeline, only.as_ref(), &backfill).await?;
@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: &args::Backfill) -> Done {
     let mut windows = Vec::with_capacity(left.len());
     for part in left {
         let described = json!({"from": part.from, "to": part.to});
-        match window(&engine, pipeline, only.as_ref(), part, &stop).await {
+        match lease.guard(&stop.token, window(&engine, pipeline, only.as_ref(), part, &stop)).await {
             Ok(published) => windows.push(of_window(described, &published)),
             Err(error) => {
                 bar.finish_and_clear();
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, args: &args::Backfill) -> Done {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    drop(lease);
+    lease.end().await;
     if context.json {
         let mut summary = summary(pipeline, windows);
         summary["outcome"] = "done".into();

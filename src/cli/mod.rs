@@ -129,7 +129,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(context: &Context, command: Command) -> Done {
-    match command {
+    let done = match command {
         Command::Validate(args) => validate::run(context, &args),
         Command::Plan(args) => plan::run(context, &args).await,
         Command::Classify(args) => classify::run(context, &args).await,
@@ -155,7 +155,9 @@ async fn dispatch(context: &Context, command: Command) -> Done {
         Command::Doctor => doctor::run(context).await,
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
-    }
+    };
+    crate::run::ledger::let_go().await;
+    done
 }
 
 /// Prints the error for people, the summary for programs, and picks the exit code.

@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context, args: &OfPipeline) -> Done {
                 plan.warnings.iter().for_each(|text| println!("warning: {}: {text}\n", plan.relation.stream));
             }
             Err(held) => {
-                print(&format!("{} cannot run", held.stream), &told::unplanned(&held.source_columns))
+                print(&format!("{} cannot run", held.stream), &told::unplanned(&held.source_columns));
             }
         }
     }

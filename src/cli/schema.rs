@@ -1,5 +1,7 @@
 //! `sealift schema`: for editors and for clients of the API.
 
+use std::io::Write as _;
+
 use super::args::{Document, Schema};
 use super::{Done, show};
 
@@ -10,7 +12,8 @@ pub(super) fn run(args: &Schema) -> Done {
         Document::PolicyTest => crate::spec::schema::policy_test(),
         Document::Config => crate::spec::schema::config(),
         Document::Api => {
-            print!("{}", crate::serve::openapi());
+            // Who wants its begin only closes the pipe.
+            let _ = std::io::stdout().write_all(crate::serve::openapi().as_bytes());
             return Ok(());
         }
     };

@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     let extent = args.extent()?;
     let stop = Stop::on_signals();
 
-    let lease = engine.lease(&pipeline.name)?;
+    let lease = engine.lease(&pipeline.name).await?;
     engine.ledger.bury(&pipeline.name, &lease).await?;
     let run_id = engine.ledger.queue(&pipeline.name, &pipeline.digest, Trigger::Cli).await?;
     recorded(&engine, &pipeline.name, &run_id).await?;
@@ -34,11 +34,11 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Done {
     let span = tracing::info_span!("run", %run_id, pipeline = %pipeline.name);
     // It fails only where nothing is traced.
     let _ = span.set_parent(traces::of_environment());
-    let done =
-        lineage::execute(&engine, &job, &bars).instrument(span).await.map_err(|error| stop.explain(error));
+    let work = lineage::execute(&engine, &job, &bars).instrument(span);
+    let done = lease.guard(&stop.token, work).await.map_err(|error| stop.explain(error));
     let concluded = done.as_ref().map(|_| ()).map_err(Clone::clone);
     engine.ledger.conclude(&run_id, &concluded).await?;
-    drop(lease);
+    lease.end().await;
     notify::tell_now(&engine.config.observability, &engine.ledger, &run_id).await;
 
     match done {

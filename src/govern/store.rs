@@ -1,13 +1,50 @@
 //! The metadata store as this module sees it: connections that `run`'s ledger opens and lends.
+//!
+//! It is SQLite or PostgreSQL, and each statement is written for both: placeholders `$1, $2, …`, sums cast to `BIGINT`,
+//! `ON CONFLICT` with the table named.
 
-use sqlx::sqlite::SqlitePool;
+use sqlx::any::AnyRow;
+use sqlx::sqlite::SqliteError;
+use sqlx::{Any, AnyPool, Row as _, Transaction};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// Who lends the connections of the metadata store.
 pub trait Store: Send + Sync {
     /// The connections; the tables `tokens` and `audit` are there.
-    fn pool(&self) -> &SqlitePool;
+    fn pool(&self) -> &AnyPool;
+}
+
+/// Whether the store is PostgreSQL, which several machines can share.
+pub(crate) fn is_postgres(pool: &AnyPool) -> bool {
+    pool.connect_options().database_url.scheme().starts_with("postgres")
+}
+
+/// Begins a transaction that no other one of this name runs beside, in any process: what it reads stays so until it
+/// ends. On SQLite it is alone among all that write.
+///
+/// # Errors
+/// As [`fault`] tells them: `Temporary` where the others take too long.
+pub(crate) async fn begin_alone(pool: &AnyPool, name: &str) -> Result<Transaction<'static, Any>> {
+    if !is_postgres(pool) {
+        // A transaction that reads first and writes then would find the store busy at once.
+        return pool.begin_with("BEGIN IMMEDIATE").await.map_err(|e| fault(&e));
+    }
+    let mut transaction = pool.begin().await.map_err(|e| fault(&e))?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(name)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|e| fault(&e))?;
+    Ok(transaction)
+}
+
+/// A column of a row.
+pub(crate) fn get<'r, T>(row: &'r AnyRow, column: &str) -> Result<T>
+where
+    T: sqlx::Decode<'r, Any> + sqlx::Type<Any>,
+{
+    row.try_get(column).map_err(|e| fault(&e))
 }
 
 /// The wall clock, as the tables keep it.
@@ -22,23 +59,75 @@ pub(crate) fn fault(error: &sqlx::Error) -> Error {
         sqlx::Error::PoolTimedOut => busy(),
         sqlx::Error::Database(fault) => {
             let code = fault.code().unwrap_or_default();
-            // The low byte of an extended code is the primary one.
-            match code.parse::<u32>().map(|code| code & 0xff) {
-                Ok(5 | 6) => busy(),
-                Ok(8) => Error::failed("the metadata store is read-only"),
-                Ok(13) => Error::failed("the disk of the metadata store is full").help("free some space"),
-                Ok(11 | 26) => Error::failed("the metadata store is damaged")
-                    .help("restore the file from a backup, or move it away: a new one is made"),
-                _ => Error::failed(format!("the metadata store refused a statement (SQLite code {code})")),
+            match fault.try_downcast_ref::<SqliteError>() {
+                Some(_) => sqlite(&code),
+                None => postgres(&code),
             }
         }
+        // SQLite's own are of the kind above: this is the network.
         sqlx::Error::Io(fault) => {
-            Error::failed(format!("the metadata store cannot be read: {}", fault.kind()))
+            Error::temporary(format!("the metadata store cannot be reached: {}", fault.kind()))
+                .help("is its server up, and can it be reached from here?")
+        }
+        sqlx::Error::Tls(_) => Error::failed("the metadata store does not speak TLS as it is asked to")
+            .help("check `sslmode` and `sslrootcert` of its address, and the server's certificate"),
+        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            Error::temporary("the connections to the metadata store are closed")
         }
         _ => Error::failed("the metadata store does not answer as expected"),
     }
 }
 
+fn sqlite(code: &str) -> Error {
+    // The low byte of an extended code is the primary one.
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        Ok(5 | 6) => busy(),
+        Ok(8) => Error::failed("the metadata store is read-only"),
+        Ok(13) => Error::failed("the disk of the metadata store is full").help("free some space"),
+        Ok(11 | 26) => Error::failed("the metadata store is damaged")
+            .help("restore the file from a backup, or move it away: a new one is made"),
+        _ => Error::failed(format!("the metadata store refused a statement (SQLite code {code})")),
+    }
+}
+
+/// By the classes of <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn postgres(code: &str) -> Error {
+    match code {
+        "28000" | "28P01" => Error::denied("the metadata store refuses the role or its password")
+            .help("check the address that `metadata: postgres` refers to"),
+        "3D000" => Error::invalid("the database of the metadata store does not exist")
+            .help("create it: `CREATE DATABASE sealift`"),
+        "42501" => Error::denied("the role of the metadata store may not do what is needed")
+            .help("let it own its database: `ALTER DATABASE … OWNER TO …`"),
+        "25006" => Error::failed("the metadata store is read-only").help("is its address that of a replica?"),
+        "53100" => Error::failed("the disk of the metadata store is full").help("free some space"),
+        // Too many connections, locks, serialisation, timeouts, and a server that stops or starts.
+        _ if ["08", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class)) => {
+            Error::temporary(format!("the metadata store is busy (SQLSTATE {code})")).help("try again later")
+        }
+        _ => Error::failed(format!("the metadata store refused a statement (SQLSTATE {code})")),
+    }
+}
+
 fn busy() -> Error {
     Error::temporary("the metadata store is busy").help("try again later")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn a_fault_that_passes_is_told_from_one_that_stays() {
+        for code in ["08006", "40001", "53300", "55P03", "57P01", "57P03"] {
+            assert_eq!(postgres(code).kind(), Kind::Temporary, "{code}");
+        }
+        for (code, kind) in [("23505", Kind::Failed), ("28P01", Kind::Denied), ("3D000", Kind::Invalid)] {
+            assert_eq!(postgres(code).kind(), kind, "{code}");
+        }
+        assert_eq!(sqlite("5").kind(), Kind::Temporary);
+        assert_eq!(sqlite("261").kind(), Kind::Temporary);
+        assert_eq!(sqlite("2067").kind(), Kind::Failed);
+    }
 }

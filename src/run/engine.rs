@@ -190,8 +190,8 @@ impl Engine {
     ///
     /// # Errors
     /// `Temporary` when the pipeline is running elsewhere.
-    pub fn lease(&self, pipeline: &PipelineName) -> Result<super::ledger::Lease> {
-        self.ledger.lease(pipeline)?.ok_or_else(|| {
+    pub async fn lease(&self, pipeline: &PipelineName) -> Result<super::ledger::Lease> {
+        self.ledger.lease(pipeline).await?.ok_or_else(|| {
             Error::temporary(format!("pipeline {pipeline} is running already"))
                 .help("wait for it, or see `sealift runs`")
         })

@@ -88,6 +88,8 @@ impl Landing<'_> {
         if let (Some(rejected), Some(quarantine)) = (&drafts.rejected, &plan.quarantine) {
             self.record_keys(&quarantine.dataset, rejected).await?;
         }
+        // The log itself refuses what comes out of order; this is sooner, and says why.
+        engine.ledger.check_standing(&self.job.run_id).await?;
         let order = self.fence(own, &provenance).await?;
         let quarantined = self.rejected(drafts.rejected.take(), &provenance).await?;
         let own = drafts.own.take().ok_or_else(nothing)?;

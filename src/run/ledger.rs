@@ -1,92 +1,100 @@
-//! The ledger: every run, where it stands and what it published. SQLite, shared by all processes
-//! of one machine.
+//! The ledger: every run, where it stands and what it published. In SQLite, shared by all processes of one machine, or in
+//! PostgreSQL, shared by several machines.
 //!
 //! It is a record, not the truth about the data: that travels in each dataset's own commits, so a
 //! lost ledger loses history and nothing else.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow};
-use sqlx::{Row, migrate::Migrator};
+use sqlx::AnyPool;
 
 pub use self::ended::EndedRun;
 pub use self::keyed::RequestKey;
+pub use self::lease::{Lease, let_go};
+use self::lease::{Leases, Rows};
 pub use self::listing::Wanted;
 pub use self::parts::WrittenPart;
 pub use self::schedules::{Handled, Turn};
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
-use crate::error::{At as _, Error, Kind, Result};
+use crate::error::{At as _, Error, Result};
 use crate::govern::audit;
-use crate::govern::store::{Store, fault, now_ms};
+use crate::govern::store::{Store, fault, get, now_ms};
 use crate::spec::config::Metadata;
 use crate::spec::{DatasetName, PipelineName};
 
-/// How long a statement waits for another process to finish writing.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections of one process.
-const CONNECTIONS: u32 = 4;
 /// Most runs one listing gives.
 pub const MAX_LISTED: u32 = 1000;
 
+/// That the row of `runs` is this process's to change. The placeholder is the epoch of the lease under which the process
+/// began the run, NULL where it did not: then it may be one that has not begun. Else the run is still of that epoch, and the
+/// pipeline's lease has not been taken since. Where leases are file locks there are no epochs, and who has the lock may.
+macro_rules! is_ours {
+    ($epoch:literal) => {
+        concat!(
+            "(coalesce(runs.epoch, 0) = coalesce(",
+            $epoch,
+            ", 0) AND (runs.epoch IS NULL OR EXISTS
+              (SELECT 1 FROM leases WHERE leases.name = runs.pipeline AND leases.epoch = runs.epoch)))"
+        )
+    };
+}
+
+mod address;
 mod ended;
 mod keyed;
+mod lease;
 mod listing;
+mod open;
+mod orphans;
 pub mod outbox;
 mod parts;
 mod schedules;
 mod stores;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("src/run/ledger");
+mod tables;
+mod turns;
 
 /// The record of all runs.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    pool: SqlitePool,
-    locks: PathBuf,
-}
-
-/// The right to run one pipeline, held by at most one holder among all processes of the machine.
-/// Let go when dropped, and by the operating system when the process ends in any way.
-#[derive(Debug)]
-pub struct Lease {
-    _file: File,
+    pool: AnyPool,
+    leases: Leases,
 }
 
 impl Ledger {
-    /// Opens the store, creating it (readable by its owner only) and bringing its tables up to date.
+    /// Opens the store and brings its tables up to date. An SQLite file is created where there is none, readable by its
+    /// owner only; a database of PostgreSQL must be there.
     ///
     /// # Errors
-    /// `Invalid` when the folder or file cannot be created, `Temporary` when another process holds
-    /// the store, `Failed` when it is damaged or newer than this program.
+    /// `Invalid` when the folder or file cannot be created, or the address of the database cannot be read or is not
+    /// safe; `Temporary` when another process holds the store, or its server does not answer; `Denied` when the server
+    /// refuses the role; `Failed` when the store is damaged or newer than this program.
     pub async fn open(settings: &Metadata) -> Result<Self> {
-        let Metadata::Sqlite(path) = settings;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let locks = folder.join("locks");
-        create_folder(&locks)?;
-        create_file(path)?;
-        // Two processes that open a new store at once must not both create its tables.
-        let _opening = open_alone(locks.join("_open.lock")).await?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .connect_with(options)
-            .await
-            .map_err(|e| fault(&e).at(format!("metadata store {}", path.display())))?;
-        MIGRATIONS
-            .run(&pool)
-            .await
-            .map_err(|e| migration_error(&e).at(format!("metadata store {}", path.display())))?;
-        let ledger = Self { pool, locks };
-        audit::prepare(&ledger).await.at(|| format!("metadata store {}", path.display()))?;
+        let ledger = match settings {
+            Metadata::Sqlite(path) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let locks = folder.unwrap_or(Path::new(".")).join("locks");
+                let pool = open::sqlite(path, &locks).await?;
+                Self { pool, leases: Leases::Files(locks) }
+            }
+            Metadata::Postgres { url, lease } => {
+                let holder = lease::holder();
+                let address = address::postgres(&url.resolve()?)?;
+                let pool = open::postgres(address, holder.clone()).await?;
+                let rows = Rows::new(pool.clone(), holder, *lease);
+                Self { pool, leases: Leases::Rows(rows) }
+            }
+        };
+        audit::prepare(&ledger).await.at(|| "metadata store".to_owned())?;
         Ok(ledger)
+    }
+
+    /// How long a lease stands that is not renewed, where several machines share the store; `None` where leases are locks
+    /// of one machine, which end with their process.
+    #[must_use]
+    pub fn lease_length(&self) -> Option<Duration> {
+        self.leases.rows().map(|rows| rows.length)
     }
 
     /// Whether the store answers.
@@ -109,13 +117,18 @@ impl Ledger {
     /// Records what became of a stream; told again of the same stream, the later word stands.
     ///
     /// # Errors
-    /// `Failed` for an unknown run; else as [`Ledger::queue`].
+    /// `Failed` for an unknown run, `Temporary` when another process has it by now; else as [`Ledger::queue`].
     pub async fn stream_published(&self, run_id: &RunId, outcome: &StreamOutcome) -> Result<()> {
-        sqlx::query(
-            "INSERT OR REPLACE INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes,
-                                                 seconds, receipt, state)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
+        let done = sqlx::query(concat!(
+            "INSERT INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes, seconds, receipt,
+                                      state)
+             SELECT run_id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM runs WHERE run_id = $1 AND ",
+            is_ours!("$11"),
+            " ON CONFLICT (run_id, stream) DO UPDATE
+             SET dataset = excluded.dataset, version = excluded.version, rows = excluded.rows,
+                 quarantined = excluded.quarantined, bytes = excluded.bytes, seconds = excluded.seconds,
+                 receipt = excluded.receipt, state = excluded.state"
+        ))
         .bind(run_id.to_string())
         .bind(&outcome.stream)
         .bind(&outcome.dataset)
@@ -126,17 +139,19 @@ impl Ledger {
         .bind(outcome.seconds)
         .bind(&outcome.receipt)
         .bind(outcome.state.word())
+        .bind(self.epoch(run_id))
         .execute(&self.pool)
         .await
         .map_err(|e| fault(&e))?;
-        Ok(())
+        self.expect_one(done.rows_affected(), run_id, "known").await
     }
 
     /// Records the end of a run that was queued or running. `error` is the text of one of our own
     /// errors, which hold no row value.
     ///
     /// # Errors
-    /// `Failed` when the run is over already; else as [`Ledger::queue`].
+    /// `Failed` when the run is over already, `Temporary` when another process has it by now; else as
+    /// [`Ledger::queue`].
     pub async fn finish(
         &self,
         run_id: &RunId,
@@ -144,19 +159,23 @@ impl Ledger {
         outcome: &str,
         error: Option<&str>,
     ) -> Result<()> {
-        let done = sqlx::query(
-            "UPDATE runs SET state = ?, outcome = ?, error = ?, finished_ms = ?
-             WHERE run_id = ? AND state IN ('queued', 'running')",
-        )
+        let done = sqlx::query(concat!(
+            "UPDATE runs SET state = $1, outcome = $2, error = $3, finished_ms = $4
+             WHERE run_id = $5 AND state IN ('queued', 'running') AND ",
+            is_ours!("$6")
+        ))
         .bind(state.word())
         .bind(outcome)
         .bind(error)
         .bind(now_ms())
         .bind(run_id.to_string())
+        .bind(self.epoch(run_id))
         .execute(&self.pool)
         .await
         .map_err(|e| fault(&e))?;
-        expect_one(done.rows_affected(), run_id, "active")
+        self.expect_one(done.rows_affected(), run_id, "active").await?;
+        self.forget(run_id);
+        Ok(())
     }
 
     /// Records the end of a run from its result: `done`, or the outcome the error table gives.
@@ -174,49 +193,22 @@ impl Ledger {
         }
     }
 
-    /// Takes the right to run a pipeline; `None` when someone else has it, in this process or
-    /// another.
+    /// Takes the right to run a pipeline; `None` when someone else has it, in this process or another. What is recorded of
+    /// its runs is recorded by who holds it.
     ///
     /// # Errors
-    /// `Failed` when the lock file cannot be made.
-    pub fn lease(&self, pipeline: &PipelineName) -> Result<Option<Lease>> {
-        self.lock(pipeline.as_str())
+    /// `Failed` when the lock file cannot be made; else as [`Ledger::queue`].
+    pub async fn lease(&self, pipeline: &PipelineName) -> Result<Option<Lease>> {
+        self.leases.take(pipeline.as_str()).await
     }
 
     /// Takes the right to do the upkeep of a dataset, likewise.
     ///
     /// # Errors
     /// As [`Ledger::lease`].
-    pub fn lease_upkeep(&self, dataset: &DatasetName) -> Result<Option<Lease>> {
+    pub async fn lease_upkeep(&self, dataset: &DatasetName) -> Result<Option<Lease>> {
         // A pipeline's name has no dot, so the two never meet.
-        self.lock(&dataset.to_string())
-    }
-
-    fn lock(&self, name: &str) -> Result<Option<Lease>> {
-        let path = self.locks.join(format!("{name}.lock"));
-        let file = open_lock(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lease { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(lock_error(&path, &e)),
-        }
-    }
-
-    /// Marks as failed what an earlier process left unfinished of the pipeline, given that the caller holds its lease:
-    /// every running run, and those of the command line that did not begin. What a daemon queued waits for a daemon.
-    /// Answers with their ids.
-    ///
-    /// # Errors
-    /// As [`Ledger::queue`].
-    pub async fn bury(&self, pipeline: &PipelineName, _lease: &Lease) -> Result<Vec<RunId>> {
-        let mut buried = Vec::new();
-        for run in self.in_processes(Some(pipeline)).await? {
-            let text = "interrupted: the process that ran it ended before it did";
-            let outcome = Kind::Temporary.meaning().outcome;
-            self.finish(&run.run_id, State::Failed, outcome, Some(text)).await?;
-            buried.push(run.run_id);
-        }
-        Ok(buried)
+        self.leases.take(&dataset.to_string()).await
     }
 
     /// Corrects the record of a run that ended without a word although it had published all its
@@ -227,24 +219,55 @@ impl Ledger {
     pub async fn settle(&self, run_id: &RunId) -> Result<()> {
         let done = sqlx::query(
             "UPDATE runs SET state = 'succeeded', outcome = 'done', error = NULL
-             WHERE run_id = ? AND state IN ('failed', 'cancelled')",
+             WHERE run_id = $1 AND state IN ('failed', 'cancelled')",
         )
         .bind(run_id.to_string())
         .execute(&self.pool)
         .await
         .map_err(|e| fault(&e))?;
-        expect_one(done.rows_affected(), run_id, "over without success")
+        self.expect_one(done.rows_affected(), run_id, "over without success").await
+    }
+
+    /// Under which epoch of its pipeline's lease this process began a run; `None` where it did not, and where leases are
+    /// file locks.
+    fn epoch(&self, run_id: &RunId) -> Option<i64> {
+        self.leases.rows().and_then(|rows| rows.begun().get(run_id).copied())
+    }
+
+    /// The run is not this process's any more.
+    fn forget(&self, run_id: &RunId) {
+        if let Some(rows) = self.leases.rows() {
+            rows.begun().remove(run_id);
+        }
+    }
+
+    /// That one run was changed, or why not.
+    async fn expect_one(&self, rows: u64, run_id: &RunId, state: &str) -> Result<()> {
+        if rows == 1 {
+            return Ok(());
+        }
+        let fenced_off =
+            sqlx::query(concat!("SELECT 1 FROM runs WHERE run_id = $1 AND NOT ", is_ours!("$2")))
+                .bind(run_id.to_string())
+                .bind(self.epoch(run_id))
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(|e| fault(&e))?;
+        match fenced_off {
+            Some(_) => Err(fenced(format!("run {run_id} was not recorded"))),
+            None => Err(Error::failed(format!("run {run_id} is not {state}"))),
+        }
     }
 }
 
 impl Store for Ledger {
-    fn pool(&self) -> &SqlitePool {
+    fn pool(&self) -> &AnyPool {
         &self.pool
     }
 }
 
 async fn insert_queued(
-    executor: impl sqlx::SqliteExecutor<'_>,
+    executor: impl sqlx::AnyExecutor<'_>,
     pipeline: &PipelineName,
     spec_digest: &str,
     trigger: Trigger,
@@ -252,7 +275,7 @@ async fn insert_queued(
     let run_id = RunId::draw();
     sqlx::query(
         r#"INSERT INTO runs (run_id, pipeline, spec_digest, "trigger", state, created_ms)
-           VALUES (?, ?, ?, ?, 'queued', ?)"#,
+           VALUES ($1, $2, $3, $4, 'queued', $5)"#,
     )
     .bind(run_id.to_string())
     .bind(pipeline.as_str())
@@ -265,76 +288,13 @@ async fn insert_queued(
     Ok(run_id)
 }
 
-fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T>
-where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    row.try_get(column).map_err(|e| fault(&e))
-}
-
-fn expect_one(rows: u64, run_id: &RunId, state: &str) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(Error::failed(format!("run {run_id} is not {state}"))) }
+/// What a holder wants that has lost its lease.
+fn fenced(what: String) -> Error {
+    Error::temporary(format!("{what}: another process has the pipeline by now")).help(
+        "this process stood still, or could not reach the metadata store, for longer than a lease stands",
+    )
 }
 
 fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
-
-/// Waits for its turn to open the store.
-async fn open_alone(path: PathBuf) -> Result<File> {
-    let waited = tokio::task::spawn_blocking(move || {
-        let file = open_lock(&path)?;
-        file.lock().map_err(|e| lock_error(&path, &e))?;
-        Ok(file)
-    });
-    waited.await.unwrap_or_else(|_| Err(Error::failed("the metadata store could not be opened")))
-}
-
-fn open_lock(path: &Path) -> Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(|e| {
-        Error::failed(format!("cannot open the lock {}: {}", path.display(), e.kind()))
-            .help("the folder of the metadata store must be writable for this user")
-    })
-}
-
-fn lock_error(path: &Path, error: &std::io::Error) -> Error {
-    Error::failed(format!("cannot lock {}: {}", path.display(), error.kind()))
-        .help("the metadata store must lie on a local disk that supports file locks")
-}
-
-fn create_folder(folder: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| {
-        Error::invalid(format!("cannot create the folder {}: {}", folder.display(), e.kind()))
-            .help("let `metadata` name a place this user can write to")
-    })
-}
-
-/// SQLite would create the file with the process umask; its WAL takes the mode of the file.
-fn create_file(path: &Path) -> Result<()> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop).map_err(
-        |e| {
-            Error::invalid(format!("cannot open the metadata store {}: {}", path.display(), e.kind()))
-                .help("let `metadata` name a file this user can write to")
-        },
-    )
-}
-
-fn migration_error(error: &sqlx::migrate::MigrateError) -> Error {
-    use sqlx::migrate::MigrateError;
-    match error {
-        MigrateError::Execute(inner) | MigrateError::ExecuteMigration(inner, _) => fault(inner),
-        MigrateError::VersionMissing(_)
-        | MigrateError::VersionMismatch(_)
-        | MigrateError::VersionTooNew(..) => {
-            Error::failed("the metadata store was made by another release of sealift")
-                .help("use the release that made it, or a newer one")
-        }
-        _ => Error::failed("the metadata store cannot be brought up to date"),
-    }
-}
-
-mod tables;
-mod turns;
-
-#[cfg(test)]
-mod tests;

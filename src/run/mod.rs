@@ -263,7 +263,7 @@ async fn publish(
     let landing = Landing { engine, job, store, plan, standing, asked: &asked, taken_at };
     progress.landing(plan);
     // From here on a commit may name the files: they are no part of another load.
-    if let Err(error) = engine.ledger.forget_parts(&job.pipeline.name, &plan.relation.stream).await {
+    if let Err(error) = forget_parts(engine, job, plan).await {
         drafts.discard(store).await;
         return Err(error);
     }
@@ -281,6 +281,12 @@ async fn publish(
         unchanged: false,
         earlier: false,
     })
+}
+
+/// Forgets the parts of the stream, which are those of whoever has the pipeline.
+async fn forget_parts(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) -> Result<()> {
+    engine.ledger.check_standing(&job.run_id).await?;
+    engine.ledger.forget_parts(&job.pipeline.name, &plan.relation.stream).await
 }
 
 impl Published {

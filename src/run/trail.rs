@@ -134,9 +134,8 @@ pub fn served(engine: &Engine) -> String {
 /// Those of [`audit::record`].
 pub async fn policy_in_force(ledger: &Ledger, policy: &Policy) -> Result<()> {
     let action = Action::PolicyChange;
-    let filter = audit::Filter { action: Some(action.word().to_owned()), ..audit::Filter::newest(1) };
-    let recorded = audit::list(ledger, &filter).await?;
-    let before = recorded.first().and_then(|entry| entry.subject.rsplit(' ').next()).unwrap_or("none");
+    let recorded = audit::newest_of(ledger, action).await?;
+    let before = recorded.as_ref().and_then(|entry| entry.subject.rsplit(' ').next()).unwrap_or("none");
     if before == policy.digest {
         return Ok(());
     }

@@ -85,6 +85,8 @@ struct Shared {
     /// Held while something is asked of the ledger that must not be asked twice for one pipeline.
     turns: Vec<tokio::sync::Mutex<()>>,
     paused: Mutex<BTreeSet<PipelineName>>,
+    /// How often this process was told which schedules rest.
+    pauses_told: AtomicUsize,
     cancel_wait: Duration,
     tasks: TaskTracker,
     /// Fires when no more runs are taken; those that wait end at once.
@@ -116,6 +118,7 @@ impl Dispatcher {
             board: Mutex::new(Board::new(limits)),
             turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
             paused: Mutex::default(),
+            pauses_told: AtomicUsize::new(0),
             cancel_wait,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -227,7 +230,7 @@ impl Dispatcher {
         self.0.registry.get(pipeline).ok_or(Refusal::Unknown)?;
         audit::record(&self.0.ledger, actor, Action::PipelinePause, pipeline.as_str()).await?;
         self.0.ledger.pause(pipeline, actor).await?;
-        self.0.paused().insert(pipeline.clone());
+        self.0.told_of_pause(pipeline, true);
         Ok(())
     }
 
@@ -239,7 +242,7 @@ impl Dispatcher {
         self.0.registry.get(pipeline).ok_or(Refusal::Unknown)?;
         audit::record(&self.0.ledger, actor, Action::PipelineResume, pipeline.as_str()).await?;
         self.0.ledger.resume(pipeline).await?;
-        self.0.paused().remove(pipeline);
+        self.0.told_of_pause(pipeline, false);
         Ok(())
     }
 
@@ -254,8 +257,13 @@ impl Dispatcher {
     /// # Errors
     /// Those of the ledger.
     pub(super) async fn look_at_pauses(&self) -> Result<()> {
-        let paused = self.0.ledger.paused().await?;
-        *self.0.paused() = paused;
+        let told = self.0.pauses_told.load(Ordering::Acquire);
+        let recorded = self.0.ledger.paused().await?;
+        let mut paused = self.0.paused();
+        // What this process was told meanwhile is newer.
+        if self.0.pauses_told.load(Ordering::Acquire) == told {
+            *paused = recorded;
+        }
         Ok(())
     }
 
@@ -284,6 +292,16 @@ impl Dispatcher {
 impl Shared {
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told_of_pause(&self, pipeline: &PipelineName, rests: bool) {
+        let mut paused = self.paused();
+        self.pauses_told.fetch_add(1, Ordering::AcqRel);
+        if rests {
+            paused.insert(pipeline.clone());
+        } else {
+            paused.remove(pipeline);
+        }
     }
 
     fn paused(&self) -> MutexGuard<'_, BTreeSet<PipelineName>> {
@@ -319,7 +337,9 @@ impl Shared {
             }
         }
         let waiting = self.board().take_all();
-        for run in waiting {
+        // Where daemons share the store, what waits here waits for the others too.
+        let is_shared = self.ledger.lease_length().is_some();
+        for run in waiting.into_iter().filter(|_| !is_shared) {
             self.cancelled_by_stop.fetch_add(1, Ordering::AcqRel);
             self.conclude(&run, &Err(cancelled("the daemon stopped before it began"))).await;
         }

@@ -27,6 +27,8 @@ const MAX_TEXT_CHARS: usize = 1_000;
 const MAX_LINE_BYTES: usize = 2_048;
 /// Most bytes of all lines; those of the oldest run go first.
 const MAX_BYTES: usize = 16 << 20;
+/// The module of the audit trail.
+const TRAIL: &str = "sealift::govern::audit";
 /// The field that names a run.
 const RUN_ID: &str = "run_id";
 
@@ -124,6 +126,10 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for RunLogs {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        // Not everybody who may read of a run may read the audit trail, which the log has a copy of.
+        if event.metadata().target().starts_with(TRAIL) {
+            return;
+        }
         let mut fields = Fields::begin(event.metadata());
         event.record(&mut fields);
         let of_span = || {
@@ -206,6 +212,7 @@ mod tests {
             tracing::warn!(run_id = %other, "by itself");
             let _run = tracing::info_span!("run", %run_id).entered();
             let _part = tracing::info_span!("part").entered();
+            tracing::info!(target: "sealift::govern::audit", "audit");
             tracing::info!(rows = 7_u64, stream = "people", "read");
         });
         let lines = logs.of(&run_id, 0, 10);

@@ -25,6 +25,7 @@ mod fixture;
 mod metrics;
 mod problem;
 mod supervisor;
+mod takeover;
 mod trust;
 
 use std::net::SocketAddr;
@@ -98,6 +99,7 @@ pub struct Daemon {
     stop_schedule: CancellationToken,
     stop_api: CancellationToken,
     schedule: JoinHandle<()>,
+    takeover: JoinHandle<()>,
     stop_telling: CancellationToken,
     telling: JoinHandle<()>,
     api: JoinHandle<()>,
@@ -128,7 +130,7 @@ impl Daemon {
             grace,
             cancel_wait,
             entrance,
-            reloads: _,
+            reloads,
         } = settings;
         let gate = Gate::new(ledger.clone(), entrance.access.clone())?;
         let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
@@ -148,9 +150,10 @@ impl Daemon {
         let (kept, ticking) = (schedules.clone(), Arc::clone(&clock));
         let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
         let router = api::router(api, gate.clone());
-        let door = Door::new(listener, entrance, router, gate, stop_api.clone())?;
+        let door = Door::new(listener, entrance, router, gate, reloads.subscribe(), stop_api.clone())?;
         let stop_schedule = CancellationToken::new();
         let schedule = tokio::spawn(schedule::keep(kept, dispatcher.clone(), ticking, stop_schedule.clone()));
+        let takeover = tokio::spawn(takeover::keep(dispatcher.clone(), stop_schedule.clone()));
         let api = tokio::spawn(door.serve());
         tracing::info!(%address, "serving; stop it with Ctrl-C or SIGTERM");
         Ok(Self {
@@ -161,6 +164,7 @@ impl Daemon {
             stop_schedule,
             stop_api,
             schedule,
+            takeover,
             stop_telling,
             telling,
             api,
@@ -197,6 +201,7 @@ impl Daemon {
             telling.abort();
         }
         self.schedule.abort();
+        self.takeover.abort();
         if cancelled == 0 {
             return Ok(());
         }

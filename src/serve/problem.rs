@@ -19,14 +19,14 @@ pub(super) struct Problem {
     status: StatusCode,
     kind: &'static str,
     detail: String,
-    more: Map<String, Value>,
+    more: Box<Map<String, Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem of this status; `kind` names it for programs, `detail` tells people.
     pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), more: Map::new(), headers: Vec::new() }
+        Self { status, kind, detail: detail.into(), more: Box::default(), headers: Vec::new() }
     }
 
     /// The same problem with one more member.
@@ -91,7 +91,7 @@ impl IntoResponse for Problem {
             "detail": self.detail,
         });
         if let Value::Object(members) = &mut body {
-            members.extend(self.more);
+            members.extend(*self.more);
         }
         let mut response = (self.status, Body::from(body.to_string())).into_response();
         let headers = response.headers_mut();

@@ -65,6 +65,7 @@ pub(super) fn reloading() {
 pub(super) fn reloaded(counts: Option<(usize, usize)>) {
     let status = counts.map(|(pipelines, invalid)| match invalid {
         0 => format!("serves {pipelines} pipelines"),
+        1 => format!("serves {pipelines} pipelines; 1 document is invalid"),
         invalid => format!("serves {pipelines} pipelines; {invalid} documents are invalid"),
     });
     let status = status.unwrap_or_default();

@@ -65,8 +65,16 @@ impl Default for Runs {
 /// The metadata store: ledger, tokens, audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Metadata {
-    /// An SQLite file, created on first use.
+    /// An SQLite file, created on first use: for the processes of one machine.
     Sqlite(PathBuf),
+    /// A database of PostgreSQL: several machines can share it.
+    Postgres {
+        /// Its address, `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full`.
+        url: Reference,
+        /// How long a daemon's hold on a pipeline stands without being renewed, default 30 seconds: as long as others
+        /// wait before they take over what a dead one left.
+        lease: Duration,
+    },
 }
 
 /// A place for published tables.

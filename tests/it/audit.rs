@@ -1,5 +1,6 @@
 //! The audit trail, and somebody who may write to the metadata store.
 
+mod either;
 mod stopped;
 mod tampered;
 
@@ -9,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, SqliteConnection};
 
-use crate::daemon::{free_port, terminate, wait_for};
+use crate::daemon::{free_port, serving, terminate, wait_for};
 use crate::house::{House, script};
 
 /// A house with a column that is encrypted. `more` are further lines of the configuration.
@@ -193,7 +194,7 @@ async fn a_daemon_records_and_signs_its_begin_and_its_end_and_a_changed_policy()
     let actions: Vec<&str> = told.iter().map(|entry| word(entry, "action")).collect();
     assert_eq!(actions, ["policy.change", "policy.change", "daemon.start", "daemon.stop"]);
     let digests: Vec<&str> =
-        told.iter().take(2).map(|entry| word(entry, "subject").split(' ').last().unwrap()).collect();
+        told.iter().take(2).map(|entry| word(entry, "subject").rsplit(' ').next().unwrap()).collect();
     assert_eq!(word(&told[0], "subject"), format!("test-policy from none to {}", digests[0]));
     assert_eq!(word(&told[1], "subject"), format!("test-policy from {} to {}", digests[0], digests[1]));
     assert!(word(&told[2], "subject").contains(digests[1]), "{told:?}");
@@ -217,4 +218,10 @@ async fn a_daemon_records_and_signs_its_begin_and_its_end_and_a_changed_policy()
 fn first_line_only(path: &Path) {
     let text = fs::read_to_string(path).unwrap();
     fs::write(path, format!("{}\n", text.lines().next().unwrap())).unwrap();
+}
+
+#[test]
+fn a_store_of_checkpoints_must_be_one_of_the_stores() {
+    let ran = house("audit: {checkpoints: nowhere}").run(&["audit"]);
+    assert!(ran.expect(78).stderr.contains("there is no store `nowhere`"), "{ran:?}");
 }

@@ -178,8 +178,12 @@ fn limits_and_decisions_arrive() {
     let connection = |name: &str| &config.connections[&ConnectionName::parse(name).unwrap()];
     let Connection::Postgres(gentle) = connection("gentle_db") else { panic!("not PostgreSQL") };
     assert_eq!(gentle.statement_timeout, Some(Duration::from_secs(1800)));
-    let limits =
-        Limits { connections: Some(4), rows_per_second: Some(200_000), bytes_per_second: Some(50_000_000) };
+    let limits = Limits {
+        connections: Some(4),
+        rows_per_second: Some(200_000),
+        bytes_per_second: Some(50_000_000),
+        runs: None,
+    };
     assert_eq!((gentle.limits, connection("gentle_db").limits()), (limits, limits));
     let throttle = gentle.throttle.as_ref().unwrap();
     assert_eq!((throttle.slow_above, throttle.pause_above), (20, 50));

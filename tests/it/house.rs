@@ -87,6 +87,16 @@ impl House {
         );
     }
 
+    /// Puts another metadata store into the configuration that is written.
+    pub(crate) fn metadata(&self, store: &str) {
+        let config = fs::read_to_string(self.path("in/sealift.yaml")).unwrap();
+        let lines = config.lines().map(|line| match line.starts_with("metadata:") {
+            true => format!("metadata: {store}\n"),
+            false => format!("{line}\n"),
+        });
+        self.write("in/sealift.yaml", &lines.collect::<String>());
+    }
+
     /// Writes the policy: `rules` are lines of YAML, unindented.
     pub(crate) fn policy(&self, rules: &str) {
         self.policy_with(rules, "");

@@ -43,7 +43,8 @@ async fn no_request_that_the_document_allows_or_forbids_breaks_the_daemon() {
     let end: String = said.chars().rev().take(12_000).collect::<Vec<_>>().into_iter().rev().collect();
     assert!(ran.status.success(), "{end}\n{}", text(&ran.stderr));
     // It drew something, and the daemon is as well as it was.
-    assert!(said.contains("No issues found"), "{end}");
+    let drawn = said.lines().find_map(|line| line.trim().split_once(" generated, ")?.0.parse::<u32>().ok());
+    assert!(drawn.is_some_and(|drawn| drawn > 500), "{end}");
     assert_eq!(served.get("/v1/runs").await.0, 200);
     served.stop();
 }

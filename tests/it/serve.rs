@@ -108,7 +108,7 @@ async fn a_run_that_waits_for_a_daemon_that_is_gone_is_carried_out_by_the_one_th
     let world = World::new(&[("crm", Act::Publish)]).await;
     let key = RequestKey::of("token:airflow", b"order-1").unwrap();
     let left = world.ledger.queue_under(&key, &name("crm"), "d", Trigger::Api, None).await.unwrap().unwrap();
-    let lease = world.ledger.lease(&name("crm")).unwrap().unwrap();
+    let lease = world.ledger.lease(&name("crm")).await.unwrap().unwrap();
     let ask = async || {
         let trigger = world.request(Method::POST, "/v1/pipelines/crm/runs").bearer_auth(&world.token);
         let answer = trigger.header("idempotency-key", "order-1").send().await.unwrap();
@@ -123,7 +123,7 @@ async fn a_run_that_waits_for_a_daemon_that_is_gone_is_carried_out_by_the_one_th
 #[tokio::test]
 async fn a_pipeline_that_another_process_runs_is_left_alone() {
     let world = World::new(&[("crm", Act::Publish)]).await;
-    let lease = world.ledger.lease(&name("crm")).unwrap().unwrap();
+    let lease = world.ledger.lease(&name("crm")).await.unwrap().unwrap();
     let (status, problem) = world.ask(Method::POST, "/v1/pipelines/crm/runs").await;
     assert_eq!(
         (status, problem["detail"].as_str()),
@@ -306,7 +306,7 @@ async fn the_schedule_starts_what_is_due_and_skips_what_was_missed() {
     let run = world.ledger.runs(None, 10).await.unwrap().remove(0);
     assert_eq!(run.trigger, Trigger::Schedule);
     world.over(&run.run_id.to_string()).await;
-    while world.ledger.lease(&name("crm")).unwrap().is_none() {
+    while world.ledger.lease(&name("crm")).await.unwrap().is_none() {
         tokio::task::yield_now().await;
     }
     // Three days pass at once: none of seventy-two is in time, and the next one is.
@@ -381,7 +381,7 @@ async fn what_a_killed_daemon_left_is_marked_as_interrupted_at_the_next_start() 
     world.ledger.start(&left).await.unwrap();
     let elsewhere = world.ledger.queue(&name("erp"), "d", Trigger::Cli).await.unwrap();
     world.ledger.start(&elsewhere).await.unwrap();
-    let lease = world.ledger.lease(&name("erp")).unwrap();
+    let lease = world.ledger.lease(&name("erp")).await.unwrap();
 
     let (started, _keep) = mpsc::unbounded_channel();
     let settings = Settings {

@@ -4,18 +4,19 @@
 //! entry comes after exactly one other.
 
 use sqlx::Row as _;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AnyConnection as Connection};
 
 use super::layout::{self, Hash, Said};
 use super::{Action, Entry, Outcome};
 use crate::error::{Error, Result};
-use crate::govern::store::{Store, fault, now_ms};
+use crate::govern::store::{Store, begin_alone, fault, is_postgres, now_ms};
 
 /// Most bytes of an entry's subject, far above what any deed names.
 const SUBJECT_BYTES: usize = 1 << 20;
 
-/// The statements by which the store itself refuses to change or remove an entry.
-const GUARDS: [&str; 4] = [
+/// The statements by which the store itself refuses to change or remove what was recorded.
+const SQLITE_GUARDS: [&str; 4] = [
     "CREATE TRIGGER audit_entry_is_never_changed BEFORE UPDATE ON audit
      BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END",
     "CREATE TRIGGER audit_entry_is_never_removed BEFORE DELETE ON audit
@@ -25,9 +26,20 @@ const GUARDS: [&str; 4] = [
     "CREATE TRIGGER audit_checkpoint_is_never_removed BEFORE DELETE ON audit_checkpoints
      BEGIN SELECT RAISE(ABORT, 'audit checkpoints are never removed'); END",
 ];
+/// The same for PostgreSQL, by the function that guards entries of before the chain.
+const POSTGRES_GUARDS: [&str; 4] = [
+    "CREATE TRIGGER audit_entry_is_never_changed BEFORE UPDATE OR DELETE ON audit
+     FOR EACH ROW EXECUTE FUNCTION audit_is_append_only()",
+    "CREATE TRIGGER audit_entry_is_never_removed BEFORE TRUNCATE ON audit
+     FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()",
+    "CREATE TRIGGER audit_checkpoint_is_never_changed BEFORE UPDATE OR DELETE ON audit_checkpoints
+     FOR EACH ROW EXECUTE FUNCTION audit_is_append_only()",
+    "CREATE TRIGGER audit_checkpoint_is_never_removed BEFORE TRUNCATE ON audit_checkpoints
+     FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()",
+];
 
 /// A transaction in which nobody else adds an entry.
-pub type Turn<'a> = sqlx::Transaction<'a, Sqlite>;
+pub type Turn = sqlx::Transaction<'static, Any>;
 
 /// The newest entry of a trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +73,8 @@ impl<'a> Deed<'a> {
 ///
 /// # Errors
 /// `Temporary` when the store is busy, `Failed` when it cannot be written.
-pub async fn turn(store: &(impl Store + ?Sized)) -> Result<Turn<'_>> {
-    store.pool().begin_with("BEGIN IMMEDIATE").await.map_err(|e| fault(&e))
+pub async fn turn(store: &(impl Store + ?Sized)) -> Result<Turn> {
+    begin_alone(store.pool(), "audit").await
 }
 
 /// Begins the trail where there is none, takes entries over that were there before it, and has the store guard both.
@@ -88,14 +100,15 @@ pub async fn prepare(store: &(impl Store + ?Sized)) -> Result<()> {
         .await
         .map_err(|e| fault(&e))?;
     take_over(&mut turn).await?;
-    for guard in GUARDS {
+    let guards = if is_postgres(store.pool()) { POSTGRES_GUARDS } else { SQLITE_GUARDS };
+    for guard in guards {
         sqlx::query(guard).execute(&mut *turn).await.map_err(|e| fault(&e))?;
     }
     turn.commit().await.map_err(|e| fault(&e))
 }
 
 /// Chains the entries of before there was a chain.
-async fn take_over(turn: &mut SqliteConnection) -> Result<()> {
+async fn take_over(turn: &mut Connection) -> Result<()> {
     let mut last = i64::MIN;
     loop {
         let rows = sqlx::query(
@@ -126,7 +139,7 @@ async fn take_over(turn: &mut SqliteConnection) -> Result<()> {
 ///
 /// # Errors
 /// As [`turn`]; `Failed` when the trail has lost its head, or the subject is far too long.
-pub(super) async fn append(turn: &mut SqliteConnection, deed: Deed<'_>) -> Result<Entry> {
+pub(super) async fn append(turn: &mut Connection, deed: Deed<'_>) -> Result<Entry> {
     let Deed { at_ms, actor, action, subject, outcome } = deed;
     if subject.len() > SUBJECT_BYTES {
         return Err(Error::failed("this names more than one entry of the audit trail can hold")
@@ -171,18 +184,18 @@ pub(super) async fn append(turn: &mut SqliteConnection, deed: Deed<'_>) -> Resul
 }
 
 /// The head; `None` where the trail has not begun, or has lost it.
-pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Option<Head>> {
+pub(super) async fn head(connection: &mut Connection) -> Result<Option<Head>> {
     let row = sqlx::query("SELECT trail, seq, hash FROM audit_head WHERE id = 1")
         .fetch_optional(connection)
         .await
         .map_err(|e| fault(&e))?;
-    let read = |row: sqlx::sqlite::SqliteRow| -> Result<Head, sqlx::Error> {
+    let read = |row: AnyRow| -> Result<Head, sqlx::Error> {
         Ok(Head { trail: row.try_get("trail")?, seq: row.try_get("seq")?, hash: row.try_get("hash")? })
     };
     row.map(read).transpose().map_err(|e| fault(&e))
 }
 
-async fn count(connection: &mut SqliteConnection) -> Result<i64> {
+async fn count(connection: &mut Connection) -> Result<i64> {
     let row = sqlx::query("SELECT COUNT(*) AS entries FROM audit").fetch_one(connection).await;
     row.and_then(|row| row.try_get("entries")).map_err(|e| fault(&e))
 }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::layout::{self, Hash};
 use super::{Head, listing};
@@ -142,11 +142,11 @@ pub async fn newest_checkpoint(store: &(impl Store + ?Sized), trail: &str) -> Re
     .fetch_optional(store.pool())
     .await
     .map_err(|e| fault(&e))?;
-    let read = |row: SqliteRow| Ok((row.try_get("seq")?, row.try_get("at_ms")?));
+    let read = |row: AnyRow| Ok((row.try_get("seq")?, row.try_get("at_ms")?));
     row.map(read).transpose().map_err(|e: sqlx::Error| fault(&e))
 }
 
-fn read(row: &SqliteRow) -> Option<Checkpoint> {
+fn read(row: &AnyRow) -> Option<Checkpoint> {
     let text = |column: &str| row.try_get::<String, _>(column).ok();
     Some(Checkpoint {
         trail: text("trail")?,

@@ -1,9 +1,9 @@
 //! The trail as it is read.
 
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{Entry, Head, chain};
+use super::{Action, Entry, Head, chain};
 use crate::error::{Error, Result};
 use crate::govern::store::{Store, fault};
 
@@ -63,6 +63,22 @@ pub async fn list(store: &(impl Store + ?Sized), filter: &Filter) -> Result<Vec<
     rows.iter().map(entry).collect()
 }
 
+/// The newest entry of an action, however long ago that was.
+///
+/// # Errors
+/// As [`entries`].
+pub async fn newest_of(store: &(impl Store + ?Sized), action: Action) -> Result<Option<Entry>> {
+    let row = sqlx::query(
+        "SELECT seq, at_ms, actor, action, subject, outcome, prev, hash FROM audit
+         WHERE action = $1 ORDER BY seq DESC LIMIT 1",
+    )
+    .bind(action.word())
+    .fetch_optional(store.pool())
+    .await
+    .map_err(|e| fault(&e))?;
+    row.as_ref().map(entry).transpose()
+}
+
 /// The entries after this number, oldest first, at most `limit`: a page of the whole trail.
 ///
 /// # Errors
@@ -113,7 +129,7 @@ pub async fn head(store: &(impl Store + ?Sized)) -> Result<Option<Head>> {
     chain::head(&mut connection).await
 }
 
-fn entry(row: &SqliteRow) -> Result<Entry> {
+fn entry(row: &AnyRow) -> Result<Entry> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let number = |column: &str| row.try_get::<i64, _>(column);
     let read = || -> Result<Entry, sqlx::Error> {

@@ -17,14 +17,14 @@ use std::borrow::Borrow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
+use sqlx::AnyConnection as Connection;
 
 pub use self::action::{Action, Outcome};
 use self::chain::Deed;
 pub use self::chain::{Head, Turn, prepare, turn};
 pub use self::checkpoint::{Checkpoint, checkpoints, keep, newest_checkpoint};
 pub use self::denials::Denials;
-pub use self::listing::{Filter, MAX_LISTED, after, entries, head, list};
+pub use self::listing::{Filter, MAX_LISTED, after, entries, head, list, newest_of};
 pub use self::verify::{Fault, Findings, What, Witness, verify};
 use super::store::{Store, fault};
 use crate::error::Result;
@@ -113,7 +113,7 @@ pub async fn record_each<S: AsRef<str>>(
 /// # Errors
 /// As [`record`].
 pub async fn record_within(
-    turn: &mut SqliteConnection,
+    turn: &mut Connection,
     actor: &str,
     action: Action,
     subject: &str,

@@ -78,9 +78,9 @@ async fn what_is_done_to_entries_is_named() {
     ];
     let nonsense = "UPDATE audit SET hash = 'x' WHERE seq = 20";
     let binary = "UPDATE audit SET subject = x'ff00' WHERE seq = 4";
-    let number = "UPDATE audit SET seq = 'x' WHERE seq = 20";
     let beyond = "UPDATE audit_head SET seq = 19";
-    let cases: [(&[&'static str], &[(&str, Option<i64>)]); 11] = [
+    type Faults = &'static [(&'static str, Option<i64>)];
+    let cases: [(&[&'static str], Faults); 10] = [
         (&[edit], &[("edited", Some(5))]),
         (&[delete], &[("deleted", Some(5))]),
         (&[delete, renumber[0], renumber[1]], &[("reordered", Some(5)), ("truncated", Some(19))]),
@@ -89,7 +89,6 @@ async fn what_is_done_to_entries_is_named() {
         (&swap, &[("reordered", Some(5)), ("reordered", Some(9))]),
         (&[nonsense], &[("edited", Some(20))]),
         (&[binary], &[("edited", Some(4))]),
-        (&[number], &[("edited", None), ("truncated", Some(20))]),
         (&[beyond], &[("altered_head", Some(20)), ("altered_head", Some(19))]),
         (&["DELETE FROM audit_head"], &[("altered_head", None)]),
     ];
@@ -150,8 +149,8 @@ async fn an_entry_within_a_turn_is_there_with_its_deed_or_not_at_all() {
         }
         let deeds: (i64,) =
             sqlx::query_as("SELECT COUNT(*) FROM stores").fetch_one(ledger.pool()).await.unwrap();
-        let entries = entries(&ledger, 10).await.unwrap().len() as i64;
-        assert_eq!((deeds.0, entries), (i64::from(is_kept), i64::from(is_kept)));
+        let entries = entries(&ledger, 10).await.unwrap().len();
+        assert_eq!((deeds.0, entries), (i64::from(is_kept), usize::from(is_kept)));
     }
     assert_eq!(faults(&ledger, &[]).await, []);
 }
@@ -198,7 +197,7 @@ async fn a_flood_of_denials_is_counted_and_not_written_one_by_one() {
     let denials = &denials;
     let ledger = &ledger;
     let note = |actor: String| async move {
-        denials.note(ledger, &actor, Action::Request, "GET /v1").await.unwrap()
+        denials.note(ledger, &actor, Action::Request, "GET /v1").await.unwrap();
     };
     for _ in 0..500 {
         note("peer:127.0.0.1".to_owned()).await;

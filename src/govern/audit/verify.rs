@@ -260,7 +260,8 @@ impl Walk<'_> {
             }
             self.settle();
         }
-        let places = if self.tried < MOST_TRIED { 1..=self.top.saturating_add(PAGE.into()) } else { 1..=0 };
+        let places =
+            if self.tried < MOST_TRIED { 1..self.top.saturating_add(i64::from(PAGE) + 1) } else { 1..1 };
         self.tried += 1;
         match places.into_iter().find(|place| rehashed(entry, *place) == Some(hash)) {
             Some(place) => self.moved = Some(Moved { from: seq, to: seq, by: place - seq }),

@@ -11,7 +11,7 @@ use sqlx::Row as _;
 
 use crate::error::{Error, Result};
 use crate::govern::Store;
-use crate::govern::store::{fault, now_ms};
+use crate::govern::store::{begin_alone, fault, now_ms};
 use crate::spec::policy;
 
 /// Minutes before the current one that count.
@@ -51,13 +51,14 @@ impl Budget {
             ))
             .help("filter the rows, or add a LIMIT in a subquery below the call"));
         }
-        // One statement, which SQLite runs alone.
+        let mut alone =
+            begin_alone(self.store.pool(), &format!("reveals {} {}", self.rule, self.actor)).await?;
         let taken = sqlx::query(
             "INSERT INTO reveals (actor, rule, minute, taken)
-             SELECT ?1, ?2, ?3, ?4
-             WHERE ?4 + (SELECT coalesce(sum(taken), 0) FROM reveals
-                         WHERE actor = ?1 AND rule = ?2 AND minute >= ?5) <= ?6
-             ON CONFLICT (actor, rule, minute) DO UPDATE SET taken = taken + excluded.taken",
+             SELECT $1, $2, $3, $4
+             WHERE $4 + (SELECT coalesce(sum(taken), 0) FROM reveals
+                         WHERE actor = $1 AND rule = $2 AND minute >= $5) <= $6
+             ON CONFLICT (actor, rule, minute) DO UPDATE SET taken = reveals.taken + excluded.taken",
         )
         .bind(&self.actor)
         .bind(&self.rule)
@@ -65,9 +66,10 @@ impl Budget {
         .bind(signed(values))
         .bind(now - MINUTES)
         .bind(signed(self.most))
-        .execute(self.store.pool())
+        .execute(&mut *alone)
         .await
         .map_err(|e| fault(&e))?;
+        alone.commit().await.map_err(|e| fault(&e))?;
         if taken.rows_affected() == 1 {
             return Ok(());
         }
@@ -82,7 +84,7 @@ impl Budget {
     /// When as many values can be had, if nobody takes others.
     async fn again(&self, values: u64, now: i64) -> Result<String> {
         let rows = sqlx::query(
-            "SELECT minute, taken FROM reveals WHERE actor = ? AND rule = ? AND minute >= ? ORDER BY minute",
+            "SELECT minute, taken FROM reveals WHERE actor = $1 AND rule = $2 AND minute >= $3 ORDER BY minute",
         )
         .bind(&self.actor)
         .bind(&self.rule)
@@ -90,7 +92,7 @@ impl Budget {
         .fetch_all(self.store.pool())
         .await
         .map_err(|e| fault(&e))?;
-        let row = |row: &sqlx::sqlite::SqliteRow| Ok((row.try_get(0)?, row.try_get(1)?));
+        let row = |row: &sqlx::any::AnyRow| Ok((row.try_get(0)?, row.try_get(1)?));
         let rows: Vec<(i64, i64)> =
             rows.iter().map(row).collect::<Result<_, sqlx::Error>>().map_err(|e| fault(&e))?;
         let mut counted: i64 = rows.iter().map(|(_, taken)| taken).sum();
@@ -112,7 +114,7 @@ impl Budget {
     /// # Errors
     /// As the store answers.
     pub(super) async fn forget(&self) -> Result<()> {
-        sqlx::query("DELETE FROM reveals WHERE minute < ?")
+        sqlx::query("DELETE FROM reveals WHERE minute < $1")
             .bind(now_ms() / MINUTE_MS - MINUTES)
             .execute(self.store.pool())
             .await

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::listing::{SELECT, read_run};
 use super::{Ledger, Run, fault, get};
 use crate::error::Result;
 use crate::spec::PipelineName;
@@ -22,25 +23,26 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn ended_after(&self, at_ms: i64, run_id: &str, limit: u32) -> Result<Vec<EndedRun>> {
-        let rows = sqlx::query(
-            "SELECT runs.*, COALESCE(
-                 (SELECT CAST(sum(quarantined) AS BIGINT) FROM run_streams WHERE run_streams.run_id = runs.run_id), 0
+        let sql = format!(
+            "SELECT known.*, COALESCE(
+                 (SELECT CAST(sum(s.quarantined) AS BIGINT) FROM run_streams s WHERE s.run_id = known.run_id), 0
              ) AS set_aside
-             FROM runs
-             WHERE finished_ms > $1 OR (finished_ms = $2 AND run_id > $3)
-             ORDER BY finished_ms, run_id LIMIT $4",
-        )
-        .bind(at_ms)
-        .bind(at_ms)
-        .bind(run_id)
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
+             FROM ({SELECT} WHERE r.finished_ms >= $1 AND (r.finished_ms > $2 OR r.run_id > $3)
+                   ORDER BY r.finished_ms, r.run_id LIMIT $4) AS known
+             ORDER BY known.finished_ms, known.run_id"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(at_ms)
+            .bind(at_ms)
+            .bind(run_id)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|e| fault(&e))?;
         let mut ended = Vec::with_capacity(rows.len());
         for row in &rows {
             let quarantined = get::<i64>(row, "set_aside")?.unsigned_abs();
-            ended.push(EndedRun { run: super::listing::read_run(row)?, quarantined });
+            ended.push(EndedRun { run: read_run(row)?, quarantined });
         }
         Ok(ended)
     }

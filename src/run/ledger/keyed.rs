@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Ledger, Run, RunId, Trigger, fault, get};
 use crate::error::{Error, Kind, Result};
-use crate::govern::store::now_ms;
+use crate::govern::store::{begin_alone, now_ms};
 use crate::spec::PipelineName;
 
 /// How long a key is remembered.
@@ -51,7 +51,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn asked_under(&self, key: &RequestKey) -> Result<Option<Run>> {
-        let row = sqlx::query("SELECT run_id FROM run_keys WHERE digest = ? AND created_ms > ?")
+        let row = sqlx::query("SELECT run_id FROM run_keys WHERE digest = $1 AND created_ms > $2")
             .bind(&key.0)
             .bind(now_ms() - REMEMBERED_MS)
             .fetch_optional(&self.pool)
@@ -75,17 +75,17 @@ impl Ledger {
         trigger: Trigger,
         instead_of: Option<&RunId>,
     ) -> Result<Option<RunId>> {
-        let mut both = self.pool.begin().await.map_err(|e| fault(&e))?;
-        sqlx::query("DELETE FROM run_keys WHERE created_ms <= ?")
+        let mut both = begin_alone(&self.pool, &key.0).await?;
+        sqlx::query("DELETE FROM run_keys WHERE created_ms <= $1")
             .bind(now_ms() - REMEMBERED_MS)
             .execute(&mut *both)
             .await
             .map_err(|e| fault(&e))?;
         let run_id = super::insert_queued(&mut *both, pipeline, spec_digest, trigger).await?;
         let done = sqlx::query(
-            "INSERT INTO run_keys (digest, run_id, created_ms) VALUES (?, ?, ?)
+            "INSERT INTO run_keys (digest, run_id, created_ms) VALUES ($1, $2, $3)
              ON CONFLICT (digest) DO UPDATE SET run_id = excluded.run_id, created_ms = excluded.created_ms
-             WHERE run_keys.run_id = ?",
+             WHERE run_keys.run_id = $4",
         )
         .bind(&key.0)
         .bind(run_id.to_string())
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(instead(Some(run_id)).await, None, "the key is another run's by now");
         assert_eq!(ledger.asked_under(&key).await.unwrap().unwrap().run_id, second);
 
-        sqlx::query("UPDATE run_keys SET created_ms = created_ms - ?")
+        sqlx::query("UPDATE run_keys SET created_ms = created_ms - $1")
             .bind(REMEMBERED_MS)
             .execute(&ledger.pool)
             .await

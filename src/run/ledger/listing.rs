@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Ledger, MAX_LISTED, Run, RunId, State, StreamOutcome, fault, get};
 use crate::error::Result;
 use crate::spec::PipelineName;
 
 /// Runs with what their attempts came to.
-const SELECT: &str = "SELECT r.*, t.attempt, t.heartbeat_ms, t.not_before_ms, t.error AS attempt_error
+pub(super) const SELECT: &str =
+    "SELECT r.*, t.attempt, t.heartbeat_ms, t.not_before_ms, t.error AS attempt_error
                       FROM runs r LEFT JOIN run_turns t ON t.run_id = r.run_id";
 
 /// Runs whose streams are read by one statement.
@@ -101,7 +102,12 @@ impl Ledger {
     }
 
     /// Lists runs; `filter` is one of our own constants.
-    async fn list(&self, filter: &'static str, wanted: &Wanted<'_>, limit: u32) -> Result<Vec<Run>> {
+    pub(super) async fn list(
+        &self,
+        filter: &'static str,
+        wanted: &Wanted<'_>,
+        limit: u32,
+    ) -> Result<Vec<Run>> {
         let sql = format!(
             "{SELECT}
              WHERE (CAST($1 AS TEXT) IS NULL OR r.pipeline = $1)
@@ -127,7 +133,7 @@ impl Ledger {
         Ok(runs)
     }
 
-    async fn with_streams(&self, row: &SqliteRow) -> Result<Run> {
+    async fn with_streams(&self, row: &AnyRow) -> Result<Run> {
         let mut run = [read_run(row)?];
         self.add_streams(&mut run).await?;
         let [run] = run;
@@ -155,7 +161,7 @@ impl Ledger {
     }
 }
 
-pub(super) fn read_run(row: &SqliteRow) -> Result<Run> {
+pub(super) fn read_run(row: &AnyRow) -> Result<Run> {
     let time = |column: &str| -> Result<Option<DateTime<Utc>>> {
         let ms: Option<i64> = get(row, column)?;
         Ok(ms.and_then(DateTime::from_timestamp_millis))
@@ -181,7 +187,7 @@ pub(super) fn read_run(row: &SqliteRow) -> Result<Run> {
     })
 }
 
-fn read_stream(row: &SqliteRow) -> Result<StreamOutcome> {
+fn read_stream(row: &AnyRow) -> Result<StreamOutcome> {
     Ok(StreamOutcome {
         stream: get(row, "stream")?,
         dataset: get(row, "dataset")?,

@@ -219,7 +219,7 @@ impl Ledger {
     }
 }
 
-async fn insert(executor: impl sqlx::SqliteExecutor<'_>, message: Outgoing<'_>) -> Result<bool> {
+async fn insert(executor: impl sqlx::AnyExecutor<'_>, message: Outgoing<'_>) -> Result<bool> {
     let now = now_ms();
     let done = sqlx::query(
         "INSERT INTO outbox (message_id, told, place, body, created_ms, due_ms, attempts)

@@ -30,8 +30,11 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn part_written(&self, stream: &StreamName, part: &WrittenPart) -> Result<()> {
         sqlx::query(
-            "INSERT OR REPLACE INTO run_parts (run_id, stream, part, asked, instant, rows, bytes, manifest)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO run_parts (run_id, stream, part, asked, instant, rows, bytes, manifest)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (run_id, stream, part) DO UPDATE
+             SET asked = excluded.asked, instant = excluded.instant, rows = excluded.rows, bytes = excluded.bytes,
+                 manifest = excluded.manifest",
         )
         .bind(part.run_id.to_string())
         .bind(stream.as_str())
@@ -55,7 +58,7 @@ impl Ledger {
     pub async fn parts(&self, pipeline: &PipelineName, stream: &StreamName) -> Result<Vec<WrittenPart>> {
         let rows = sqlx::query(
             "SELECT p.* FROM run_parts p JOIN runs r ON r.run_id = p.run_id
-             WHERE r.pipeline = ? AND p.stream = ? ORDER BY p.run_id, p.part",
+             WHERE r.pipeline = $1 AND p.stream = $2 ORDER BY p.run_id, p.part",
         )
         .bind(pipeline.as_str())
         .bind(stream.as_str())
@@ -82,7 +85,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn streams_with_parts(&self, pipeline: &PipelineName) -> Result<Vec<StreamName>> {
         let rows = sqlx::query(
-            "SELECT DISTINCT p.stream FROM run_parts p JOIN runs r ON r.run_id = p.run_id WHERE r.pipeline = ?",
+            "SELECT DISTINCT p.stream FROM run_parts p JOIN runs r ON r.run_id = p.run_id WHERE r.pipeline = $1",
         )
         .bind(pipeline.as_str())
         .fetch_all(&self.pool)
@@ -113,8 +116,8 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn forget_parts(&self, pipeline: &PipelineName, stream: &StreamName) -> Result<()> {
         sqlx::query(
-            "DELETE FROM run_parts WHERE stream = ?
-             AND run_id IN (SELECT run_id FROM runs WHERE pipeline = ?)",
+            "DELETE FROM run_parts WHERE stream = $1
+             AND run_id IN (SELECT run_id FROM runs WHERE pipeline = $2)",
         )
         .bind(stream.as_str())
         .bind(pipeline.as_str())

@@ -205,7 +205,7 @@ impl Ledger {
 }
 
 /// Takes a turn; false when it is taken already.
-async fn take_turn(store: &mut sqlx::SqliteConnection, pipeline: &PipelineName, turn: &Turn) -> Result<bool> {
+async fn take_turn(store: &mut sqlx::AnyConnection, pipeline: &PipelineName, turn: &Turn) -> Result<bool> {
     let taken = match turn {
         Turn::Occurrence { at, believed_until } => sqlx::query(
             "UPDATE schedules SET through_ms = $2 WHERE pipeline = $1 AND (through_ms < $2 OR through_ms > $3)",

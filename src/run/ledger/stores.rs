@@ -18,7 +18,7 @@ impl Ledger {
         let now = now_ms();
         let since = now.saturating_sub(i64::try_from(TRUSTED.as_millis()).unwrap_or(i64::MAX));
         // A time that is yet to come was taken by a clock that was wrong.
-        let found = sqlx::query("SELECT 1 FROM stores WHERE place = ? AND tested_ms BETWEEN ? AND ?")
+        let found = sqlx::query("SELECT 1 FROM stores WHERE place = $1 AND tested_ms BETWEEN $2 AND $3")
             .bind(place)
             .bind(since)
             .bind(now)
@@ -34,7 +34,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn tested(&self, place: &str) -> Result<()> {
         sqlx::query(
-            "INSERT INTO stores (place, tested_ms) VALUES (?, ?)
+            "INSERT INTO stores (place, tested_ms) VALUES ($1, $2)
              ON CONFLICT (place) DO UPDATE SET tested_ms = excluded.tested_ms",
         )
         .bind(place)

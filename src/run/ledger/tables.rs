@@ -30,17 +30,17 @@ impl Ledger {
     pub async fn remembered(&self, dataset: &DatasetName) -> Result<Vec<Remembered>> {
         let rows = sqlx::query(
             "SELECT version, run_id, receipt FROM run_streams
-             WHERE dataset = ?1 AND version IS NOT NULL AND state = 'published'
+             WHERE dataset = $1 AND version IS NOT NULL AND state = 'published'
              UNION
-             SELECT version, run_id, receipt FROM versions WHERE dataset = ?1 AND version IS NOT NULL
-             ORDER BY version DESC, run_id DESC LIMIT ?2",
+             SELECT version, run_id, receipt FROM versions WHERE dataset = $1 AND version IS NOT NULL
+             ORDER BY version DESC, run_id DESC LIMIT $2",
         )
         .bind(dataset.to_string())
         .bind(i64::from(MAX_LISTED))
         .fetch_all(&self.pool)
         .await
         .map_err(|e| fault(&e))?;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
+        let read = |row: &sqlx::any::AnyRow| {
             Ok(Remembered {
                 version: get::<i64>(row, "version")?.unsigned_abs(),
                 run_id: RunId::parse(&get::<String>(row, "run_id")?)?,
@@ -62,14 +62,17 @@ impl Ledger {
         version: Option<(u64, Option<&str>)>,
     ) -> Result<()> {
         let (version, receipt) = version.map_or((None, None), |(version, receipt)| (Some(version), receipt));
-        sqlx::query("INSERT OR IGNORE INTO versions (dataset, run_id, version, receipt) VALUES (?, ?, ?, ?)")
-            .bind(dataset.to_string())
-            .bind(run_id)
-            .bind(version.map(to_i64))
-            .bind(receipt)
-            .execute(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
+        sqlx::query(
+            "INSERT INTO versions (dataset, run_id, version, receipt) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(dataset.to_string())
+        .bind(run_id)
+        .bind(version.map(to_i64))
+        .bind(receipt)
+        .execute(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
         Ok(())
     }
 
@@ -78,7 +81,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn has_tried(&self, dataset: &DatasetName, run_id: &RunId) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM versions WHERE dataset = ? AND run_id = ? LIMIT 1")
+        let row = sqlx::query("SELECT 1 FROM versions WHERE dataset = $1 AND run_id = $2 LIMIT 1")
             .bind(dataset.to_string())
             .bind(run_id.to_string())
             .fetch_optional(&self.pool)
@@ -95,9 +98,10 @@ impl Ledger {
     pub async fn restore(&self, run: &Run, stream: &StreamOutcome) -> Result<(bool, bool)> {
         let ms = |at: Option<DateTime<chrono::Utc>>| at.map(|at| at.timestamp_millis());
         let new_run = sqlx::query(
-            r#"INSERT OR IGNORE INTO runs (run_id, pipeline, spec_digest, "trigger", state, outcome, created_ms,
-                                           started_ms, finished_ms)
-               VALUES (?, ?, ?, ?, ?, 'done', ?, ?, ?)"#,
+            r#"INSERT INTO runs (run_id, pipeline, spec_digest, "trigger", state, outcome, created_ms, started_ms,
+                                 finished_ms)
+               VALUES ($1, $2, $3, $4, $5, 'done', $6, $7, $8)
+               ON CONFLICT (run_id) DO NOTHING"#,
         )
         .bind(run.run_id.to_string())
         .bind(&run.pipeline)
@@ -111,9 +115,10 @@ impl Ledger {
         .await
         .map_err(|e| fault(&e))?;
         let new_stream = sqlx::query(
-            "INSERT OR IGNORE INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes,
-                                                seconds, receipt, state)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes, seconds, receipt,
+                                      state)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT (run_id, stream) DO NOTHING",
         )
         .bind(run.run_id.to_string())
         .bind(&stream.stream)
@@ -137,8 +142,9 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn widen(&self, run: &Run) -> Result<()> {
         sqlx::query(
-            "UPDATE runs SET started_ms = min(started_ms, ?2), finished_ms = max(finished_ms, ?3)
-             WHERE run_id = ?1",
+            "UPDATE runs SET started_ms = CASE WHEN $2 < started_ms THEN $2 ELSE started_ms END,
+                 finished_ms = CASE WHEN $3 > finished_ms THEN $3 ELSE finished_ms END
+             WHERE run_id = $1",
         )
         .bind(run.run_id.to_string())
         .bind(run.started_at.map(|at| at.timestamp_millis()))

@@ -1,28 +1,38 @@
 //! The attempts of runs: when one is alive, and when the next one may begin.
 
 use chrono::{DateTime, Utc};
+use sqlx::AnyConnection;
 
-use super::{Ledger, RunId, expect_one, fault};
-use crate::error::Result;
+use super::{Ledger, RunId, State, fault, fenced, get};
+use crate::error::{Error, Result};
 use crate::govern::store::now_ms;
 
 impl Ledger {
-    /// Records that an attempt of a queued run began.
+    /// Records that an attempt of a queued run began. Where leases are rows, this process holds the pipeline's, and the
+    /// attempt is of its epoch.
     ///
     /// # Errors
-    /// `Failed` when the run is not queued; else as [`Ledger::queue`].
+    /// `Failed` when the run is not queued, `Temporary` when the lease is another process's; else as [`Ledger::queue`].
     pub async fn start(&self, run_id: &RunId) -> Result<()> {
+        let rows = self.leases.rows();
         let mut both = self.pool.begin().await.map_err(|e| fault(&e))?;
-        let done = sqlx::query(
-            "UPDATE runs SET state = 'running', started_ms = coalesce(started_ms, $1)
-             WHERE run_id = $2 AND state = 'queued'",
+        let begun = sqlx::query(
+            "UPDATE runs SET state = 'running', started_ms = coalesce(started_ms, $1), holder = $3,
+                 epoch = (SELECT epoch FROM leases WHERE name = runs.pipeline AND holder = $3)
+             WHERE run_id = $2 AND state = 'queued'
+             AND ($3 IS NULL OR EXISTS (SELECT 1 FROM leases WHERE name = runs.pipeline AND leases.holder = $3))
+             RETURNING epoch",
         )
         .bind(now_ms())
         .bind(run_id.to_string())
-        .execute(&mut *both)
+        .bind(rows.map(|rows| rows.holder.as_str()))
+        .fetch_optional(&mut *both)
         .await
         .map_err(|e| fault(&e))?;
-        expect_one(done.rows_affected(), run_id, "queued")?;
+        let Some(begun) = begun else {
+            both.rollback().await.map_err(|e| fault(&e))?;
+            return Err(self.not_begun(run_id).await?);
+        };
         sqlx::query(
             "INSERT INTO run_turns (run_id, attempt, heartbeat_ms) VALUES ($1, 1, $2)
              ON CONFLICT (run_id) DO UPDATE SET heartbeat_ms = excluded.heartbeat_ms, not_before_ms = NULL",
@@ -32,7 +42,20 @@ impl Ledger {
         .execute(&mut *both)
         .await
         .map_err(|e| fault(&e))?;
-        both.commit().await.map_err(|e| fault(&e))
+        both.commit().await.map_err(|e| fault(&e))?;
+        if let (Some(rows), Some(epoch)) = (rows, get::<Option<i64>>(&begun, "epoch")?) {
+            rows.begun().insert(*run_id, epoch);
+        }
+        Ok(())
+    }
+
+    /// Why a run could not begin.
+    async fn not_begun(&self, run_id: &RunId) -> Result<Error> {
+        let state = self.run(run_id).await?.map(|run| run.state);
+        Ok(match state {
+            Some(State::Queued) => fenced(format!("run {run_id} did not begin")),
+            _ => Error::failed(format!("run {run_id} is not queued")),
+        })
     }
 
     /// Records that runs are alive.
@@ -42,12 +65,18 @@ impl Ledger {
     pub async fn beat(&self, run_ids: &[RunId]) -> Result<()> {
         let mut all = self.pool.begin().await.map_err(|e| fault(&e))?;
         for run_id in run_ids {
-            sqlx::query("UPDATE run_turns SET heartbeat_ms = $1 WHERE run_id = $2")
-                .bind(now_ms())
-                .bind(run_id.to_string())
-                .execute(&mut *all)
-                .await
-                .map_err(|e| fault(&e))?;
+            sqlx::query(concat!(
+                "UPDATE run_turns SET heartbeat_ms = $1 WHERE run_id = $2
+                 AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = $2 AND ",
+                is_ours!("$3"),
+                ")"
+            ))
+            .bind(now_ms())
+            .bind(run_id.to_string())
+            .bind(self.epoch(run_id))
+            .execute(&mut *all)
+            .await
+            .map_err(|e| fault(&e))?;
         }
         all.commit().await.map_err(|e| fault(&e))
     }
@@ -56,7 +85,7 @@ impl Ledger {
     /// number `attempt` begins not before an instant: it is the same run, which is queued again.
     ///
     /// # Errors
-    /// `Failed` when the run is not running; else as [`Ledger::queue`].
+    /// `Failed` when the run is not running, `Temporary` when another process has it by now; else as [`Ledger::queue`].
     pub async fn try_again(
         &self,
         run_id: &RunId,
@@ -65,33 +94,55 @@ impl Ledger {
         why: &str,
     ) -> Result<()> {
         let mut both = self.pool.begin().await.map_err(|e| fault(&e))?;
-        let done = sqlx::query("UPDATE runs SET state = 'queued' WHERE run_id = $1 AND state = 'running'")
-            .bind(run_id.to_string())
-            .execute(&mut *both)
-            .await
-            .map_err(|e| fault(&e))?;
-        expect_one(done.rows_affected(), run_id, "running")?;
-        sqlx::query(
-            "INSERT INTO run_turns (run_id, attempt, not_before_ms, error) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (run_id) DO UPDATE SET attempt = excluded.attempt, heartbeat_ms = NULL,
-                 not_before_ms = excluded.not_before_ms, error = excluded.error",
-        )
+        let done = sqlx::query(concat!(
+            "UPDATE runs SET state = 'queued', epoch = NULL, holder = NULL
+             WHERE run_id = $1 AND state = 'running' AND ",
+            is_ours!("$2")
+        ))
         .bind(run_id.to_string())
-        .bind(i64::from(attempt))
-        .bind(not_before.timestamp_millis())
-        .bind(why)
+        .bind(self.epoch(run_id))
         .execute(&mut *both)
         .await
         .map_err(|e| fault(&e))?;
-        both.commit().await.map_err(|e| fault(&e))
+        if done.rows_affected() != 1 {
+            both.rollback().await.map_err(|e| fault(&e))?;
+            return self.expect_one(0, run_id, "running").await;
+        }
+        wait_again(&mut both, run_id, attempt, not_before, why).await?;
+        both.commit().await.map_err(|e| fault(&e))?;
+        self.forget(run_id);
+        Ok(())
     }
+}
+
+/// Records what the next attempt of a run waits for.
+pub(super) async fn wait_again(
+    connection: &mut AnyConnection,
+    run_id: &RunId,
+    attempt: u32,
+    not_before: DateTime<Utc>,
+    why: &str,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO run_turns (run_id, attempt, not_before_ms, error) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (run_id) DO UPDATE SET attempt = excluded.attempt, heartbeat_ms = NULL,
+             not_before_ms = excluded.not_before_ms, error = excluded.error",
+    )
+    .bind(run_id.to_string())
+    .bind(i64::from(attempt))
+    .bind(not_before.timestamp_millis())
+    .bind(why)
+    .execute(connection)
+    .await
+    .map_err(|e| fault(&e))?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, Kind};
-    use crate::run::ledger::{State, Trigger};
+    use crate::error::Kind;
+    use crate::run::ledger::Trigger;
     use crate::spec::PipelineName;
     use crate::spec::config::Metadata;
 

@@ -54,8 +54,10 @@ impl Place {
     /// # Errors
     /// `Invalid` when a store cannot be opened.
     pub fn all(config: &Config) -> Result<Vec<Self>> {
-        let Metadata::Sqlite(metadata) = &config.metadata;
-        let mut places = vec![Self::File(metadata.with_file_name(FILE))];
+        let mut places = match &config.metadata {
+            Metadata::Sqlite(metadata) => vec![Self::File(metadata.with_file_name(FILE))],
+            Metadata::Postgres { .. } => Vec::new(),
+        };
         if let Some(name) = &config.audit_checkpoints {
             let settings = config.stores.get(name);
             let settings = settings

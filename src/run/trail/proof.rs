@@ -59,7 +59,7 @@ pub async fn prove(
     }
     let lost = outside.difference(&inside).count();
     if lost > 0 {
-        desk.notes.push(format!("the metadata store lacks {lost} checkpoints that are kept elsewhere"));
+        desk.notes.push(format!("the metadata store lacks some checkpoints that are kept elsewhere: {lost}"));
     }
     let all: Vec<Witness> = inside.union(&outside).copied().collect();
     let mut findings = audit::verify(ledger, &all).await?;
@@ -96,7 +96,7 @@ impl Desk<'_> {
                 match checkpoint {
                     Some(checkpoint) => self.judge("the metadata store", &checkpoint, &mut held).await?,
                     None => {
-                        self.forged(None, "the metadata store holds a checkpoint that is none".to_owned())
+                        self.forged(None, "the metadata store holds a checkpoint that is none".to_owned());
                     }
                 }
             }

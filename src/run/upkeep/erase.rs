@@ -70,7 +70,7 @@ pub async fn erase(engine: &Engine, dataset: &DatasetName, erasure: Erasure<'_>)
         Ok(quarantine) if Table::exists(&place.store, &quarantine).await? => Some(quarantine),
         _ => None,
     };
-    let _lease = lease(engine, dataset)?;
+    let _lease = lease(engine, dataset).await?;
     for set_aside in quarantine.iter().chain(dataset.is_quarantine().then_some(dataset)) {
         settled(&place, set_aside).await?;
     }
@@ -130,7 +130,7 @@ async fn beside(
     let quarantine = upkeep.dataset.clone();
     match doomed(upkeep, condition).await {
         Ok(doomed) => {
-            let _lease = lease(engine, &quarantine)?;
+            let _lease = lease(engine, &quarantine).await?;
             Ok(Beside::Erased(quarantine, one(upkeep, &doomed, request).await?))
         }
         Err(error) if error.kind() == Kind::Invalid => {
@@ -162,7 +162,7 @@ async fn settled(place: &Place, quarantine: &DatasetName) -> Result<()> {
 async fn forget_parts(engine: &Engine, place: &Place, dataset: &DatasetName) -> Result<()> {
     for pipeline in &engine.pipelines {
         if !engine.ledger.streams_with_parts(&pipeline.name).await?.is_empty() {
-            let _lease = engine.lease(&pipeline.name)?;
+            let _lease = engine.lease(&pipeline.name).await?;
             kept::erase(engine, &place.store, dataset, pipeline).await?;
         }
     }

@@ -51,7 +51,7 @@ pub async fn compact(engine: &Engine, dataset: &DatasetName, wish: Wish) -> Resu
         return Err(Error::invalid(format!("{dataset} is a quarantine, and its files are left as they are"))
             .help("its files tell which run they belong to; settled, its folder can be removed"));
     }
-    let _lease = lease(engine, dataset)?;
+    let _lease = lease(engine, dataset).await?;
     recorded(engine, Action::DatasetCompact, &dataset.to_string()).await?;
     let upkeep = place.upkeep(engine, dataset).await?;
     let compaction = Compaction {
@@ -85,9 +85,9 @@ pub async fn vacuum(
     dry_run: bool,
 ) -> Result<Vacuumed> {
     let place = Place::find(engine, dataset).await?;
-    let _lease = lease(engine, dataset)?;
+    let _lease = lease(engine, dataset).await?;
     // While these are held no run of this machine writes files, nor takes any over.
-    let leases = idle(engine)?;
+    let leases = idle(engine).await?;
     let spared_strays = leases.is_none();
     let strays_since = match leases {
         Some(_) => before(now, retain),
@@ -122,13 +122,20 @@ fn before(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
 }
 
 /// The right to run each pipeline; `None` where one is running.
-fn idle(engine: &Engine) -> Result<Option<Vec<Lease>>> {
-    engine.pipelines.iter().map(|pipeline| engine.ledger.lease(&pipeline.name)).collect()
+async fn idle(engine: &Engine) -> Result<Option<Vec<Lease>>> {
+    let mut leases = Vec::with_capacity(engine.pipelines.len());
+    for pipeline in &engine.pipelines {
+        match engine.ledger.lease(&pipeline.name).await? {
+            Some(lease) => leases.push(lease),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(leases))
 }
 
 /// The right to touch the files of a dataset that no commit names.
-fn lease(engine: &Engine, dataset: &DatasetName) -> Result<Lease> {
-    engine.ledger.lease_upkeep(dataset)?.ok_or_else(|| {
+async fn lease(engine: &Engine, dataset: &DatasetName) -> Result<Lease> {
+    engine.ledger.lease_upkeep(dataset).await?.ok_or_else(|| {
         Error::temporary(format!("another upkeep of {dataset} is under way"))
             .help("wait for it, then run again")
     })

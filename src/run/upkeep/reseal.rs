@@ -55,7 +55,7 @@ pub async fn reseal(engine: &Engine, dataset: &DatasetName, demand: &Demand) -> 
         return Err(Error::invalid(format!("{dataset} is a quarantine, and its files are left as they are"))
             .help("its files tell which run they belong to; settled, its folder can be removed"));
     }
-    let _lease = lease(engine, dataset)?;
+    let _lease = lease(engine, dataset).await?;
     // A run that was planned under the policy before would add rows as that one asked.
     let _publishers = publishers(engine, &place, dataset).await?;
     let table = Table::load(&place.store, dataset, None).await?;
@@ -88,7 +88,11 @@ async fn publishers(engine: &Engine, place: &Place, dataset: &DatasetName) -> Re
     names.dedup();
     let is_known = |name: &PipelineName| names.contains(&name.as_str());
     let known = engine.pipelines.iter().map(|pipeline| &pipeline.name).filter(|name| is_known(name));
-    known.map(|name| engine.lease(name)).collect()
+    let mut leases = Vec::new();
+    for name in known {
+        leases.push(engine.lease(name).await?);
+    }
+    Ok(leases)
 }
 
 fn check_columns(dataset: &DatasetName, recorded: &[Decided], asked: &[String]) -> Result<()> {

@@ -141,8 +141,8 @@ pub(super) struct RegisteredPipeline {
     put, path = "/pipelines/{name}", operation_id = "registerPipeline", tag = "pipelines",
     params(
         ("name" = String, Path, description = "The pipeline: the name in the document.", example = "drops", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$"),
-        ("If-Match" = Option<String>, Header, description = "Only where the document has this ETag.", pattern = "^(\"[^\"]*\"|\\*)$", max_length = 512),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only where there is none.", pattern = "^\\*$"),
+        ("If-Match" = Option<String>, Header, description = "Only where the document has this ETag.", pattern = "^(\"[^\"]*\"|[*])$", max_length = 512),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only where there is none.", pattern = "^[*]$"),
     ),
     request_body(content = PipelineDocument, content_type = "application/yaml", description = "A pipeline document.", example = json!({
         "apiVersion": "sealift/v1", "kind": "Pipeline", "name": "drops", "owner": "retail-data", "connection": "drops",
@@ -203,7 +203,7 @@ pub(super) async fn register_pipeline(
     delete, path = "/pipelines/{name}", operation_id = "deletePipeline", tag = "pipelines",
     params(
         ("name" = String, Path, description = "The pipeline.", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$"),
-        ("If-Match" = Option<String>, Header, description = "Only where the document has this ETag.", pattern = "^(\"[^\"]*\"|\\*)$", max_length = 512),
+        ("If-Match" = Option<String>, Header, description = "Only where the document has this ETag.", pattern = "^(\"[^\"]*\"|[*])$", max_length = 512),
     ),
     responses(
         (status = 204, description = "It is gone."),

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::params::{Params, Within};
 use super::runs::{LOOK_INTERVAL, find_run, may};
+use super::shapes::EventShape;
 use super::{Answer, Api, unavailable};
 use crate::govern::{Permission, Principal};
 use crate::run::RunId;
@@ -92,7 +93,7 @@ pub(super) async fn read_log(
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was heard.", max_length = 64),
     ),
     responses(
-        (status = 200, description = "Events.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events, each of this form.", body = EventShape, content_type = "text/event-stream"),
         (status = 204, description = "The `end` of the run was heard already."),
         (status = 404, description = "`no-such-run`"),
         (status = 503, description = "`listeners`: too many listen already; `busy`; `timeout`"),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     Components, Content, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Required,
-    Response as Told, ResponseBuilder, SecurityRequirement,
+    Response as Told, ResponseBuilder, Schema, SecurityRequirement, Type,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
@@ -107,6 +108,7 @@ fn complete(mut document: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
         operations(item).for_each(|operation| {
             spare_options(operation);
+            never_null(operation);
             add_problems(operation);
         });
     }
@@ -129,6 +131,19 @@ fn spare_options(operation: &mut Operation) {
     };
     if body.content.values().any(takes_none) {
         body.required = Some(Required::False);
+    }
+}
+
+/// A parameter that may be left out is not sent as null.
+fn never_null(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+            && let SchemaType::Array(kinds) = &object.schema_type
+            && let [kind, Type::Null] = kinds.as_slice()
+        {
+            object.schema_type = SchemaType::Type(kind.clone());
+        }
     }
 }
 

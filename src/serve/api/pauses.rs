@@ -13,7 +13,6 @@ use super::shapes::NoOptions;
 use super::{Answer, Api, no_such_pipeline};
 use crate::govern::{Permission, Principal};
 use crate::serve::auth::require;
-use crate::serve::dispatch::Refusal;
 use crate::spec::PipelineName;
 
 /// Where the schedule of a pipeline stands.
@@ -31,7 +30,7 @@ pub(super) struct Rest {
 #[utoipa::path(
     post, path = "/pipelines/{name}/pause", operation_id = "pausePipeline", tag = "pipelines",
     params(("name" = String, Path, description = "The pipeline.", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")),
-    request_body(content = Option<NoOptions>, description = "Nothing, or `{}`."),
+    request_body(content = NoOptions, description = "Nothing, or `{}`."),
     responses(
         (status = 200, description = "The schedule rests.", body = Rest),
         (status = 404, description = "`no-such-pipeline`"),
@@ -54,7 +53,7 @@ pub(super) async fn pause_pipeline(
 #[utoipa::path(
     post, path = "/pipelines/{name}/resume", operation_id = "resumePipeline", tag = "pipelines",
     params(("name" = String, Path, description = "The pipeline.", pattern = "^[a-z0-9][a-z0-9_-]{0,62}$")),
-    request_body(content = Option<NoOptions>, description = "Nothing, or `{}`."),
+    request_body(content = NoOptions, description = "Nothing, or `{}`."),
     responses(
         (status = 200, description = "The schedule goes on.", body = Rest),
         (status = 404, description = "`no-such-pipeline`"),
@@ -76,13 +75,9 @@ async fn set(api: &Api, principal: &Principal, name: &str, paused: bool) -> Answ
     require(principal, Permission::Pause, parsed.as_ref())?;
     let pipeline = parsed.ok_or_else(no_such_pipeline)?;
     let actor = principal.actor();
-    let set = match paused {
-        true => api.dispatcher.pause(&pipeline, &actor).await,
-        false => api.dispatcher.resume(&pipeline, &actor).await,
-    };
-    match set {
-        Ok(()) => Ok(Json(Rest { pipeline: pipeline.to_string(), paused }).into_response()),
-        Err(Refusal::Ledger(error)) => Err(error.into()),
-        Err(_) => Err(no_such_pipeline()),
+    match paused {
+        true => api.dispatcher.pause(&pipeline, &actor).await?,
+        false => api.dispatcher.resume(&pipeline, &actor).await?,
     }
+    Ok(Json(Rest { pipeline: pipeline.to_string(), paused }).into_response())
 }

@@ -125,6 +125,18 @@ pub(super) struct RunStream {
     state: String,
 }
 
+/// One server-sent event of a run.
+#[derive(ToSchema)]
+#[schema(as = Event)]
+pub(super) struct EventShape {
+    /// `state`, `progress` or `end`.
+    event: String,
+    /// What `Last-Event-ID` tells it by.
+    id: String,
+    /// A JSON object.
+    data: String,
+}
+
 /// Some runs, newest first.
 #[derive(ToSchema)]
 pub(super) struct RunPage {

@@ -37,8 +37,15 @@ impl Shared {
     pub(super) async fn carry(self: Arc<Self>, run: Waiting) {
         match self.begin(&run).await {
             Begun::Under(lease) => {
-                let result = self.work(&run).await;
-                self.end(run, lease, result).await;
+                let result = lease.guard(&run.cancel, self.work(&run)).await;
+                if lease.is_lost() && result.is_err() {
+                    // Who takes the pipeline finds it under way and without a lease, as it would after a crash.
+                    tracing::warn!(run_id = %run.run_id, pipeline = %run.pipeline.name, "given up: the lease is lost");
+                    lease.end().await;
+                    self.leave(&run);
+                } else {
+                    self.end(run, lease, result).await;
+                }
             }
             Begun::NotYet(error) if now_ms().saturating_sub(run.asked_ms) > LONGEST_WAIT_MS => {
                 self.conclude(&run, &Err(error)).await;
@@ -150,7 +157,7 @@ impl Shared {
         if let Err(error) = &result
             && let Some(next) = self.next_attempt(&run, error).await
         {
-            drop(lease);
+            lease.end().await;
             self.put_back(next).await;
             return;
         }
@@ -158,7 +165,7 @@ impl Shared {
             self.cancelled_by_stop.fetch_add(1, Ordering::AcqRel);
         }
         self.conclude(&run, &result).await;
-        drop(lease);
+        lease.end().await;
         self.leave(&run);
     }
 

@@ -1,6 +1,7 @@
 //! Takes runs on: each wanted run once, whoever asks for it how often.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
@@ -15,6 +16,13 @@ use crate::spec::{Pipeline, PipelineName};
 
 /// How long a run may wait for a daemon that takes it on.
 const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
+
+/// How often an attempt that was lost with its daemon is followed by another one for that alone: a run that ends each
+/// daemon that begins it must not end them all for ever.
+const MOST_LOST: u32 = 3;
+/// How often, and how long after each other, it is looked for what another process is about to record.
+const LOOKS: u32 = 10;
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A run that is asked for.
 pub(super) struct Asked {
@@ -95,16 +103,29 @@ impl Shared {
             // Held until the run is recorded, so that no other process begins one in between.
             None => self.free(name).await?,
         };
-        if running.is_none() && lease.is_none() && !asked.may_wait {
-            let elsewhere = earlier.filter(|run| !run.state.is_final()).map(|run| run.run_id);
-            return elsewhere.map(Some).ok_or(Refusal::Active(None));
+        let lease = match lease {
+            None if running.is_none() && !asked.may_wait => {
+                match self.elsewhere(&asked, earlier.as_ref()).await? {
+                    Ok(lease) => Some(lease),
+                    Err(theirs) => return Ok(Some(theirs)),
+                }
+            }
+            lease => lease,
+        };
+        if running.is_none()
+            && !asked.may_wait
+            && let Some(theirs) = self.queued_elsewhere(&asked).await?
+        {
+            return Ok(Some(theirs));
         }
         let Some(run_id) = self.queue(&asked, earlier.as_ref()).await? else {
             // Another process was faster.
             let theirs = self.asked_under(&asked.under, name).await?;
             return Ok(theirs.map(|run| run.run_id));
         };
-        drop(lease);
+        if let Some(lease) = lease {
+            lease.end().await;
+        }
         let new = Waiting {
             run_id,
             pipeline: Arc::clone(&asked.pipeline),
@@ -120,10 +141,46 @@ impl Shared {
         Ok(Some(run_id))
     }
 
+    /// The lease of a pipeline that another process had a moment ago, or its run that is meant.
+    async fn elsewhere(&self, asked: &Asked, earlier: Option<&Run>) -> Result<Result<Lease, RunId>, Refusal> {
+        if let Some(run) = earlier.filter(|run| !run.state.is_final()) {
+            return Ok(Err(run.run_id));
+        }
+        let name = &asked.pipeline.name;
+        // Where daemons share the store, another one may hold it for no longer than it takes to record a run.
+        for _ in 0..LOOKS {
+            if self.ledger.lease_length().is_none() || !self.ledger.in_processes(Some(name)).await?.is_empty()
+            {
+                break;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            if let Some(lease) = self.free(name).await? {
+                return Ok(Ok(lease));
+            }
+        }
+        let theirs = self.asked_under(&asked.under, name).await?;
+        let theirs = theirs.filter(|run| !run.state.is_final() || is_settled(run));
+        theirs.map(|run| Err(run.run_id)).ok_or(Refusal::Active(None))
+    }
+
+    /// Where daemons share the store: the run that another one has recorded of a pipeline that nobody runs, if it is the
+    /// one that is meant.
+    async fn queued_elsewhere(&self, asked: &Asked) -> Result<Option<RunId>, Refusal> {
+        if self.ledger.lease_length().is_none() {
+            return Ok(None);
+        }
+        let name = &asked.pipeline.name;
+        let Some(waiting) = self.ledger.unfinished(Some(name)).await?.pop() else { return Ok(None) };
+        match self.asked_under(&asked.under, name).await? {
+            Some(run) if run.run_id == waiting.run_id => Ok(Some(run.run_id)),
+            _ => Err(Refusal::Active(Some(waiting.run_id))),
+        }
+    }
+
     /// The lease of a pipeline that nobody runs. Nobody else holds it, so what is unfinished was left by a process that
     /// is gone.
     pub(super) async fn free(&self, pipeline: &PipelineName) -> Result<Option<Lease>> {
-        let Some(lease) = self.ledger.lease(pipeline)? else { return Ok(None) };
+        let Some(lease) = self.ledger.lease(pipeline).await? else { return Ok(None) };
         self.bury(pipeline, &lease).await?;
         Ok(Some(lease))
     }
@@ -185,25 +242,40 @@ impl Shared {
 
     /// Runs that are under way while nobody holds their pipeline's lease have no process any more.
     async fn bury_interrupted(&self) -> Result<()> {
-        for run in self.ledger.in_processes(None).await? {
+        for run in self.ledger.orphans().await? {
             let Ok(name) = PipelineName::parse(&run.pipeline) else { continue };
-            let Some(lease) = self.ledger.lease(&name)? else { continue };
-            let elapsed = (now() - run.created_at).to_std().unwrap_or_default();
-            let retry = self.registry.get(&name).map(|pipeline| pipeline.retry).unwrap_or_default();
-            if run.state == State::Running
-                && run.trigger != Trigger::Cli
-                && let Some(pause) = retry.pause(run.attempt, elapsed)
-            {
-                let (next, not_before) = (run.attempt.saturating_add(1), now() + pause);
-                self.ledger
-                    .try_again(&run.run_id, next, not_before, "interrupted: its process ended")
-                    .await?;
-                tracing::warn!(run_id = %run.run_id, pipeline = %name, "was interrupted, and is tried again");
+            let is_shared = self.ledger.lease_length().is_some();
+            if is_shared && self.registry.get(&name).is_none() {
+                // For a daemon that knows the pipeline.
                 continue;
             }
-            self.bury(&name, &lease).await?;
+            let Some(lease) = self.ledger.lease(&name).await? else { continue };
+            match self.next_of(&run) {
+                Some(pause) => {
+                    let (next, not_before) = (run.attempt.saturating_add(1), now() + pause);
+                    let why = "interrupted: its process ended";
+                    self.ledger.give_back(&run, &lease, next, not_before, why).await?;
+                    tracing::warn!(run_id = %run.run_id, pipeline = %name, "was interrupted, and is tried again");
+                }
+                None => self.bury(&name, &lease).await?,
+            }
+            lease.end().await;
         }
         Ok(())
+    }
+
+    /// How long after its process was lost a run is tried again; `None` where it is over.
+    fn next_of(&self, run: &Run) -> Option<Duration> {
+        if run.state != State::Running || run.trigger == Trigger::Cli {
+            return None;
+        }
+        if self.ledger.lease_length().is_some() && run.attempt <= MOST_LOST {
+            // It waited for as long as its lease stood.
+            return Some(Duration::ZERO);
+        }
+        let pipeline = PipelineName::parse(&run.pipeline).ok().and_then(|name| self.registry.get(&name));
+        let retry = pipeline.map(|pipeline| pipeline.retry).unwrap_or_default();
+        retry.pause(run.attempt, (now() - run.created_at).to_std().unwrap_or_default())
     }
 
     /// Lets runs wait here that wait in the ledger.
@@ -212,13 +284,19 @@ impl Shared {
         for run in self.ledger.waiting(most).await? {
             let pipeline = PipelineName::parse(&run.pipeline).ok().and_then(|name| self.registry.get(&name));
             let refused = match &pipeline {
+                // It may be one of another daemon's.
+                None if self.ledger.lease_length().is_some() => continue,
                 None => Error::failed("the pipeline is no longer there"),
                 Some(_) if now() - run.not_before.unwrap_or(run.created_at) > LONGEST_WAIT => {
                     Error::temporary("interrupted: no daemon took it on within a day")
                         .help("trigger it again")
                 }
                 Some(pipeline) => {
-                    self.wait(run.run_id, pipeline, &run);
+                    // One that is about to begin here waits no more.
+                    let is_beginning = self.board().running(&pipeline.name) == Some(run.run_id);
+                    if !is_beginning {
+                        self.wait(run.run_id, pipeline, &run);
+                    }
                     continue;
                 }
             };

@@ -25,6 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -99,6 +100,7 @@ pub struct Entrance {
 pub(super) struct Door {
     listener: TcpListener,
     inside: Arc<Inside>,
+    asked: watch::Receiver<u64>,
     stop: CancellationToken,
 }
 
@@ -111,6 +113,8 @@ struct Inside {
 }
 
 impl Door {
+    /// A change of `asked` has the certificates read at once.
+    ///
     /// # Errors
     /// `Invalid` when the certificates cannot be used.
     pub(super) fn new(
@@ -118,18 +122,20 @@ impl Door {
         entrance: Entrance,
         router: Router,
         gate: Gate,
+        asked: watch::Receiver<u64>,
         stop: CancellationToken,
     ) -> Result<Self> {
         let tls = entrance.tls.map(Tls::open).transpose()?;
-        Ok(Self { listener, inside: Arc::new(Inside { router, gate, tls, bounds: entrance.bounds }), stop })
+        let inside = Arc::new(Inside { router, gate, tls, bounds: entrance.bounds });
+        Ok(Self { listener, inside, asked, stop })
     }
 
     /// Takes connections until it is told to stop, then lets each end the request it is at.
     pub(super) async fn serve(self) {
-        let Self { listener, inside, stop } = self;
+        let Self { listener, inside, asked, stop } = self;
         let places = Places::new(inside.bounds.connections);
         let mut connections = JoinSet::new();
-        let mut upkeep = pin!(keep(&inside));
+        let mut upkeep = pin!(keep(&inside, asked));
         loop {
             let (stream, address) = tokio::select! {
                 () = stop.cancelled() => break,
@@ -167,12 +173,15 @@ impl Door {
     }
 }
 
-/// What is done now and then, for as long as it is awaited.
-async fn keep(inside: &Arc<Inside>) {
+/// What is done now and then, and when it is asked for, for as long as it is awaited.
+async fn keep(inside: &Arc<Inside>, mut asked: watch::Receiver<u64>) {
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        look.tick().await;
+        tokio::select! {
+            _ = look.tick() => {}
+            Ok(()) = asked.changed() => {}
+        }
         if inside.tls.is_some() {
             let inside = Arc::clone(inside);
             let _ = tokio::task::spawn_blocking(move || inside.tls.as_ref().map(Tls::renew)).await;

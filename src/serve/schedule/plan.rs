@@ -1,5 +1,7 @@
 //! When one pipeline is due, as its schedule says: arithmetic on instants, and nothing that waits.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -29,7 +31,7 @@ pub(in crate::serve) struct Plan {
 
 #[derive(Clone, Debug)]
 enum Beat {
-    Cron(Box<Cron>),
+    Cron(Arc<Cron>),
     Every {
         interval: TimeDelta,
         anchor: DateTime<Utc>,
@@ -55,7 +57,7 @@ impl Plan {
     pub(in crate::serve) fn read(pipeline: &PipelineName, schedule: &Schedule) -> Result<Self> {
         let place = || format!("pipeline {pipeline}");
         let beat = match &schedule.timing {
-            Timing::Cron(text) => Beat::Cron(Box::new(parse(text).at(place)?)),
+            Timing::Cron(text) => Beat::Cron(shared(text).at(place)?),
             Timing::Every { interval, anchor } => {
                 let interval =
                     TimeDelta::from_std(*interval).ok().filter(|interval| *interval > TimeDelta::zero());
@@ -191,6 +193,24 @@ fn jitter(pipeline: &PipelineName, at: DateTime<Utc>, most: Duration) -> Duratio
     let mut first = [0; 8];
     first.iter_mut().zip(digest).for_each(|(to, byte)| *to = byte);
     Duration::from_millis(u64::from_be_bytes(first) % most_ms)
+}
+
+/// Expressions that are in use: most pipelines go by the same few, and each takes kilobytes.
+static IN_USE: Mutex<BTreeMap<String, Weak<Cron>>> = Mutex::new(BTreeMap::new());
+
+/// The expression, read once for all who go by it.
+fn shared(text: &str) -> Result<Arc<Cron>> {
+    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(cron) = in_use.get(text).and_then(Weak::upgrade) {
+        return Ok(cron);
+    }
+    let cron = Arc::new(parse(text)?);
+    // Now and then, so that many do not cost more than their number.
+    if in_use.len().is_power_of_two() {
+        in_use.retain(|_, cron| cron.strong_count() > 0);
+    }
+    in_use.insert(text.to_owned(), Arc::downgrade(&cron));
+    Ok(cron)
 }
 
 /// Five fields: minute, hour, day of month, month, day of week.

@@ -1,6 +1,8 @@
 //! The configuration document as it is written.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::ApiVersion;
@@ -8,7 +10,7 @@ use super::access::Access;
 pub(crate) use super::keys::Keys;
 use super::listen::Listen;
 use super::observability::{Alert, Lineage, Traces};
-use super::placed::{Later, Map, Placed, Words};
+use super::placed::{Either, Map, Placed, Words};
 
 /// Where things are.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -81,10 +83,40 @@ pub(crate) struct Audit {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Metadata {
-    /// An SQLite file, created on first use.
+    /// An SQLite file, created on first use: for the processes of one machine.
     Sqlite(Placed<String>),
-    #[schemars(skip)]
-    Postgres(Later),
+    /// A database of PostgreSQL, which several machines can share: a reference to its address, or settings.
+    Postgres(Either<SecretAt, MetadataPostgres>),
+}
+
+/// A reference to a secret.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SecretAt(pub(crate) Placed<String>);
+
+impl JsonSchema for SecretAt {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SecretAt".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^(env|file):.+$"})
+    }
+}
+
+/// A database of PostgreSQL.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MetadataPostgres {
+    /// Reference to `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full`.
+    #[schemars(regex(pattern = r"^(env|file):.+$"))]
+    pub(crate) url: Placed<String>,
+    /// How long a daemon's hold on a pipeline stands without being renewed, `3s` to `10m`, default `30s`.
+    pub(crate) lease: Option<Placed<Words>>,
 }
 
 /// A place for published tables: a folder (`file:../lake`) or S3 (`s3://bucket/prefix`). Everything but
@@ -122,7 +154,7 @@ pub(crate) enum Connection {
     /// A MySQL or MariaDB server.
     Mysql(Box<Mysql>),
     /// An SQLite file.
-    Sqlite(Sqlite),
+    Sqlite(Box<Sqlite>),
     /// Any database with an ODBC driver (SQL Server, Oracle, Db2, Teradata).
     Odbc(Box<Odbc>),
     /// A folder of CSV or Parquet files.

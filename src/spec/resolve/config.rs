@@ -1,20 +1,25 @@
 //! The configuration.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::access::access;
 use super::connection::connection;
 use super::keys::keys;
 use super::listen::listen;
 use super::observability::observability;
+use super::quantity::duration_within;
 use super::store::store;
-use super::{not_empty, not_yet, within};
+use super::{not_empty, reference, within};
 use crate::error::{Error, Result};
 use crate::spec::config::{Metadata, Runs};
 use crate::spec::faults::{Fault, Faults, listed, quoted};
 use crate::spec::raw::config as raw;
-use crate::spec::raw::placed::{Map, Placed};
+use crate::spec::raw::placed::{Either, Map, Placed, Words};
 use crate::spec::{Config, ConnectionName, StoreName};
+
+/// How long a lease in PostgreSQL stands without being renewed.
+const LEASE: Duration = Duration::from_secs(30);
 
 pub(crate) fn config(raw: &raw::Config, faults: &Faults<'_>) -> Option<Config> {
     let pipelines = faults.parse(&raw.pipelines, not_empty).map(|path| faults.text.resolve(&path));
@@ -63,9 +68,16 @@ fn metadata(placed: &Placed<raw::Metadata>, faults: &Faults<'_>) -> Option<Metad
             let path = faults.parse(path, not_empty)?;
             Some(Metadata::Sqlite(faults.text.resolve(&path)))
         }
-        raw::Metadata::Postgres(_) => faults.take(placed, |_| {
-            Err(not_yet("metadata: postgres", "write `metadata: {sqlite: ../var/sealift.db}`"))
-        }),
+        raw::Metadata::Postgres(Either::Word(url)) => {
+            let url = reference(&url.0, faults.text.folder(), faults)?;
+            Some(Metadata::Postgres { url, lease: LEASE })
+        }
+        raw::Metadata::Postgres(Either::Mapping(raw)) => {
+            let url = reference(&raw.url, faults.text.folder(), faults);
+            let lease = faults
+                .take_optional(raw.lease.as_ref(), |words: &Words| duration_within("3s", "10m", &words.0));
+            Some(Metadata::Postgres { url: url?, lease: lease?.unwrap_or(LEASE) })
+        }
     }
 }
 

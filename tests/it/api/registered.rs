@@ -113,7 +113,7 @@ async fn a_schedule_rests_and_goes_on() {
         let answer = served.ask("POST", &format!("/v1/pipelines/daily/{verb}")).send().await.unwrap();
         assert_eq!(
             answer.json::<serde_json::Value>().await.unwrap(),
-            json!({"name": "daily", "paused": paused})
+            json!({"pipeline": "daily", "paused": paused})
         );
         assert_eq!(served.get("/v1/pipelines/daily").await.1["paused"], paused, "{verb}");
         let answer = served.ask("POST", &format!("/v1/pipelines/nobody/{verb}")).send().await.unwrap();

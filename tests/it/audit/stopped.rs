@@ -84,3 +84,25 @@ async fn an_entry_that_cannot_be_written_stops_every_kind_of_deed() {
     house.run(&["token", "create", "late", "--role", "admin"]).expect(0);
     house.run(&["audit", "verify"]).expect(0);
 }
+
+#[tokio::test]
+async fn a_daemon_that_cannot_record_starts_no_run_and_ends_none() {
+    let port = free_port();
+    let house = house(&format!("listen: {{http: \"127.0.0.1:{port}\"}}"));
+    let (daemon, url, token) = serving(&house, port, "engineer").await;
+    refuse(&house, false).await;
+    let http = reqwest::Client::new();
+    let trigger = format!("{url}/v1/pipelines/crm/runs");
+    let answer = http.post(&trigger).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(answer.status(), 500);
+    let runs = house.json(&["runs"], 0);
+    let runs = runs["runs"].as_array().unwrap();
+    assert_eq!((runs.len(), &runs[0]["state"]), (1, &json!("failed")), "{runs:?}");
+    assert!(!house.path("out/lake/crm").exists());
+
+    refuse(&house, true).await;
+    assert_eq!(http.post(&trigger).bearer_auth(&token).send().await.unwrap().status(), 202);
+    terminate(&daemon);
+    house.finish(daemon);
+    house.run(&["audit", "verify"]).expect(0);
+}

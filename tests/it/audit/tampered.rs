@@ -79,7 +79,8 @@ async fn each_way_of_tampering_is_named() {
     house.run(&["audit", "verify"]).expect(0);
 
     let neat = "UPDATE audit_head SET seq = 5, hash = (SELECT hash FROM audit WHERE seq = 5)";
-    let cases: [(&[&str], Vec<(String, Option<i64>)>); 6] = [
+    type Faults = Vec<(String, Option<i64>)>;
+    let cases: [(&[&str], Faults); 6] = [
         (&["UPDATE audit SET actor = 'os:0000' WHERE seq = 2"], vec![fault("edited", 2)]),
         (&["UPDATE audit SET outcome = 'denied' WHERE seq = 7"], vec![fault("edited", 7)]),
         (&["DELETE FROM audit WHERE seq = 3"], vec![fault("deleted", 3)]),
@@ -146,7 +147,7 @@ async fn each_way_of_tampering_is_named() {
 
 #[tokio::test]
 async fn somebody_with_other_keys_does_not_vouch() {
-    let (house, stranger) = (house(""), super::house(""));
+    let (house, stranger) = (house(""), house(""));
     tokens(&house, 2);
     house.run(&["audit", "checkpoint"]).expect(0);
     stranger.run(&["audit", "checkpoint"]).expect(0);

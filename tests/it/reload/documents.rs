@@ -244,8 +244,9 @@ async fn who_follows_what_is_not_there_waits_for_it_and_nobody_goes_in_a_circle(
     let house = house(&["a"]);
     let documents = open(&house).await;
     let look = async || documents.reload(Cause::Watched).await.unwrap();
-    let following =
-        |name: &str, followed: &str| format!("{}schedule: {{after: {followed}}}\n", text(name, "follows"));
+    let following = |name: &str, followed: &str| {
+        format!("{}schedule: {{after: {{pipeline: {followed}}}}}\n", text(name, "follows"))
+    };
     let said = || documents.problems().iter().map(|one| one.problems.render(false)).collect::<String>();
     fs::write(file(&house, "c"), following("c", "b")).unwrap();
     assert_eq!(look().await.invalid, 1);

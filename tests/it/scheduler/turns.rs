@@ -159,7 +159,7 @@ async fn a_pipeline_that_another_process_runs_meanwhile_is_waited_for() {
     world.ask_for("first").await;
     world.started.recv().await.unwrap();
     let waits = world.ask_for("crm").await;
-    let lease = world.ledger.lease(&name("crm")).unwrap().unwrap();
+    let lease = world.ledger.lease(&name("crm")).await.unwrap().unwrap();
     world.go.add_permits(1);
     tokio::time::sleep(A_WHILE).await;
     assert_eq!(world.ledger.run(&waits).await.unwrap().unwrap().state, State::Queued);

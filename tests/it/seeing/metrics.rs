@@ -76,7 +76,7 @@ async fn prometheus_scrapes_what_rules_and_dashboard_ask_for() {
 
     let config = config(&house, port);
     promtool(&["check", "config", config.to_str().unwrap()], None);
-    let prometheus = Prometheus::start(&config, &house.path("out"), super::port()).await;
+    let prometheus = Prometheus::start(&config, &house.path("out"), super::port());
     for (query, value) in [
         ("up{job=\"sealift\"}", 1.0),
         ("sealift_runs_total{pipeline=\"crm\",outcome=\"done\",trigger=\"api\"}", 2.0),

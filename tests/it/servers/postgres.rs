@@ -139,6 +139,11 @@ impl Server {
         }
     }
 
+    /// The address of a database here.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{ADMIN}:{}@127.0.0.1:{}/{database}", PASSWORD.replace(' ', "%20"), self.port)
+    }
+
     /// A plain client, for preparing and checking.
     pub async fn client(&self, database: &str) -> Client {
         let (client, connection) = tokio_postgres::Config::new()
@@ -214,6 +219,11 @@ impl Database {
     /// How Sealift connects here.
     pub fn settings(&self) -> config::Postgres {
         self.server.settings(&self.name)
+    }
+
+    /// The same as an address.
+    pub fn url(&self) -> String {
+        self.server.url(&self.name)
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Scrapes what the configuration says; keeps its data in `folder`.
-    pub async fn start(config: &Path, folder: &Path, port: u16) -> Self {
+    pub fn start(config: &Path, folder: &Path, port: u16) -> Self {
         let log = File::create(folder.join("prometheus.log")).unwrap();
         let process = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))

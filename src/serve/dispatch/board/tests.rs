@@ -46,8 +46,8 @@ fn priority_comes_first_and_age_makes_up_for_it() {
 #[test]
 fn a_busy_connection_holds_up_nobody_else() {
     let mut board = board(3, &[("slow", 1)]);
-    for (index, run) in ["a", "b", "c"].into_iter().enumerate() {
-        board.wait(waiting(run, "slow", Priority::High, index as i64));
+    for (index, run) in (0..).zip(["a", "b", "c"]) {
+        board.wait(waiting(run, "slow", Priority::High, index));
     }
     board.wait(waiting("d", "fast", Priority::Low, 10));
     assert_eq!(next(&mut board).as_deref(), Some("a"));

@@ -13,6 +13,8 @@ CREATE TABLE audit (
     hash    TEXT   NOT NULL
 );
 
+CREATE INDEX audit_by_action ON audit (action, seq);
+
 -- The newest entry, of the trail of this name. One row; who adds an entry holds it.
 CREATE TABLE audit_head (
     id    BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),

@@ -9,5 +9,3 @@ CREATE TABLE run_turns (
     -- Why the last attempt did not succeed.
     error         TEXT
 );
-
-CREATE INDEX runs_by_end ON runs (finished_ms);

@@ -1,0 +1,509 @@
+//! The metadata store: one suite for SQLite and PostgreSQL. Each ledger in it is as one process.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use sealift::error::{Error, Kind};
+use sealift::govern::audit::{self, Action};
+use sealift::govern::{Role, Store as _, token};
+use sealift::run::ledger::{
+    Lease, Ledger, RequestKey, Run, RunId, State, StreamOutcome, StreamState, Trigger, WrittenPart,
+};
+use sealift::secret::Reference;
+use sealift::spec::config::Metadata;
+use sealift::spec::{DatasetName, PipelineName, StreamName};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::house::House;
+use crate::servers::postgres::Database;
+
+/// Longer than any test.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+
+/// Where ledgers lie that are opened here.
+pub(crate) struct Place {
+    folder: TempDir,
+    pub(crate) database: Option<Database>,
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: None }
+    }
+
+    async fn postgres() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create().await;
+        std::fs::write(folder.path().join("url"), database.url()).unwrap();
+        Self { folder, database: Some(database) }
+    }
+
+    pub(crate) async fn both() -> [Self; 2] {
+        [Self::sqlite(), Self::postgres().await]
+    }
+
+    pub(crate) async fn open(&self, lease: Duration) -> Ledger {
+        let settings = match &self.database {
+            None => Metadata::Sqlite(self.folder.path().join("var/sealift.db")),
+            Some(_) => Metadata::Postgres { url: Reference::File(self.folder.path().join("url")), lease },
+        };
+        Ledger::open(&settings).await.unwrap()
+    }
+
+    /// A ledger that may record runs of these pipelines.
+    async fn holding(&self, names: &[&str]) -> (Ledger, Vec<Lease>) {
+        let ledger = self.open(LONG).await;
+        let mut leases = Vec::new();
+        for name in names {
+            leases.push(ledger.lease(&pipeline(name)).await.unwrap().unwrap());
+        }
+        (ledger, leases)
+    }
+
+    /// Lets all leases run out at once, as if their holders had stood still for as long.
+    async fn let_run_out(&self) {
+        self.database.as_ref().unwrap().run("UPDATE leases SET expires_ms = 1").await;
+    }
+}
+
+fn pipeline(name: &str) -> PipelineName {
+    PipelineName::parse(name).unwrap()
+}
+
+fn published(rows: u64) -> StreamOutcome {
+    StreamOutcome {
+        receipt: Some("4a".into()),
+        stream: "public.orders".into(),
+        dataset: "crm.orders".into(),
+        version: Some(3),
+        rows,
+        quarantined: 2,
+        bytes: 200,
+        seconds: 0.5,
+        state: StreamState::Published,
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_told_from_queue_to_finish() {
+    for place in Place::both().await {
+        let (ledger, _leases) = place.holding(&["crm"]).await;
+        let run_id = ledger.queue(&pipeline("crm"), "abc", Trigger::Api).await.unwrap();
+        assert_eq!(ledger.run(&run_id).await.unwrap().unwrap().state, State::Queued);
+        ledger.start(&run_id).await.unwrap();
+        ledger.check_standing(&run_id).await.unwrap();
+        ledger.stream_published(&run_id, &published(9)).await.unwrap();
+        ledger.stream_published(&run_id, &published(10)).await.unwrap();
+        ledger.conclude(&run_id, &Ok(())).await.unwrap();
+
+        let run = ledger.run(&run_id).await.unwrap().unwrap();
+        assert_eq!((run.state, run.outcome.as_deref()), (State::Succeeded, Some("done")));
+        assert_eq!(run.streams, [published(10)]);
+        assert!(run.created_at <= run.started_at.unwrap() && run.started_at <= run.finished_at);
+        assert!(ledger.unfinished(None).await.unwrap().is_empty());
+        let unknown = ledger.stream_published(&RunId::draw(), &published(1)).await.unwrap_err();
+        assert_eq!(unknown.kind(), Kind::Failed);
+    }
+}
+
+#[tokio::test]
+async fn a_finished_run_cannot_be_finished_or_started_again() {
+    for place in Place::both().await {
+        let (ledger, _leases) = place.holding(&["crm"]).await;
+        let run_id = ledger.queue(&pipeline("crm"), "abc", Trigger::Cli).await.unwrap();
+        ledger.conclude(&run_id, &Err(Error::held("no"))).await.unwrap();
+        assert_eq!(ledger.conclude(&run_id, &Ok(())).await.unwrap_err().kind(), Kind::Failed);
+        assert_eq!(ledger.start(&run_id).await.unwrap_err().kind(), Kind::Failed);
+        let run = ledger.run(&run_id).await.unwrap().unwrap();
+        assert_eq!((run.state, run.outcome.as_deref()), (State::Held, Some("held")));
+    }
+}
+
+#[tokio::test]
+async fn runs_come_newest_first_by_pipeline_and_no_more_than_asked() {
+    for place in Place::both().await {
+        let (ledger, _leases) = place.holding(&["crm", "erp"]).await;
+        let first = ledger.queue(&pipeline("crm"), "a", Trigger::Cli).await.unwrap();
+        ledger.queue(&pipeline("erp"), "b", Trigger::Cli).await.unwrap();
+        let third = ledger.queue(&pipeline("crm"), "c", Trigger::Cli).await.unwrap();
+        let ids = |runs: Vec<Run>| runs.into_iter().map(|run| run.run_id).collect::<Vec<_>>();
+        assert_eq!(ids(ledger.runs(Some(&pipeline("crm")), 10).await.unwrap()), [third, first]);
+        assert_eq!(ids(ledger.runs(None, 1).await.unwrap()), [third]);
+    }
+}
+
+#[tokio::test]
+async fn only_one_holder_has_a_lease() {
+    for place in Place::both().await {
+        let (ledger, other) = (place.open(LONG).await, place.open(LONG).await);
+        let all: Vec<_> = (0..8).map(|n| if n % 2 == 0 { ledger.clone() } else { other.clone() }).collect();
+        let (crm, dataset) = (pipeline("crm"), DatasetName::parse("crm.orders").unwrap());
+        let taken = futures::future::join_all(all.iter().map(|ledger| ledger.lease(&crm))).await;
+        let mut taken: Vec<_> = taken.into_iter().filter_map(Result::unwrap).collect();
+        assert_eq!(taken.len(), 1);
+        let _upkeep = other.lease_upkeep(&dataset).await.unwrap().unwrap();
+        assert!(ledger.lease_upkeep(&dataset).await.unwrap().is_none());
+        assert!(other.lease(&pipeline("erp")).await.unwrap().is_some());
+        taken.remove(0).end().await;
+        assert!(other.lease(&crm).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_is_marked_as_interrupted() {
+    for place in Place::both().await {
+        let (dead, leases) = place.holding(&["crm", "erp"]).await;
+        let (crm, left) = (pipeline("crm"), dead.queue(&pipeline("crm"), "a", Trigger::Api).await.unwrap());
+        dead.start(&left).await.unwrap();
+        let waits = dead.queue(&crm, "a", Trigger::Api).await.unwrap();
+        let foreign = dead.queue(&pipeline("erp"), "a", Trigger::Api).await.unwrap();
+        dead.start(&foreign).await.unwrap();
+        for lease in leases {
+            lease.end().await;
+        }
+        let ledger = place.open(LONG).await;
+        let lease = ledger.lease(&crm).await.unwrap().unwrap();
+        assert_eq!(ledger.bury(&crm, &lease).await.unwrap(), [left]);
+        assert!(ledger.bury(&crm, &lease).await.unwrap().is_empty());
+        let run = ledger.run(&left).await.unwrap().unwrap();
+        assert_eq!((run.state, run.outcome.as_deref()), (State::Failed, Some("temporary")));
+        assert!(run.error.unwrap().starts_with("interrupted"));
+        assert_eq!(ledger.run(&foreign).await.unwrap().unwrap().state, State::Running);
+        // What a daemon had queued waits for another one.
+        assert_eq!(
+            ledger.waiting(10).await.unwrap().iter().map(|run| run.run_id).collect::<Vec<_>>(),
+            [waits]
+        );
+        ledger.start(&waits).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_has_one_run_whoever_asks_and_however_many_at_once() {
+    for place in Place::both().await {
+        let (ledger, _leases) = place.holding(&["crm"]).await;
+        let (key, crm) = (RequestKey::of("token:a", b"order-1").unwrap(), pipeline("crm"));
+        let queue = |instead: Option<RunId>| {
+            let (ledger, key, crm) = (&ledger, &key, &crm);
+            async move { ledger.queue_under(key, crm, "d", Trigger::Api, instead.as_ref()).await.unwrap() }
+        };
+        let asked = futures::future::join_all((0..8).map(|_| queue(None))).await;
+        let asked: Vec<_> = asked.into_iter().flatten().collect();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert_eq!(ledger.asked_under(&key).await.unwrap().unwrap().run_id, asked[0]);
+        assert_eq!(ledger.runs(None, 10).await.unwrap().len(), 1, "what was not taken left no run");
+        let second = queue(Some(asked[0])).await.unwrap();
+        assert_eq!(queue(Some(asked[0])).await, None, "the key is another run's by now");
+        assert_eq!(ledger.asked_under(&key).await.unwrap().unwrap().run_id, second);
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_tables_is_tested_once_a_day() {
+    for place in Place::both().await {
+        let ledger = place.open(LONG).await;
+        assert!(!ledger.is_tested("file /lake").await.unwrap());
+        ledger.tested("file /lake").await.unwrap();
+        ledger.tested("file /lake").await.unwrap();
+        assert!(ledger.is_tested("file /lake").await.unwrap());
+        assert!(!ledger.is_tested("file /lake2").await.unwrap());
+        for hours in [-25, 1] {
+            let then = chrono::Utc::now().timestamp_millis() + hours * 3_600_000;
+            let moved = sqlx::query("UPDATE stores SET tested_ms = $1").bind(then);
+            moved.execute(ledger.pool()).await.unwrap();
+            assert!(!ledger.is_tested("file /lake").await.unwrap(), "{hours}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_may_still_publish_what_it_wrote_while_it_is_under_way_or_parts_are_kept() {
+    for place in Place::both().await {
+        let (ledger, _leases) = place.holding(&["crm"]).await;
+        assert_eq!(ledger.oldest_writer_ms().await.unwrap(), None);
+        let run_id = ledger.queue(&pipeline("crm"), "abc", Trigger::Cli).await.unwrap();
+        let created = Some(ledger.run(&run_id).await.unwrap().unwrap().created_at.timestamp_millis());
+        assert_eq!(ledger.oldest_writer_ms().await.unwrap(), created);
+        let stream = StreamName::parse("people").unwrap();
+        let (asked, manifest) = ("a".to_owned(), "m".to_owned());
+        let part = WrittenPart { run_id, part: 0, asked, instant: None, rows: 1, bytes: 1, manifest };
+        ledger.part_written(&stream, &part).await.unwrap();
+        ledger.part_written(&stream, &WrittenPart { rows: 2, ..part.clone() }).await.unwrap();
+        let kept = ledger.parts(&pipeline("crm"), &stream).await.unwrap();
+        assert_eq!(kept, [WrittenPart { rows: 2, ..part }]);
+        ledger.start(&run_id).await.unwrap();
+        ledger.conclude(&run_id, &Err(Error::temporary("killed"))).await.unwrap();
+        assert_eq!(ledger.oldest_writer_ms().await.unwrap(), created);
+        let streams = ledger.streams_with_parts(&pipeline("crm")).await.unwrap();
+        assert_eq!(streams, std::slice::from_ref(&stream));
+        ledger.forget_parts(&pipeline("crm"), &stream).await.unwrap();
+        assert_eq!(ledger.oldest_writer_ms().await.unwrap(), None);
+        ledger.settle(&run_id).await.unwrap();
+        assert_eq!(ledger.run(&run_id).await.unwrap().unwrap().state, State::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn work_that_is_of_no_stream_is_remembered() {
+    for place in Place::both().await {
+        let ledger = place.open(LONG).await;
+        let (dataset, other) = (DatasetName::parse("crm.a").unwrap(), DatasetName::parse("crm.b").unwrap());
+        let (done, tried) = (RunId::draw(), RunId::draw());
+        for _ in 0..2 {
+            ledger.remember(&dataset, &done.to_string(), None).await.unwrap();
+            ledger.remember(&dataset, &done.to_string(), Some((4, Some("4a")))).await.unwrap();
+            ledger.remember(&dataset, &done.to_string(), Some((5, Some("5a")))).await.unwrap();
+            ledger.remember(&dataset, &tried.to_string(), None).await.unwrap();
+        }
+        let remembered = ledger.remembered(&dataset).await.unwrap();
+        let versions: Vec<_> =
+            remembered.iter().map(|one| (one.version, &one.run_id, one.receipt.as_deref())).collect();
+        assert_eq!(versions, [(5, &done, Some("5a")), (4, &done, Some("4a"))]);
+        assert!(ledger.has_tried(&dataset, &tried).await.unwrap());
+        assert!(!ledger.has_tried(&other, &tried).await.unwrap());
+        assert!(ledger.remembered(&other).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_tables_tell_is_recorded_again_once_and_widened() {
+    for place in Place::both().await {
+        let ledger = place.open(LONG).await;
+        let at = |second: i64| chrono::DateTime::from_timestamp(second, 0);
+        let mut run = Run {
+            run_id: RunId::draw(),
+            pipeline: "crm".into(),
+            spec_digest: "d".into(),
+            trigger: Trigger::Schedule,
+            state: State::Succeeded,
+            outcome: Some("done".into()),
+            error: None,
+            attempt: 1,
+            heartbeat_at: None,
+            not_before: None,
+            created_at: at(100).unwrap(),
+            started_at: at(100),
+            finished_at: at(200),
+            streams: Vec::new(),
+        };
+        assert_eq!(ledger.restore(&run, &published(1)).await.unwrap(), (true, true));
+        assert_eq!(ledger.restore(&run, &published(1)).await.unwrap(), (false, false));
+        (run.started_at, run.finished_at) = (at(50), at(150));
+        ledger.widen(&run).await.unwrap();
+        let found = ledger.run(&run.run_id).await.unwrap().unwrap();
+        assert_eq!((found.started_at, found.finished_at), (at(50), at(200)));
+    }
+}
+
+#[tokio::test]
+async fn the_trail_only_grows_and_a_token_is_known_by_itself() {
+    for place in Place::both().await {
+        let (ledger, other) = (place.open(LONG).await, place.open(LONG).await);
+        let secret = token::create(&ledger, "os:0", "airflow", Role::Scheduler, None).await.unwrap();
+        let text = secret.expose_str().unwrap();
+        let principal = token::verify(&other, text).await.unwrap().unwrap();
+        assert_eq!(principal.actor(), "token:airflow");
+        assert!(token::verify(&other, &text.replace("sl_", "sl_x")).await.unwrap().is_none());
+        audit::record(&other, "token:airflow", Action::RunTrigger, "crm").await.unwrap();
+        for forbidden in ["DELETE FROM audit", "UPDATE audit SET actor = 'x'"] {
+            assert!(sqlx::query(forbidden).execute(ledger.pool()).await.is_err(), "{forbidden}");
+        }
+        if let Some(database) = &place.database {
+            assert!(database.client.batch_execute("TRUNCATE audit").await.is_err());
+        }
+        let told = audit::entries(&ledger, 10).await.unwrap();
+        let told: Vec<_> = told.iter().map(|entry| (entry.actor.as_str(), entry.action.as_str())).collect();
+        assert_eq!(told, [("token:airflow", "run.trigger"), ("os:0", "token.create")]);
+    }
+}
+
+#[tokio::test]
+async fn processes_that_open_an_empty_store_at_once_make_its_tables_once() {
+    for place in Place::both().await {
+        let opened = futures::future::join_all((0..6).map(|_| place.open(LONG))).await;
+        for ledger in opened {
+            ledger.ping().await.unwrap();
+            assert!(ledger.runs(None, 1).await.unwrap().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_owner_can_read_a_file() {
+    let place = Place::sqlite();
+    let (ledger, _leases) = place.holding(&["crm"]).await;
+    ledger.queue(&pipeline("crm"), "a", Trigger::Cli).await.unwrap();
+    for name in ["sealift.db", "sealift.db-wal"] {
+        let path = place.folder.path().join("var").join(name);
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_store_is_refused_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sealift.db");
+    std::fs::write(&path, "this is a text file, and a long one, not a database at all".repeat(40)).unwrap();
+    let error = Ledger::open(&Metadata::Sqlite(path)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Failed);
+    assert!(error.message().contains("damaged"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_or_refuses_is_told_from_a_wrong_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::create().await;
+    let open = async |url: &str| {
+        std::fs::write(folder.path().join("url"), url).unwrap();
+        let url = Reference::File(folder.path().join("url"));
+        let error = Ledger::open(&Metadata::Postgres { url, lease: LONG }).await.unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("horse"), "{error:?}");
+        assert!(error.remedy().is_some(), "{error:?}");
+        error.kind()
+    };
+    let url = database.url();
+    let (before, _) = url.rsplit_once('/').unwrap();
+    assert_eq!(open(&format!("{before}/nothing")).await, Kind::Invalid);
+    assert_eq!(open(&url.replace("%20horse", "%20horses")).await, Kind::Denied);
+    assert_eq!(open("postgres://boss:correct%20horse@db.example/meta").await, Kind::Invalid);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(open(&format!("postgres://boss:correct%20horse@{free}/meta")).await, Kind::Temporary);
+}
+
+/// Every command that records or reads something, on a server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_does_with_a_server_what_it_does_with_a_file() {
+    let database = Database::create().await;
+    let mut house = House::new();
+    house.metadata("{postgres: \"env:METADATA\"}");
+    house.env("METADATA", &database.url());
+    house.policy_with(
+        "- {tags: [pii.email], action: {tokenize: {join_domain: customer}}}\n- {tags: [public], action: allow}",
+        "reveal:\n  - {tags: [pii.email], actors: [\"os:*\"], purposes: [fraud], max_values_per_hour: 3}\n",
+    );
+    house.pipeline(
+        "crm",
+        "connection: drops\ndataset: \"crm.{stream}\"\nstreams:\n  people:\n    path: \"people*.csv\"\n    \
+         write_mode: append\n    columns: {email: {tag: pii.email}, \"*\": {tag: public}}",
+    );
+    house.write("in/drops/people1.csv", "id,email\n1,anna@example.org\n");
+    house.write("in/drops/people2.csv", "id,email\n2,bert@example.org\n");
+    house.run(&["doctor"]).expect(0);
+    house.run(&["sync", "crm"]).expect(0);
+    house.run(&["sync", "crm"]).expect(0);
+    house.run(&["verify", "crm.people"]).expect(0);
+    house.run(&["compact", "crm.people"]).expect(0);
+    house.run(&["vacuum", "crm.people"]).expect(0);
+    house.run(&["erase", "crm.people", "--where", "id = 2"]).expect(0);
+    house.run(&["verify", "crm.people"]).expect(0);
+    let runs = house.json(&["runs"], 0)["runs"].clone();
+    assert_eq!(runs.as_array().unwrap().len(), 2);
+    assert_eq!((&runs[0]["outcome"], &runs[0]["streams"][0]["rows"]), (&"done".into(), &2.into()), "{runs}");
+    let sql = "SELECT detokenize(email) AS email FROM crm.people";
+    let reveal = || house.run(&["query", sql, "--reveal", "fraud", "--format", "json"]);
+    assert!(reveal().expect(0).stdout.contains("anna@example.org"));
+    assert!(reveal().expect(75).stderr.contains("try again at"));
+    house.run(&["datasets", "--rebuild"]).expect(0);
+    database.run("DELETE FROM run_keys; DELETE FROM run_streams; DELETE FROM runs").await;
+    house.run(&["datasets", "--rebuild"]).expect(0);
+    assert_eq!(house.json(&["runs"], 0)["runs"].as_array().unwrap().len(), 2);
+    assert!(!house.path("out/var").exists(), "nothing of it lies in a file");
+    // No lease is left behind by a command that has ended.
+    let sql = "SELECT count(*) FROM leases WHERE expires_ms > 0";
+    assert_eq!(database.client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+/// What a holder finds that stood still while its lease ran out and another took it.
+#[tokio::test]
+async fn who_lost_the_lease_records_nothing_any_more_and_may_not_publish() {
+    let place = Place::postgres().await;
+    let (crm, later) = (pipeline("crm"), chrono::Utc::now());
+    let (still, leases) = place.holding(&["crm"]).await;
+    let run_id = still.queue(&crm, "d", Trigger::Api).await.unwrap();
+    still.start(&run_id).await.unwrap();
+    let other = place.open(LONG).await;
+    assert!(other.orphans().await.unwrap().is_empty());
+    assert!(other.lease(&crm).await.unwrap().is_none());
+    let refused = |error: Error| assert_eq!(error.kind(), Kind::Temporary, "{error}");
+    // Another process records nothing of it.
+    refused(other.stream_published(&run_id, &published(1)).await.unwrap_err());
+    refused(other.conclude(&run_id, &Ok(())).await.unwrap_err());
+
+    place.let_run_out().await;
+    refused(still.check_standing(&run_id).await.unwrap_err());
+    let lease = other.lease(&crm).await.unwrap().unwrap();
+    let left = other.in_processes(Some(&crm)).await.unwrap().remove(0);
+    let everything_is_refused = async || {
+        refused(still.check_standing(&run_id).await.unwrap_err());
+        refused(still.stream_published(&run_id, &published(1)).await.unwrap_err());
+        refused(still.finish(&run_id, State::Succeeded, "done", None).await.unwrap_err());
+        refused(still.try_again(&run_id, 2, later, "away").await.unwrap_err());
+        refused(still.give_back(&left, &leases[0], 2, later, "away").await.unwrap_err());
+    };
+    everything_is_refused().await;
+    refused(still.bury(&crm, &leases[0]).await.unwrap_err());
+    other.give_back(&left, &lease, 2, later, "interrupted: its process ended").await.unwrap();
+    everything_is_refused().await;
+    refused(still.start(&run_id).await.unwrap_err());
+    other.start(&run_id).await.unwrap();
+    everything_is_refused().await;
+    still.beat(&[run_id]).await.unwrap();
+    // Letting go what one does not have takes nothing from who has it.
+    for lease in leases {
+        lease.end().await;
+    }
+    other.check_standing(&run_id).await.unwrap();
+    other.stream_published(&run_id, &published(7)).await.unwrap();
+    other.conclude(&run_id, &Ok(())).await.unwrap();
+
+    let run = other.run(&run_id).await.unwrap().unwrap();
+    assert_eq!((run.state, run.attempt, run.streams), (State::Succeeded, 2, vec![published(7)]));
+    let row =
+        place.database.as_ref().unwrap().client.query_one("SELECT epoch FROM leases", &[]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), 2);
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_holds_is_an_orphan_and_one_that_waits_is_not() {
+    let place = Place::postgres().await;
+    let (dead, leases) = place.holding(&["crm", "erp", "hr"]).await;
+    let [crm, erp, hr] = ["crm", "erp", "hr"].map(pipeline);
+    let begun = dead.queue(&crm, "d", Trigger::Schedule).await.unwrap();
+    dead.start(&begun).await.unwrap();
+    let by_hand = dead.queue(&erp, "d", Trigger::Cli).await.unwrap();
+    dead.queue(&hr, "d", Trigger::Api).await.unwrap();
+    let other = place.open(LONG).await;
+    assert!(other.orphans().await.unwrap().is_empty());
+    place.let_run_out().await;
+    let orphans: Vec<_> = other.orphans().await.unwrap().iter().map(|run| run.run_id).collect();
+    assert_eq!(orphans, [by_hand, begun]);
+    drop(leases);
+}
+
+#[tokio::test]
+async fn what_is_done_under_a_lease_is_stopped_when_it_is_lost_and_not_before() {
+    let place = Place::postgres().await;
+    let ledger = place.open(Duration::from_secs(3)).await;
+    let lease = ledger.lease(&pipeline("crm")).await.unwrap().unwrap();
+    let cancel = CancellationToken::new();
+    // Longer than a lease that is not renewed would stand.
+    let renewed = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok(())
+    };
+    lease.guard(&cancel, renewed).await.unwrap();
+    assert!(!cancel.is_cancelled());
+
+    place.let_run_out().await;
+    let heeding = async {
+        cancel.cancelled().await;
+        Err::<(), _>(Error::new(Kind::Cancelled(15), "the run was cancelled"))
+    };
+    let error = lease.guard(&cancel, heeding).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Temporary, "{error}");
+    // What heeds nothing is dropped where it stands.
+    let error = lease.guard(&cancel, std::future::pending::<sealift::error::Result<()>>()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Temporary, "{error}");
+}
