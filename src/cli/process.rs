@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
@@ -58,6 +58,51 @@ pub(super) fn runtime() -> Result<Runtime> {
         .enable_all()
         .build()
         .map_err(|e| Error::failed(format!("the runtime could not be started: {}", e.kind())))
+}
+
+/// Threads for the runs of a daemon, apart from those that answer requests, to which they give way.
+pub(super) struct Workers(Option<Runtime>);
+
+/// How much they give way, as `nice` counts it.
+const WORKERS_NICE: i32 = 5;
+
+impl Workers {
+    /// As many threads as the machine has cores.
+    ///
+    /// # Errors
+    /// `Failed` when the system gives no threads.
+    pub(super) fn start() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("sealift-run")
+            // Of the calling thread. Where it cannot be had, requests wait longer.
+            .on_thread_start(|| {
+                let _ = rustix::process::setpriority_process(None, WORKERS_NICE);
+            })
+            .build()
+            .map_err(|e| Error::failed(format!("the runs' threads could not be started: {}", e.kind())))?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Who hands work to them.
+    ///
+    /// # Errors
+    /// `Failed` once they are gone.
+    pub(super) fn handle(&self) -> Result<Handle> {
+        self.0
+            .as_ref()
+            .map(|runtime| runtime.handle().clone())
+            .ok_or_else(|| Error::failed("the runs' threads are gone"))
+    }
+}
+
+impl Drop for Workers {
+    /// Without waiting for what still blocks a thread.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// How a person stops what is under way.

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
+use super::process::Workers;
 use super::{Context, Done};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::run::trail::{self, Trail};
 use crate::run::{Extent, Job, RunId};
 use crate::serve::{
@@ -17,6 +21,7 @@ use crate::spec::{ConnectionName, Pipeline};
 
 pub(super) async fn run(context: &Context) -> Done {
     let signals = Signals::listen()?;
+    let workers = Workers::start()?;
     let documents = Documents::open(&context.config, &|notice| tracing::warn!("{notice}")).await?;
     let engine = documents.engine();
     context.begin_traces(&engine)?;
@@ -36,7 +41,7 @@ pub(super) async fn run(context: &Context) -> Done {
         reloads: Reloads::default(),
         views: views.clone(),
         ledger: engine.ledger.clone(),
-        runner: Arc::new(Runs { documents, live: views.live }),
+        runner: Arc::new(Runs { documents, live: views.live, workers: workers.handle()? }),
         clock: Arc::new(SystemClock),
         observability: engine.config.observability.clone(),
         limits,
@@ -61,14 +66,25 @@ pub(super) async fn run(context: &Context) -> Done {
 struct Runs {
     documents: Documents,
     live: Live,
+    workers: Handle,
 }
 
 #[async_trait]
 impl Runner for Runs {
     async fn run(&self, run_id: &RunId, pipeline: &Pipeline, cancel: CancellationToken) -> Result<()> {
-        let job = Job { run_id: *run_id, pipeline, only: None, extent: &Extent::New, cancel: &cancel };
-        let watch = self.live.watch(*run_id);
+        let (run_id, pipeline, live) = (*run_id, pipeline.clone(), self.live.clone());
         let engine = self.documents.engine();
-        serve::lineage::execute(&engine, &job, &watch).await.map(|_| ())
+        let work = async move {
+            let job = Job { run_id, pipeline: &pipeline, only: None, extent: &Extent::New, cancel: &cancel };
+            let watch = live.watch(run_id);
+            serve::lineage::execute(&engine, &job, &watch).await.map(|_| ())
+        };
+        #[expect(clippy::disallowed_methods, reason = "awaited here, and dropped where this is dropped")]
+        let work = AbortOnDropHandle::new(self.workers.spawn(work.in_current_span()));
+        match work.await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(Error::new(Kind::Cancelled(15), "the daemon stopped")),
+        }
     }
 }

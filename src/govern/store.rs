@@ -3,9 +3,12 @@
 //! It is SQLite or PostgreSQL, and each statement is written for both: placeholders `$1, $2, …`, sums cast to `BIGINT`,
 //! `ON CONFLICT` with the table named.
 
+use std::ops::{Deref, DerefMut};
+
 use sqlx::any::AnyRow;
 use sqlx::sqlite::SqliteError;
-use sqlx::{Any, AnyPool, Row as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Row as _, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 
@@ -20,15 +23,61 @@ pub(crate) fn is_postgres(pool: &AnyPool) -> bool {
     pool.connect_options().database_url.scheme().starts_with("postgres")
 }
 
+/// Of the transactions of this process on SQLite one writes at a time: those that wait for each other inside SQLite sleep
+/// for longer than the writing takes.
+static WRITING: Mutex<()> = Mutex::const_new(());
+
+/// A transaction of [`begin_alone`]. Dropped before it is committed, nothing of it stays.
+#[derive(Debug)]
+pub struct Alone {
+    // Let go before the next one may begin: fields are dropped in this order.
+    transaction: Transaction<'static, Any>,
+    _writing: Option<MutexGuard<'static, ()>>,
+}
+
+impl Alone {
+    /// Makes what was written stay.
+    ///
+    /// # Errors
+    /// That of the store.
+    pub(crate) async fn commit(self) -> sqlx::Result<()> {
+        self.transaction.commit().await
+    }
+
+    /// Leaves out what was written.
+    ///
+    /// # Errors
+    /// That of the store.
+    pub(crate) async fn rollback(self) -> sqlx::Result<()> {
+        self.transaction.rollback().await
+    }
+}
+
+impl Deref for Alone {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Alone {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
 /// Begins a transaction that no other one of this name runs beside, in any process: what it reads stays so until it
-/// ends. On SQLite it is alone among all that write.
+/// ends. On SQLite it is alone among all that write. None is begun within another.
 ///
 /// # Errors
 /// As [`fault`] tells them: `Temporary` where the others take too long.
-pub(crate) async fn begin_alone(pool: &AnyPool, name: &str) -> Result<Transaction<'static, Any>> {
+pub(crate) async fn begin_alone(pool: &AnyPool, name: &str) -> Result<Alone> {
     if !is_postgres(pool) {
+        let writing = Some(WRITING.lock().await);
         // A transaction that reads first and writes then would find the store busy at once.
-        return pool.begin_with("BEGIN IMMEDIATE").await.map_err(|e| fault(&e));
+        let transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(|e| fault(&e))?;
+        return Ok(Alone { transaction, _writing: writing });
     }
     let mut transaction = pool.begin().await.map_err(|e| fault(&e))?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
@@ -36,7 +85,19 @@ pub(crate) async fn begin_alone(pool: &AnyPool, name: &str) -> Result<Transactio
         .execute(&mut *transaction)
         .await
         .map_err(|e| fault(&e))?;
-    Ok(transaction)
+    Ok(Alone { transaction, _writing: None })
+}
+
+/// Begins a transaction that writes. On SQLite it is alone among all that write, as with [`begin_alone`].
+///
+/// # Errors
+/// As [`begin_alone`].
+pub(crate) async fn begin_writing(pool: &AnyPool) -> Result<Alone> {
+    if is_postgres(pool) {
+        let transaction = pool.begin().await.map_err(|e| fault(&e))?;
+        return Ok(Alone { transaction, _writing: None });
+    }
+    begin_alone(pool, "").await
 }
 
 /// A column of a row.

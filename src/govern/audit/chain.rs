@@ -3,14 +3,14 @@
 //! Whoever adds an entry first has the head to themselves, among all processes: so numbers have no gap, and every
 //! entry comes after exactly one other.
 
+use sqlx::AnyConnection as Connection;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection as Connection};
 
 use super::layout::{self, Hash, Said};
 use super::{Action, Entry, Outcome};
 use crate::error::{Error, Result};
-use crate::govern::store::{Store, begin_alone, fault, is_postgres, now_ms};
+use crate::govern::store::{Alone, Store, begin_alone, fault, is_postgres, now_ms};
 
 /// Most bytes of an entry's subject, far above what any deed names.
 const SUBJECT_BYTES: usize = 1 << 20;
@@ -39,7 +39,7 @@ const POSTGRES_GUARDS: [&str; 4] = [
 ];
 
 /// A transaction in which nobody else adds an entry.
-pub type Turn = sqlx::Transaction<'static, Any>;
+pub type Turn = Alone;
 
 /// The newest entry of a trail.
 #[derive(Clone, Debug, PartialEq, Eq)]

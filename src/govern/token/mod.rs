@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 pub use self::listing::{Listed, list, revoke};
 use super::audit::{self, Action};
 use super::principal::{Principal, Scope, Source};
-use super::store::{Store, fault, now_ms};
+use super::store::{Store, begin_writing, fault, now_ms};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::spec::Role;
@@ -87,7 +87,7 @@ pub async fn create_with(store: &impl Store, actor: &str, name: &str, terms: &Te
     let limits =
         if pipelines.is_empty() { String::new() } else { format!(" {}", pipelines.replace('\n', " ")) };
     audit::record(store, actor, Action::TokenCreate, &format!("{name} ({role}){limits}")).await?;
-    let mut transaction = store.pool().begin().await.map_err(|e| fault(&e))?;
+    let mut transaction = begin_writing(store.pool()).await?;
     let inserted = sqlx::query(
         "INSERT INTO tokens (name, role, selector, hash, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (name) DO NOTHING",

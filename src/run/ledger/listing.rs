@@ -1,6 +1,7 @@
 //! The runs that are recorded, read back.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
@@ -108,24 +109,39 @@ impl Ledger {
         wanted: &Wanted<'_>,
         limit: u32,
     ) -> Result<Vec<Run>> {
-        let sql = format!(
-            "{SELECT}
-             WHERE (CAST($1 AS TEXT) IS NULL OR r.pipeline = $1)
-               AND (CAST($2 AS TEXT) IS NULL OR r.state = $2)
-               AND (CAST($3 AS BIGINT) IS NULL OR r.created_ms >= $3)
-               AND (CAST($4 AS TEXT) IS NULL
-                    OR (r.created_ms, r.run_id) < (SELECT created_ms, run_id FROM runs WHERE run_id = $4)) {filter}
-             ORDER BY r.created_ms DESC, r.run_id DESC LIMIT $5"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(wanted.pipeline.map(PipelineName::as_str))
-            .bind(wanted.state.map(State::word))
-            .bind(wanted.since.map(|since| since.timestamp_millis()))
-            .bind(wanted.after.map(|after| after.to_string()))
-            .bind(i64::from(limit.min(MAX_LISTED + 1)))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
+        // Only what is asked for is a condition: one that may be left out would keep the store from its indexes.
+        let asked = [
+            (wanted.pipeline.is_some(), "r.pipeline ="),
+            (wanted.state.is_some(), "r.state ="),
+            (wanted.since.is_some(), "r.created_ms >="),
+            (
+                wanted.after.is_some(),
+                "(r.created_ms, r.run_id) < (SELECT created_ms, run_id FROM runs WHERE run_id =",
+            ),
+        ];
+        let mut sql = format!("{SELECT} WHERE 1 = 1 {filter}");
+        let mut place = 0;
+        for (_, condition) in asked.iter().filter(|(is_asked, _)| *is_asked) {
+            place += 1;
+            let end = if condition.contains("(SELECT") { ")" } else { "" };
+            let _ = write!(sql, " AND {condition} ${place}{end}");
+        }
+        let _ = write!(sql, " ORDER BY r.created_ms DESC, r.run_id DESC LIMIT ${}", place + 1);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        if let Some(pipeline) = wanted.pipeline {
+            query = query.bind(pipeline.as_str());
+        }
+        if let Some(state) = wanted.state {
+            query = query.bind(state.word());
+        }
+        if let Some(since) = wanted.since {
+            query = query.bind(since.timestamp_millis());
+        }
+        if let Some(after) = wanted.after {
+            query = query.bind(after.to_string());
+        }
+        let query = query.bind(i64::from(limit.min(MAX_LISTED + 1)));
+        let rows = query.fetch_all(&self.pool).await.map_err(|e| fault(&e))?;
         let mut runs = rows.iter().map(read_run).collect::<Result<Vec<_>>>()?;
         for runs in runs.chunks_mut(RUNS_AT_ONCE) {
             self.add_streams(runs).await?;

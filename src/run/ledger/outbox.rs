@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Ledger, get};
 use crate::error::Result;
-use crate::govern::store::{fault, now_ms};
+use crate::govern::store::{begin_writing, fault, now_ms};
 
 /// Most messages that wait for one place; further ones are lost, and counted by who puts them.
 pub const MAX_WAITING: i64 = 10_000;
@@ -193,7 +193,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn turn(&self, turn: &Turn<'_>, message: Option<Outgoing<'_>>) -> Result<bool> {
-        let mut both = self.pool.begin().await.map_err(|e| fault(&e))?;
+        let mut both = begin_writing(&self.pool).await?;
         let done = sqlx::query(
             "INSERT INTO alert_states (alert, pipeline, aspect, state, mark) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (alert, pipeline, aspect) DO UPDATE SET state = excluded.state, mark = excluded.mark

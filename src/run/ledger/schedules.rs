@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::{Ledger, RunId, Trigger, fault, get};
 use crate::error::Result;
-use crate::govern::store::now_ms;
+use crate::govern::store::{begin_writing, now_ms};
 use crate::spec::{DatasetName, PipelineName};
 
 /// How far the schedule of a pipeline was handled.
@@ -65,7 +65,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn schedules_begin(&self, begun: &[(PipelineName, Handled)]) -> Result<()> {
-        let mut all = self.pool.begin().await.map_err(|e| fault(&e))?;
+        let mut all = begin_writing(&self.pool).await?;
         for (pipeline, handled) in begun {
             sqlx::query(
                 "INSERT INTO schedules (pipeline, timing, through_ms, followed) VALUES ($1, $2, $3, $4)
@@ -104,7 +104,7 @@ impl Ledger {
         pipeline: &PipelineName,
         spec_digest: &str,
     ) -> Result<Option<RunId>> {
-        let mut both = self.pool.begin().await.map_err(|e| fault(&e))?;
+        let mut both = begin_writing(&self.pool).await?;
         if !take_turn(&mut both, pipeline, turn).await? {
             both.rollback().await.map_err(|e| fault(&e))?;
             return Ok(None);

@@ -5,7 +5,7 @@ use sqlx::AnyConnection;
 
 use super::{Ledger, RunId, State, fault, fenced, get};
 use crate::error::{Error, Result};
-use crate::govern::store::now_ms;
+use crate::govern::store::{begin_writing, now_ms};
 
 impl Ledger {
     /// Records that an attempt of a queued run began. Where leases are rows, this process holds the pipeline's, and the
@@ -15,7 +15,7 @@ impl Ledger {
     /// `Failed` when the run is not queued, `Temporary` when the lease is another process's; else as [`Ledger::queue`].
     pub async fn start(&self, run_id: &RunId) -> Result<()> {
         let rows = self.leases.rows();
-        let mut both = self.pool.begin().await.map_err(|e| fault(&e))?;
+        let mut both = begin_writing(&self.pool).await?;
         let begun = sqlx::query(
             "UPDATE runs SET state = 'running', started_ms = coalesce(started_ms, $1), holder = $3,
                  epoch = (SELECT epoch FROM leases WHERE name = runs.pipeline AND holder = $3)
@@ -63,7 +63,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn beat(&self, run_ids: &[RunId]) -> Result<()> {
-        let mut all = self.pool.begin().await.map_err(|e| fault(&e))?;
+        let mut all = begin_writing(&self.pool).await?;
         for run_id in run_ids {
             sqlx::query(concat!(
                 "UPDATE run_turns SET heartbeat_ms = $1 WHERE run_id = $2
@@ -93,7 +93,7 @@ impl Ledger {
         not_before: DateTime<Utc>,
         why: &str,
     ) -> Result<()> {
-        let mut both = self.pool.begin().await.map_err(|e| fault(&e))?;
+        let mut both = begin_writing(&self.pool).await?;
         let done = sqlx::query(concat!(
             "UPDATE runs SET state = 'queued', epoch = NULL, holder = NULL
              WHERE run_id = $1 AND state = 'running' AND ",

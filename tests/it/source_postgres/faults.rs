@@ -228,7 +228,7 @@ async fn tls_is_verified_in_full() {
         (config::Postgres { host: "127.0.0.1".into(), ..good.clone() }, "is for another host name"),
         (config::Postgres { ca_file: Some(stranger), ..good.clone() }, "not signed by a trusted authority"),
         (
-            config::Postgres { ca_file: Some(server.folder().join("san")), ..good.clone() },
+            config::Postgres { ca_file: Some(server.folder().join("server.ext")), ..good.clone() },
             "it holds no certificate",
         ),
         (
