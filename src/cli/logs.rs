@@ -11,7 +11,6 @@ use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
 use super::args::LogFormat;
@@ -38,17 +37,20 @@ pub(super) fn start(verbose: u8, level: LevelFilter, format: LogFormat, runs: Op
         LogFormat::Text => lines.with_ansi(super::show::colour(&std::io::stderr())).boxed(),
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(ours(level))).with(spans).with(runs).init();
+    let all = tracing_subscriber::registry().with(lines.with_filter(ours(level))).with(spans).with(runs);
+    // Not `init`, which would take in what libraries tell `log`: DataFusion prints rows where somebody listens to it.
+    let _ = tracing::subscriber::set_global_default(all);
     traces
 }
 
 /// Our own events up to a level, and our own spans, which tell what an event is about, whatever its level.
 fn ours(level: LevelFilter) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    FilterFn::new(move |about| {
+    let filter = FilterFn::new(move |about: &Metadata<'_>| {
         let is_ours = about.target() == "sealift" || about.target().starts_with("sealift::");
         let most = if about.is_span() { LevelFilter::INFO } else { level };
         is_ours && *about.level() <= most
-    })
+    });
+    filter.with_max_level_hint(level.max(LevelFilter::INFO))
 }
 
 /// One flat JSON object a line: time, level, module, then the fields of the spans (`request_id`, `run_id`, `pipeline`,
