@@ -30,8 +30,6 @@ pub enum Action {
     RunTrigger,
     /// A run was told to stop; the subject is the run.
     RunCancel,
-    /// A run of a process that is gone was taken over, or ended; the subject is the pipeline and the run.
-    RunTakeover,
     /// A pipeline was registered, or replaced; the subject is its name and the digests of the document, old and new.
     PipelineRegister,
     /// A pipeline was removed; the subject is its name and the digest of its document.
@@ -87,7 +85,6 @@ impl Action {
             Self::Request => "request",
             Self::RunTrigger => "run.trigger",
             Self::RunCancel => "run.cancel",
-            Self::RunTakeover => "run.takeover",
             Self::PipelineRegister => "pipeline.register",
             Self::PipelineDelete => "pipeline.delete",
             Self::PipelinePause => "pipeline.pause",

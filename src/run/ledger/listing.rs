@@ -111,20 +111,20 @@ impl Ledger {
     ) -> Result<Vec<Run>> {
         // Only what is asked for is a condition: one that may be left out would keep the store from its indexes.
         let asked = [
-            (wanted.pipeline.is_some(), "r.pipeline ="),
-            (wanted.state.is_some(), "r.state ="),
-            (wanted.since.is_some(), "r.created_ms >="),
+            (wanted.pipeline.is_some(), "r.pipeline = ", ""),
+            (wanted.state.is_some(), "r.state = ", ""),
+            (wanted.since.is_some(), "r.created_ms >= ", ""),
             (
                 wanted.after.is_some(),
-                "(r.created_ms, r.run_id) < (SELECT created_ms, run_id FROM runs WHERE run_id =",
+                "(r.created_ms, r.run_id) < (SELECT created_ms, run_id FROM runs WHERE run_id = ",
+                ")",
             ),
         ];
         let mut sql = format!("{SELECT} WHERE 1 = 1 {filter}");
         let mut place = 0;
-        for (_, condition) in asked.iter().filter(|(is_asked, _)| *is_asked) {
+        for (_, before, after) in asked.iter().filter(|(is_asked, ..)| *is_asked) {
             place += 1;
-            let end = if condition.contains("(SELECT") { ")" } else { "" };
-            let _ = write!(sql, " AND {condition} ${place}{end}");
+            let _ = write!(sql, " AND {before}${place}{after}");
         }
         let _ = write!(sql, " ORDER BY r.created_ms DESC, r.run_id DESC LIMIT ${}", place + 1);
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));

@@ -123,14 +123,18 @@ pub(super) async fn show_run(
     Path(run_id): Path<String>,
     Params(waiting): Params<Waiting>,
 ) -> Answer {
-    may(&principal, Permission::RunRead, &find_run(&api, &run_id).await?)?;
     let seconds = waiting.wait.map_or(0, Seconds::get);
-    let run = wait_for_end(&api, &run_id, Duration::from_secs(seconds)).await?;
+    let run = wait_for_end(&api, &principal, &run_id, Duration::from_secs(seconds)).await?;
     Ok(Json(run.to_json()).into_response())
 }
 
 /// The run, once it is over or the time has passed.
-async fn wait_for_end(api: &Api, run_id: &str, limit: Duration) -> Result<Run, Problem> {
+async fn wait_for_end(
+    api: &Api,
+    principal: &Principal,
+    run_id: &str,
+    limit: Duration,
+) -> Result<Run, Problem> {
     let place = api.waiting.try_acquire();
     let until = tokio::time::Instant::now() + limit;
     loop {
@@ -138,6 +142,7 @@ async fn wait_for_end(api: &Api, run_id: &str, limit: Duration) -> Result<Run, P
         let mut ended = std::pin::pin!(api.dispatcher.ended());
         ended.as_mut().enable();
         let run = find_run(api, run_id).await?;
+        may(principal, Permission::RunRead, &run)?;
         let left = until.saturating_duration_since(tokio::time::Instant::now());
         if run.state.is_final() || left.is_zero() || place.is_err() {
             return Ok(run);
