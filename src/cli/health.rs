@@ -23,11 +23,16 @@ const SERVICE: Service = Service {
 
 pub(super) async fn run(context: &Context, args: &Health) -> Done {
     let ready = ready(&args.url, args.ca_file.as_deref()).await?;
-    let pipelines = ready["pipelines"].as_u64();
+    let (pipelines, invalid) = (ready["pipelines"].as_u64(), ready["invalid_documents"].as_u64());
     if context.json {
-        show::json(&json!({"outcome": "done", "pipelines": pipelines}));
+        show::json(&json!({"outcome": "done", "pipelines": pipelines, "invalid_documents": invalid}));
     } else {
         println!("ready, with {} pipelines", pipelines.unwrap_or_default());
+    }
+    if let Some(many @ 1..) = invalid
+        && !context.json
+    {
+        eprintln!("invalid documents: {many} (the log, and GET /v1/problems, tell what is wrong)");
     }
     Ok(())
 }

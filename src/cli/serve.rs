@@ -16,8 +16,7 @@ use crate::run::{Extent, Job, RunId};
 use crate::serve::{
     self, Bounds, Documents, Entrance, Limits, Live, Reloads, Runner, Settings, Signals, SystemClock, Views,
 };
-use crate::spec::config::Connection;
-use crate::spec::{ConnectionName, Pipeline};
+use crate::spec::Pipeline;
 
 pub(super) async fn run(context: &Context) -> Done {
     let signals = Signals::listen()?;
@@ -28,11 +27,6 @@ pub(super) async fn run(context: &Context) -> Done {
     let listen = engine.config.listen.clone();
     let access = engine.config.access.clone();
     let entrance = Entrance { tls: listen.tls.clone(), access, bounds: Bounds::default() };
-    let of_connection = |(name, connection): (&ConnectionName, &Connection)| {
-        connection.limits().runs.map(|most| (name.clone(), most))
-    };
-    let connections = engine.config.connections.iter().filter_map(of_connection).collect();
-    let limits = Limits { runs: engine.config.runs, connections };
     let trail = Trail::new(&engine.config, &engine.ledger, &engine.keyring)?;
     let views = Views { logs: context.logs.clone(), ..Views::default() };
     let settings = Settings {
@@ -44,7 +38,7 @@ pub(super) async fn run(context: &Context) -> Done {
         runner: Arc::new(Runs { documents, live: views.live, workers: workers.handle()? }),
         clock: Arc::new(SystemClock),
         observability: engine.config.observability.clone(),
-        limits,
+        limits: Limits::of(&engine.config),
         grace: serve::GRACE,
         cancel_wait: serve::CANCEL_WAIT,
         entrance,

@@ -8,8 +8,10 @@ use crate::spec::Role::{Admin, Auditor, Engineer, Infosec, Scheduler};
 /// One thing that can be asked of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Permission {
-    /// To list and show pipelines, their schedule and their plan.
+    /// To list and show pipelines and their schedule.
     PipelineRead,
+    /// To have a plan made, for which the source is connected to.
+    PipelinePlan,
     /// To register, change and remove pipelines.
     PipelineWrite,
     /// To list and show runs, with their events and logs.
@@ -32,8 +34,9 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PipelineRead,
+        Self::PipelinePlan,
         Self::PipelineWrite,
         Self::RunRead,
         Self::RunTrigger,
@@ -50,6 +53,7 @@ impl Permission {
     pub const fn word(self) -> &'static str {
         match self {
             Self::PipelineRead => "pipeline.read",
+            Self::PipelinePlan => "pipeline.plan",
             Self::PipelineWrite => "pipeline.write",
             Self::RunRead => "run.read",
             Self::RunTrigger => "run.trigger",
@@ -67,6 +71,7 @@ impl Permission {
     pub const fn roles(self) -> &'static [Role] {
         match self {
             Self::PipelineRead | Self::RunRead | Self::DatasetRead => &Role::ALL,
+            Self::PipelinePlan => &[Engineer, Infosec, Admin],
             Self::PipelineWrite => &[Engineer, Admin],
             Self::RunTrigger | Self::RunCancel | Self::Pause => &[Engineer, Scheduler, Admin],
             Self::MetricsRead => &[Engineer, Scheduler, Infosec, Auditor, Admin],

@@ -2,6 +2,7 @@
 
 mod board;
 mod carry;
+mod desk;
 mod take;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,17 +21,17 @@ use tracing::Instrument as _;
 
 pub use self::board::Limits;
 use self::board::{Board, Waiting};
+use self::desk::Desk;
 use self::take::Asked;
-pub(super) use self::take::Under;
 use super::metrics::Metrics;
 use super::registry::Registry;
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
-use crate::run::ledger::{Ledger, RequestKey, RunId, Trigger, Turn};
+use crate::run::ledger::{Ledger, RequestKey, RunId, Trigger, Turn, Under};
 use crate::spec::{Pipeline, PipelineName};
 
 /// How many pipelines are asked for at the same time: of those that share one of these, one after the other.
-const TURNS: usize = 64;
+const TURNS: usize = 1024;
 /// Longest time between two looks at what waits.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
@@ -78,6 +79,7 @@ pub struct Dispatcher(Arc<Shared>);
 
 struct Shared {
     ledger: Ledger,
+    desk: Desk,
     registry: Registry,
     runner: Arc<dyn Runner>,
     /// Never held while anything is awaited.
@@ -112,6 +114,7 @@ impl Dispatcher {
         cancel_wait: Duration,
     ) -> Self {
         let shared = Arc::new(Shared {
+            desk: Desk::open(ledger.clone()),
             ledger,
             registry,
             runner,
@@ -142,6 +145,13 @@ impl Dispatcher {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.0.ledger
+    }
+
+    /// Has other limits from here on; runs under way beyond them go on.
+    pub fn limit(&self, limits: Limits) {
+        if self.0.board().limit(limits) {
+            self.0.changed.notify_one();
+        }
     }
 
     /// Whether it still takes runs.

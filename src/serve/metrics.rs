@@ -96,6 +96,7 @@ pub(super) struct Metrics {
     active: Gauge,
     running: Gauge,
     queued: Gauge,
+    invalid_documents: Gauge,
     store_up: Gauge,
     store_seconds: Gauge<f64, AtomicU64>,
     outbox: Family<OfKind, Gauge>,
@@ -121,6 +122,7 @@ impl Metrics {
             active: Gauge::default(),
             running: Gauge::default(),
             queued: Gauge::default(),
+            invalid_documents: Gauge::default(),
             store_up: Gauge::default(),
             store_seconds: Gauge::default(),
             outbox: Family::default(),
@@ -154,6 +156,8 @@ impl Metrics {
         registry.register("active_runs", "Runs that wait or are under way", new.active.clone());
         registry.register("running_runs", "Runs under way", new.running.clone());
         registry.register("queued_runs", "Runs that wait for a slot", new.queued.clone());
+        let help = "Documents on disk that are not in force as they are written";
+        registry.register("invalid_documents", help, new.invalid_documents.clone());
         registry.register("metadata_store_up", "1 while the metadata store answers", new.store_up.clone());
         let help = "How long the metadata store took to answer at this scrape";
         registry.register_with_unit(
@@ -281,6 +285,7 @@ pub(super) async fn show(api: &Api, headers: &HeaderMap) -> Result<Response, Pro
     let answered = tokio::time::timeout(STORE_LIMIT, api.dispatcher.ledger().ping()).await;
     metrics.store_up.set(i64::from(matches!(answered, Ok(Ok(())))));
     metrics.store_seconds.set(asked.elapsed().as_secs_f64());
+    metrics.invalid_documents.set(i64::try_from(api.invalid_documents()).unwrap_or(i64::MAX));
     let active = api.dispatcher.count();
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_none_or(|accepted| {

@@ -224,8 +224,9 @@ pub async fn serve(settings: Settings, listen: SocketAddr, signals: Signals) -> 
     })?;
     let pipelines = settings.registry.all().len();
     let longest_stop = settings.grace + settings.cancel_wait + CONNECTIONS_GRACE;
-    let reloading = reload::keep(settings.documents.clone(), settings.reloads.clone(), hang_up);
+    let (documents, reloads) = (settings.documents.clone(), settings.reloads.clone());
     let daemon = Daemon::start(settings, listener).await?;
+    let reloading = reload::keep(documents, daemon.dispatcher().clone(), reloads, hang_up);
     let mut supervisor = Supervisor::of_environment();
     supervisor.ready(daemon.address(), pipelines);
     let signal = tokio::select! {

@@ -13,6 +13,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::dispatch::{Dispatcher, Limits};
 use super::documents::{Cause, Documents};
 use super::supervisor;
 use crate::spec::Config;
@@ -42,7 +43,12 @@ impl Reloads {
 }
 
 /// Looks at the documents for as long as it is awaited. `asked` is SIGHUP.
-pub(super) async fn keep(documents: Option<Documents>, reloads: Reloads, mut asked: Signal) -> Infallible {
+pub(super) async fn keep(
+    documents: Option<Documents>,
+    dispatcher: Dispatcher,
+    reloads: Reloads,
+    mut asked: Signal,
+) -> Infallible {
     let mut watching = Watching::default();
     let mut cause = Cause::Watched;
     loop {
@@ -50,6 +56,7 @@ pub(super) async fn keep(documents: Option<Documents>, reloads: Reloads, mut ask
             // Before the look, so that what changes after it is heard of.
             watching.follow(&documents.engine().config).await;
             look(documents, cause).await;
+            dispatcher.limit(Limits::of(&documents.engine().config));
         }
         if cause == Cause::Asked {
             reloads.tell();

@@ -9,7 +9,8 @@ use sealift::error::{Error, Kind};
 use sealift::govern::audit::{self, Action};
 use sealift::govern::{Role, Store as _, token};
 use sealift::run::ledger::{
-    Lease, Ledger, RequestKey, Run, RunId, State, StreamOutcome, StreamState, Trigger, WrittenPart,
+    Lease, Ledger, Order, RequestKey, Run, RunId, State, StreamOutcome, StreamState, Trigger, Under,
+    WrittenPart,
 };
 use sealift::secret::Reference;
 use sealift::spec::config::Metadata;
@@ -185,9 +186,12 @@ async fn a_key_has_one_run_whoever_asks_and_however_many_at_once() {
     for place in Place::both().await {
         let (ledger, _leases) = place.holding(&["crm"]).await;
         let (key, crm) = (RequestKey::of("token:a", b"order-1").unwrap(), pipeline("crm"));
-        let queue = |instead: Option<RunId>| {
-            let (ledger, key, crm) = (&ledger, &key, &crm);
-            async move { ledger.queue_under(key, crm, "d", Trigger::Api, instead.as_ref()).await.unwrap() }
+        let queue = |instead_of: Option<RunId>| {
+            let under = Under::Key(Trigger::Api, key.clone());
+            let (spec_digest, actor) = ("d".to_owned(), "token:a".to_owned());
+            let order = Order { pipeline: crm.clone(), spec_digest, actor, under, instead_of };
+            let ledger = &ledger;
+            async move { ledger.take_orders(&[order]).await.unwrap()[0] }
         };
         let asked = futures::future::join_all((0..8).map(|_| queue(None))).await;
         let asked: Vec<_> = asked.into_iter().flatten().collect();

@@ -10,7 +10,7 @@ use chrono::{TimeZone, Utc};
 use reqwest::{Method, StatusCode};
 use sealift::error::Kind;
 use sealift::govern::{Permission, Role, audit, token};
-use sealift::run::ledger::{RequestKey, RunId, State, Trigger};
+use sealift::run::ledger::{Order, RequestKey, RunId, State, Trigger, Under};
 use sealift::serve::{Daemon, Entrance, Limits, Registry, Reloads, Settings, Views};
 use sealift::spec::config::Observability;
 use serde_json::Value;
@@ -107,7 +107,14 @@ async fn a_key_has_another_run_only_where_a_retry_may_help() {
 async fn a_run_that_waits_for_a_daemon_that_is_gone_is_carried_out_by_the_one_that_is_asked() {
     let world = World::new(&[("crm", Act::Publish)]).await;
     let key = RequestKey::of("token:airflow", b"order-1").unwrap();
-    let left = world.ledger.queue_under(&key, &name("crm"), "d", Trigger::Api, None).await.unwrap().unwrap();
+    let order = Order {
+        pipeline: name("crm"),
+        spec_digest: "d".to_owned(),
+        actor: "token:airflow".to_owned(),
+        under: Under::Key(Trigger::Api, key),
+        instead_of: None,
+    };
+    let left = world.ledger.take_orders(&[order]).await.unwrap()[0].unwrap();
     let lease = world.ledger.lease(&name("crm")).await.unwrap().unwrap();
     let ask = async || {
         let trigger = world.request(Method::POST, "/v1/pipelines/crm/runs").bearer_auth(&world.token);

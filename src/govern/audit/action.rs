@@ -30,6 +30,8 @@ pub enum Action {
     RunTrigger,
     /// A run was told to stop; the subject is the run.
     RunCancel,
+    /// A run whose process was lost is tried again, or is over; the subject is the pipeline and the run, and which of the two.
+    RunTakeover,
     /// A pipeline was registered, or replaced; the subject is its name and the digests of the document, old and new.
     PipelineRegister,
     /// A pipeline was removed; the subject is its name and the digest of its document.
@@ -85,6 +87,7 @@ impl Action {
             Self::Request => "request",
             Self::RunTrigger => "run.trigger",
             Self::RunCancel => "run.cancel",
+            Self::RunTakeover => "run.takeover",
             Self::PipelineRegister => "pipeline.register",
             Self::PipelineDelete => "pipeline.delete",
             Self::PipelinePause => "pipeline.pause",

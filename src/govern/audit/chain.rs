@@ -126,7 +126,8 @@ async fn take_over(turn: &mut Connection) -> Result<()> {
             };
             let (id, at_ms, actor, action, subject) = read().map_err(|e| fault(&e))?;
             let outcome = Outcome::Done.word();
-            append(turn, Deed { at_ms, actor: &actor, action: &action, subject: &subject, outcome }).await?;
+            append(turn, &[Deed { at_ms, actor: &actor, action: &action, subject: &subject, outcome }])
+                .await?;
             last = id;
         }
         if rows.is_empty() {
@@ -135,19 +136,39 @@ async fn take_over(turn: &mut Connection) -> Result<()> {
     }
 }
 
-/// Adds an entry. The connection is in a transaction of [`turn`], and whoever owns that commits it.
+/// Adds entries. The connection is in a transaction of [`turn`], and whoever owns that commits it.
 ///
 /// # Errors
-/// As [`turn`]; `Failed` when the trail has lost its head, or the subject is far too long.
-pub(super) async fn append(turn: &mut Connection, deed: Deed<'_>) -> Result<Entry> {
-    let Deed { at_ms, actor, action, subject, outcome } = deed;
+/// As [`turn`]; `Failed` when the trail has lost its head, or a subject is far too long.
+pub(super) async fn append(turn: &mut Connection, deeds: &[Deed<'_>]) -> Result<Vec<Entry>> {
+    if deeds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let head = head(turn).await?.ok_or_else(headless)?;
+    let mut prev = Hash::parse(&head.hash).ok_or_else(headless)?;
+    let mut entries = Vec::with_capacity(deeds.len());
+    for (seq, deed) in (head.seq + 1..).zip(deeds) {
+        let (entry, hash) = follow(seq, prev, deed)?;
+        insert(turn, &entry).await?;
+        entries.push(entry);
+        prev = hash;
+    }
+    sqlx::query("UPDATE audit_head SET seq = seq + $1, hash = $2 WHERE id = 1")
+        .bind(i64::try_from(entries.len()).unwrap_or(i64::MAX))
+        .bind(prev.to_string())
+        .execute(turn)
+        .await
+        .map_err(|e| fault(&e))?;
+    Ok(entries)
+}
+
+/// The entry of a deed that comes after the one whose hash this is.
+fn follow(seq: i64, prev: Hash, deed: &Deed<'_>) -> Result<(Entry, Hash)> {
+    let Deed { at_ms, actor, action, subject, outcome } = *deed;
     if subject.len() > SUBJECT_BYTES {
         return Err(Error::failed("this names more than one entry of the audit trail can hold")
             .help("name fewer things at once"));
     }
-    let head = head(turn).await?.ok_or_else(headless)?;
-    let prev = Hash::parse(&head.hash).ok_or_else(headless)?;
-    let seq = head.seq + 1;
     let hash = Said { seq, at_ms, actor, action, subject, outcome, prev }.hash();
     let entry = Entry {
         seq,
@@ -159,28 +180,26 @@ pub(super) async fn append(turn: &mut Connection, deed: Deed<'_>) -> Result<Entr
         prev: prev.to_string(),
         hash: hash.to_string(),
     };
+    Ok((entry, hash))
+}
+
+async fn insert(turn: &mut Connection, entry: &Entry) -> Result<()> {
     sqlx::query(
         "INSERT INTO audit (seq, at_ms, actor, action, subject, outcome, prev, hash)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
-    .bind(seq)
-    .bind(at_ms)
+    .bind(entry.seq)
+    .bind(entry.at_ms)
     .bind(&entry.actor)
     .bind(&entry.action)
     .bind(&entry.subject)
     .bind(&entry.outcome)
     .bind(&entry.prev)
     .bind(&entry.hash)
-    .execute(&mut *turn)
+    .execute(turn)
     .await
     .map_err(|e| fault(&e))?;
-    sqlx::query("UPDATE audit_head SET seq = $1, hash = $2 WHERE id = 1")
-        .bind(seq)
-        .bind(&entry.hash)
-        .execute(&mut *turn)
-        .await
-        .map_err(|e| fault(&e))?;
-    Ok(entry)
+    Ok(())
 }
 
 /// The head; `None` where the trail has not begun, or has lost it.

@@ -107,18 +107,20 @@ pub async fn record_each<S: AsRef<str>>(
     add(store, &deeds).await
 }
 
-/// Adds an entry within the caller's own [`turn`], so that entry and deed are committed together or not at all.
-/// After the commit the caller lets the log have a copy ([`Entry::announce`]).
+/// Adds an entry for each of these pairs of an actor and a subject within the caller's own [`turn`], so that entries and
+/// deeds are committed together or not at all. After the commit the caller lets the log have a copy
+/// ([`Entry::announce`]).
 ///
 /// # Errors
 /// As [`record`].
-pub async fn record_within(
+pub async fn record_within<'a>(
     turn: &mut Connection,
-    actor: &str,
     action: Action,
-    subject: &str,
-) -> Result<Entry> {
-    chain::append(turn, Deed::now(actor, action, subject, Outcome::Done)).await
+    done: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<Entry>> {
+    let deed = |(actor, subject)| Deed::now(actor, action, subject, Outcome::Done);
+    let deeds: Vec<Deed<'_>> = done.into_iter().map(deed).collect();
+    chain::append(turn, &deeds).await
 }
 
 /// Adds an entry that tells which keys a deed uses (`seal crm.people`), likewise before it.
@@ -137,10 +139,7 @@ pub async fn key_use<K: Borrow<str>>(
 
 async fn add(store: &(impl Store + ?Sized), deeds: &[Deed<'_>]) -> Result<()> {
     let mut turn = turn(store).await?;
-    let mut added = Vec::with_capacity(deeds.len());
-    for deed in deeds {
-        added.push(chain::append(&mut turn, *deed).await?);
-    }
+    let added = chain::append(&mut turn, deeds).await?;
     turn.commit().await.map_err(|e| fault(&e))?;
     added.iter().for_each(Entry::announce);
     Ok(())

@@ -141,7 +141,7 @@ async fn an_entry_within_a_turn_is_there_with_its_deed_or_not_at_all() {
         let mut turn = turn(&ledger).await.unwrap();
         let deed = "INSERT INTO stores (place, tested_ms) VALUES ('file /lake', 1)";
         sqlx::query(deed).execute(&mut *turn).await.unwrap();
-        record_within(&mut turn, "os:0", Action::ConfigChange, "a").await.unwrap();
+        record_within(&mut turn, Action::ConfigChange, [("os:0", "a")]).await.unwrap();
         if is_kept {
             turn.commit().await.unwrap();
         } else {

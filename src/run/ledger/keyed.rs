@@ -3,11 +3,11 @@
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
+use sqlx::AnyConnection;
 
-use super::{Ledger, Run, RunId, Trigger, fault, get};
+use super::{Ledger, Run, RunId, fault, get};
 use crate::error::{Error, Kind, Result};
-use crate::govern::store::{begin_alone, now_ms};
-use crate::spec::PipelineName;
+use crate::govern::store::now_ms;
 
 /// How long a key is remembered.
 const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
@@ -36,6 +36,38 @@ impl RequestKey {
         }
         Ok(Self(hex::encode(digest.finalize())))
     }
+
+    /// Has the key name this run, where it names none or the run `instead_of`; false where it names another one by now.
+    pub(super) async fn name(
+        &self,
+        store: &mut AnyConnection,
+        run_id: &RunId,
+        instead_of: Option<&RunId>,
+    ) -> Result<bool> {
+        let done = sqlx::query(
+            "INSERT INTO run_keys (digest, run_id, created_ms) VALUES ($1, $2, $3)
+             ON CONFLICT (digest) DO UPDATE SET run_id = excluded.run_id, created_ms = excluded.created_ms
+             WHERE run_keys.run_id = $4",
+        )
+        .bind(&self.0)
+        .bind(run_id.to_string())
+        .bind(now_ms())
+        .bind(instead_of.map(RunId::to_string))
+        .execute(store)
+        .await
+        .map_err(|e| fault(&e))?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+/// Forgets keys of more than a day ago.
+pub(super) async fn forget_old(store: &mut AnyConnection) -> Result<()> {
+    sqlx::query("DELETE FROM run_keys WHERE created_ms <= $1")
+        .bind(now_ms() - REMEMBERED_MS)
+        .execute(store)
+        .await
+        .map_err(|e| fault(&e))?;
+    Ok(())
 }
 
 /// Without the key, which may say more than callers know.
@@ -61,51 +93,13 @@ impl Ledger {
         let run_id: String = get(&row, "run_id")?;
         self.run(&RunId::parse(&run_id)?).await
     }
-
-    /// As [`Ledger::queue`], and remembers the key with it: both or neither. The key is free, or is that of the run
-    /// `instead_of`. `None` when it is another run's by now; then nothing is recorded.
-    ///
-    /// # Errors
-    /// As [`Ledger::queue`].
-    pub async fn queue_under(
-        &self,
-        key: &RequestKey,
-        pipeline: &PipelineName,
-        spec_digest: &str,
-        trigger: Trigger,
-        instead_of: Option<&RunId>,
-    ) -> Result<Option<RunId>> {
-        let mut both = begin_alone(&self.pool, &key.0).await?;
-        sqlx::query("DELETE FROM run_keys WHERE created_ms <= $1")
-            .bind(now_ms() - REMEMBERED_MS)
-            .execute(&mut *both)
-            .await
-            .map_err(|e| fault(&e))?;
-        let run_id = super::insert_queued(&mut *both, pipeline, spec_digest, trigger).await?;
-        let done = sqlx::query(
-            "INSERT INTO run_keys (digest, run_id, created_ms) VALUES ($1, $2, $3)
-             ON CONFLICT (digest) DO UPDATE SET run_id = excluded.run_id, created_ms = excluded.created_ms
-             WHERE run_keys.run_id = $4",
-        )
-        .bind(&key.0)
-        .bind(run_id.to_string())
-        .bind(now_ms())
-        .bind(instead_of.map(RunId::to_string))
-        .execute(&mut *both)
-        .await
-        .map_err(|e| fault(&e))?;
-        if done.rows_affected() == 0 {
-            both.rollback().await.map_err(|e| fault(&e))?;
-            return Ok(None);
-        }
-        both.commit().await.map_err(|e| fault(&e))?;
-        Ok(Some(run_id))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::ledger::{Order, Trigger, Under};
+    use crate::spec::PipelineName;
     use crate::spec::config::Metadata;
 
     fn key(actor: &str, sent: &str) -> RequestKey {
@@ -132,8 +126,11 @@ mod tests {
         let key = key("token:a", "k");
         assert_eq!(ledger.asked_under(&key).await.unwrap(), None);
         let instead = |of: Option<RunId>| {
-            let (ledger, key, pipeline) = (&ledger, &key, &pipeline);
-            async move { ledger.queue_under(key, pipeline, "d", Trigger::Api, of.as_ref()).await.unwrap() }
+            let under = Under::Key(Trigger::Api, key.clone());
+            let (pipeline, spec_digest, actor) = (pipeline.clone(), "d".to_owned(), "token:a".to_owned());
+            let order = Order { pipeline, spec_digest, actor, under, instead_of: of };
+            let ledger = &ledger;
+            async move { ledger.take_orders(&[order]).await.unwrap().pop().unwrap() }
         };
         let ask = || instead(None);
         let run_id = ask().await.unwrap();

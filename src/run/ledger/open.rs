@@ -56,7 +56,12 @@ pub(super) async fn sqlite(path: &Path, locks: &Path) -> Result<AnyPool> {
     };
     first.await.map_err(|e| fault(&e).at(at()))?;
     let pool = AnyPoolOptions::new()
+        // All are made here, to stay: each has a thread, which takes its priority from the thread that makes it, and
+        // one made by a run of a daemon would let requests wait.
+        .min_connections(CONNECTIONS)
         .max_connections(CONNECTIONS)
+        .idle_timeout(None)
+        .max_lifetime(None)
         .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_with(address)
         .await

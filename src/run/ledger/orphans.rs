@@ -6,13 +6,14 @@ use sqlx::AnyConnection;
 use super::turns::wait_again;
 use super::{Lease, Ledger, MAX_LISTED, Run, RunId, State, Wanted, fenced};
 use crate::error::{Error, Kind, Result};
-use crate::govern::store::{begin_alone, fault, now_ms};
+use crate::govern::audit::{self, Action};
+use crate::govern::store::{fault, now_ms};
 use crate::spec::PipelineName;
 
 impl Ledger {
     /// Marks as failed what an earlier process left unfinished of the pipeline, given that the caller holds its lease:
     /// every running run, and those of the command line that did not begin. What a daemon queued waits for a daemon.
-    /// Answers with their ids.
+    /// Answers with their ids. The audit trail has an entry of each.
     ///
     /// # Errors
     /// `Temporary` when the lease is another process's by now; else as [`Ledger::queue`].
@@ -21,7 +22,7 @@ impl Ledger {
         if left.is_empty() {
             return Ok(Vec::new());
         }
-        let mut all = begin_alone(&self.pool, pipeline.as_str()).await?;
+        let mut all = audit::turn(self).await?;
         self.check(&mut all, pipeline, lease).await?;
         for run in &left {
             let done = sqlx::query(
@@ -38,7 +39,8 @@ impl Ledger {
             .map_err(|e| fault(&e))?;
             expect(done.rows_affected())?;
         }
-        all.commit().await.map_err(|e| fault(&e))?;
+        let over: Vec<_> = left.iter().map(|run| format!("{pipeline} {} over", run.run_id)).collect();
+        commit(all, &over).await?;
         Ok(left.into_iter().map(|run| run.run_id).collect())
     }
 
@@ -56,7 +58,7 @@ impl Ledger {
         why: &str,
     ) -> Result<()> {
         let pipeline = PipelineName::parse(&run.pipeline)?;
-        let mut all = begin_alone(&self.pool, &run.pipeline).await?;
+        let mut all = audit::turn(self).await?;
         self.check(&mut all, &pipeline, lease).await?;
         let done = sqlx::query(
             "UPDATE runs SET state = 'queued', epoch = NULL, holder = NULL WHERE run_id = $1 AND state = 'running'",
@@ -67,7 +69,7 @@ impl Ledger {
         .map_err(|e| fault(&e))?;
         expect(done.rows_affected())?;
         wait_again(&mut all, &run.run_id, attempt, not_before, why).await?;
-        all.commit().await.map_err(|e| fault(&e))
+        commit(all, &[format!("{pipeline} {} tried again", run.run_id)]).await
     }
 
     /// Runs that are over once their process is gone ([`Run::needs_its_process`]), and of which it is: nobody holds
@@ -118,7 +120,8 @@ impl Ledger {
         lease: &Lease,
     ) -> Result<()> {
         let Some(epoch) = lease.epoch() else { return Ok(()) };
-        let found = sqlx::query("SELECT 1 FROM leases WHERE name = $1 AND epoch = $2")
+        // Nobody takes it until this transaction is over.
+        let found = sqlx::query("SELECT 1 FROM leases WHERE name = $1 AND epoch = $2 FOR SHARE")
             .bind(pipeline.as_str())
             .bind(epoch)
             .fetch_optional(connection)
@@ -126,6 +129,16 @@ impl Ledger {
             .map_err(|e| fault(&e))?;
         found.map(drop).ok_or_else(|| fenced(format!("nothing of pipeline {pipeline} was recorded")))
     }
+}
+
+/// Commits, together with entries of the audit trail.
+async fn commit(mut all: audit::Turn, taken_over: &[String]) -> Result<()> {
+    let actor = audit::operator();
+    let deeds = taken_over.iter().map(|subject| (actor.as_str(), subject.as_str()));
+    let entries = audit::record_within(&mut all, Action::RunTakeover, deeds).await?;
+    all.commit().await.map_err(|e| fault(&e))?;
+    entries.iter().for_each(audit::Entry::announce);
+    Ok(())
 }
 
 fn expect(rows: u64) -> Result<()> {

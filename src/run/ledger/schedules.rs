@@ -93,27 +93,6 @@ impl Ledger {
         take_turn(&mut alone, pipeline, turn).await.map(drop)
     }
 
-    /// As [`Ledger::queue`], for a turn of the pipeline's schedule: both are recorded, or neither. `None` when the
-    /// turn is taken already, by this process or another.
-    ///
-    /// # Errors
-    /// As [`Ledger::queue`].
-    pub async fn queue_turn(
-        &self,
-        turn: &Turn,
-        pipeline: &PipelineName,
-        spec_digest: &str,
-    ) -> Result<Option<RunId>> {
-        let mut both = begin_writing(&self.pool).await?;
-        if !take_turn(&mut both, pipeline, turn).await? {
-            both.rollback().await.map_err(|e| fault(&e))?;
-            return Ok(None);
-        }
-        let run_id = super::insert_queued(&mut *both, pipeline, spec_digest, Trigger::Schedule).await?;
-        both.commit().await.map_err(|e| fault(&e))?;
-        Ok(Some(run_id))
-    }
-
     /// The newest run of a pipeline that succeeded.
     ///
     /// # Errors
@@ -204,8 +183,12 @@ impl Ledger {
     }
 }
 
-/// Takes a turn; false when it is taken already.
-async fn take_turn(store: &mut sqlx::AnyConnection, pipeline: &PipelineName, turn: &Turn) -> Result<bool> {
+/// Takes a turn; false when it is taken already, by this process or another.
+pub(super) async fn take_turn(
+    store: &mut sqlx::AnyConnection,
+    pipeline: &PipelineName,
+    turn: &Turn,
+) -> Result<bool> {
     let taken = match turn {
         Turn::Occurrence { at, believed_until } => sqlx::query(
             "UPDATE schedules SET through_ms = $2 WHERE pipeline = $1 AND (through_ms < $2 OR through_ms > $3)",
@@ -228,12 +211,20 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::run::ledger::{Order, Under};
     use crate::spec::config::Metadata;
 
     async fn ledger() -> (tempfile::TempDir, Ledger) {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
         (folder, ledger)
+    }
+
+    async fn queue_turn(ledger: &Ledger, pipeline: &PipelineName, turn: Turn) -> bool {
+        let (spec_digest, actor) = ("d".to_owned(), "schedule".to_owned());
+        let (pipeline, under) = (pipeline.clone(), Under::Turn(turn));
+        let order = Order { pipeline, spec_digest, actor, under, instead_of: None };
+        ledger.take_orders(&[order]).await.unwrap()[0].is_some()
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -251,7 +242,7 @@ mod tests {
         ledger.schedules_begin(&[(crm.clone(), handled("daily", 100))]).await.unwrap();
         let take = async |seconds, believed_until| {
             let turn = Turn::Occurrence { at: at(seconds), believed_until: at(believed_until) };
-            ledger.queue_turn(&turn, &crm, "d").await.unwrap().is_some()
+            queue_turn(&ledger, &crm, turn).await
         };
         assert!(!take(100, 1_000).await);
         assert!(take(200, 1_000).await);
@@ -281,8 +272,8 @@ mod tests {
         let mart = PipelineName::parse("mart").unwrap();
         ledger.schedules_begin(&[(mart.clone(), handled("after", 0))]).await.unwrap();
         let turn = Turn::Followed { before: String::new(), now: "run 1".to_owned() };
-        assert!(ledger.queue_turn(&turn, &mart, "d").await.unwrap().is_some());
-        assert!(ledger.queue_turn(&turn, &mart, "d").await.unwrap().is_none());
+        assert!(queue_turn(&ledger, &mart, turn.clone()).await);
+        assert!(!queue_turn(&ledger, &mart, turn).await);
         assert_eq!(ledger.schedules().await.unwrap()["mart"].followed, "run 1");
     }
 

@@ -4,13 +4,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::params::{Limit, Params, Within, entries};
 use super::{Answer, Api};
-use crate::govern::audit::{self, Filter};
+use crate::govern::audit::{self, Entry, Filter};
 use crate::govern::{Permission, Principal};
 use crate::serve::auth::require;
 use crate::serve::problem::Problem;
@@ -23,12 +23,28 @@ pub(super) struct AuditEntry {
     /// When.
     #[schema(format = "date-time")]
     at: String,
+    /// When, in Unix milliseconds: what the hash is of.
+    at_ms: i64,
     /// Who: `token:NAME`, `os:USER`, or `schedule`.
     actor: String,
     /// What was done: `run.trigger`, `key.use` …
     action: String,
     /// To what: names and ids, never a value.
     subject: String,
+    /// `done` (allowed, and about to be done) or `denied`.
+    outcome: String,
+    /// The hash of the entry before it: 64 hexadecimal digits.
+    prev: String,
+    /// Its own hash, likewise.
+    hash: String,
+}
+
+impl From<Entry> for AuditEntry {
+    fn from(entry: Entry) -> Self {
+        let at = entry.at().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let Entry { seq, at_ms, actor, action, subject, outcome, prev, hash } = entry;
+        Self { seq, at, at_ms, actor, action, subject, outcome, prev, hash }
+    }
 }
 
 /// Some rows, newest first.
@@ -95,14 +111,8 @@ pub(super) async fn list_audit(
     let found = audit::list(api.dispatcher.ledger(), &filter).await?;
     // A page that is full may have a next one.
     let next = found.last().filter(|_| found.len() >= limit).map(|last| last.seq);
-    let told = found.iter().map(|entry| AuditEntry {
-        seq: entry.seq,
-        at: entry.at().to_rfc3339(),
-        actor: entry.actor.clone(),
-        action: entry.action.clone(),
-        subject: entry.subject.clone(),
-    });
-    Ok(Json(AuditPage { entries: told.collect(), next }).into_response())
+    let entries = found.into_iter().map(AuditEntry::from).collect();
+    Ok(Json(AuditPage { entries, next }).into_response())
 }
 
 fn is_word(action: &str) -> bool {

@@ -96,7 +96,7 @@ pub(super) async fn plan_pipeline(
     Params(planning): Params<Planning>,
 ) -> Answer {
     let name = PipelineName::parse(&name).map_err(|_| no_such_pipeline())?;
-    require(&principal, Permission::PipelineRead, Some(&name))?;
+    require(&principal, Permission::PipelinePlan, Some(&name))?;
     let pipeline = api.dispatcher.registry().get(&name).ok_or_else(no_such_pipeline)?;
     let only = planning.stream.as_deref().map(StreamName::parse).transpose();
     let only = only.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad-request", error.message()))?;
@@ -241,7 +241,7 @@ pub(super) async fn delete_pipeline(
     }
 }
 
-fn documents(api: &Api) -> Result<&Documents, Problem> {
+pub(super) fn documents(api: &Api) -> Result<&Documents, Problem> {
     api.documents.as_ref().ok_or_else(|| unavailable("documents", "this daemon keeps no documents"))
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Ready {
     status: &'static str,
     /// Pipelines that are in force.
     pipelines: usize,
+    /// Documents that are not in force as they are written; `GET /v1/problems` tells what is wrong with them.
+    invalid_documents: usize,
 }
 
 /// Tell whether the process answers
@@ -53,7 +55,8 @@ pub(super) async fn show_readiness(State(api): State<Api>) -> Answer {
         return Err(unavailable("ledger", "the metadata store does not answer"));
     }
     let pipelines = api.dispatcher.registry().all().len();
-    Ok(Json(Ready { status: "ready", pipelines }).into_response())
+    let invalid_documents = api.invalid_documents();
+    Ok(Json(Ready { status: "ready", pipelines, invalid_documents }).into_response())
 }
 
 /// Read the metrics

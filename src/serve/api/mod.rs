@@ -11,6 +11,7 @@ mod openapi;
 mod params;
 mod pauses;
 mod pipelines;
+mod problems;
 mod runs;
 mod shapes;
 mod versions;
@@ -112,6 +113,13 @@ impl Api {
     }
 }
 
+impl Api {
+    /// How many documents on disk are not in force as they are written.
+    pub(super) fn invalid_documents(&self) -> usize {
+        self.documents.as_ref().map_or(0, |documents| documents.problems().len())
+    }
+}
+
 type Answer = Result<Response, Problem>;
 
 /// Every route of the daemon.
@@ -156,6 +164,7 @@ fn v1() -> OpenApiRouter<Api> {
         .layer(DefaultBodyLimit::max(DOCUMENT_LIMIT_BYTES));
     OpenApiRouter::default()
         .routes(routes!(pipelines::list_pipelines))
+        .routes(routes!(problems::list_problems))
         .routes(routes!(documents::plan_pipeline))
         .routes(routes!(pauses::pause_pipeline))
         .routes(routes!(pauses::resume_pipeline))

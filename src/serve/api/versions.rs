@@ -204,7 +204,8 @@ pub(super) struct Lineage {
     spec_digest: String,
     /// Whether that document is in force still; else the columns are those of the document that is.
     is_in_force: bool,
-    /// What each column comes from; null where the pipeline is no more, or its source cannot be asked.
+    /// What each column comes from; null where the pipeline is no more, its source cannot be asked, or the caller may
+    /// not have it asked.
     #[schema(required)]
     columns: Option<Vec<ColumnLineage>>,
     /// Why `columns` is null.
@@ -227,7 +228,7 @@ pub(super) struct ColumnLineage {
 /// Tell where a dataset comes from
 ///
 /// The run and the source of the newest version, as its receipt has them, and the columns of the source that each column
-/// comes from, by a plan that is made now: the source is connected to.
+/// comes from, by a plan that is made now for who has the permission `pipeline.plan`: the source is connected to.
 #[utoipa::path(
     get, path = "/datasets/{dataset}/lineage", operation_id = "showLineage", tag = "datasets",
     params(("dataset" = String, Path, description = "The dataset.", pattern = "^[a-z0-9][a-z0-9_-]{0,62}\\.[a-z0-9][a-z0-9_-]{0,62}$")),
@@ -250,6 +251,9 @@ pub(super) async fn show_lineage(
     let (pipeline, stream) = receipt.stream.split_once('/').unwrap_or((receipt.stream.as_str(), ""));
     let in_force = PipelineName::parse(pipeline).ok().and_then(|name| api.dispatcher.registry().get(&name));
     let columns = match (&in_force, StreamName::parse(stream)) {
+        (Some(pipeline), _) if !principal.may(Permission::PipelinePlan, Some(&pipeline.name)) => {
+            Err(Error::denied("the source is connected to for who has the permission pipeline.plan"))
+        }
         (Some(pipeline), Ok(stream)) => {
             let _place =
                 api.plans.try_acquire().map_err(|_| unavailable("plans", "other plans are being made"))?;

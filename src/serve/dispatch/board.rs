@@ -1,14 +1,16 @@
 //! Which runs wait and which are under way: who is next, decided without waiting for anybody.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::run::ledger::RunId;
-use crate::spec::config::Runs;
-use crate::spec::{ConnectionName, Pipeline, PipelineName};
+use crate::spec::config::{Connection, Runs};
+use crate::spec::{Config, ConnectionName, Pipeline, PipelineName};
 
 /// A run waits this much longer for each step of priority: one of low priority is before any that comes this much
 /// later, so that nobody waits for ever.
@@ -17,12 +19,23 @@ const STEP_MS: i64 = 600_000;
 const MOST_SET_BACK: i64 = 6;
 
 /// How many runs there may be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// In all.
     pub runs: Runs,
     /// Under way at once through one connection, where that is limited.
     pub connections: BTreeMap<ConnectionName, usize>,
+}
+
+impl Limits {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let of_connection = |(name, connection): (&ConnectionName, &Connection)| {
+            connection.limits().runs.map(|most| (name.clone(), most))
+        };
+        Self { runs: config.runs, connections: config.connections.iter().filter_map(of_connection).collect() }
+    }
 }
 
 /// A run that waits.
@@ -55,6 +68,8 @@ pub(super) struct Board {
     /// By rank: the least is next.
     order: BTreeSet<(i64, PipelineName)>,
     waiting: BTreeMap<PipelineName, (i64, Waiting)>,
+    /// Before when some of them may not begin, and how many.
+    later: BTreeMap<Instant, usize>,
     running: BTreeMap<PipelineName, Running>,
     busy: BTreeMap<ConnectionName, usize>,
     /// How many runs failed in a row.
@@ -64,6 +79,13 @@ pub(super) struct Board {
 impl Board {
     pub(super) fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// Has other limits from here on; what is under way beyond them goes on. False where they are the same.
+    pub(super) fn limit(&mut self, limits: Limits) -> bool {
+        let is_other = self.limits != limits;
+        self.limits = limits;
+        is_other
     }
 
     /// Whether no more runs may wait.
@@ -107,6 +129,9 @@ impl Board {
         let steps = set_back.saturating_sub(run.pipeline.priority.level());
         let rank = run.asked_ms.saturating_add(steps.saturating_mul(STEP_MS));
         self.order.insert((rank, name.clone()));
+        if let Some(at) = run.not_before {
+            *self.later.entry(at).or_default() += 1;
+        }
         self.waiting.insert(name, (rank, run));
         true
     }
@@ -139,7 +164,7 @@ impl Board {
 
     /// When a run may begin that could not before for its own sake.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
-        self.waiting.values().filter_map(|(_, run)| run.not_before).filter(|at| *at > now).min()
+        self.later.range((Bound::Excluded(now), Bound::Unbounded)).next().map(|(at, _)| *at)
     }
 
     /// A run is no longer under way.
@@ -166,12 +191,19 @@ impl Board {
     pub(super) fn take(&mut self, pipeline: &PipelineName) -> Option<Waiting> {
         let (rank, run) = self.waiting.remove(pipeline)?;
         self.order.remove(&(rank, pipeline.clone()));
+        if let Some(Entry::Occupied(mut many)) = run.not_before.map(|at| self.later.entry(at)) {
+            match many.get() {
+                0 | 1 => drop(many.remove()),
+                _ => *many.get_mut() -= 1,
+            }
+        }
         Some(run)
     }
 
     /// Takes out all that wait.
     pub(super) fn take_all(&mut self) -> Vec<Waiting> {
         self.order.clear();
+        self.later.clear();
         std::mem::take(&mut self.waiting).into_values().map(|(_, run)| run).collect()
     }
 

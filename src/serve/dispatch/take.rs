@@ -9,9 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Dispatcher, Refusal, Shared, Waiting};
 use crate::error::{Error, Kind, Result};
-use crate::govern::audit::{self, Action};
 use crate::govern::store::now_ms;
-use crate::run::ledger::{Lease, RequestKey, Run, RunId, State, Trigger, Turn};
+use crate::run::ledger::{Lease, Order, Run, RunId, State, Trigger, Under};
 use crate::spec::{Pipeline, PipelineName};
 
 /// How long a run may wait for a daemon that takes it on.
@@ -31,26 +30,6 @@ pub(super) struct Asked {
     pub(super) under: Under,
     /// Whether it is taken although the pipeline has a run under way.
     pub(super) may_wait: bool,
-}
-
-/// What makes a wanted run one that was wanted before.
-#[derive(Clone, Debug)]
-pub(in crate::serve) enum Under {
-    /// Nothing: each is another one.
-    Nothing(Trigger),
-    /// The key of a caller.
-    Key(Trigger, RequestKey),
-    /// The turn of a schedule.
-    Turn(Turn),
-}
-
-impl Under {
-    const fn trigger(&self) -> Trigger {
-        match self {
-            Self::Nothing(trigger) | Self::Key(trigger, _) => *trigger,
-            Self::Turn(_) => Trigger::Schedule,
-        }
-    }
 }
 
 impl Dispatcher {
@@ -192,26 +171,16 @@ impl Shared {
         Ok(())
     }
 
-    /// Records the run and that it was asked for.
+    /// Records the run and that it was asked for; `None` where another process was faster.
     async fn queue(&self, asked: &Asked, instead_of: Option<&Run>) -> Result<Option<RunId>, Refusal> {
-        let (name, digest) = (&asked.pipeline.name, &asked.pipeline.digest);
-        let queued = match &asked.under {
-            Under::Nothing(trigger) => Some(self.ledger.queue(name, digest, *trigger).await?),
-            Under::Key(trigger, key) => {
-                let instead_of = instead_of.map(|run| &run.run_id);
-                self.ledger.queue_under(key, name, digest, *trigger, instead_of).await?
-            }
-            Under::Turn(turn) => self.ledger.queue_turn(turn, name, digest).await?,
+        let order = Order {
+            pipeline: asked.pipeline.name.clone(),
+            spec_digest: asked.pipeline.digest.clone(),
+            actor: asked.actor.clone(),
+            under: asked.under.clone(),
+            instead_of: instead_of.map(|run| run.run_id),
         };
-        let Some(run_id) = queued else { return Ok(None) };
-        let subject = format!("{name} {run_id}");
-        if let Err(error) = audit::record(&self.ledger, &asked.actor, Action::RunTrigger, &subject).await {
-            if let Err(error) = self.ledger.conclude(&run_id, &Err(error.clone())).await {
-                tracing::error!(%run_id, %error, "the end of the run could not be recorded");
-            }
-            return Err(error.into());
-        }
-        Ok(Some(run_id))
+        Ok(self.desk.take(order).await?)
     }
 
     /// The run that is there under the key.

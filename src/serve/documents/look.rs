@@ -77,7 +77,6 @@ fn kept(old: &Config, new: Config) -> Config {
         ("metadata", old.metadata != new.metadata),
         ("keys", old.keys != new.keys),
         ("audit", old.audit_checkpoints != new.audit_checkpoints),
-        ("runs", old.runs != new.runs),
         ("access", old.access != new.access),
         ("alerts, lineage, traces", old.observability != new.observability),
     ];
@@ -92,7 +91,6 @@ fn kept(old: &Config, new: Config) -> Config {
         metadata: old.metadata.clone(),
         keys: old.keys.clone(),
         audit_checkpoints: old.audit_checkpoints.clone(),
-        runs: old.runs,
         access: old.access.clone(),
         observability: old.observability.clone(),
         ..new

@@ -107,6 +107,34 @@ fn what_waits_for_its_next_attempt_is_woken_and_passed_by() {
     assert_eq!(board.next_wake(now), Some(later));
     assert_eq!(board.begin_next(later).unwrap().pipeline.name, name("a"));
     assert_eq!(board.next_wake(later), None);
+
+    for waits in ["d", "e"] {
+        board.wait(Waiting { not_before: Some(later), ..waiting(waits, "c", Priority::High, 0) });
+    }
+    board.take(&name("d"));
+    assert_eq!(board.next_wake(now), Some(later), "another one begins then");
+    board.take(&name("e"));
+    assert_eq!(board.next_wake(now), None);
+}
+
+#[test]
+fn other_limits_hold_at_once_and_end_nothing() {
+    let mut board = board(1, &[]);
+    for (index, run) in (0..).zip(["a", "b", "c"]) {
+        board.wait(waiting(run, "slow", Priority::Normal, index));
+    }
+    assert_eq!((next(&mut board).as_deref(), next(&mut board)), (Some("a"), None));
+    let limits = |at_once, most| Limits {
+        runs: Runs { at_once, waiting: 100 },
+        connections: [(ConnectionName::parse("slow").unwrap(), most)].into(),
+    };
+    assert!(board.limit(limits(5, 2)) && !board.limit(limits(5, 2)));
+    assert_eq!((next(&mut board).as_deref(), next(&mut board)), (Some("b"), None));
+    board.limit(limits(5, 1));
+    board.end(&name("a"));
+    assert_eq!(next(&mut board), None, "the other one is under way still");
+    board.end(&name("b"));
+    assert_eq!(next(&mut board).as_deref(), Some("c"));
 }
 
 #[test]
