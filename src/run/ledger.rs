@@ -42,13 +42,6 @@ macro_rules! is_ours {
     };
 }
 
-/// The number of an end of a run of the pipeline, which comes after all there are.
-macro_rules! next_end {
-    () => {
-        "(SELECT coalesce(max(known.ended), 0) + 1 FROM runs AS known WHERE known.pipeline = runs.pipeline)"
-    };
-}
-
 mod address;
 mod ended;
 mod keyed;
@@ -146,9 +139,8 @@ impl Ledger {
         error: Option<&str>,
     ) -> Result<()> {
         let done = sqlx::query(concat!(
-            "UPDATE runs SET state = $1, outcome = $2, error = $3, finished_ms = $4, ended = ",
-            next_end!(),
-            " WHERE run_id = $5 AND state IN ('queued', 'running') AND ",
+            "UPDATE runs SET state = $1, outcome = $2, error = $3, finished_ms = $4
+             WHERE run_id = $5 AND state IN ('queued', 'running') AND ",
             is_ours!("$6")
         ))
         .bind(state.word())
@@ -208,9 +200,8 @@ impl Ledger {
         let mut all = begin_writing(&self.pool).await?;
         // Who began it is gone, whatever its epoch was: from here on it has none.
         let done = sqlx::query(concat!(
-            "UPDATE runs SET state = 'succeeded', outcome = 'done', error = NULL, epoch = NULL, holder = NULL, ended = ",
-            next_end!(),
-            " WHERE run_id = $1 AND state IN ('failed', 'cancelled')
+            "UPDATE runs SET state = 'succeeded', outcome = 'done', error = NULL, epoch = NULL, holder = NULL
+             WHERE run_id = $1 AND state IN ('failed', 'cancelled')
              AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = $2 AND ",
             is_ours!("$3"),
             ")"

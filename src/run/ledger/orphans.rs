@@ -25,11 +25,10 @@ impl Ledger {
         let mut all = audit::turn(self).await?;
         self.check(&mut all, pipeline, lease).await?;
         for run in &left {
-            let done = sqlx::query(concat!(
-                "UPDATE runs SET state = $1, outcome = $2, error = $3, finished_ms = $4, ended = ",
-                next_end!(),
-                " WHERE run_id = $5 AND state IN ('queued', 'running')",
-            ))
+            let done = sqlx::query(
+                "UPDATE runs SET state = $1, outcome = $2, error = $3, finished_ms = $4
+                 WHERE run_id = $5 AND state IN ('queued', 'running')",
+            )
             .bind(State::Failed.word())
             .bind(Kind::Temporary.meaning().outcome)
             .bind("interrupted: the process that ran it ended before it did")
