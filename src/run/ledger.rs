@@ -14,7 +14,7 @@ pub use self::keyed::RequestKey;
 pub use self::lease::{Lease, let_go};
 use self::lease::{Leases, Rows};
 pub use self::listing::Wanted;
-pub use self::orders::{Order, Under};
+pub use self::orders::{Order, Under, Written};
 pub use self::parts::WrittenPart;
 pub use self::schedules::{Handled, Turn};
 pub use self::tables::Remembered;
