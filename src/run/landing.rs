@@ -54,7 +54,7 @@ pub(super) struct Landing<'a> {
 
 impl Landing<'_> {
     /// Makes all visible that is to be; whatever the end, nothing is left of the drafts but what is visible,
-    /// or may be.
+    /// or may be. The ledger lists none of their files as parts any more: nobody else has them.
     ///
     /// # Errors
     /// Those of the commits; what was visible before the one that failed stays.

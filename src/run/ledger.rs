@@ -14,14 +14,14 @@ pub use self::keyed::RequestKey;
 pub use self::lease::{Lease, let_go};
 use self::lease::{Leases, Rows};
 pub use self::listing::Wanted;
-pub use self::orders::{Order, Under};
+pub use self::orders::{Order, Under, Written};
 pub use self::parts::WrittenPart;
 pub use self::schedules::{Handled, Turn};
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{At as _, Error, Result};
 use crate::govern::audit;
-use crate::govern::store::{Store, fault, get, now_ms};
+use crate::govern::store::{Store, begin_writing, fault, get, now_ms};
 use crate::spec::config::Metadata;
 use crate::spec::{DatasetName, PipelineName};
 
@@ -132,31 +132,8 @@ impl Ledger {
     /// # Errors
     /// `Failed` for an unknown run, `Temporary` when another process has it by now; else as [`Ledger::queue`].
     pub async fn stream_published(&self, run_id: &RunId, outcome: &StreamOutcome) -> Result<()> {
-        let done = sqlx::query(concat!(
-            "INSERT INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes, seconds, receipt,
-                                      state)
-             SELECT run_id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM runs WHERE run_id = $1 AND ",
-            is_ours!("$11"),
-            " ON CONFLICT (run_id, stream) DO UPDATE
-             SET dataset = excluded.dataset, version = excluded.version, rows = excluded.rows,
-                 quarantined = excluded.quarantined, bytes = excluded.bytes, seconds = excluded.seconds,
-                 receipt = excluded.receipt, state = excluded.state"
-        ))
-        .bind(run_id.to_string())
-        .bind(&outcome.stream)
-        .bind(&outcome.dataset)
-        .bind(outcome.version.map(to_i64))
-        .bind(to_i64(outcome.rows))
-        .bind(to_i64(outcome.quarantined))
-        .bind(to_i64(outcome.bytes))
-        .bind(outcome.seconds)
-        .bind(&outcome.receipt)
-        .bind(outcome.state.word())
-        .bind(self.epoch(run_id))
-        .execute(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
-        self.expect_one(done.rows_affected(), run_id, "known").await
+        let rows = record_stream(&self.pool, run_id, outcome, self.epoch(run_id)).await?;
+        self.expect_one(rows, run_id, "known").await
     }
 
     /// Records the end of a run that was queued or running. `error` is the text of one of our own
@@ -225,20 +202,38 @@ impl Ledger {
     }
 
     /// Corrects the record of a run that ended without a word although it had published all its
-    /// streams: it succeeded.
+    /// streams: it succeeded. The run `by` found that out, and is this process's: it has the pipeline now.
     ///
     /// # Errors
-    /// `Failed` when the run is not recorded as ended without success; else as [`Ledger::queue`].
-    pub async fn settle(&self, run_id: &RunId) -> Result<()> {
-        let done = sqlx::query(
-            "UPDATE runs SET state = 'succeeded', outcome = 'done', error = NULL
-             WHERE run_id = $1 AND state IN ('failed', 'cancelled')",
-        )
+    /// `Failed` when the run is not recorded as ended without success, `Temporary` when another process has `by`; else
+    /// as [`Ledger::queue`].
+    pub async fn settle(&self, run_id: &RunId, streams: &[StreamOutcome], by: &RunId) -> Result<()> {
+        let mut all = begin_writing(&self.pool).await?;
+        // Who began it is gone, whatever its epoch was: from here on it has none.
+        let done = sqlx::query(concat!(
+            "UPDATE runs SET state = 'succeeded', outcome = 'done', error = NULL, epoch = NULL, holder = NULL
+             WHERE run_id = $1 AND state IN ('failed', 'cancelled')
+             AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = $2 AND ",
+            is_ours!("$3"),
+            ")"
+        ))
         .bind(run_id.to_string())
-        .execute(&self.pool)
+        .bind(by.to_string())
+        .bind(self.epoch(by))
+        .execute(&mut *all)
         .await
         .map_err(|e| fault(&e))?;
-        self.expect_one(done.rows_affected(), run_id, "over without success").await
+        if done.rows_affected() != 1 {
+            all.rollback().await.map_err(|e| fault(&e))?;
+            return Err(match self.is_fenced(by).await? {
+                true => fenced(format!("run {run_id} was not recorded")),
+                false => Error::failed(format!("run {run_id} is not over without success")),
+            });
+        }
+        for outcome in streams {
+            record_stream(&mut *all, run_id, outcome, None).await?;
+        }
+        all.commit().await.map_err(|e| fault(&e))
     }
 
     /// Under which epoch of its pipeline's lease this process began a run; `None` where it did not, and where leases are
@@ -259,17 +254,21 @@ impl Ledger {
         if rows == 1 {
             return Ok(());
         }
-        let fenced_off =
-            sqlx::query(concat!("SELECT 1 FROM runs WHERE run_id = $1 AND NOT ", is_ours!("$2")))
-                .bind(run_id.to_string())
-                .bind(self.epoch(run_id))
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(|e| fault(&e))?;
-        match fenced_off {
-            Some(_) => Err(fenced(format!("run {run_id} was not recorded"))),
-            None => Err(Error::failed(format!("run {run_id} is not {state}"))),
-        }
+        Err(match self.is_fenced(run_id).await? {
+            true => fenced(format!("run {run_id} was not recorded")),
+            false => Error::failed(format!("run {run_id} is not {state}")),
+        })
+    }
+
+    /// Whether a run is another process's.
+    async fn is_fenced(&self, run_id: &RunId) -> Result<bool> {
+        let found = sqlx::query(concat!("SELECT 1 FROM runs WHERE run_id = $1 AND NOT ", is_ours!("$2")))
+            .bind(run_id.to_string())
+            .bind(self.epoch(run_id))
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|e| fault(&e))?;
+        Ok(found.is_some())
     }
 }
 
@@ -299,6 +298,40 @@ async fn insert_queued(
     .await
     .map_err(|e| fault(&e))?;
     Ok(run_id)
+}
+
+/// Records what became of a stream of a run that is of this epoch; how many rows were changed.
+async fn record_stream(
+    executor: impl sqlx::AnyExecutor<'_>,
+    run_id: &RunId,
+    outcome: &StreamOutcome,
+    epoch: Option<i64>,
+) -> Result<u64> {
+    let done = sqlx::query(concat!(
+        "INSERT INTO run_streams (run_id, stream, dataset, version, rows, quarantined, bytes, seconds, receipt,
+                                  state)
+         SELECT run_id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM runs WHERE run_id = $1 AND ",
+        is_ours!("$11"),
+        " ON CONFLICT (run_id, stream) DO UPDATE
+         SET dataset = excluded.dataset, version = excluded.version, rows = excluded.rows,
+             quarantined = excluded.quarantined, bytes = excluded.bytes, seconds = excluded.seconds,
+             receipt = excluded.receipt, state = excluded.state"
+    ))
+    .bind(run_id.to_string())
+    .bind(&outcome.stream)
+    .bind(&outcome.dataset)
+    .bind(outcome.version.map(to_i64))
+    .bind(to_i64(outcome.rows))
+    .bind(to_i64(outcome.quarantined))
+    .bind(to_i64(outcome.bytes))
+    .bind(outcome.seconds)
+    .bind(&outcome.receipt)
+    .bind(outcome.state.word())
+    .bind(epoch)
+    .execute(executor)
+    .await
+    .map_err(|e| fault(&e))?;
+    Ok(done.rows_affected())
 }
 
 /// What a holder wants that has lost its lease.

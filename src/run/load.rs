@@ -44,7 +44,7 @@ impl Load<'_> {
     ///
     /// # Errors
     /// Those of the stages. Parts that were whole before stay, known to the ledger; of the others nothing
-    /// is left.
+    /// is left, but for one that could not be recorded.
     pub(super) async fn write(
         &self,
         snapshot: &mut dyn Snapshot,

@@ -240,20 +240,20 @@ async fn publish(
     let (facts, warnings) = match found.told(plan, &asked) {
         Ok(told) => told,
         Err(error) => {
-            drafts.discard(store).await;
+            give_up(engine, job, store, plan, drafts).await;
             return Err(error);
         }
     };
     let (written, set_aside) = drafts.rows();
     if written == 0 && set_aside == 0 && asked.is_nothing(plan, standing) {
-        drafts.discard(store).await;
+        give_up(engine, job, store, plan, drafts).await;
         let seconds = started.elapsed().as_secs_f64();
         return Ok(Published { warnings, ..Published::unchanged(plan, standing, seconds) });
     }
     drafts.keys = match present(engine, job, source, store, plan).await {
         Ok(keys) => keys,
         Err(error) => {
-            drafts.discard(store).await;
+            give_up(engine, job, store, plan, drafts).await;
             return Err(error);
         }
     };
@@ -262,11 +262,9 @@ async fn publish(
     let provenance = Provenance { snapshot: source.snapshot.id(), rows, facts, columns, ..told };
     let landing = Landing { engine, job, store, plan, standing, asked: &asked, taken_at };
     progress.landing(plan);
-    // From here on a commit may name the files: they are no part of another load.
-    if let Err(error) = forget_parts(engine, job, plan).await {
-        drafts.discard(store).await;
-        return Err(error);
-    }
+    // From here on a commit may name the files: they are no part of another load. Where that is refused they may be by
+    // now, and stay.
+    engine.ledger.forget_parts(&job.run_id, &plan.relation.stream).await?;
     let (outcome, quarantined) = landing.land(drafts, provenance).instrument(info_span!("publish")).await?;
 
     let seconds = started.elapsed().as_secs_f64();
@@ -283,10 +281,13 @@ async fn publish(
     })
 }
 
-/// Forgets the parts of the stream, which are those of whoever has the pipeline.
-async fn forget_parts(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) -> Result<()> {
-    engine.ledger.check_standing(&job.run_id).await?;
-    engine.ledger.forget_parts(&job.pipeline.name, &plan.relation.stream).await
+/// Removes what the stream has written and does not publish. What the ledger lists as parts may be another process's
+/// by now, where this one stood still: then all of it stays, unseen.
+async fn give_up(engine: &Engine, job: &Job<'_>, store: &Store, plan: &StreamPlan, drafts: Drafts) {
+    match engine.ledger.forget_parts(&job.run_id, &plan.relation.stream).await {
+        Ok(()) => drafts.discard(store).await,
+        Err(error) => tracing::warn!(%error, "files that were written and not published stay"),
+    }
 }
 
 impl Published {

@@ -57,12 +57,17 @@ impl Earlier {
     ) -> Result<Self> {
         let each = || plans.iter().zip(standing);
         if job.only.is_none() && plans.iter().all(|plan| plan.mode == Mode::Overwrite) {
-            let ended = runs.iter().filter(|run| run.run_id != job.run_id);
-            for run in ended.take_while(|run| run.state != State::Succeeded) {
-                let done: Option<Vec<Published>> =
-                    each().map(|(plan, standing)| by(run, job, plan, standing)).collect();
+            let since = runs.iter().take_while(|run| run.state != State::Succeeded);
+            // One that is to be tried again tells its end itself.
+            let ended = since.filter(|run| matches!(run.state, State::Failed | State::Cancelled));
+            for run in ended {
+                let done: Option<Vec<StreamOutcome>> = each()
+                    .map(|(plan, standing)| {
+                        by(run, job, plan, standing).map(|done| StreamOutcome::from(&done))
+                    })
+                    .collect();
                 if let Some(done) = done {
-                    settle(engine, run, &done).await?;
+                    engine.ledger.settle(&run.run_id, &done, &job.run_id).await?;
                 }
             }
         }
@@ -76,19 +81,24 @@ impl Earlier {
     }
 }
 
-/// What a run since the stream's last success appended to it.
+/// What a run since the stream's last success appended to it. Which came first is told by the versions of the table: a
+/// clock may have been wrong.
 fn appended(runs: &[Run], job: &Job<'_>, plan: &StreamPlan, standing: &Standing) -> Option<Published> {
     // Rows that have a key are not added again, and a range or everything was asked for on purpose.
     if plan.mode != Mode::Append || !plan.primary_key.is_empty() || job.extent != &Extent::New {
         return None;
     }
-    let succeeded = |run: &&Run| {
-        let name = plan.relation.stream.as_str();
-        run.state == State::Succeeded && run.streams.iter().any(|stream| stream.stream == name)
-    };
-    let unfinished =
-        runs.iter().take_while(|run| !succeeded(run)).filter(|run| run.state != State::Succeeded);
-    unfinished.filter_map(|run| by(run, job, plan, standing)).next()
+    let (stream, dataset) = (plan.relation.stream.as_str(), plan.dataset.to_string());
+    let (succeeded, unfinished): (Vec<&Run>, Vec<&Run>) =
+        runs.iter().partition(|run| run.state == State::Succeeded);
+    let outcomes = succeeded.iter().flat_map(|run| &run.streams);
+    let versions =
+        outcomes.filter(|one| one.stream == stream && one.dataset == dataset).map(|one| one.version);
+    // One beyond the newest was of a table that is gone.
+    let settled = versions.filter(|version| *version <= standing.dataset.newest).max().flatten();
+    let appended = unfinished.into_iter().filter_map(|run| by(run, job, plan, standing));
+    let appended = appended.filter(|done| settled.is_none_or(|settled| done.outcome.version > settled));
+    appended.max_by_key(|done| done.outcome.version)
 }
 
 /// What an earlier run published of the stream: the version of its dataset says that the one of its
@@ -112,11 +122,4 @@ fn by(run: &Run, job: &Job<'_>, plan: &StreamPlan, standing: &Standing) -> Optio
         unchanged: false,
         earlier: true,
     })
-}
-
-async fn settle(engine: &Engine, run: &Run, done: &[Published]) -> Result<()> {
-    for done in done {
-        engine.ledger.stream_published(&run.run_id, &StreamOutcome::from(done)).await?;
-    }
-    engine.ledger.settle(&run.run_id).await
 }

@@ -1,5 +1,6 @@
 //! The metadata store: one suite for SQLite and PostgreSQL. Each ledger in it is as one process.
 
+mod leases;
 mod program;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +17,6 @@ use sealift::secret::Reference;
 use sealift::spec::config::Metadata;
 use sealift::spec::{DatasetName, PipelineName, StreamName};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use crate::servers::postgres::Database;
 
@@ -136,23 +136,6 @@ async fn runs_come_newest_first_by_pipeline_and_no_more_than_asked() {
 }
 
 #[tokio::test]
-async fn only_one_holder_has_a_lease() {
-    for place in Place::both().await {
-        let (ledger, other) = (place.open(LONG).await, place.open(LONG).await);
-        let all: Vec<_> = (0..8).map(|n| if n % 2 == 0 { ledger.clone() } else { other.clone() }).collect();
-        let (crm, dataset) = (pipeline("crm"), DatasetName::parse("crm.orders").unwrap());
-        let taken = futures::future::join_all(all.iter().map(|ledger| ledger.lease(&crm))).await;
-        let mut taken: Vec<_> = taken.into_iter().filter_map(Result::unwrap).collect();
-        assert_eq!(taken.len(), 1);
-        let _upkeep = other.lease_upkeep(&dataset).await.unwrap().unwrap();
-        assert!(ledger.lease_upkeep(&dataset).await.unwrap().is_none());
-        assert!(other.lease(&pipeline("erp")).await.unwrap().is_some());
-        taken.remove(0).end().await;
-        assert!(other.lease(&crm).await.unwrap().is_some());
-    }
-}
-
-#[tokio::test]
 async fn what_a_dead_process_left_is_marked_as_interrupted() {
     for place in Place::both().await {
         let (dead, leases) = place.holding(&["crm", "erp"]).await;
@@ -230,6 +213,7 @@ async fn a_run_may_still_publish_what_it_wrote_while_it_is_under_way_or_parts_ar
         let run_id = ledger.queue(&pipeline("crm"), "abc", Trigger::Cli).await.unwrap();
         let created = Some(ledger.run(&run_id).await.unwrap().unwrap().created_at.timestamp_millis());
         assert_eq!(ledger.oldest_writer_ms().await.unwrap(), created);
+        ledger.start(&run_id).await.unwrap();
         let stream = StreamName::parse("people").unwrap();
         let (asked, manifest) = ("a".to_owned(), "m".to_owned());
         let part = WrittenPart { run_id, part: 0, asked, instant: None, rows: 1, bytes: 1, manifest };
@@ -237,15 +221,45 @@ async fn a_run_may_still_publish_what_it_wrote_while_it_is_under_way_or_parts_ar
         ledger.part_written(&stream, &WrittenPart { rows: 2, ..part.clone() }).await.unwrap();
         let kept = ledger.parts(&pipeline("crm"), &stream).await.unwrap();
         assert_eq!(kept, [WrittenPart { rows: 2, ..part }]);
-        ledger.start(&run_id).await.unwrap();
         ledger.conclude(&run_id, &Err(Error::temporary("killed"))).await.unwrap();
         assert_eq!(ledger.oldest_writer_ms().await.unwrap(), created);
         let streams = ledger.streams_with_parts(&pipeline("crm")).await.unwrap();
         assert_eq!(streams, std::slice::from_ref(&stream));
-        ledger.forget_parts(&pipeline("crm"), &stream).await.unwrap();
+        let next = ledger.queue(&pipeline("crm"), "abc", Trigger::Cli).await.unwrap();
+        ledger.start(&next).await.unwrap();
+        ledger.forget_parts(&next, &stream).await.unwrap();
+        ledger.conclude(&next, &Ok(())).await.unwrap();
         assert_eq!(ledger.oldest_writer_ms().await.unwrap(), None);
-        ledger.settle(&run_id).await.unwrap();
-        assert_eq!(ledger.run(&run_id).await.unwrap().unwrap().state, State::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn what_a_lost_run_had_published_is_recorded_by_the_next() {
+    for place in Place::both().await {
+        let crm = pipeline("crm");
+        let (dead, leases) = place.holding(&["crm"]).await;
+        let left = dead.queue(&crm, "d", Trigger::Cli).await.unwrap();
+        dead.start(&left).await.unwrap();
+        for lease in leases {
+            lease.end().await;
+        }
+        let (ledger, leases) = place.holding(&["crm"]).await;
+        ledger.bury(&crm, &leases[0]).await.unwrap();
+        let next = ledger.queue(&crm, "d", Trigger::Cli).await.unwrap();
+        ledger.start(&next).await.unwrap();
+        if place.database.is_some() {
+            let stranger = dead.settle(&left, &[published(9)], &next).await.unwrap_err();
+            assert_eq!(stranger.kind(), Kind::Temporary, "{stranger}");
+        }
+        ledger.settle(&left, &[published(9)], &next).await.unwrap();
+        let run = ledger.run(&left).await.unwrap().unwrap();
+        assert_eq!((run.state, run.error, run.streams), (State::Succeeded, None, vec![published(9)]));
+        let again = ledger.settle(&left, &[published(9)], &next).await.unwrap_err();
+        assert_eq!(again.kind(), Kind::Failed, "{again}");
+        if place.database.is_some() {
+            let late = dead.stream_published(&left, &published(1)).await.unwrap_err();
+            assert_eq!(late.kind(), Kind::Temporary, "{late}");
+        }
     }
 }
 
@@ -375,97 +389,4 @@ async fn a_server_that_is_away_or_refuses_is_told_from_a_wrong_address() {
     assert_eq!(open("postgres://boss:correct%20horse@db.example/meta").await, Kind::Invalid);
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(open(&format!("postgres://boss:correct%20horse@{free}/meta")).await, Kind::Temporary);
-}
-
-/// What a holder finds that stood still while its lease ran out and another took it.
-#[tokio::test]
-async fn who_lost_the_lease_records_nothing_any_more_and_may_not_publish() {
-    let place = Place::postgres().await;
-    let (crm, later) = (pipeline("crm"), chrono::Utc::now());
-    let (still, leases) = place.holding(&["crm"]).await;
-    let run_id = still.queue(&crm, "d", Trigger::Api).await.unwrap();
-    still.start(&run_id).await.unwrap();
-    let other = place.open(LONG).await;
-    assert!(other.orphans().await.unwrap().is_empty());
-    assert!(other.lease(&crm).await.unwrap().is_none());
-    let refused = |error: Error| assert_eq!(error.kind(), Kind::Temporary, "{error}");
-    // Another process records nothing of it.
-    refused(other.stream_published(&run_id, &published(1)).await.unwrap_err());
-    refused(other.conclude(&run_id, &Ok(())).await.unwrap_err());
-
-    place.let_run_out().await;
-    refused(still.check_standing(&run_id).await.unwrap_err());
-    let lease = other.lease(&crm).await.unwrap().unwrap();
-    let left = other.in_processes(Some(&crm)).await.unwrap().remove(0);
-    let everything_is_refused = async || {
-        refused(still.check_standing(&run_id).await.unwrap_err());
-        refused(still.stream_published(&run_id, &published(1)).await.unwrap_err());
-        refused(still.finish(&run_id, State::Succeeded, "done", None).await.unwrap_err());
-        refused(still.try_again(&run_id, 2, later, "away").await.unwrap_err());
-        refused(still.give_back(&left, &leases[0], 2, later, "away").await.unwrap_err());
-    };
-    everything_is_refused().await;
-    refused(still.bury(&crm, &leases[0]).await.unwrap_err());
-    other.give_back(&left, &lease, 2, later, "interrupted: its process ended").await.unwrap();
-    everything_is_refused().await;
-    refused(still.start(&run_id).await.unwrap_err());
-    other.start(&run_id).await.unwrap();
-    everything_is_refused().await;
-    still.beat(&[run_id]).await.unwrap();
-    // Letting go what one does not have takes nothing from who has it.
-    for lease in leases {
-        lease.end().await;
-    }
-    other.check_standing(&run_id).await.unwrap();
-    other.stream_published(&run_id, &published(7)).await.unwrap();
-    other.conclude(&run_id, &Ok(())).await.unwrap();
-
-    let run = other.run(&run_id).await.unwrap().unwrap();
-    assert_eq!((run.state, run.attempt, run.streams), (State::Succeeded, 2, vec![published(7)]));
-    let row =
-        place.database.as_ref().unwrap().client.query_one("SELECT epoch FROM leases", &[]).await.unwrap();
-    assert_eq!(row.get::<_, i64>(0), 2);
-}
-
-#[tokio::test]
-async fn a_run_that_nobody_holds_is_an_orphan_and_one_that_waits_is_not() {
-    let place = Place::postgres().await;
-    let (dead, leases) = place.holding(&["crm", "erp", "hr"]).await;
-    let [crm, erp, hr] = ["crm", "erp", "hr"].map(pipeline);
-    let begun = dead.queue(&crm, "d", Trigger::Schedule).await.unwrap();
-    dead.start(&begun).await.unwrap();
-    let by_hand = dead.queue(&erp, "d", Trigger::Cli).await.unwrap();
-    dead.queue(&hr, "d", Trigger::Api).await.unwrap();
-    let other = place.open(LONG).await;
-    assert!(other.orphans().await.unwrap().is_empty());
-    place.let_run_out().await;
-    let orphans: Vec<_> = other.orphans().await.unwrap().iter().map(|run| run.run_id).collect();
-    assert_eq!(orphans, [by_hand, begun]);
-    drop(leases);
-}
-
-#[tokio::test]
-async fn what_is_done_under_a_lease_is_stopped_when_it_is_lost_and_not_before() {
-    let place = Place::postgres().await;
-    let ledger = place.open(Duration::from_secs(3)).await;
-    let lease = ledger.lease(&pipeline("crm")).await.unwrap().unwrap();
-    let cancel = CancellationToken::new();
-    // Longer than a lease that is not renewed would stand.
-    let renewed = async {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        Ok(())
-    };
-    lease.guard(&cancel, renewed).await.unwrap();
-    assert!(!cancel.is_cancelled());
-
-    place.let_run_out().await;
-    let heeding = async {
-        cancel.cancelled().await;
-        Err::<(), _>(Error::new(Kind::Cancelled(15), "the run was cancelled"))
-    };
-    let error = lease.guard(&cancel, heeding).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Temporary, "{error}");
-    // What heeds nothing is dropped where it stands.
-    let error = lease.guard(&cancel, std::future::pending::<sealift::error::Result<()>>()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Temporary, "{error}");
 }

@@ -9,10 +9,22 @@ use super::{Ledger, Run, RunId, fault, get};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::now_ms;
 
-/// How long a key is remembered.
+/// How long a key is remembered after the end of its run.
 const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
 /// Most characters of a key.
 const MAX_CHARS: usize = 255;
+
+/// That the run of a row of `run_keys` is not over, or ended after the instant of the placeholder.
+macro_rules! is_remembered {
+    ($since:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM runs WHERE runs.run_id = run_keys.run_id
+              AND (runs.finished_ms IS NULL OR runs.finished_ms > ",
+            $since,
+            "))"
+        )
+    };
+}
 
 /// A caller's own name for one request. Keys of different callers never meet.
 #[derive(Clone, PartialEq, Eq)]
@@ -60,9 +72,10 @@ impl RequestKey {
     }
 }
 
-/// Forgets keys of more than a day ago.
+/// Forgets keys whose runs ended more than a day ago.
 pub(super) async fn forget_old(store: &mut AnyConnection) -> Result<()> {
-    sqlx::query("DELETE FROM run_keys WHERE created_ms <= $1")
+    // What was asked for since did not end before: only older keys are looked at.
+    sqlx::query(concat!("DELETE FROM run_keys WHERE created_ms <= $1 AND NOT ", is_remembered!("$1")))
         .bind(now_ms() - REMEMBERED_MS)
         .execute(store)
         .await
@@ -78,17 +91,21 @@ impl fmt::Debug for RequestKey {
 }
 
 impl Ledger {
-    /// The run that was asked for under this key within the last day.
+    /// The run that was asked for under this key, if it is not over, or not for more than a day.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn asked_under(&self, key: &RequestKey) -> Result<Option<Run>> {
-        let row = sqlx::query("SELECT run_id FROM run_keys WHERE digest = $1 AND created_ms > $2")
-            .bind(&key.0)
-            .bind(now_ms() - REMEMBERED_MS)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
+        let row = sqlx::query(concat!(
+            "SELECT run_id FROM run_keys WHERE digest = $1 AND (created_ms > $2 OR ",
+            is_remembered!("$2"),
+            ")"
+        ))
+        .bind(&key.0)
+        .bind(now_ms() - REMEMBERED_MS)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
         let Some(row) = row else { return Ok(None) };
         let run_id: String = get(&row, "run_id")?;
         self.run(&RunId::parse(&run_id)?).await
@@ -119,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_has_one_run_for_a_day() {
+    async fn a_key_has_one_run_until_a_day_after_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
         let pipeline = PipelineName::parse("crm").unwrap();
@@ -142,11 +159,18 @@ mod tests {
         assert_eq!(instead(Some(run_id)).await, None, "the key is another run's by now");
         assert_eq!(ledger.asked_under(&key).await.unwrap().unwrap().run_id, second);
 
-        sqlx::query("UPDATE run_keys SET created_ms = created_ms - $1")
-            .bind(REMEMBERED_MS)
-            .execute(&ledger.pool)
-            .await
-            .unwrap();
+        let a_day_later = async |table, column| {
+            let sql = format!("UPDATE {table} SET {column} = {column} - $1");
+            let later = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(REMEMBERED_MS);
+            later.execute(&ledger.pool).await.unwrap();
+        };
+        a_day_later("run_keys", "created_ms").await;
+        assert_eq!(ledger.asked_under(&key).await.unwrap().unwrap().run_id, second, "it is not over");
+        assert_eq!(ask().await, None);
+        ledger.conclude(&second, &Ok(())).await.unwrap();
+        assert_eq!(ledger.asked_under(&key).await.unwrap().unwrap().run_id, second);
+        assert_eq!(ask().await, None);
+        a_day_later("runs", "finished_ms").await;
         assert_eq!(ledger.asked_under(&key).await.unwrap(), None);
         assert!(ask().await.is_some());
     }

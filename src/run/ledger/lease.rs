@@ -20,10 +20,13 @@ use tokio_util::task::TaskTracker;
 
 use super::RunId;
 use crate::error::{Error, Kind, Result};
-use crate::govern::store::fault;
+use crate::govern::store::{fault, now_ms};
 
 /// How long letting a row go may take; else it runs out by itself.
 const LETTING_GO: Duration = Duration::from_secs(5);
+
+/// How often who holds a row looks whether the clock jumped.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The tasks that renew what is held. Each ends with its lease.
 static KEEPERS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
@@ -248,7 +251,7 @@ impl Keeper {
         loop {
             tokio::select! {
                 () = self.ended.cancelled() => break,
-                () = sleep(pause) => {}
+                () = rest(pause) => {}
             }
             let asked = Instant::now();
             // Who holds it needs some time to stop.
@@ -262,7 +265,11 @@ impl Keeper {
                     tracing::warn!(lease = %self.name, %error, "the lease could not be renewed yet");
                     pause = length / 12;
                 }
-                Ok(_) | Err(_) => {
+                answer => {
+                    if let Ok(Ok(false)) = answer {
+                        // It has run out by the store's clock: what goes on under it has a moment to stop.
+                        self.until.send_modify(|until| *until = (*until).min(Instant::now() + LOOK));
+                    }
                     self.lost.cancel();
                     self.ended.cancelled().await;
                     break;
@@ -270,6 +277,18 @@ impl Keeper {
             }
         }
         self.rows.let_go(&self.name, self.epoch).await;
+    }
+}
+
+/// Waits for so long, or until the clock jumps: timers leave out the time that a machine was suspended.
+async fn rest(pause: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < pause {
+        let (looked, looked_ms) = (Instant::now(), now_ms());
+        sleep(LOOK.min(pause.saturating_sub(begun.elapsed()))).await;
+        if now_ms() - looked_ms > ms(looked.elapsed() + LOOK) {
+            return;
+        }
     }
 }
 

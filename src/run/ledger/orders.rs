@@ -53,6 +53,14 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`], and as [`audit::record`].
     pub async fn take_orders(&self, orders: &[Order]) -> Result<Vec<Option<RunId>>> {
+        self.write_orders(orders).await?.commit().await
+    }
+
+    /// As [`Ledger::take_orders`], but nothing is recorded before it is committed: after an error here nothing is.
+    ///
+    /// # Errors
+    /// As [`Ledger::take_orders`].
+    pub async fn write_orders(&self, orders: &[Order]) -> Result<Written> {
         let mut alone = audit::turn(self).await?;
         if orders.iter().any(|order| matches!(order.under, Under::Key(..))) {
             super::keyed::forget_old(&mut alone).await?;
@@ -66,9 +74,27 @@ impl Ledger {
         }
         let deeds = subjects.iter().map(|(order, subject)| (order.actor.as_str(), subject.as_str()));
         let entries = audit::record_within(&mut alone, Action::RunTrigger, deeds).await?;
-        alone.commit().await.map_err(|e| fault(&e))?;
-        entries.iter().for_each(audit::Entry::announce);
-        Ok(taken)
+        Ok(Written { alone, taken, entries })
+    }
+}
+
+/// Orders that are written and not yet committed; dropped, none of them is recorded.
+#[derive(Debug)]
+pub struct Written {
+    alone: Alone,
+    taken: Vec<Option<RunId>>,
+    entries: Vec<audit::Entry>,
+}
+
+impl Written {
+    /// Records them; answers as [`Ledger::take_orders`].
+    ///
+    /// # Errors
+    /// Those of the store. Where its answer was lost, all of it may be recorded all the same.
+    pub async fn commit(self) -> Result<Vec<Option<RunId>>> {
+        self.alone.commit().await.map_err(|e| fault(&e))?;
+        self.entries.iter().for_each(audit::Entry::announce);
+        Ok(self.taken)
     }
 }
 

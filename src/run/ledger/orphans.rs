@@ -7,7 +7,7 @@ use super::turns::wait_again;
 use super::{Lease, Ledger, MAX_LISTED, Run, RunId, State, Wanted, fenced};
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
-use crate::govern::store::{fault, now_ms};
+use crate::govern::store::{Alone, begin_writing, fault, now_ms};
 use crate::spec::PipelineName;
 
 impl Ledger {
@@ -97,19 +97,32 @@ impl Ledger {
     /// # Errors
     /// `Temporary` when the lease has run out, or another process has it; else as [`Ledger::queue`].
     pub async fn check_standing(&self, run_id: &RunId) -> Result<()> {
-        let Some(rows) = self.leases.rows() else { return Ok(()) };
+        if self.leases.rows().is_none() {
+            return Ok(());
+        }
+        self.begin_standing(run_id).await?.rollback().await.map_err(|e| fault(&e))
+    }
+
+    /// As [`Ledger::check_standing`]; until the transaction is over nobody takes the lease.
+    pub(super) async fn begin_standing(&self, run_id: &RunId) -> Result<Alone> {
+        let mut alone = begin_writing(&self.pool).await?;
+        let Some(rows) = self.leases.rows() else { return Ok(alone) };
         let found = sqlx::query(
             "SELECT 1 FROM runs JOIN leases ON leases.name = runs.pipeline AND leases.epoch = runs.epoch
              WHERE runs.run_id = $1 AND runs.state = 'running' AND runs.epoch = $2 AND leases.holder = $3
-             AND leases.expires_ms > (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT",
+             AND leases.expires_ms > (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT
+             FOR SHARE OF leases",
         )
         .bind(run_id.to_string())
         .bind(self.epoch(run_id))
         .bind(&rows.holder)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *alone)
         .await
         .map_err(|e| fault(&e))?;
-        found.map(drop).ok_or_else(|| fenced(format!("run {run_id} may not publish any more")))
+        match found {
+            Some(_) => Ok(alone),
+            None => Err(fenced(format!("run {run_id} may not publish any more"))),
+        }
     }
 
     /// That the lease is still the newest of its name.

@@ -24,11 +24,12 @@ pub struct WrittenPart {
 }
 
 impl Ledger {
-    /// Records a part of a stream as written.
+    /// Records a part of a stream as written, by a run that may publish.
     ///
     /// # Errors
-    /// As [`Ledger::queue`].
+    /// As [`Ledger::check_standing`].
     pub async fn part_written(&self, stream: &StreamName, part: &WrittenPart) -> Result<()> {
+        let mut alone = self.begin_standing(&part.run_id).await?;
         sqlx::query(
             "INSERT INTO run_parts (run_id, stream, part, asked, instant, rows, bytes, manifest)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -44,10 +45,10 @@ impl Ledger {
         .bind(to_i64(part.rows))
         .bind(to_i64(part.bytes))
         .bind(&part.manifest)
-        .execute(&self.pool)
+        .execute(&mut *alone)
         .await
         .map_err(|e| fault(&e))?;
-        Ok(())
+        alone.commit().await.map_err(|e| fault(&e))
     }
 
     /// The parts of a stream that were written and not published, by run and place; of a part that
@@ -110,11 +111,30 @@ impl Ledger {
         get(&row, "oldest")
     }
 
-    /// Forgets all parts of a stream: they are published, or of no use any more.
+    /// Forgets all parts of a stream for a run that may publish: it publishes their files, or they are of no use any more.
+    /// Nobody else takes them over from here on. Where that is refused, another process may have done so.
+    ///
+    /// # Errors
+    /// As [`Ledger::check_standing`].
+    pub async fn forget_parts(&self, run_id: &RunId, stream: &StreamName) -> Result<()> {
+        let mut alone = self.begin_standing(run_id).await?;
+        sqlx::query(
+            "DELETE FROM run_parts WHERE stream = $1 AND run_id IN
+             (SELECT run_id FROM runs WHERE pipeline = (SELECT pipeline FROM runs WHERE run_id = $2))",
+        )
+        .bind(stream.as_str())
+        .bind(run_id.to_string())
+        .execute(&mut *alone)
+        .await
+        .map_err(|e| fault(&e))?;
+        alone.commit().await.map_err(|e| fault(&e))
+    }
+
+    /// Forgets all parts of a stream, whose files are removed. Whoever calls holds the pipeline's lease.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn forget_parts(&self, pipeline: &PipelineName, stream: &StreamName) -> Result<()> {
+    pub async fn parts_removed(&self, pipeline: &PipelineName, stream: &StreamName) -> Result<()> {
         sqlx::query(
             "DELETE FROM run_parts WHERE stream = $1
              AND run_id IN (SELECT run_id FROM runs WHERE pipeline = $2)",

@@ -59,8 +59,7 @@ pub(super) async fn of(load: &Load<'_>) -> Result<Vec<Kept>> {
         return Ok(kept);
     }
     tracing::info!(%stream, "parts that the ledger lists are published already, and are forgotten");
-    discard(load.store, &load.plan.dataset, kept).await;
-    load.engine.ledger.forget_parts(pipeline, stream).await?;
+    remove(load, kept).await?;
     Ok(Vec::new())
 }
 
@@ -75,8 +74,17 @@ pub(super) async fn give_up(load: &Load<'_>, kept: Vec<Kept>, why: &str) -> Resu
     }
     let stream = &load.plan.relation.stream;
     tracing::warn!(%stream, "starts over: {} parts of a load that died are of no use, for {why}", kept.len());
-    discard(load.store, &load.plan.dataset, kept).await;
-    load.engine.ledger.forget_parts(&load.job.pipeline.name, stream).await
+    remove(load, kept).await
+}
+
+/// Forgets all parts of the stream first, as only who has the pipeline can: from then on nobody takes them over, and
+/// their files can go.
+async fn remove(load: &Load<'_>, kept: Vec<Kept>) -> Result<()> {
+    load.engine.ledger.forget_parts(&load.job.run_id, &load.plan.relation.stream).await?;
+    for kept in kept {
+        kept.manifest.files.discard_quietly(load.store, &load.plan.dataset).await;
+    }
+    Ok(())
 }
 
 /// Says that all rows of a database are read again, as it cannot give an instant a second time.
@@ -118,7 +126,7 @@ pub(in crate::run) async fn erase(
         for kept in unpublished(store, dataset, kept).await? {
             kept.manifest.files.discard(store, dataset).await?;
         }
-        engine.ledger.forget_parts(&pipeline.name, &stream).await?;
+        engine.ledger.parts_removed(&pipeline.name, &stream).await?;
     }
     Ok(())
 }
@@ -185,10 +193,4 @@ async fn unpublished(store: &Store, dataset: &DatasetName, mut kept: Vec<Kept>) 
 
 fn is_apart(files: &Written, named: &BTreeSet<String>) -> bool {
     !files.paths().into_iter().any(|path| named.contains(path))
-}
-
-async fn discard(store: &Store, dataset: &DatasetName, kept: Vec<Kept>) {
-    for kept in kept {
-        kept.manifest.files.discard_quietly(store, dataset).await;
-    }
 }

@@ -30,8 +30,8 @@ type Seconds = Within<0, 25>;
 
 /// Ask for a run
 ///
-/// It starts once a slot is free. Sent again under the same key within 24 hours, it is answered with the run that is
-/// there; only where that ended as `temporary` or `cancelled` another one is started.
+/// It starts once a slot is free. Sent again under the same key until 24 hours after its end, it is answered with the run
+/// that is there; only where that ended as `temporary` or `cancelled` another one is started.
 #[utoipa::path(
     post, path = "/pipelines/{name}/runs", operation_id = "triggerRun", tag = "runs",
     params(

@@ -35,7 +35,7 @@ impl Desk {
     /// Records one order; answers as [`Ledger::take_orders`] does for it.
     ///
     /// # Errors
-    /// Those of the ledger; then nothing of this order is recorded.
+    /// Those of the ledger; then nothing of this order is recorded, unless the answer of the store was lost.
     pub(super) async fn take(&self, order: Order) -> Answer {
         let (tell, told) = oneshot::channel();
         let left = self.0.send(Asked { order, tell }).await;
@@ -59,8 +59,12 @@ async fn attend(ledger: Ledger, mut desk: mpsc::Receiver<Asked>) {
 }
 
 async fn record(ledger: &Ledger, orders: &[Order]) -> Vec<Answer> {
-    match ledger.take_orders(orders).await {
-        Ok(taken) => taken.into_iter().map(Ok).collect(),
+    match ledger.write_orders(orders).await {
+        Ok(written) => match written.commit().await {
+            Ok(taken) => taken.into_iter().map(Ok).collect(),
+            // They may be recorded all the same: once more would be another run.
+            Err(error) => orders.iter().map(|_| Err(error.clone())).collect(),
+        },
         Err(error) if orders.len() == 1 => vec![Err(error)],
         // One that cannot be recorded must not keep the others from it.
         Err(_) => {
@@ -71,5 +75,58 @@ async fn record(ledger: &Ledger, orders: &[Order]) -> Vec<Answer> {
             }
             answers
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::govern::Store as _;
+    use crate::run::ledger::{Trigger, Under};
+    use crate::spec::PipelineName;
+    use crate::spec::config::Metadata;
+
+    /// A ledger in which these statements were run.
+    async fn ledger(statements: &[&'static str]) -> (tempfile::TempDir, Ledger) {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
+        for statement in statements {
+            sqlx::query(*statement).execute(ledger.pool()).await.unwrap();
+        }
+        (folder, ledger)
+    }
+
+    fn order(pipeline: &str) -> Order {
+        Order {
+            pipeline: PipelineName::parse(pipeline).unwrap(),
+            spec_digest: "d".to_owned(),
+            actor: "token:a".to_owned(),
+            under: Under::Nothing(Trigger::Api),
+            instead_of: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_order_that_cannot_be_recorded_keeps_no_other_one_from_it() {
+        let (_folder, ledger) = ledger(&["CREATE TRIGGER no BEFORE INSERT ON runs WHEN NEW.pipeline = 'bad'
+             BEGIN SELECT RAISE(ABORT, 'no'); END"])
+        .await;
+        let answers = record(&ledger, &[order("crm"), order("bad"), order("erp")]).await;
+        assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+        assert_eq!(ledger.runs(None, 10).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_may_be_recorded_is_not_recorded_once_more() {
+        // Only the commit fails, and only of more than one.
+        let (_folder, ledger) = ledger(&[
+            "CREATE TABLE doubts (run_id TEXT REFERENCES runs (run_id) DEFERRABLE INITIALLY DEFERRED)",
+            "CREATE TRIGGER doubt AFTER INSERT ON runs WHEN (SELECT count(*) FROM runs) > 1
+             BEGIN INSERT INTO doubts VALUES ('none'); END",
+        ])
+        .await;
+        let answers = record(&ledger, &[order("crm"), order("erp")]).await;
+        assert!(answers.iter().all(Result::is_err), "{answers:?}");
+        assert!(ledger.runs(None, 10).await.unwrap().is_empty());
     }
 }

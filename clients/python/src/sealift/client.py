@@ -25,7 +25,7 @@ PAUSE_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 10.0
 LONGEST_RETRY_AFTER_SECONDS = 30.0
 MOST_FOLLOWED = 20
-"""Runs under one key that failed one after the other, within the day that a key is remembered."""
+"""Runs under one key that failed one after the other, while their key is remembered."""
 
 MOST_PAGES = 1_000
 """Of a listing, which ends long before."""
@@ -138,9 +138,9 @@ class Client:
 
         Args:
             pipeline: its name.
-            idempotency_key: names the run that is wanted: asked for again under it within a day, it is the run
-                that is there, or a new one where that ended as temporary or cancelled. Without one, each call
-                wants a new run.
+            idempotency_key: names the run that is wanted: asked for again under it until a day after its end, it
+                is the run that is there, or a new one where that ended as temporary or cancelled. Without one, each
+                call wants a new run.
             join: take the run that the pipeline has already for the one that is wanted.
             retry_failed: a run that is found under the key, and had failed before this call, is followed by a
                 new one: for a task that a person starts anew once the cause is mended.

@@ -20,8 +20,9 @@ class SealiftSyncOperator(BaseOperator):
     """Asks for a run of a pipeline, waits for it, and gives its summary as XCom.
 
     Task, DAG run and map index name the run that is wanted, the number of the try does not: a retry, and a task that
-    is cleared, take up the run that is there, for as long as the daemon remembers it (a day). Only a run that
-    ended as temporary or cancelled is followed by another; and one that failed for good, when the task is cleared.
+    is cleared, take up the run that is there, for as long as the daemon remembers it (until a day after its end).
+    Only a run that ended as temporary or cancelled is followed by another; and one that failed for good, when the
+    task is cleared.
 
     What can pass (temporary, unreachable, cancelled, another active run) fails the try, for Airflow to retry. What
     cannot (failed, held, data, denied, invalid) fails the task at once, whatever its ``retries``.
