@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 
-pub use self::ended::EndedRun;
+pub use self::ended::{EndedRun, Ends};
 pub use self::keyed::RequestKey;
 pub use self::lease::{Lease, let_go};
 use self::lease::{Leases, Rows};
 pub use self::listing::Wanted;
 pub use self::orders::{Order, Under};
 pub use self::parts::WrittenPart;
-pub use self::schedules::{Handled, Turn};
+pub use self::schedules::{Awaited, Handled, Turn};
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{At as _, Error, Result};
 use crate::govern::audit;
-use crate::govern::store::{Store, fault, get, now_ms};
+use crate::govern::store::{Alone, Store, begin_writing, fault, get, now_ms};
 use crate::spec::config::Metadata;
 use crate::spec::{DatasetName, PipelineName};
 
@@ -161,6 +161,7 @@ impl Ledger {
         outcome: &str,
         error: Option<&str>,
     ) -> Result<()> {
+        let mut both = begin_writing(&self.pool).await?;
         let done = sqlx::query(concat!(
             "UPDATE runs SET state = $1, outcome = $2, error = $3, finished_ms = $4
              WHERE run_id = $5 AND state IN ('queued', 'running') AND ",
@@ -172,10 +173,10 @@ impl Ledger {
         .bind(now_ms())
         .bind(run_id.to_string())
         .bind(self.epoch(run_id))
-        .execute(&self.pool)
+        .execute(&mut *both)
         .await
         .map_err(|e| fault(&e))?;
-        self.expect_one(done.rows_affected(), run_id, "active").await?;
+        self.ended(both, done.rows_affected(), run_id, "active").await?;
         self.forget(run_id);
         Ok(())
     }
@@ -219,15 +220,25 @@ impl Ledger {
     /// # Errors
     /// `Failed` when the run is not recorded as ended without success; else as [`Ledger::queue`].
     pub async fn settle(&self, run_id: &RunId) -> Result<()> {
+        let mut both = begin_writing(&self.pool).await?;
         let done = sqlx::query(
             "UPDATE runs SET state = 'succeeded', outcome = 'done', error = NULL
              WHERE run_id = $1 AND state IN ('failed', 'cancelled')",
         )
         .bind(run_id.to_string())
-        .execute(&self.pool)
+        .execute(&mut *both)
         .await
         .map_err(|e| fault(&e))?;
-        self.expect_one(done.rows_affected(), run_id, "over without success").await
+        self.ended(both, done.rows_affected(), run_id, "over without success").await
+    }
+
+    /// Makes the end of a run stay, with its number, where one run was changed; else tells why not.
+    async fn ended(&self, mut both: Alone, rows: u64, run_id: &RunId, state: &str) -> Result<()> {
+        if rows == 1 {
+            ended::number(&mut both, &[*run_id]).await?;
+        }
+        both.commit().await.map_err(|e| fault(&e))?;
+        self.expect_one(rows, run_id, state).await
     }
 
     /// Under which epoch of its pipeline's lease this process began a run; `None` where it did not, and where leases are

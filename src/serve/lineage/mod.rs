@@ -21,7 +21,7 @@ use self::event::{Kind, facet, job_facets, parent_of, run_facets, run_id_of};
 use super::notify::lineage_places;
 use crate::error::{Error, Result};
 use crate::govern::store::now_ms;
-use crate::run::ledger::outbox::Outgoing;
+use crate::run::ledger::outbox::{Outgoing, Put};
 use crate::run::ledger::{EndedRun, Ledger, State, Trigger};
 use crate::run::progress::{Both, Counter};
 use crate::run::{self, Engine, Job, Progress, Published, StreamPlan};
@@ -91,12 +91,13 @@ pub(super) fn ended(settings: &Lineage, ended: &EndedRun) -> Event {
 ///
 /// # Errors
 /// Those of the metadata store.
-pub(super) async fn put(ledger: &Ledger, place: &str, event: &Event) -> Result<()> {
+pub(super) async fn put(ledger: &Ledger, place: &str, event: &Event) -> Result<Put> {
     let told = format!("{place} {}", event.key);
-    if !ledger.put(Outgoing { place, told: &told, body: &event.body }).await? {
-        tracing::debug!("an event of lineage was told before, or too many wait");
+    let put = ledger.put(Outgoing { place, told: &told, body: &event.body }).await?;
+    if put == Put::Full {
+        tracing::warn!("an event of lineage was lost: too many wait for its receiver");
     }
-    Ok(())
+    Ok(put)
 }
 
 /// Writes events as they come, until the run is over.
@@ -104,7 +105,7 @@ async fn write(ledger: &Ledger, settings: &Lineage, mut events: mpsc::Receiver<E
     let places = lineage_places(settings);
     while let Some(event) = events.recv().await {
         for place in &places {
-            if !matches!(tokio::time::timeout(LIMIT, put(ledger, place, &event)).await, Ok(Ok(()))) {
+            if !matches!(tokio::time::timeout(LIMIT, put(ledger, place, &event)).await, Ok(Ok(_))) {
                 tracing::warn!("an event of lineage was lost: the metadata store does not answer");
             }
         }
