@@ -21,7 +21,7 @@ pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{At as _, Error, Result};
 use crate::govern::audit;
-use crate::govern::store::{Alone, Store, begin_writing, fault, get, now_ms};
+use crate::govern::store::{Store, begin_writing, fault, get, now_ms};
 use crate::spec::config::Metadata;
 use crate::spec::{DatasetName, PipelineName};
 
@@ -176,7 +176,11 @@ impl Ledger {
         .execute(&mut *both)
         .await
         .map_err(|e| fault(&e))?;
-        self.ended(both, done.rows_affected(), run_id, "active").await?;
+        if done.rows_affected() == 1 {
+            ended::number(&mut both, &[*run_id]).await?;
+        }
+        both.commit().await.map_err(|e| fault(&e))?;
+        self.expect_one(done.rows_affected(), run_id, "active").await?;
         self.forget(run_id);
         Ok(())
     }
@@ -220,25 +224,15 @@ impl Ledger {
     /// # Errors
     /// `Failed` when the run is not recorded as ended without success; else as [`Ledger::queue`].
     pub async fn settle(&self, run_id: &RunId) -> Result<()> {
-        let mut both = begin_writing(&self.pool).await?;
         let done = sqlx::query(
             "UPDATE runs SET state = 'succeeded', outcome = 'done', error = NULL
              WHERE run_id = $1 AND state IN ('failed', 'cancelled')",
         )
         .bind(run_id.to_string())
-        .execute(&mut *both)
+        .execute(&self.pool)
         .await
         .map_err(|e| fault(&e))?;
-        self.ended(both, done.rows_affected(), run_id, "over without success").await
-    }
-
-    /// Makes the end of a run stay, with its number, where one run was changed; else tells why not.
-    async fn ended(&self, mut both: Alone, rows: u64, run_id: &RunId, state: &str) -> Result<()> {
-        if rows == 1 {
-            ended::number(&mut both, &[*run_id]).await?;
-        }
-        both.commit().await.map_err(|e| fault(&e))?;
-        self.expect_one(rows, run_id, state).await
+        self.expect_one(done.rows_affected(), run_id, "over without success").await
     }
 
     /// Under which epoch of its pipeline's lease this process began a run; `None` where it did not, and where leases are

@@ -3,6 +3,7 @@
 //! for each way in which its runs were asked for and ended.
 
 mod process;
+mod scrapers;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -23,6 +24,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::process::Process;
+use self::scrapers::Scrapers;
+pub(super) use self::scrapers::remembered;
 use super::api::Api;
 use super::notify::Deliveries;
 use super::problem::Problem;
@@ -108,6 +111,7 @@ pub(super) struct Metrics {
     request_seconds: Seconds<OfRoute>,
     /// Past the newest version of each dataset that is counted.
     counted: Mutex<BTreeMap<String, u64>>,
+    scrapers: Scrapers,
 }
 
 impl Metrics {
@@ -134,6 +138,7 @@ impl Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             counted: Mutex::default(),
+            scrapers: Scrapers::default(),
         };
         new.register();
         new

@@ -234,17 +234,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_an_interrupted_run_came_to_is_an_end_too_and_so_is_its_correction() {
+    async fn what_an_interrupted_run_came_to_is_an_end_too() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = ledger(&folder).await;
         let crm = PipelineName::parse("crm").unwrap();
         let run_id = begun(&ledger, "crm").await;
+        assert!(ledger.ended_after(0, 10).await.unwrap().is_empty());
         let lease = ledger.lease(&crm).await.unwrap().unwrap();
         ledger.bury(&crm, &lease).await.unwrap();
         let buried = ledger.ended_after(0, 10).await.unwrap();
-        assert_eq!((buried[0].run.state, buried[0].seq), (State::Failed, 1));
-        ledger.settle(&run_id).await.unwrap();
-        let settled = ledger.ended_after(1, 10).await.unwrap();
-        assert_eq!((settled[0].run.state, settled[0].seq), (State::Succeeded, 2));
+        assert_eq!((buried[0].run.run_id, buried[0].run.state, buried[0].seq), (run_id, State::Failed, 1));
     }
 }

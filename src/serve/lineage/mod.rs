@@ -22,7 +22,7 @@ use super::notify::lineage_places;
 use crate::error::{Error, Result};
 use crate::govern::store::now_ms;
 use crate::run::ledger::outbox::{Outgoing, Put};
-use crate::run::ledger::{EndedRun, Ledger, State, Trigger};
+use crate::run::ledger::{EndedRun, Ledger, RunId, State, Trigger};
 use crate::run::progress::{Both, Counter};
 use crate::run::{self, Engine, Job, Progress, Published, StreamPlan};
 use crate::spec::config::Lineage;
@@ -41,7 +41,8 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
         return run::execute(engine, job, progress).await;
     };
     let (sender, events) = mpsc::channel(QUEUE);
-    let recorder = Recorder { engine, job, settings, sender, open: Mutex::default() };
+    let attempt = attempt(&engine.ledger, &job.run_id).await;
+    let recorder = Recorder { engine, job, settings, attempt, sender, open: Mutex::default() };
     recorder.begin();
     let run = async move {
         let done = run::execute(engine, job, &Both(progress, &recorder)).await;
@@ -50,6 +51,14 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
     };
     let (done, ()) = tokio::join!(run, write(&engine.ledger, settings, events));
     done
+}
+
+/// Which attempt of a run is under way; where the ledger does not tell, it is taken for the first.
+async fn attempt(ledger: &Ledger, run_id: &RunId) -> u32 {
+    match tokio::time::timeout(LIMIT, ledger.run(run_id)).await {
+        Ok(Ok(Some(run))) => run.attempt,
+        _ => 1,
+    }
 }
 
 /// The end of a run, as the ledger has it.
@@ -117,6 +126,7 @@ struct Recorder<'a> {
     engine: &'a Engine,
     job: &'a Job<'a>,
     settings: &'a Lineage,
+    attempt: u32,
     sender: mpsc::Sender<Event>,
     /// Streams that have begun and not ended.
     open: Mutex<BTreeMap<String, stream::Described>>,
@@ -158,7 +168,7 @@ impl Recorder<'_> {
             "connection": pipeline.connection.as_str(),
         });
         facets.insert("sealift_stream".into(), event::own_facet("stream", told));
-        let run = json!({"runId": run_id_of(&run_id, stream), "facets": facets});
+        let run = json!({"runId": run_id_of(&run_id, stream, self.attempt), "facets": facets});
         let name = format!("{}.{stream}", pipeline.name);
         let job = json!({"namespace": namespace, "name": name, "facets": job_facets(Some(&pipeline.owner))});
         self.send(Event::new(kind, now(), run, job, described.datasets()));
