@@ -66,8 +66,8 @@ impl Outbox {
     }
 
     /// Delivers to each place what is due, until `stop`, and then for [`LAST_WORDS`] what still is.
-    pub(super) async fn keep(&self, stop: CancellationToken) {
-        join_all(self.places.iter().map(|place| self.deliver(place, &stop))).await;
+    pub(super) async fn keep(&self, stop: &CancellationToken) {
+        join_all(self.places.iter().map(|place| self.deliver(place, stop))).await;
     }
 
     /// Something was put out.

@@ -53,7 +53,7 @@ pub(super) fn start(
             watch.keep(stop).await;
             looked.cancel();
         };
-        tokio::join!(look, outbox.keep(looked.clone()));
+        tokio::join!(look, outbox.keep(&looked));
     }))
 }
 
