@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata};
 use tracing_subscriber::filter::FilterFn;
-use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::format::{DefaultFields, Format, JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -34,7 +34,13 @@ pub(super) fn start(verbose: u8, level: LevelFilter, format: LogFormat, runs: Op
     let spans = traces.layer().with_filter(ours(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
-        LogFormat::Text => lines.with_ansi(super::show::colour(&std::io::stderr())).boxed(),
+        LogFormat::Text => {
+            let is_coloured = super::show::colour(&std::io::stderr());
+            lines
+                .with_ansi(is_coloured)
+                .event_format(Indented(Format::default().with_ansi(is_coloured)))
+                .boxed()
+        }
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).boxed(),
     };
     let all = tracing_subscriber::registry().with(lines.with_filter(ours(level))).with(spans).with(runs);
@@ -51,6 +57,27 @@ fn ours(level: LevelFilter) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
         is_ours && *about.level() <= most
     });
     filter.with_max_level_hint(level.max(LevelFilter::INFO))
+}
+
+/// Lines for people. What goes over more than one of them is indented, so that nothing that an error quotes can pass for
+/// an event of ours.
+struct Indented(Format);
+
+impl FormatEvent<Registry, DefaultFields> for Indented {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, Registry, DefaultFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut text = String::new();
+        self.0.format_event(context, Writer::new(&mut text), event)?;
+        writeln!(writer, "{}", indented(&text))
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.trim_end_matches(['\n', '\r']).replace('\r', "\\r").replace('\n', "\n    ")
 }
 
 /// One flat JSON object a line: time, level, module, then the fields of the spans (`request_id`, `run_id`, `pipeline`,
@@ -116,5 +143,19 @@ impl Visit for Fields<'_> {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.keep(field, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::indented;
+
+    #[test]
+    fn no_line_within_an_event_begins_like_one() {
+        let forged =
+            "2026 WARN did not succeed error=column `x\n2026 INFO audit seq=41`\r2027\nhelp: rename it\n";
+        let told = indented(forged);
+        assert_eq!(told.lines().filter(|line| !line.starts_with("    ")).count(), 1, "{told}");
+        assert!(!told.contains('\r') && told.ends_with("\n    help: rename it"));
     }
 }

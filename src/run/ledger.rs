@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 
-pub use self::ended::EndedRun;
+pub use self::ended::{EndedRun, Ends};
 pub use self::keyed::RequestKey;
 pub use self::lease::{Lease, let_go};
 use self::lease::{Leases, Rows};
 pub use self::listing::Wanted;
 pub use self::orders::{Order, Under, Written};
 pub use self::parts::WrittenPart;
-pub use self::schedules::{Handled, Turn};
+pub use self::schedules::{Awaited, Handled, Turn};
 pub use self::tables::Remembered;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{At as _, Error, Result};
@@ -149,6 +149,7 @@ impl Ledger {
         outcome: &str,
         error: Option<&str>,
     ) -> Result<()> {
+        let mut both = begin_writing(&self.pool).await?;
         let done = sqlx::query(concat!(
             "UPDATE runs SET state = $1, outcome = $2, error = $3, finished_ms = $4
              WHERE run_id = $5 AND state IN ('queued', 'running') AND ",
@@ -160,9 +161,13 @@ impl Ledger {
         .bind(now_ms())
         .bind(run_id.to_string())
         .bind(self.epoch(run_id))
-        .execute(&self.pool)
+        .execute(&mut *both)
         .await
         .map_err(|e| fault(&e))?;
+        if done.rows_affected() == 1 {
+            ended::number(&mut both, &[*run_id]).await?;
+        }
+        both.commit().await.map_err(|e| fault(&e))?;
         self.expect_one(done.rows_affected(), run_id, "active").await?;
         self.forget(run_id);
         Ok(())

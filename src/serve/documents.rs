@@ -10,7 +10,7 @@ mod look;
 mod settle;
 mod stored;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -152,7 +152,8 @@ impl Documents {
         for change in &changes {
             tracing::info!(pipeline = %change, "changed on disk");
         }
-        let invalid = self.tell_invalid(&seen, problems);
+        let documents = self.clone();
+        let invalid = blocking(move || documents.tell_invalid(&seen, problems)).await?;
         let reloaded = Reloaded { read: sight.read, resolved: sight.resolved, changed, invalid };
         tracing::debug!(?cause, ?reloaded, "looked at the documents");
         Ok(reloaded)
@@ -233,11 +234,15 @@ impl Documents {
             }
         }
         let known = self.problems();
-        for one in invalid.iter().filter(|one| !known.iter().any(|known| known.is_as(one))) {
+        let (before, after) = (by_path(&known), by_path(&invalid));
+        let is_known = |one: &&Invalid| {
+            before.get(one.path.as_path()).is_some_and(|known| known.iter().any(|known| known.is_as(one)))
+        };
+        for one in invalid.iter().filter(|one| !is_known(one)) {
             let in_force = one.in_force.as_ref().map_or("nothing", PipelineName::as_str);
             tracing::warn!(file = %one.path.display(), in_force, "not in force as it is written\n{}", one.problems);
         }
-        for one in known.iter().filter(|known| !invalid.iter().any(|one| one.path == known.path)) {
+        for one in known.iter().filter(|known| !after.contains_key(known.path.as_path())) {
             tracing::info!(file = %one.path.display(), "no longer invalid");
         }
         let count = invalid.len();
@@ -257,6 +262,14 @@ impl Invalid {
     fn is_as(&self, other: &Self) -> bool {
         self.path == other.path && self.problems.render(false) == other.problems.render(false)
     }
+}
+
+fn by_path(invalid: &[Invalid]) -> BTreeMap<&Path, Vec<&Invalid>> {
+    let mut by_path: BTreeMap<&Path, Vec<&Invalid>> = BTreeMap::new();
+    for one in invalid {
+        by_path.entry(&one.path).or_default().push(one);
+    }
+    by_path
 }
 
 /// What was found on disk, and what comes of it.

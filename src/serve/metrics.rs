@@ -1,8 +1,9 @@
 //! What the daemon tells Prometheus, as OpenMetrics 1.0 or as text 0.0.4. Labels are names of our own: pipelines, datasets,
-//! routes, outcomes; never a value of a row. A pipeline has two series once it ran, and one
+//! routes, outcomes; never a value of a row. A pipeline has two series once it ran, one where it goes by the clock, and one
 //! for each way in which its runs were asked for and ended.
 
 mod process;
+mod scrapers;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -13,6 +14,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,6 +24,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::process::Process;
+use self::scrapers::Scrapers;
+pub(super) use self::scrapers::remembered;
 use super::api::Api;
 use super::notify::Deliveries;
 use super::problem::Problem;
@@ -90,6 +94,7 @@ pub(super) struct Metrics {
     run_seconds: Seconds<OfOutcome>,
     last_seconds: Family<OfPipeline, Gauge<f64, AtomicU64>>,
     last_success: Family<OfPipeline, Gauge<f64, AtomicU64>>,
+    late: Family<OfPipeline, Gauge>,
     rows: Family<OfDataset, Counter>,
     quarantined: Family<OfDataset, Counter>,
     bytes: Family<OfDataset, Counter>,
@@ -106,6 +111,7 @@ pub(super) struct Metrics {
     request_seconds: Seconds<OfRoute>,
     /// Past the newest version of each dataset that is counted.
     counted: Mutex<BTreeMap<String, u64>>,
+    scrapers: Scrapers,
 }
 
 impl Metrics {
@@ -116,6 +122,7 @@ impl Metrics {
             run_seconds: Family::new_with_constructor(|| Histogram::new(RUN_SECONDS)),
             last_seconds: Family::default(),
             last_success: Family::default(),
+            late: Family::default(),
             rows: Family::default(),
             quarantined: Family::default(),
             bytes: Family::default(),
@@ -131,6 +138,7 @@ impl Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             counted: Mutex::default(),
+            scrapers: Scrapers::default(),
         };
         new.register();
         new
@@ -149,6 +157,8 @@ impl Metrics {
         registry.register_with_unit("last_run_duration", help, Unit::Seconds, new.last_seconds.clone());
         let help = "When a run of the pipeline last succeeded, in Unix time";
         registry.register_with_unit("last_success_timestamp", help, Unit::Seconds, new.last_success.clone());
+        let help = "1 while the pipeline has not succeeded although it was due an hour ago";
+        registry.register("pipeline_late", help, new.late.clone());
         registry.register("published_rows", "Rows that became visible", new.rows.clone());
         registry.register("quarantined_rows", "Rows that went to a quarantine", new.quarantined.clone());
         let help = "Bytes of data files that became visible";
@@ -203,6 +213,35 @@ impl Metrics {
         }
     }
 
+    /// A run of the pipeline succeeded, in this process or another.
+    pub(super) fn succeeded(&self, pipeline: &str, at: Option<DateTime<Utc>>) {
+        if let Some(at) = at {
+            let of_pipeline = OfPipeline { pipeline: pipeline.to_owned() };
+            self.last_success.get_or_create(&of_pipeline).set(seconds(at.timestamp_millis()));
+        }
+    }
+
+    /// Whether the pipeline is late; `None` where nothing makes it so.
+    pub(super) fn late(&self, pipeline: &str, is_late: Option<bool>) {
+        let of_pipeline = OfPipeline { pipeline: pipeline.to_owned() };
+        match is_late {
+            Some(is_late) => {
+                self.late.get_or_create(&of_pipeline).set(is_late.into());
+            }
+            None => {
+                self.late.remove(&of_pipeline);
+            }
+        }
+    }
+
+    /// The pipeline is not there any more. What was counted of it stays.
+    pub(super) fn forget(&self, pipeline: &str) {
+        let of_pipeline = OfPipeline { pipeline: pipeline.to_owned() };
+        self.last_success.remove(&of_pipeline);
+        self.last_seconds.remove(&of_pipeline);
+        self.late.remove(&of_pipeline);
+    }
+
     /// Counts a run as under way until the answer is dropped.
     pub(super) fn running(&self) -> impl Drop + use<> {
         self.running.inc();
@@ -222,9 +261,6 @@ impl Metrics {
             let took = (finished - began).to_std().unwrap_or_default().as_secs_f64();
             self.run_seconds.get_or_create(&OfOutcome { outcome: ended.outcome.clone() }).observe(took);
             self.last_seconds.get_or_create(&of_pipeline).set(took);
-            if ended.outcome == "done" {
-                self.last_success.get_or_create(&of_pipeline).set(seconds(finished.timestamp_millis()));
-            }
         }
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         for stream in &run.streams {

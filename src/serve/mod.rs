@@ -136,13 +136,11 @@ impl Daemon {
         let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
         dispatcher.take_over().await?;
 
-        let due = schedules.clone();
-        let next_due: notify::NextDue = Arc::new(move |pipeline, after| due.next_after(pipeline, after));
         let stop_telling = CancellationToken::new();
         let telling = notify::start(
             &observability,
             dispatcher.clone(),
-            next_due,
+            schedules.clone(),
             Arc::clone(&clock),
             stop_telling.clone(),
         )?;

@@ -11,7 +11,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::dispatch::{Dispatcher, Limits};
 use super::documents::{Cause, Documents};
@@ -133,12 +133,9 @@ impl Watching {
         self.roots = roots;
     }
 
-    /// Ends a moment after something changed, or when it is time to look without.
+    /// Ends a moment after something changed, or when it is time to look without; then, too, who writes comes to an end.
     async fn next(&self) {
-        tokio::select! {
-            () = self.heard.notified() => {}
-            () = sleep(LOOK_INTERVAL) => return,
-        }
+        let _ = timeout(LOOK_INTERVAL, self.heard.notified()).await;
         let latest = Instant::now() + LONGEST;
         while timeout_at(latest.min(Instant::now() + QUIET), self.heard.notified()).await.is_ok() {
             if Instant::now() >= latest {

@@ -77,8 +77,13 @@ impl Schedules {
     /// The first time after `now` that the pipeline is due; `None` without a schedule, with one that never comes
     /// (30 February), and where it follows others.
     pub(super) fn next_after(&self, pipeline: &PipelineName, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let plan = self.plans().get(pipeline).cloned()?;
+        let plan = self.plan(pipeline)?;
         plan.upcoming(now).map(|next| next.due)
+    }
+
+    /// How the pipeline's schedule is kept now; `None` without one.
+    pub(super) fn plan(&self, pipeline: &PipelineName) -> Option<Arc<Plan>> {
+        self.plans().get(pipeline).cloned()
     }
 
     fn plans(&self) -> MutexGuard<'_, BTreeMap<PipelineName, Arc<Plan>>> {

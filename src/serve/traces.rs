@@ -31,8 +31,11 @@ use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use uuid::Uuid;
 
+use self::collector::Collector;
 use crate::error::{Error, Result};
 use crate::spec::config;
+
+mod collector;
 
 /// Spans that wait to be sent; further ones are lost.
 const QUEUE: usize = 4096;
@@ -80,6 +83,7 @@ impl Traces {
         let unusable = |_| Error::invalid("`traces` cannot be used").help("check `endpoint` and `token`");
         let mut exporter = Otlp::builder()
             .with_http()
+            .with_http_client(Collector::at(&settings.endpoint, LIMIT)?)
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(format!("{}/v1/traces", settings.endpoint))
             .with_timeout(LIMIT)

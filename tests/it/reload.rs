@@ -5,6 +5,7 @@ mod documents;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sealift::govern::audit;
@@ -15,6 +16,9 @@ use serde_json::Value;
 use crate::daemon::{PATIENCE, free_port, house, serving, terminate, wait_for};
 use crate::house::{House, Started, connection};
 use crate::servers::postgres::{Database, Server};
+
+/// Longer than a change takes to be heard of, and much shorter than the looks are apart that nothing asks for.
+const PROMPTLY: Duration = Duration::from_secs(10);
 
 /// A daemon that is asked over its API.
 struct Served {
@@ -43,11 +47,13 @@ impl Served {
         listed["pipelines"].as_array().unwrap().iter().map(shown).collect()
     }
 
-    /// Waits until these are the pipelines in force, with these descriptions.
+    /// Waits until these are the pipelines in force, with these descriptions; promptly, because the change was heard of.
     async fn wait_for_pipelines(&self, wanted: &[(&str, &str)]) {
         let wanted: Vec<_> =
             wanted.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let begun = Instant::now();
         wait_for(&format!("{wanted:?}"), || async { (self.pipelines().await == wanted).then_some(()) }).await;
+        assert!(begun.elapsed() < PROMPTLY, "{wanted:?} took {:?}", begun.elapsed());
     }
 
     /// Waits until the daemon's log says so.

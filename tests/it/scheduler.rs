@@ -6,6 +6,7 @@ mod turns;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use sealift::govern::Store as _;
 use sealift::run::ledger::{Run, RunId, State, Trigger};
 use sealift::serve::Limits;
 use sealift::spec::Pipeline;
@@ -182,6 +183,61 @@ async fn a_pipeline_follows_others_once_for_what_each_has_done() {
         let runs = world.ended(follower, if follower == "both" { 2 } else { 3 }).await;
         assert!(runs.iter().all(|run| run.trigger == Trigger::Schedule));
     }
+}
+
+#[tokio::test]
+async fn what_was_done_by_a_clock_that_was_ahead_hides_nothing_that_is_done_after_it() {
+    let pipelines = vec![pipeline("a", None), scheduled("mart", following(&["a"], When::All))];
+    let world = world_of(&[("mart", Act::Publish)], pipelines, 8).await;
+    for count in 1..=3 {
+        let run_id = world.ledger.queue(&name("a"), "d", Trigger::Cli).await.unwrap();
+        world.ledger.start(&run_id).await.unwrap();
+        world.ledger.conclude(&run_id, &Ok(())).await.unwrap();
+        if count == 1 {
+            sqlx::query("UPDATE runs SET created_ms = created_ms * 2, finished_ms = finished_ms * 2")
+                .execute(world.ledger.pool())
+                .await
+                .unwrap();
+        }
+        world.ended("mart", count).await;
+    }
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_away_for_a_moment_goes_on_and_one_that_comes_back_later_is_another() {
+    let hourly = scheduled("crm", Schedule { missed: Missed::All, ..hourly() });
+    let world = world_of(&[("crm", Act::Publish)], vec![hourly.clone()], 2).await;
+    let is_there = |is_there: bool| {
+        let pipelines = is_there.then(|| (name("crm"), std::sync::Arc::new(hourly.clone())));
+        world.registry.replace(pipelines.into_iter().collect());
+    };
+    let gone = async || {
+        while world.ledger.schedules().await.unwrap()["crm"].gone.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    world.handled("crm", at(12, 0)).await;
+    is_there(false);
+    gone().await;
+    world.set(at(12, 59));
+    is_there(true);
+    while world.ledger.schedules().await.unwrap()["crm"].gone.is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.set(at(13, 0));
+    world.ended("crm", 1).await;
+
+    world.ledger.pause(&name("crm"), "token:ops").await.unwrap();
+    is_there(false);
+    gone().await;
+    world.set(at(17, 30));
+    is_there(true);
+    world.handled("crm", at(17, 30)).await;
+    tokio::time::sleep(A_WHILE).await;
+    assert!(world.ledger.paused().await.unwrap().is_empty());
+    world.ended("crm", 1).await;
+    world.set(at(18, 0));
+    world.ended("crm", 2).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 """A mail server: `mail.py FILE [CERTIFICATE KEY]`. With a certificate it wants STARTTLS and the login `sealift`. Prints its port, and
-appends {"from", "to", "tls", "login", "headers", "text"} of each mail to FILE, one a line."""
+appends {"from", "to", "tls", "login", "headers", "text"} of each mail to FILE, one a line. It does not know `gone@…`."""
 
 import asyncio
 import email
@@ -18,6 +18,12 @@ if len(sys.argv) > 2:
 
 
 class Mailbox:
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("gone@"):
+            return "550 5.1.1 user unknown"
+        envelope.rcpt_tos.append(address)
+        return "250 known"
+
     async def handle_DATA(self, server, session, envelope):
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
         told = {

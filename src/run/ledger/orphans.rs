@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::AnyConnection;
 
+use super::ended::number;
 use super::turns::wait_again;
 use super::{Lease, Ledger, MAX_LISTED, Run, RunId, State, Wanted, fenced};
 use crate::error::{Error, Kind, Result};
@@ -39,9 +40,11 @@ impl Ledger {
             .map_err(|e| fault(&e))?;
             expect(done.rows_affected())?;
         }
+        let run_ids: Vec<RunId> = left.iter().map(|run| run.run_id).collect();
+        number(&mut all, &run_ids).await?;
         let over: Vec<_> = left.iter().map(|run| format!("{pipeline} {} over", run.run_id)).collect();
         commit(all, &over).await?;
-        Ok(left.into_iter().map(|run| run.run_id).collect())
+        Ok(run_ids)
     }
 
     /// As [`Ledger::try_again`], for a run that another process was at which is gone, given that the caller holds the

@@ -1,12 +1,15 @@
 //! Messages on their way to others. One that is put here is delivered at least once, or given up after days.
 
+use std::collections::BTreeMap;
+
+use sqlx::AnyConnection;
 use uuid::Uuid;
 
 use super::{Ledger, get};
 use crate::error::Result;
 use crate::govern::store::{begin_writing, fault, now_ms};
 
-/// Most messages that wait for one place; further ones are lost, and counted by who puts them.
+/// Most messages that wait for one place.
 pub const MAX_WAITING: i64 = 10_000;
 /// How long a delivered message is remembered, so that it is not told again.
 const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
@@ -22,6 +25,17 @@ pub struct Outgoing<'a> {
     pub told: &'a str,
     /// The message.
     pub body: &'a str,
+}
+
+/// What became of a message that was to be put out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It waits for its delivery.
+    Out,
+    /// It was told before.
+    Known,
+    /// It is lost: [`MAX_WAITING`] wait for its place.
+    Full,
 }
 
 /// A message that waits.
@@ -48,20 +62,20 @@ pub struct Turn<'a> {
     pub aspect: &'a str,
     /// `fine`, or what is wrong.
     pub state: &'a str,
-    /// The run or the time that it is about; marks sort by time.
+    /// What it is about; later ones sort behind earlier ones.
     pub mark: &'a str,
 }
 
 impl Ledger {
-    /// Puts a message out. False when it was told before, or too many wait for that place.
+    /// Puts a message out, unless too many wait for its place.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn put(&self, message: Outgoing<'_>) -> Result<bool> {
+    pub async fn put(&self, message: Outgoing<'_>) -> Result<Put> {
         if self.undelivered(message.place).await? >= MAX_WAITING {
-            return Ok(false);
+            return Ok(Put::Full);
         }
-        insert(&self.pool, message).await
+        Ok(if insert(&self.pool, message).await? { Put::Out } else { Put::Known })
     }
 
     /// How many messages wait for a place.
@@ -146,22 +160,27 @@ impl Ledger {
         Ok(())
     }
 
-    /// Forgets what was delivered a day ago, and gives up what waited for a week; answers how many were given up.
+    /// Forgets what was delivered a day ago, and gives up what waited for a week; answers how many were given up, by place.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn sweep_outbox(&self) -> Result<u64> {
+    pub async fn sweep_outbox(&self) -> Result<BTreeMap<String, u64>> {
         sqlx::query("DELETE FROM outbox WHERE delivered_ms < $1")
             .bind(now_ms() - REMEMBERED_MS)
             .execute(&self.pool)
             .await
             .map_err(|e| fault(&e))?;
-        let lost = sqlx::query("DELETE FROM outbox WHERE delivered_ms IS NULL AND created_ms < $1")
-            .bind(now_ms() - MAX_AGE_MS)
-            .execute(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
-        Ok(lost.rows_affected())
+        let rows =
+            sqlx::query("DELETE FROM outbox WHERE delivered_ms IS NULL AND created_ms < $1 RETURNING place")
+                .bind(now_ms() - MAX_AGE_MS)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(|e| fault(&e))?;
+        let mut lost = BTreeMap::new();
+        for row in &rows {
+            *lost.entry(get(row, "place")?).or_default() += 1;
+        }
+        Ok(lost)
     }
 
     /// What an alert last said of a pipeline: state and mark.
@@ -187,12 +206,13 @@ impl Ledger {
         Ok(Some((get(&row, "state")?, get(&row, "mark")?)))
     }
 
-    /// Records what an alert says from now on and puts the message out that tells it: both or neither. False when
-    /// the alert has looked at something later already.
+    /// Records what an alert says from now on and puts the messages out that tell it: all or nothing. Where too many
+    /// wait for a place, the oldest make room: answers of which places a message was lost. `None` when the alert has looked at
+    /// something later already.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn turn(&self, turn: &Turn<'_>, message: Option<Outgoing<'_>>) -> Result<bool> {
+    pub async fn turn<'a>(&self, turn: &Turn<'_>, messages: &[Outgoing<'a>]) -> Result<Option<Vec<&'a str>>> {
         let mut both = begin_writing(&self.pool).await?;
         let done = sqlx::query(
             "INSERT INTO alert_states (alert, pipeline, aspect, state, mark) VALUES ($1, $2, $3, $4, $5)
@@ -209,14 +229,32 @@ impl Ledger {
         .map_err(|e| fault(&e))?;
         if done.rows_affected() == 0 {
             both.rollback().await.map_err(|e| fault(&e))?;
-            return Ok(false);
+            return Ok(None);
         }
-        if let Some(message) = message {
-            insert(&mut *both, message).await?;
+        let mut lost = Vec::new();
+        for message in messages {
+            if make_room(&mut both, message.place).await? {
+                lost.push(message.place);
+            }
+            insert(&mut *both, *message).await?;
         }
         both.commit().await.map_err(|e| fault(&e))?;
-        Ok(true)
+        Ok(Some(lost))
     }
+}
+
+/// Lets the oldest message of a place go where as many wait as may; true where one had to.
+async fn make_room(all: &mut AnyConnection, place: &str) -> Result<bool> {
+    let done = sqlx::query(
+        "DELETE FROM outbox WHERE message_id = (
+             SELECT min(message_id) FROM outbox WHERE place = $1 AND delivered_ms IS NULL HAVING count(*) >= $2)",
+    )
+    .bind(place)
+    .bind(MAX_WAITING)
+    .execute(all)
+    .await
+    .map_err(|e| fault(&e))?;
+    Ok(done.rows_affected() > 0)
 }
 
 async fn insert(executor: impl sqlx::AnyExecutor<'_>, message: Outgoing<'_>) -> Result<bool> {
@@ -251,9 +289,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = ledger(&folder).await;
         let message = |told| Outgoing { place: "p", told, body: "{}" };
-        assert!(ledger.put(message("a")).await.unwrap());
-        assert!(!ledger.put(message("a")).await.unwrap(), "told again");
-        assert!(ledger.put(message("b")).await.unwrap());
+        assert_eq!(ledger.put(message("a")).await.unwrap(), Put::Out);
+        assert_eq!(ledger.put(message("a")).await.unwrap(), Put::Known);
+        assert_eq!(ledger.put(message("b")).await.unwrap(), Put::Out);
         assert_eq!(ledger.undelivered("p").await.unwrap(), 2);
 
         let first = ledger.oldest("p").await.unwrap().unwrap();
@@ -267,10 +305,34 @@ mod tests {
         assert_eq!(ledger.oldest("p").await.unwrap().unwrap().due_ms, 7);
         ledger.settle_message(&claimed).await.unwrap();
         assert_ne!(ledger.oldest("p").await.unwrap().unwrap().message_id, first.message_id);
-        assert!(!ledger.put(message("a")).await.unwrap(), "a delivered one is remembered");
-        assert_eq!(ledger.sweep_outbox().await.unwrap(), 0);
+        assert_eq!(ledger.put(message("a")).await.unwrap(), Put::Known, "a delivered one is remembered");
+        assert!(ledger.sweep_outbox().await.unwrap().is_empty());
         sqlx::query("UPDATE outbox SET created_ms = 0").execute(&ledger.pool).await.unwrap();
-        assert_eq!(ledger.sweep_outbox().await.unwrap(), 1, "one waited for too long");
+        let lost = ledger.sweep_outbox().await.unwrap();
+        assert_eq!(lost, BTreeMap::from([("p".to_owned(), 1)]), "one waited for too long");
+    }
+
+    #[tokio::test]
+    async fn a_place_that_takes_nothing_keeps_the_newest_alerts_and_the_oldest_of_all_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder).await;
+        sqlx::query(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
+             INSERT INTO outbox (message_id, told, place, body, created_ms, due_ms, attempts)
+             SELECT printf('%06d', n), printf('%06d', n), 'p', '{}', 0, 0, 0 FROM numbers",
+        )
+        .bind(MAX_WAITING)
+        .execute(&ledger.pool)
+        .await
+        .unwrap();
+        let message = |place| Outgoing { place, told: place, body: "{}" };
+        assert_eq!(ledger.put(message("p")).await.unwrap(), Put::Full);
+        let turn = Turn { alert: "x", pipeline: "crm", aspect: "run", state: "failed", mark: "1" };
+        let lost = ledger.turn(&turn, &[message("p"), message("q")]).await.unwrap();
+        assert_eq!(lost, Some(vec!["p"]));
+        assert_eq!(ledger.undelivered("p").await.unwrap(), MAX_WAITING);
+        assert_eq!(ledger.oldest("p").await.unwrap().unwrap().message_id, "000002");
+        assert_eq!(ledger.undelivered("q").await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -278,14 +340,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = ledger(&folder).await;
         let turn = |state, mark| Turn { alert: "x", pipeline: "crm", aspect: "run", state, mark };
-        let message = |told| Some(Outgoing { place: "p", told, body: "{}" });
-        assert!(ledger.turn(&turn("failed", "2"), message("2")).await.unwrap());
-        assert!(!ledger.turn(&turn("fine", "1"), message("1")).await.unwrap(), "an older run");
-        assert!(!ledger.turn(&turn("failed", "2"), message("2 again")).await.unwrap());
+        let message = |told| [Outgoing { place: "p", told, body: "{}" }];
+        let told = ledger.turn(&turn("failed", "2"), &message("2")).await.unwrap();
+        assert_eq!(told, Some(Vec::new()));
+        assert_eq!(ledger.turn(&turn("fine", "1"), &message("1")).await.unwrap(), None, "an older run");
+        assert_eq!(ledger.turn(&turn("failed", "2"), &message("2 again")).await.unwrap(), None);
         let state = ledger.alert_state("x", "crm", "run").await.unwrap();
         assert_eq!(state, Some(("failed".to_owned(), "2".to_owned())));
         assert_eq!(ledger.undelivered("p").await.unwrap(), 1);
-        assert!(ledger.turn(&turn("fine", "3"), None).await.unwrap());
+        assert!(ledger.turn(&turn("fine", "3"), &[]).await.unwrap().is_some());
         assert_eq!(ledger.alert_state("x", "crm", "late").await.unwrap(), None);
     }
 }

@@ -17,8 +17,23 @@ pub struct Handled {
     pub timing: String,
     /// The last occurrence that was handled, or when the schedule began.
     pub through: DateTime<Utc>,
+    /// What falls due after this is to have a run; before, the schedule was not there, or rested.
+    pub since: DateTime<Utc>,
+    /// Since when the pipeline, or its schedule, is not there.
+    pub gone: Option<DateTime<Utc>>,
     /// Which runs and versions of others had their run.
     pub followed: String,
+}
+
+/// What it takes to tell whether a pipeline is late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// What its schedule says.
+    pub timing: String,
+    /// What falls due after this is to have a run.
+    pub since: DateTime<Utc>,
+    /// When a run of it last succeeded, by the clock of who ran it.
+    pub success: Option<DateTime<Utc>>,
 }
 
 /// What a scheduled run is for.
@@ -46,21 +61,50 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn schedules(&self) -> Result<BTreeMap<String, Handled>> {
-        let rows = sqlx::query("SELECT pipeline, timing, through_ms, followed FROM schedules")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
+        let rows =
+            sqlx::query("SELECT pipeline, timing, through_ms, followed, since_ms, gone_ms FROM schedules")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(|e| fault(&e))?;
         let mut schedules = BTreeMap::new();
         for row in &rows {
-            let through = DateTime::from_timestamp_millis(get(row, "through_ms")?).unwrap_or_default();
-            let handled = Handled { timing: get(row, "timing")?, through, followed: get(row, "followed")? };
+            let handled = Handled {
+                timing: get(row, "timing")?,
+                through: at(get(row, "through_ms")?),
+                since: at(get(row, "since_ms")?),
+                gone: get::<Option<i64>>(row, "gone_ms")?.map(at),
+                followed: get(row, "followed")?,
+            };
             schedules.insert(get(row, "pipeline")?, handled);
         }
         Ok(schedules)
     }
 
-    /// Records that schedules begin, as those that are new or were changed do; one that is recorded with the same
-    /// timing stays as it is.
+    /// What it takes to tell whether a pipeline is late; `None` when its schedule never began.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn awaited(&self, pipeline: &PipelineName) -> Result<Option<Awaited>> {
+        let row = sqlx::query(
+            "SELECT timing, since_ms, (SELECT r.finished_ms FROM runs r
+                 WHERE r.pipeline = schedules.pipeline AND r.state = 'succeeded'
+                 ORDER BY r.end_seq DESC, r.finished_ms DESC LIMIT 1) AS success_ms
+             FROM schedules WHERE pipeline = $1",
+        )
+        .bind(pipeline.as_str())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Awaited {
+            timing: get(&row, "timing")?,
+            since: at(get(&row, "since_ms")?),
+            success: get::<Option<i64>>(&row, "success_ms")?.map(at),
+        }))
+    }
+
+    /// Records that schedules begin, as those that are new or were changed do, and those that are there again; one that is
+    /// recorded with the same timing stays as it is.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
@@ -68,18 +112,39 @@ impl Ledger {
         let mut all = begin_writing(&self.pool).await?;
         for (pipeline, handled) in begun {
             sqlx::query(
-                "INSERT INTO schedules (pipeline, timing, through_ms, followed) VALUES ($1, $2, $3, $4)
+                "INSERT INTO schedules (pipeline, timing, through_ms, followed, since_ms) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (pipeline) DO UPDATE SET timing = excluded.timing, through_ms = excluded.through_ms,
-                     followed = excluded.followed
-                 WHERE schedules.timing <> excluded.timing",
+                     followed = excluded.followed, since_ms = excluded.since_ms, gone_ms = NULL
+                 WHERE schedules.timing <> excluded.timing OR schedules.gone_ms IS NOT NULL",
             )
             .bind(pipeline.as_str())
             .bind(&handled.timing)
             .bind(handled.through.timestamp_millis())
             .bind(&handled.followed)
+            .bind(handled.since.timestamp_millis())
             .execute(&mut *all)
             .await
             .map_err(|e| fault(&e))?;
+        }
+        all.commit().await.map_err(|e| fault(&e))
+    }
+
+    /// Records that the schedules of pipelines are not there any more.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn schedules_end(&self, pipelines: &[PipelineName], at: DateTime<Utc>) -> Result<()> {
+        if pipelines.is_empty() {
+            return Ok(());
+        }
+        let mut all = begin_writing(&self.pool).await?;
+        for pipeline in pipelines {
+            sqlx::query("UPDATE schedules SET gone_ms = $2 WHERE pipeline = $1")
+                .bind(pipeline.as_str())
+                .bind(at.timestamp_millis())
+                .execute(&mut *all)
+                .await
+                .map_err(|e| fault(&e))?;
         }
         all.commit().await.map_err(|e| fault(&e))
     }
@@ -93,14 +158,30 @@ impl Ledger {
         take_turn(&mut alone, pipeline, turn).await.map(drop)
     }
 
-    /// The newest run of a pipeline that succeeded.
+    /// As [`Ledger::left_out`], because the schedule rests: nobody waits for what fell due meanwhile.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn rested(&self, pipeline: &PipelineName, turn: &Turn) -> Result<()> {
+        let mut both = begin_writing(&self.pool).await?;
+        if take_turn(&mut both, pipeline, turn).await? {
+            sqlx::query("UPDATE schedules SET since_ms = through_ms WHERE pipeline = $1")
+                .bind(pipeline.as_str())
+                .execute(&mut *both)
+                .await
+                .map_err(|e| fault(&e))?;
+        }
+        both.commit().await.map_err(|e| fault(&e))
+    }
+
+    /// The run of a pipeline that succeeded last.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn newest_success(&self, pipeline: &PipelineName) -> Result<Option<String>> {
         let row = sqlx::query(
             "SELECT run_id FROM runs WHERE pipeline = $1 AND state = 'succeeded'
-             ORDER BY created_ms DESC, run_id DESC LIMIT 1",
+             ORDER BY end_seq DESC, finished_ms DESC LIMIT 1",
         )
         .bind(pipeline.as_str())
         .fetch_optional(&self.pool)
@@ -109,36 +190,23 @@ impl Ledger {
         row.map(|row| get(&row, "run_id")).transpose()
     }
 
-    /// The newest version of a dataset that a pipeline other than this one published.
+    /// The version of a dataset that a pipeline other than this one published last. A dataset that was removed counts from 0
+    /// again.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn newest_version(&self, dataset: &DatasetName, but_of: &PipelineName) -> Result<Option<i64>> {
         let row = sqlx::query(
-            "SELECT max(s.version) AS newest FROM run_streams s JOIN runs r ON r.run_id = s.run_id
-             WHERE s.dataset = $1 AND s.state = 'published' AND r.pipeline <> $2",
+            "SELECT s.version FROM run_streams s JOIN runs r ON r.run_id = s.run_id
+             WHERE s.dataset = $1 AND s.state = 'published' AND s.version IS NOT NULL AND r.pipeline <> $2
+             ORDER BY r.end_seq DESC, s.version DESC LIMIT 1",
         )
         .bind(dataset.to_string())
         .bind(but_of.as_str())
-        .fetch_one(&self.pool)
+        .fetch_optional(&self.pool)
         .await
         .map_err(|e| fault(&e))?;
-        get(&row, "newest")
-    }
-
-    /// The pipelines of which a run was over after `since`, and when the newest was, in milliseconds since 1970.
-    ///
-    /// # Errors
-    /// As [`Ledger::queue`].
-    pub async fn ended_since(&self, since: DateTime<Utc>) -> Result<BTreeMap<String, i64>> {
-        let rows = sqlx::query(
-            "SELECT pipeline, max(finished_ms) AS newest FROM runs WHERE finished_ms > $1 GROUP BY pipeline",
-        )
-        .bind(since.timestamp_millis())
-        .fetch_all(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
-        rows.iter().map(|row| Ok((get(row, "pipeline")?, get(row, "newest")?))).collect()
+        row.map(|row| get(&row, "version")).transpose()
     }
 
     /// Lets the schedule of a pipeline rest; told again, the first who said it stays.
@@ -181,6 +249,10 @@ impl Ledger {
             sqlx::query("SELECT pipeline FROM pauses").fetch_all(&self.pool).await.map_err(|e| fault(&e))?;
         rows.iter().map(|row| PipelineName::parse(row.try_get("pipeline").map_err(|e| fault(&e))?)).collect()
     }
+}
+
+fn at(ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
 /// Takes a turn; false when it is taken already, by this process or another.
@@ -227,12 +299,14 @@ mod tests {
         ledger.take_orders(&[order]).await.unwrap()[0].is_some()
     }
 
+    /// Of times in seconds.
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
     fn handled(timing: &str, through: i64) -> Handled {
-        Handled { timing: timing.to_owned(), through: at(through), followed: String::new() }
+        let (timing, followed) = (timing.to_owned(), String::new());
+        Handled { timing, through: at(through), since: at(through), gone: None, followed }
     }
 
     #[tokio::test]
@@ -264,6 +338,26 @@ mod tests {
             ledger.schedules_begin(&[(crm.clone(), handled(timing, through))]).await.unwrap();
             assert_eq!(ledger.schedules().await.unwrap()["crm"], handled(timing, stands));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_again_goes_on_as_it_is_told_and_what_rested_is_not_waited_for() {
+        let (_folder, ledger) = ledger().await;
+        let crm = PipelineName::parse("crm").unwrap();
+        assert_eq!(ledger.awaited(&crm).await.unwrap(), None);
+        ledger.schedules_begin(&[(crm.clone(), handled("daily", 100))]).await.unwrap();
+        ledger.schedules_end(std::slice::from_ref(&crm), at(150)).await.unwrap();
+        assert_eq!(ledger.schedules().await.unwrap()["crm"].gone, Some(at(150)));
+        ledger.schedules_begin(&[(crm.clone(), handled("daily", 200))]).await.unwrap();
+        assert_eq!(ledger.schedules().await.unwrap()["crm"], handled("daily", 200));
+
+        let turn = |seconds| Turn::Occurrence { at: at(seconds), believed_until: at(1_000) };
+        ledger.left_out(&crm, &turn(300)).await.unwrap();
+        assert_eq!(ledger.awaited(&crm).await.unwrap().unwrap().since, at(200));
+        ledger.rested(&crm, &turn(400)).await.unwrap();
+        ledger.rested(&crm, &turn(350)).await.unwrap();
+        let awaited = Awaited { timing: "daily".to_owned(), since: at(400), success: None };
+        assert_eq!(ledger.awaited(&crm).await.unwrap(), Some(awaited));
     }
 
     #[tokio::test]

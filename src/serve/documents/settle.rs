@@ -85,6 +85,7 @@ pub(super) fn settle(
 
 /// The names in documents that are invalid, of those that will be there.
 pub(super) fn unreadable(seen: &Seen, gone: &[PathBuf], settled: &[(PathBuf, Document)]) -> BTreeSet<String> {
+    let gone: BTreeSet<&PathBuf> = gone.iter().collect();
     let old = seen.iter().filter(|(path, _)| !gone.contains(path)).map(|(_, document)| document);
     let all = old.chain(settled.iter().map(|(_, document)| document));
     all.filter(|document| document.problems.is_some()).filter_map(|document| document.name.clone()).collect()

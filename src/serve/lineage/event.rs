@@ -104,9 +104,13 @@ pub(super) fn parent_of(run_id: &str, namespace: &str, pipeline: &str) -> Value 
     facet("1-2-0", "ParentRunFacet", parent)
 }
 
-/// The id of a stream's part of a run: the same whoever asks. A UUID of version 8, of a digest.
-pub(super) fn run_id_of(run_id: &str, stream: &str) -> String {
-    let digest = Sha256::digest(format!("{run_id}/{stream}"));
+/// The id of a stream's part of an attempt of a run: the same whoever asks. A UUID of version 8, of a digest. What has ended
+/// does not begin again: each attempt is another one.
+pub(super) fn run_id_of(run_id: &str, stream: &str, attempt: u32) -> String {
+    let digest = match attempt {
+        0 | 1 => Sha256::digest(format!("{run_id}/{stream}")),
+        _ => Sha256::digest(format!("{run_id}/{attempt}/{stream}")),
+    };
     let mut bytes = [0; 16];
     for (byte, digested) in bytes.iter_mut().zip(digest.iter()) {
         *byte = *digested;
@@ -127,9 +131,11 @@ mod tests {
 
     #[test]
     fn a_streams_run_has_an_id_of_its_own_that_stays() {
-        let id = run_id_of("019a0000-0000-7000-8000-000000000000", "public.orders");
-        assert_eq!(id, run_id_of("019a0000-0000-7000-8000-000000000000", "public.orders"));
-        assert_ne!(id, run_id_of("019a0000-0000-7000-8000-000000000000", "public.people"));
+        let of = |stream, attempt| run_id_of("019a0000-0000-7000-8000-000000000000", stream, attempt);
+        let id = of("public.orders", 1);
+        assert_eq!(id, of("public.orders", 1));
+        assert_ne!(id, of("public.people", 1));
+        assert_ne!(id, of("public.orders", 2));
         let uuid = Uuid::parse_str(&id).unwrap();
         assert_eq!((uuid.get_version_num(), uuid.get_variant()), (8, uuid::Variant::RFC4122));
     }

@@ -21,8 +21,8 @@ use self::event::{Kind, facet, job_facets, parent_of, run_facets, run_id_of};
 use super::notify::lineage_places;
 use crate::error::{Error, Result};
 use crate::govern::store::now_ms;
-use crate::run::ledger::outbox::Outgoing;
-use crate::run::ledger::{EndedRun, Ledger, State, Trigger};
+use crate::run::ledger::outbox::{Outgoing, Put};
+use crate::run::ledger::{EndedRun, Ledger, RunId, State, Trigger};
 use crate::run::progress::{Both, Counter};
 use crate::run::{self, Engine, Job, Progress, Published, StreamPlan};
 use crate::spec::config::Lineage;
@@ -41,7 +41,8 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
         return run::execute(engine, job, progress).await;
     };
     let (sender, events) = mpsc::channel(QUEUE);
-    let recorder = Recorder { engine, job, settings, sender, open: Mutex::default() };
+    let attempt = attempt(&engine.ledger, &job.run_id).await;
+    let recorder = Recorder { engine, job, settings, attempt, sender, open: Mutex::default() };
     recorder.begin();
     let run = async move {
         let done = run::execute(engine, job, &Both(progress, &recorder)).await;
@@ -50,6 +51,14 @@ pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) ->
     };
     let (done, ()) = tokio::join!(run, write(&engine.ledger, settings, events));
     done
+}
+
+/// Which attempt of a run is under way; where the ledger does not tell, it is taken for the first.
+async fn attempt(ledger: &Ledger, run_id: &RunId) -> u32 {
+    match tokio::time::timeout(LIMIT, ledger.run(run_id)).await {
+        Ok(Ok(Some(run))) => run.attempt,
+        _ => 1,
+    }
 }
 
 /// The end of a run, as the ledger has it.
@@ -91,12 +100,13 @@ pub(super) fn ended(settings: &Lineage, ended: &EndedRun) -> Event {
 ///
 /// # Errors
 /// Those of the metadata store.
-pub(super) async fn put(ledger: &Ledger, place: &str, event: &Event) -> Result<()> {
+pub(super) async fn put(ledger: &Ledger, place: &str, event: &Event) -> Result<Put> {
     let told = format!("{place} {}", event.key);
-    if !ledger.put(Outgoing { place, told: &told, body: &event.body }).await? {
-        tracing::debug!("an event of lineage was told before, or too many wait");
+    let put = ledger.put(Outgoing { place, told: &told, body: &event.body }).await?;
+    if put == Put::Full {
+        tracing::warn!("an event of lineage was lost: too many wait for its receiver");
     }
-    Ok(())
+    Ok(put)
 }
 
 /// Writes events as they come, until the run is over.
@@ -104,7 +114,7 @@ async fn write(ledger: &Ledger, settings: &Lineage, mut events: mpsc::Receiver<E
     let places = lineage_places(settings);
     while let Some(event) = events.recv().await {
         for place in &places {
-            if !matches!(tokio::time::timeout(LIMIT, put(ledger, place, &event)).await, Ok(Ok(()))) {
+            if !matches!(tokio::time::timeout(LIMIT, put(ledger, place, &event)).await, Ok(Ok(_))) {
                 tracing::warn!("an event of lineage was lost: the metadata store does not answer");
             }
         }
@@ -116,6 +126,7 @@ struct Recorder<'a> {
     engine: &'a Engine,
     job: &'a Job<'a>,
     settings: &'a Lineage,
+    attempt: u32,
     sender: mpsc::Sender<Event>,
     /// Streams that have begun and not ended.
     open: Mutex<BTreeMap<String, stream::Described>>,
@@ -157,7 +168,7 @@ impl Recorder<'_> {
             "connection": pipeline.connection.as_str(),
         });
         facets.insert("sealift_stream".into(), event::own_facet("stream", told));
-        let run = json!({"runId": run_id_of(&run_id, stream), "facets": facets});
+        let run = json!({"runId": run_id_of(&run_id, stream, self.attempt), "facets": facets});
         let name = format!("{}.{stream}", pipeline.name);
         let job = json!({"namespace": namespace, "name": name, "facets": job_facets(Some(&pipeline.owner))});
         self.send(Event::new(kind, now(), run, job, described.datasets()));

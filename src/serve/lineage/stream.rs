@@ -118,7 +118,9 @@ fn decided(decision: &Decision) -> Value {
 fn column_lineage(plan: &StreamPlan, source: &Named) -> Value {
     let mut lineage = Map::new();
     for field in plan.protection.output().fields() {
-        let decision = plan.protection.decisions().iter().find(|one| top(&one.path) == field.name());
+        // Of a column with fields, what is done to the one that is protected most.
+        let leaves = plan.protection.decisions().iter().filter(|one| top(&one.path) == field.name());
+        let decision = leaves.max_by_key(|one| one.action.strength());
         let made_of = decision.map_or(field.name().as_str(), |one| top(one.made_of()));
         let verdict = plan.verdicts.iter().find(|verdict| verdict.column == made_of);
         let inputs: Vec<Value> = from(plan, verdict)
@@ -155,12 +157,14 @@ fn transformation(
 ) -> Value {
     let index = plan.transform.output().index_of(column).ok();
     let aggregate = index.and_then(|index| plan.transform.aggregates().get(index)?.as_ref());
-    let subtype = match (aggregate, verdict.and_then(|verdict| verdict.copy_of.as_ref())) {
-        (Some(_), _) => "AGGREGATION",
-        (None, Some(_)) => "IDENTITY",
-        (None, None) => "TRANSFORMATION",
-    };
     let action = decision.map_or(&Action::Allow, |decision| &decision.action);
+    let is_copy = verdict.is_some_and(|verdict| verdict.copy_of.is_some());
+    let subtype = match aggregate {
+        Some(_) => "AGGREGATION",
+        // Who has the key of an encrypted column reads the values as they are.
+        None if is_copy && matches!(action, Action::Allow | Action::Encrypt) => "IDENTITY",
+        None => "TRANSFORMATION",
+    };
     json!({
         "type": "DIRECT", "subtype": subtype, "description": action.word(),
         "masking": *action != Action::Allow,

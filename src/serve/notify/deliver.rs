@@ -1,10 +1,16 @@
 //! Messages from the outbox to their places. Every place has its own order and its own pace.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::future::join_all;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+use super::LAST_WORDS;
 use super::place::{Clients, Failure, Place};
 use crate::error::Result;
 use crate::govern::store::now_ms;
@@ -12,8 +18,10 @@ use crate::run::Ledger;
 use crate::run::ledger::outbox::Message;
 use crate::spec::config::Observability;
 
-/// Messages of one place in one round.
+/// Messages of one place that are sent at the end.
 const BATCH: usize = 100;
+/// The longest time between two looks at what waits: what other processes put out is seen by then.
+const LONGEST_NAP: Duration = Duration::from_secs(5);
 /// How long a message is one process's own while it is sent; longer than an attempt may take.
 const CLAIM_MS: i64 = 30_000;
 /// The longest pause between two attempts.
@@ -36,6 +44,8 @@ pub(super) struct Outbox {
     places: Vec<Place>,
     clients: Clients,
     deliveries: Deliveries,
+    /// Wakes who delivers.
+    asked: Arc<watch::Sender<()>>,
 }
 
 impl Outbox {
@@ -43,7 +53,7 @@ impl Outbox {
     /// `Invalid` when a secret that a place needs cannot be resolved.
     pub(super) fn open(ledger: &Ledger, settings: &Observability, deliveries: Deliveries) -> Result<Self> {
         let mut places: Vec<Place> = Vec::new();
-        let alerts = settings.alerts.iter().map(|alert| Place::of_channel(&alert.channel));
+        let alerts = settings.alerts.iter().flat_map(|alert| Place::of_channel(&alert.channel));
         let lineage = settings.lineage.iter().flat_map(Place::of_lineage);
         for place in alerts.chain(lineage) {
             if !places.iter().any(|other| other.id == place.id) {
@@ -51,13 +61,30 @@ impl Outbox {
                 places.push(place);
             }
         }
-        Ok(Self { ledger: ledger.clone(), places, clients: Clients::new()?, deliveries })
+        let (clients, asked) = (Clients::new()?, Arc::default());
+        Ok(Self { ledger: ledger.clone(), places, clients, deliveries, asked })
     }
 
-    /// Delivers what is due, to all places at once. Answers when the next attempt is due, in Unix milliseconds.
-    pub(super) async fn round(&self) -> Option<i64> {
-        let due = join_all(self.places.iter().map(|place| self.empty(place))).await;
-        due.into_iter().flatten().min()
+    /// Delivers to each place what is due, until `stop`, and then for [`LAST_WORDS`] what still is.
+    pub(super) async fn keep(&self, stop: &CancellationToken) {
+        join_all(self.places.iter().map(|place| self.deliver(place, stop))).await;
+    }
+
+    /// Something was put out.
+    pub(super) fn wake(&self) {
+        self.asked.send_replace(());
+    }
+
+    /// Delivers what is due, to all places at once.
+    pub(super) async fn round(&self) {
+        join_all(self.places.iter().map(|place| self.empty(place))).await;
+    }
+
+    /// Messages for a place were lost before they were sent.
+    pub(super) fn lost(&self, place: &str, messages: u64) {
+        if let Some(place) = self.places.iter().find(|known| known.id == place) {
+            self.counter(place, "dropped").inc_by(messages);
+        }
     }
 
     /// How many messages wait for places of each kind.
@@ -73,24 +100,50 @@ impl Outbox {
         Ok(depths)
     }
 
-    async fn empty(&self, place: &Place) -> Option<i64> {
+    async fn deliver(&self, place: &Place, stop: &CancellationToken) {
+        let mut asked = self.asked.subscribe();
+        while !stop.is_cancelled() {
+            asked.mark_unchanged();
+            let nap = match self.next(place).await {
+                Ok(Next::Sent) => continue,
+                Ok(Next::Due(at_ms)) => {
+                    Duration::from_millis(u64::try_from(at_ms - now_ms()).unwrap_or_default())
+                }
+                Ok(Next::Nothing) => LONGEST_NAP,
+                Err(error) => {
+                    tracing::warn!(%error, "the outbox cannot be read");
+                    LONGEST_NAP
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(nap.min(LONGEST_NAP)) => {}
+                Ok(()) = asked.changed() => {}
+            }
+        }
+        if tokio::time::timeout(LAST_WORDS, self.empty(place)).await.is_err() {
+            tracing::warn!(kind = place.kind(), "messages to others wait for the next start");
+        }
+    }
+
+    async fn empty(&self, place: &Place) {
         for _ in 0..BATCH {
             match self.next(place).await {
                 Ok(Next::Sent) => {}
-                Ok(Next::Due(at_ms)) => return Some(at_ms),
-                Ok(Next::Nothing) => return None,
+                Ok(Next::Due(_) | Next::Nothing) => return,
                 Err(error) => {
                     tracing::warn!(%error, "the outbox cannot be read");
-                    return None;
+                    return;
                 }
             }
         }
-        Some(now_ms())
     }
 
     async fn next(&self, place: &Place) -> Result<Next> {
         let Some(message) = self.ledger.oldest(&place.id).await? else { return Ok(Next::Nothing) };
-        if message.due_ms > now_ms() {
+        let left_ms = message.due_ms - now_ms();
+        // None rests for longer: the clock was set back.
+        if (1..=MAX_PAUSE_MS).contains(&left_ms) {
             return Ok(Next::Due(message.due_ms));
         }
         let until_ms = now_ms() + CLAIM_MS;
@@ -99,7 +152,7 @@ impl Outbox {
         }
         match place.send(&self.clients, &message).await {
             Ok(()) => {
-                self.count(place, "delivered");
+                self.counter(place, "delivered").inc();
                 self.ledger.settle_message(&message).await?;
                 Ok(Next::Sent)
             }
@@ -110,7 +163,7 @@ impl Outbox {
                     why,
                     "a message is given up"
                 );
-                self.count(place, "dropped");
+                self.counter(place, "dropped").inc();
                 self.ledger.settle_message(&message).await?;
                 Ok(Next::Sent)
             }
@@ -122,15 +175,15 @@ impl Outbox {
                     why,
                     "a message has to wait"
                 );
-                self.count(place, "postponed");
+                self.counter(place, "postponed").inc();
                 self.ledger.postpone(&message, due_ms).await?;
                 Ok(Next::Due(due_ms))
             }
         }
     }
 
-    fn count(&self, place: &Place, result: &'static str) {
-        self.deliveries.get_or_create(&Delivered { kind: place.kind(), result }).inc();
+    fn counter(&self, place: &Place, result: &'static str) -> Counter {
+        self.deliveries.get_or_create_owned(&Delivered { kind: place.kind(), result })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use lettre::address::Envelope;
+use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::Tls;
@@ -23,8 +25,8 @@ pub(super) fn check(email: &Email) -> Result<()> {
     email.smtp.login.as_ref().map(|(_, password)| password.resolve()).transpose().map(drop)
 }
 
-/// Sends an alert.
-pub(super) async fn send(email: &Email, message: &Message) -> Result<(), Failure> {
+/// Sends an alert to one of its readers. What a server refuses of one is no matter of the others.
+pub(super) async fn send(email: &Email, reader: &Mailbox, message: &Message) -> Result<(), Failure> {
     let unreadable = |_| Failure::Never("the message is none of ours".to_owned());
     let notice: Notice = serde_json::from_str(&message.body).map_err(unreadable)?;
     let mut mail = lettre::Message::builder()
@@ -33,12 +35,15 @@ pub(super) async fn send(email: &Email, message: &Message) -> Result<(), Failure
         .message_id(Some(format!("<{}@sealift>", message.message_id)))
         .subject(notice.subject())
         .header(ContentType::TEXT_PLAIN);
-    for reader in &email.to {
-        mail = mail.to(reader.clone());
+    for each in &email.to {
+        mail = mail.to(each.clone());
     }
-    let mail = mail.body(notice.text()).map_err(|_| Failure::Never("the mail cannot be written".into()))?;
+    let unwritable = || Failure::Never("the mail cannot be written".into());
+    let mail = mail.body(notice.text()).map_err(|_| unwritable())?;
+    let envelope = Envelope::new(Some(email.from.email.clone()), vec![reader.email.clone()]);
+    let envelope = envelope.map_err(|_| unwritable())?;
     let transport = transport(&email.smtp)?;
-    match tokio::time::timeout(LIMIT, transport.send(mail)).await {
+    match tokio::time::timeout(LIMIT, transport.send_raw(&envelope, &mail.formatted())).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(failure(&error)),
         Err(_) => Err(Failure::Later("the mail server does not answer in time".into())),
@@ -64,20 +69,13 @@ fn transport(smtp: &Smtp) -> Result<AsyncSmtpTransport<Tokio1Executor>> {
     Ok(builder.build())
 }
 
-/// What went wrong; the server's words are not repeated.
+/// What went wrong; the server's words are not repeated. That a reader is unknown, or that we may not send, is set right by
+/// people: the mail waits for them.
 fn failure(error: &lettre::transport::smtp::Error) -> Failure {
-    let Some(code) = error.status() else {
-        let why = if error.is_timeout() {
-            "does not answer in time"
-        } else {
-            "cannot be reached, or its TLS not be trusted"
-        };
-        return Failure::Later(format!("the mail server {why}"));
+    let why = match error.status() {
+        Some(code) => format!("does not take the mail ({code})"),
+        None if error.is_timeout() => "does not answer in time".to_owned(),
+        None => "cannot be reached, or its TLS not be trusted".to_owned(),
     };
-    let code = code.to_string();
-    // 53x is about who we are.
-    if error.is_permanent() && !code.starts_with("53") {
-        return Failure::Never(format!("the mail server refuses the mail ({code})"));
-    }
-    Failure::Later(format!("the mail server does not take the mail ({code})"))
+    Failure::Later(format!("the mail server {why}"))
 }

@@ -14,7 +14,6 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -24,18 +23,14 @@ use self::place::Place;
 use self::watch::Watch;
 use super::dispatch::Dispatcher;
 use super::lineage;
-use super::schedule::Clock;
+use super::schedule::{Clock, Schedules};
 use crate::error::Result;
 use crate::run::Ledger;
 use crate::run::ledger::{EndedRun, RunId};
-use crate::spec::PipelineName;
 use crate::spec::config::Observability;
 
 /// How long the last messages may take when a run of the command line is over; a daemon that stops gives them as long.
 pub const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// When a pipeline is due next after an instant; `None` where it has no schedule.
-pub(super) type NextDue = Arc<dyn Fn(&PipelineName, DateTime<Utc>) -> Option<DateTime<Utc>> + Send + Sync>;
 
 /// Starts telling others, until `stop`; what waits then is given [`LAST_WORDS`].
 ///
@@ -45,13 +40,21 @@ pub(super) type NextDue = Arc<dyn Fn(&PipelineName, DateTime<Utc>) -> Option<Dat
 pub(super) fn start(
     settings: &Observability,
     dispatcher: Dispatcher,
-    next_due: NextDue,
+    schedules: Schedules,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>> {
     let outbox = Outbox::open(dispatcher.ledger(), settings, dispatcher.metrics().deliveries())?;
-    let watch = Watch::new(settings, dispatcher, outbox, next_due, clock);
-    Ok(tokio::spawn(watch.keep(stop)))
+    let watch = Watch::new(settings, dispatcher, outbox.clone(), schedules, clock);
+    Ok(tokio::spawn(async move {
+        // What the last look finds is delivered, too.
+        let looked = CancellationToken::new();
+        let look = async {
+            watch.keep(stop).await;
+            looked.cancel();
+        };
+        tokio::join!(look, outbox.keep(&looked));
+    }))
 }
 
 /// Tells of a run of the command line that is over, and delivers what waits, within [`LAST_WORDS`]. What cannot be
@@ -61,9 +64,9 @@ pub async fn tell_now(settings: &Observability, ledger: &Ledger, run_id: &RunId)
     let told = async {
         if let Some(run) = ledger.run(run_id).await? {
             let quarantined = run.streams.iter().map(|stream| stream.quarantined).sum();
-            let event = lineage::ended(lineage, &EndedRun { run, quarantined });
+            let event = lineage::ended(lineage, &EndedRun { run, quarantined, seq: 0 });
             for place in Place::of_lineage(lineage) {
-                lineage::put(ledger, &place.id, &event).await?;
+                let _ = lineage::put(ledger, &place.id, &event).await?;
             }
         }
         let lineage_only = Observability { lineage: Some(lineage.clone()), ..Observability::default() };

@@ -1,14 +1,19 @@
 //! Where messages go, and how one gets there.
 
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lettre::message::Mailbox;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect, tls};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Mutex;
 
 use super::{mail, signature};
 use crate::error::{Error, Result};
@@ -19,6 +24,8 @@ use crate::spec::config::{Address, Channel, Email, Lineage, LineageHttp, Webhook
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long an attempt may take, with all that is done for it.
+const LONGEST: Duration = Duration::from_secs(15);
 
 /// Why a message did not arrive, in our own words.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,27 +53,36 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 enum Way {
     Webhook(Webhook),
-    Email(Box<Email>),
+    /// One of those who read it: each has an order and a pace of their own.
+    Email(Box<Email>, Mailbox),
     LineageHttp(LineageHttp),
-    LineageFile(PathBuf),
+    LineageFile(Arc<Lines>),
+}
+
+/// A file of lines, of which one is written at a time.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    /// Held by who writes, for as long as the file system keeps it.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Place {
     /// Where an alert goes.
-    pub(super) fn of_channel(channel: &Channel) -> Self {
+    pub(super) fn of_channel(channel: &Channel) -> Vec<Self> {
         match channel {
             Channel::Webhook(webhook) => {
                 let Webhook { url, token, secret } = webhook;
                 let place = format!("{} {token:?} {secret:?}", shown(url));
-                Self { id: digest("webhook", &place), way: Way::Webhook(webhook.clone()) }
+                vec![Self { id: digest("webhook", &place), way: Way::Webhook(webhook.clone()) }]
             }
-            Channel::Email(email) => {
-                let to: Vec<String> = email.to.iter().map(ToString::to_string).collect();
-                let place =
-                    format!("{}:{} {} {}", email.smtp.host, email.smtp.port, email.from, to.join(","));
-                Self { id: digest("email", &place), way: Way::Email(Box::new(email.clone())) }
-            }
+            Channel::Email(email) => email.to.iter().map(|reader| Self::of_reader(email, reader)).collect(),
         }
+    }
+
+    fn of_reader(email: &Email, reader: &Mailbox) -> Self {
+        let place = format!("{}:{} {} {reader}", email.smtp.host, email.smtp.port, email.from);
+        Self { id: digest("email", &place), way: Way::Email(Box::new(email.clone()), reader.clone()) }
     }
 
     /// Where lineage goes.
@@ -77,7 +93,7 @@ impl Place {
         });
         let file = lineage.file.as_ref().map(|path| Self {
             id: digest("lineage_file", &path.display().to_string()),
-            way: Way::LineageFile(path.clone()),
+            way: Way::LineageFile(Arc::new(Lines { path: path.clone(), writing: Arc::default() })),
         });
         http.into_iter().chain(file).collect()
     }
@@ -86,7 +102,7 @@ impl Place {
     pub(super) const fn kind(&self) -> &'static str {
         match self.way {
             Way::Webhook(_) => "webhook",
-            Way::Email(_) => "email",
+            Way::Email(..) => "email",
             Way::LineageHttp(_) => "lineage_http",
             Way::LineageFile(_) => "lineage_file",
         }
@@ -103,7 +119,7 @@ impl Place {
                 bearer(webhook.token.as_ref())?;
                 webhook.secret.as_ref().map(signature::key).transpose().map(drop)
             }
-            Way::Email(email) => mail::check(email),
+            Way::Email(email, _) => mail::check(email),
             Way::LineageHttp(http) => {
                 http.url.resolve()?;
                 bearer(http.token.as_ref()).map(drop)
@@ -112,8 +128,13 @@ impl Place {
         }
     }
 
-    /// Sends a message.
+    /// Sends a message, within a time.
     pub(super) async fn send(&self, clients: &Clients, message: &Message) -> Result<(), Failure> {
+        let sent = tokio::time::timeout(LONGEST, self.attempt(clients, message)).await;
+        sent.unwrap_or_else(|_| Err(Failure::Later("it takes too long".to_owned())))
+    }
+
+    async fn attempt(&self, clients: &Clients, message: &Message) -> Result<(), Failure> {
         match &self.way {
             Way::Webhook(webhook) => {
                 let body = message.body.as_bytes();
@@ -132,8 +153,8 @@ impl Place {
             Way::LineageHttp(http) => {
                 answered(clients.post(&http.url, http.token.as_ref(), message.body.as_bytes())?).await
             }
-            Way::LineageFile(path) => append(path, &message.body).await,
-            Way::Email(email) => mail::send(email, message).await,
+            Way::LineageFile(lines) => lines.append(&message.body).await,
+            Way::Email(email, reader) => mail::send(email, reader, message).await,
         }
     }
 }
@@ -205,16 +226,45 @@ fn by_status(status: StatusCode) -> Result<(), Failure> {
     }
 }
 
-/// One line at the end of a file, in one write.
-async fn append(path: &Path, line: &str) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::Later(format!("the file cannot be written: {}", e.kind()));
-    if let Some(folder) = path.parent() {
-        tokio::fs::create_dir_all(folder).await.map_err(failed)?;
+impl Lines {
+    /// One more line. A file system that hangs holds up one thread, however often it is tried again.
+    async fn append(&self, line: &str) -> Result<(), Failure> {
+        let Ok(alone) = Arc::clone(&self.writing).try_lock_owned() else {
+            return Err(Failure::Later("the file system does not answer".to_owned()));
+        };
+        let (path, line) = (self.path.clone(), line.to_owned());
+        let written = tokio::task::spawn_blocking(move || {
+            let _alone = alone;
+            append(&path, &line)
+        });
+        match written.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failure::Later(format!("the file cannot be written: {}", error.kind()))),
+            Err(_) => Err(Failure::Later("writing the file was cut off".to_owned())),
+        }
     }
-    let mut options = tokio::fs::OpenOptions::new();
-    let mut file = options.create(true).append(true).mode(0o640).open(path).await.map_err(failed)?;
-    file.write_all(format!("{line}\n").as_bytes()).await.map_err(failed)?;
-    file.flush().await.map_err(failed)
+}
+
+/// A line at the end of a file, in one write, which stays. What a full disk left of an earlier one is a line of its own.
+fn append(path: &Path, line: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o640).open(path)?;
+    let is_regular = file.metadata()?.is_file();
+    let before = if is_regular && !ends_a_line(&mut file)? { "\n" } else { "" };
+    file.write_all(format!("{before}{line}\n").as_bytes())?;
+    if is_regular { file.sync_data() } else { Ok(()) }
+}
+
+fn ends_a_line(file: &mut File) -> std::io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 fn shown(url: &Address) -> String {
@@ -242,5 +292,18 @@ mod tests {
         for status in [302, 401, 403, 404, 408, 429, 500, 503] {
             assert!(matches!(of(status), Err(Failure::Later(_))), "{status}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_line_that_was_cut_off_spoils_no_other_and_one_that_hangs_holds_up_no_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/lineage.jsonl");
+        let lines = Lines { path: path.clone(), writing: Arc::default() };
+        lines.append("{\"a\":1}").await.unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"b\"").unwrap();
+        lines.append("{\"c\":3}").await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"b\"\n{\"c\":3}\n");
+        let _hangs = Arc::clone(&lines.writing).lock_owned().await;
+        assert!(matches!(lines.append("{}").await, Err(Failure::Later(_))));
     }
 }

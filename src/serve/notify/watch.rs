@@ -6,26 +6,28 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::LAST_WORDS;
 use super::alert::{self, FINE, Notice};
 use super::deliver::Outbox;
 use super::place::Place;
-use super::{LAST_WORDS, NextDue};
 use crate::error::Result;
 use crate::govern::store::now_ms;
-use crate::run::ledger::outbox::{Outgoing, Turn};
-use crate::run::ledger::{EndedRun, Ledger, RunId, State};
+use crate::run::ledger::outbox::{Outgoing, Put, Turn};
+use crate::run::ledger::{EndedRun, Ledger, State};
 use crate::serve::dispatch::Dispatcher;
 use crate::serve::lineage;
 use crate::serve::registry::Pipelines;
-use crate::serve::schedule::Clock;
+use crate::serve::schedule::{Clock, Schedules};
 use crate::spec::PipelineName;
 use crate::spec::config::{Alert, Concern, Lineage, Observability};
+
+mod late;
 
 /// The longest time between two looks: what other processes did is seen by then.
 const LONGEST_NAP: Duration = Duration::from_secs(5);
@@ -33,45 +35,50 @@ const LONGEST_NAP: Duration = Duration::from_secs(5);
 const SHORTEST_NAP: Duration = Duration::from_millis(200);
 /// How often the outbox is swept.
 const SWEEP_INTERVAL_MS: i64 = 60 * 60 * 1000;
-/// How much later than its time an end may come to be seen: a busy store keeps a writer waiting.
-const OVERLAP_MS: i64 = 15_000;
 /// Runs of one look into the ledger.
 const PAGE: u32 = 500;
 /// The name of the mark up to which ends were looked at.
 const MARK: &str = "ended";
-/// The shortest time between two looks for late pipelines.
-const LATE_INTERVAL: Duration = Duration::from_secs(1);
-/// Most occurrences that are stepped over to find the latest one.
-const MAX_STEPS: usize = 1500;
 
-/// Watches runs for alerts and lineage, and has the outbox delivered.
+/// Watches runs for alerts, lineage and metrics, and puts out what is to be told.
 pub(super) struct Watch {
     alerts: Vec<Watched>,
     lineage: Option<(Lineage, Vec<String>)>,
     dispatcher: Dispatcher,
     outbox: Outbox,
-    next_due: NextDue,
+    schedules: Schedules,
     clock: Arc<dyn Clock>,
-    /// Since when pipelines that never succeeded can be late.
+    /// When it began, or when the clock was last set back.
     since: DateTime<Utc>,
-    /// Ends that were looked at within the overlap.
-    seen: BTreeMap<RunId, i64>,
-    /// When each alert has to look at a pipeline again.
-    late_at: BTreeMap<(usize, PipelineName), DateTime<Utc>>,
+    /// The latest that the clock said since then.
+    latest: DateTime<Utc>,
+    /// When lateness has to be looked at again: of each alert, and without one for the metrics.
+    late_at: BTreeMap<(Option<usize>, PipelineName), DateTime<Utc>>,
     /// When that was last looked at.
     looked_for_late: Option<Instant>,
     /// Pipelines that are put in force, with other schedules.
     changes: watch::Receiver<Arc<Pipelines>>,
-    /// Up to when ends were looked at, once it is known.
-    mark_ms: Option<i64>,
+    /// Those that were in force at the last look.
+    known: Arc<Pipelines>,
+    /// The number of the end up to which was looked, once it is known.
+    seq: Option<i64>,
     swept_ms: i64,
 }
 
-/// An alert with its id and its place, which stay the same as long as it is written the same.
+/// An alert with its id and its places, which stay the same as long as it is written the same.
 struct Watched {
     id: String,
-    place: String,
+    places: Vec<String>,
     alert: Alert,
+}
+
+impl Watched {
+    fn of(alert: &Alert) -> Self {
+        let places: Vec<String> = Place::of_channel(&alert.channel).into_iter().map(|one| one.id).collect();
+        let place = places.join(" ");
+        let written = format!("{place} {:?} {:?} {:?}", alert.on, alert.pipelines, alert.late_after);
+        Self { id: STANDARD.encode(Sha256::digest(written)), places, alert: alert.clone() }
+    }
 }
 
 impl Watch {
@@ -79,29 +86,26 @@ impl Watch {
         settings: &Observability,
         dispatcher: Dispatcher,
         outbox: Outbox,
-        next_due: NextDue,
+        schedules: Schedules,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let watched = |alert: &Alert| {
-            let place = Place::of_channel(&alert.channel).id;
-            let written = format!("{place} {:?} {:?} {:?}", alert.on, alert.pipelines, alert.late_after);
-            Watched { id: STANDARD.encode(Sha256::digest(written)), place, alert: alert.clone() }
-        };
         let lineage =
             settings.lineage.as_ref().map(|lineage| (lineage.clone(), super::lineage_places(lineage)));
+        let now = clock.now();
         Self {
-            alerts: settings.alerts.iter().map(watched).collect(),
+            alerts: settings.alerts.iter().map(Watched::of).collect(),
             lineage,
             changes: dispatcher.registry().changes(),
+            known: dispatcher.registry().all(),
             dispatcher,
             outbox,
-            next_due,
-            since: clock.now(),
+            schedules,
+            since: now,
+            latest: now,
             clock,
-            seen: BTreeMap::new(),
             late_at: BTreeMap::new(),
             looked_for_late: None,
-            mark_ms: None,
+            seq: None,
             swept_ms: 0,
         }
     }
@@ -113,25 +117,27 @@ impl Watch {
             let dispatcher = self.dispatcher.clone();
             let mut ended = std::pin::pin!(dispatcher.ended());
             ended.as_mut().enable();
-            let due_ms = self.look().await;
-            let nap = due_ms.map_or(LONGEST_NAP, |at_ms| {
-                Duration::from_millis(at_ms.saturating_sub(now_ms()).unsigned_abs()).min(LONGEST_NAP)
-            });
+            self.look().await;
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = async { tokio::join!(ended, tokio::time::sleep(SHORTEST_NAP)); } => {}
-                () = tokio::time::sleep(nap.max(SHORTEST_NAP)) => {}
+                () = tokio::time::sleep(LONGEST_NAP) => {}
             }
         }
         if tokio::time::timeout(LAST_WORDS, self.look()).await.is_err() {
-            tracing::warn!("messages to others wait for the next start");
+            tracing::warn!("ends of runs are told at the next start");
         }
     }
 
     /// What was published before this daemon began is known to its metrics.
     async fn remember_successes(&self) {
         match self.ledger().last_successes_ms().await {
-            Ok(successes) => self.dispatcher.metrics().remember_successes(&successes),
+            Ok(mut successes) => {
+                let is_known =
+                    |name: &str| PipelineName::parse(name).is_ok_and(|name| self.known.contains_key(&name));
+                successes.retain(|name, _| is_known(name));
+                self.dispatcher.metrics().remember_successes(&successes);
+            }
             Err(error) => tracing::warn!(%error, "earlier successes are not known to the metrics"),
         }
     }
@@ -141,77 +147,89 @@ impl Watch {
     }
 
     /// One look at everything; a fault of the store is told, and the next look finds the same again.
-    async fn look(&mut self) -> Option<i64> {
+    async fn look(&mut self) {
+        self.follow_registry();
         if let Err(error) = self.follow().await {
             tracing::warn!(%error, "ends of runs could not be looked at");
         }
         if let Err(error) = self.find_late().await {
             tracing::warn!(%error, "late pipelines could not be looked for");
         }
-        let due_ms = self.outbox.round().await;
+        self.outbox.wake();
         if let Err(error) = self.tidy().await {
             tracing::warn!(%error, "the outbox could not be swept");
         }
-        due_ms
     }
 
     async fn tidy(&mut self) -> Result<()> {
         self.dispatcher.metrics().outbox_holds(&self.outbox.depths().await?);
-        if now_ms() - self.swept_ms < SWEEP_INTERVAL_MS {
+        if (0..SWEEP_INTERVAL_MS).contains(&(now_ms() - self.swept_ms)) {
             return Ok(());
         }
-        let lost = self.ledger().sweep_outbox().await?;
-        if lost > 0 {
-            tracing::error!(messages = lost, "given up: they waited for a week");
+        for (place, messages) in self.ledger().sweep_outbox().await? {
+            tracing::error!(messages, "given up: they waited for a week");
+            self.outbox.lost(&place, messages);
         }
         self.swept_ms = now_ms();
         Ok(())
     }
 
+    /// Forgets pipelines that are not there any more, and looks anew at what may have another schedule.
+    fn follow_registry(&mut self) {
+        if !self.changes.has_changed().unwrap_or(false) {
+            return;
+        }
+        let pipelines = Arc::clone(&self.changes.borrow_and_update());
+        for name in self.known.keys().filter(|name| !pipelines.contains_key(*name)) {
+            self.dispatcher.metrics().forget(name.as_str());
+        }
+        self.known = pipelines;
+        self.late_at.clear();
+    }
+
     /// Tells of every run that ended since the last look.
     async fn follow(&mut self) -> Result<()> {
-        if self.alerts.is_empty() && self.lineage.is_none() {
-            return Ok(());
-        }
-        let mark = match self.mark_ms {
-            Some(mark) => mark,
-            None => self.ledger().watch_mark(MARK, now_ms()).await?,
+        let mut seq = match self.seq {
+            Some(seq) => seq,
+            None => self.ledger().watch_mark(MARK).await?,
         };
-        let (mut at_ms, mut run_id) = (mark - OVERLAP_MS, String::new());
         loop {
-            let page = self.ledger().ended_after(at_ms, &run_id, PAGE).await?;
+            self.seq = Some(seq);
+            let page = self.ledger().ended_after(seq, PAGE).await?;
             for ended in &page {
-                at_ms = ended.run.finished_at.map_or(at_ms, |at| at.timestamp_millis());
-                run_id = ended.run.run_id.to_string();
-                if !self.seen.contains_key(&ended.run.run_id) {
-                    self.tell(ended).await?;
-                    self.seen.insert(ended.run.run_id, at_ms);
+                self.tell(ended).await?;
+                if let Ok(pipeline) = PipelineName::parse(&ended.run.pipeline) {
+                    self.late_at.remove(&(None, pipeline));
                 }
+                seq = ended.seq;
+                self.seq = Some(seq);
+            }
+            if !page.is_empty() {
+                self.ledger().move_watch_mark(MARK, seq).await?;
             }
             if page.len() < PAGE as usize {
-                break;
+                return Ok(());
             }
         }
-        if at_ms > mark {
-            self.ledger().move_watch_mark(MARK, at_ms).await?;
-        }
-        let mark = mark.max(at_ms);
-        self.mark_ms = Some(mark);
-        self.seen.retain(|_, ended_ms| *ended_ms > mark - 2 * OVERLAP_MS);
-        Ok(())
     }
 
     async fn tell(&self, ended: &EndedRun) -> Result<()> {
         if let Some((settings, places)) = &self.lineage {
             let event = lineage::ended(settings, ended);
             for place in places {
-                lineage::put(self.ledger(), place, &event).await?;
+                if lineage::put(self.ledger(), place, &event).await? == Put::Full {
+                    self.outbox.lost(place, 1);
+                }
             }
         }
         let Ok(pipeline) = PipelineName::parse(&ended.run.pipeline) else { return Ok(()) };
+        let is_success = ended.run.state == State::Succeeded;
+        if is_success && self.known.contains_key(&pipeline) {
+            self.dispatcher.metrics().succeeded(pipeline.as_str(), ended.run.finished_at);
+        }
         for watched in self.alerts.iter().filter(|watched| watched.alert.covers(&pipeline)) {
             self.judge(watched, &pipeline, ended).await?;
-            if ended.run.state == State::Succeeded && watched.alert.on.contains(&Concern::Late) {
+            if is_success && watched.alert.on.contains(&Concern::Late) {
                 self.end_lateness(watched, &pipeline, ended).await?;
             }
         }
@@ -225,170 +243,62 @@ impl Watch {
     /// One message for each change of what is wrong.
     async fn judge(&self, watched: &Watched, pipeline: &PipelineName, ended: &EndedRun) -> Result<()> {
         let Some(concern) = alert::concern(ended) else { return Ok(()) };
-        if concern.is_some_and(|concern| !watched.alert.on.contains(&concern)) {
+        let heard = concern.filter(|concern| watched.alert.on.contains(concern));
+        // A run that succeeded ends what was wrong, whatever else there is to say of it.
+        if heard != concern && ended.run.state != State::Succeeded {
             return Ok(());
         }
-        let mark = ended.run.run_id.to_string();
         let before = self.ledger().alert_state(&watched.id, pipeline.as_str(), "run").await?;
         let was = before.as_ref().map_or(FINE, |(state, _)| state.as_str());
-        let state = concern.map_or(FINE, Concern::word);
+        let state = heard.map_or(FINE, Concern::word);
         let message = match state {
             _ if state == was => None,
             FINE => Some(Notice::of_run(ended, self.owner(pipeline), "recovered", Some(was))),
             word => Some(Notice::of_run(ended, self.owner(pipeline), word, None)),
         };
-        self.turn(
-            watched,
-            Turn { alert: &watched.id, pipeline: pipeline.as_str(), aspect: "run", state, mark: &mark },
-            message,
-        )
-        .await
+        let mark = mark(ended.seq, false);
+        let turn =
+            Turn { alert: &watched.id, pipeline: pipeline.as_str(), aspect: "run", state, mark: &mark };
+        self.turn(watched, turn, message).await.map(drop)
     }
 
-    async fn end_lateness(&self, watched: &Watched, pipeline: &PipelineName, ended: &EndedRun) -> Result<()> {
-        let before = self.ledger().alert_state(&watched.id, pipeline.as_str(), "late").await?;
-        let Some((_, since)) = before.filter(|(state, _)| state == Concern::Late.word()) else {
-            return Ok(());
-        };
-        let Some(finished_at) = ended.run.finished_at else { return Ok(()) };
-        let mark = sorted(finished_at);
-        if mark <= since {
-            return Ok(());
-        }
-        let word = Concern::Late.word();
-        let message = Notice::of_run(ended, self.owner(pipeline), "recovered", Some(word));
-        let turn = Turn {
-            alert: &watched.id,
-            pipeline: pipeline.as_str(),
-            aspect: "late",
-            state: FINE,
-            mark: &mark,
-        };
-        self.turn(watched, turn, Some(message)).await
-    }
-
-    /// Tells of every pipeline that was due and has not succeeded since.
-    async fn find_late(&mut self) -> Result<()> {
-        let is_soon = self.looked_for_late.is_some_and(|at| at.elapsed() < LATE_INTERVAL);
-        if self.alerts.is_empty() || is_soon {
-            return Ok(());
-        }
-        self.looked_for_late = Some(Instant::now());
-        if self.changes.has_changed().unwrap_or(false) {
-            self.changes.mark_unchanged();
-            self.late_at.clear();
-        }
-        let now = self.clock.now();
-        let pipelines = self.dispatcher.registry().all();
-        for index in 0..self.alerts.len() {
-            let Some(watched) = self.alerts.get(index) else { continue };
-            if !watched.alert.on.contains(&Concern::Late) {
-                continue;
-            }
-            let allowed = TimeDelta::from_std(watched.alert.late_after).unwrap_or(TimeDelta::MAX);
-            let Some(before) = now.checked_sub_signed(allowed) else { continue };
-            let mut again = Vec::new();
-            for pipeline in pipelines.keys().filter(|pipeline| watched.alert.covers(pipeline)) {
-                let key = (index, pipeline.clone());
-                if self.late_at.get(&key).is_some_and(|at| *at > now) {
-                    continue;
-                }
-                self.judge_lateness(watched, pipeline, before, now).await?;
-                let next = (self.next_due)(pipeline, before).and_then(|due| due.checked_add_signed(allowed));
-                again.push((key, next.unwrap_or(DateTime::<Utc>::MAX_UTC)));
-            }
-            self.late_at.extend(again);
-        }
-        Ok(())
-    }
-
-    async fn judge_lateness(
-        &self,
-        watched: &Watched,
-        pipeline: &PipelineName,
-        before: DateTime<Utc>,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        let Some(due_at) = latest_due(&self.next_due, pipeline, before) else { return Ok(()) };
-        let success = self.ledger().last_success_ms(pipeline).await?;
-        let success = success.and_then(DateTime::from_timestamp_millis);
-        if due_at <= success.unwrap_or(self.since) {
-            return Ok(());
-        }
-        let known = self.ledger().alert_state(&watched.id, pipeline.as_str(), "late").await?;
-        let word = Concern::Late.word();
-        if known.is_some_and(|(state, _)| state == word) {
-            return Ok(());
-        }
-        let mark = sorted(due_at);
-        let message = Notice::late(pipeline.as_str(), self.owner(pipeline), due_at, now);
-        let turn = Turn {
-            alert: &watched.id,
-            pipeline: pipeline.as_str(),
-            aspect: "late",
-            state: word,
-            mark: &mark,
-        };
-        self.turn(watched, turn, Some(message)).await
-    }
-
-    async fn turn(&self, watched: &Watched, turn: Turn<'_>, message: Option<Notice>) -> Result<()> {
-        let told = format!("{} {} {} {}", turn.alert, turn.pipeline, turn.aspect, turn.mark);
+    /// Records what an alert says from now on, with its messages; false when it was looked at something later already.
+    async fn turn(&self, watched: &Watched, turn: Turn<'_>, message: Option<Notice>) -> Result<bool> {
         let body = message.as_ref().map(Notice::body);
-        let outgoing = body.as_ref().map(|body| Outgoing { place: &watched.place, told: &told, body });
-        self.ledger().turn(&turn, outgoing).await.map(drop)
-    }
-}
-
-/// A time as a mark that sorts by it.
-fn sorted(at: DateTime<Utc>) -> String {
-    format!("{:015}", at.timestamp_millis().max(0))
-}
-
-/// The last time at or before `before` that a pipeline was due, within a year.
-fn latest_due(next_due: &NextDue, pipeline: &PipelineName, before: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    for hours in [1, 24, 31 * 24, 366 * 24] {
-        let from = before.checked_sub_signed(TimeDelta::hours(hours))?;
-        let Some(mut latest) = next_due(pipeline, from).filter(|due| *due <= before) else { continue };
-        for _ in 0..MAX_STEPS {
-            match next_due(pipeline, latest).filter(|due| *due <= before) {
-                Some(later) => latest = later,
-                None => break,
-            }
+        let told: Vec<String> = watched
+            .places
+            .iter()
+            .map(|place| format!("{place} {} {} {} {}", turn.alert, turn.pipeline, turn.aspect, turn.mark))
+            .collect();
+        let outgoing: Vec<Outgoing<'_>> = watched
+            .places
+            .iter()
+            .zip(&told)
+            .filter_map(|(place, told)| Some(Outgoing { place, told, body: body.as_ref()? }))
+            .collect();
+        let lost = self.ledger().turn(&turn, &outgoing).await?;
+        for place in lost.iter().flatten() {
+            tracing::error!(
+                "the oldest of the alerts that wait for a receiver is given up: there are too many"
+            );
+            self.outbox.lost(place, 1);
         }
-        return Some(latest);
+        Ok(lost.is_some())
     }
-    None
+}
+
+/// A mark that sorts by the number of the end up to which was looked. That something is late after an end is later than it.
+fn mark(seq: i64, is_late: bool) -> String {
+    format!("{:015}{}", seq.max(0), u8::from(is_late))
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DurationRound as _, TimeZone as _};
-
-    use super::*;
+    use super::mark;
 
     #[test]
-    fn the_latest_due_time_is_found_however_seldom_it_comes() {
-        let before = Utc.with_ymd_and_hms(2026, 11, 29, 22, 45, 30).unwrap();
-        let crm = PipelineName::parse("crm").unwrap();
-        for (seconds, expected) in [
-            (60, "2026-11-29T22:45:00Z"),
-            (3600, "2026-11-29T22:00:00Z"),
-            (86_400, "2026-11-29T00:00:00Z"),
-            (7 * 86_400, "2026-11-26T00:00:00Z"),
-        ] {
-            let step = TimeDelta::seconds(seconds);
-            let next: NextDue = Arc::new(move |_, after| Some(after.duration_trunc(step).unwrap() + step));
-            let found = latest_due(&next, &crm, before).unwrap();
-            assert_eq!(found, expected.parse::<DateTime<Utc>>().unwrap(), "every {seconds} s");
-        }
-        let never: NextDue = Arc::new(|_, _| None);
-        assert_eq!(latest_due(&never, &crm, before), None);
-    }
-
-    #[test]
-    fn marks_sort_by_time() {
-        let at = |seconds| sorted(DateTime::from_timestamp(seconds, 0).unwrap());
-        assert!(at(9) < at(10) && at(999_999_999) < at(1_700_000_000));
+    fn marks_sort_by_what_they_are_about() {
+        let marks = [mark(9, false), mark(9, true), mark(10, false), mark(1_700_000_000, false)];
+        assert!(marks.is_sorted_by(|one, next| one < next), "{marks:?}");
     }
 }

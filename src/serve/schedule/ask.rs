@@ -40,11 +40,12 @@ pub(super) enum Told {
 
 impl Ask {
     /// Asks, within a time.
-    pub(super) async fn ask(self) -> Told {
-        let pipeline = &self.plan.pipeline;
-        let asked = match self.plan.after() {
-            None => tokio::time::timeout(LIMIT, self.by_clock()).await,
-            Some(_) => tokio::time::timeout(LIMIT, self.by_others()).await,
+    pub(super) async fn ask(mut self) -> Told {
+        let pipeline = self.plan.pipeline.clone();
+        let asked = if self.plan.after().is_none() {
+            tokio::time::timeout(LIMIT, self.by_clock()).await
+        } else {
+            tokio::time::timeout(LIMIT, self.by_others()).await
         };
         let late = |_| Err(Error::temporary("the metadata store took too long"));
         asked.unwrap_or_else(late).unwrap_or_else(|error| {
@@ -56,10 +57,15 @@ impl Ask {
     async fn by_clock(&self) -> Result<Told> {
         let (plan, now) = (&self.plan, self.now);
         let ripe = plan.ripe(self.through, now);
-        let Some(newest) = ripe.last().copied() else { return Ok(Told::Through(self.through)) };
+        let Some(newest) = ripe.last().copied() else {
+            // Where more than a look goes over is not ripe yet, it would be asked for again at once.
+            let is_due = plan.upcoming(self.through).is_some_and(|next| next.due <= now);
+            return Ok(if is_due { Told::Later } else { Told::Through(self.through) });
+        };
         let pipeline = &plan.pipeline;
         if self.dispatcher.is_paused(pipeline) {
-            return self.leave_out(newest).await;
+            self.dispatcher.ledger().rested(pipeline, &turn(newest, now)).await?;
+            return Ok(Told::Through(newest.at));
         }
         let Some(chosen) = plan.chosen(&ripe, now) else {
             tracing::warn!(%pipeline, at = %newest.at, "missed, and left out");
@@ -87,42 +93,58 @@ impl Ask {
         Ok(Told::Through(occurrence.at))
     }
 
-    async fn by_others(&self) -> Result<Told> {
-        let Some(after) = self.plan.after() else { return Ok(Told::Later) };
+    async fn by_others(&mut self) -> Result<Told> {
+        loop {
+            if let Some(told) = self.follow().await? {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// `None` where another process followed something meanwhile, which is known now.
+    async fn follow(&mut self) -> Result<Option<Told>> {
+        let Some(after) = self.plan.after() else { return Ok(Some(Told::Later)) };
         let (pipeline, ledger) = (&self.plan.pipeline, self.dispatcher.ledger());
         let newest = Newest::look(ledger, pipeline, after).await?;
         if !newest.is_due(&self.followed, after)? {
-            return Ok(Told::Followed(self.followed.clone()));
+            return Ok(Some(Told::Followed(self.followed.clone())));
         }
         let due = if self.has_waited { self.plan.released(self.now) } else { self.plan.due(self.now) };
         let is_left_out = due.is_none() || self.dispatcher.is_paused(pipeline);
         if let Some(at) = due.filter(|at| *at > self.now && !is_left_out) {
-            return Ok(Told::At(at));
+            return Ok(Some(Told::At(at)));
         }
         let now = newest.to_text();
         let turn = Turn::Followed { before: self.followed.clone(), now: now.clone() };
         if is_left_out {
             ledger.left_out(pipeline, &turn).await?;
-            return Ok(Told::Followed(now));
+            return Ok(Some(Told::Followed(now)));
         }
         let may_wait = self.plan.schedule.when_active == WhenActive::Queue;
-        match self.dispatcher.take_turn(pipeline, turn.clone(), may_wait).await {
-            Ok(Some(_)) => Ok(Told::Followed(now)),
-            // Another daemon took it, maybe a newer one.
+        let told = match self.dispatcher.take_turn(pipeline, turn.clone(), may_wait).await {
+            Ok(Some(_)) => Told::Followed(now),
             Ok(None) => {
                 let recorded = ledger.schedules().await?.remove(pipeline.as_str());
-                Ok(Told::Followed(recorded.map(|handled| handled.followed).unwrap_or(now)))
+                match recorded.map(|handled| handled.followed) {
+                    // Another daemon took it: what it followed may be older than what there is now.
+                    Some(followed) if followed != self.followed => {
+                        self.followed = followed;
+                        return Ok(None);
+                    }
+                    _ => Told::Followed(now),
+                }
             }
-            Err(Refusal::Active(None)) => Ok(Told::Later),
+            Err(Refusal::Active(None)) => Told::Later,
             // What waits begins after what it follows.
-            Err(Refusal::Active(_)) if may_wait => Ok(Told::Later),
+            Err(Refusal::Active(_)) if may_wait => Told::Later,
             Err(Refusal::Active(_)) => {
                 tracing::warn!(%pipeline, "left out: the pipeline has a run");
                 ledger.left_out(pipeline, &turn).await?;
-                Ok(Told::Followed(now))
+                Told::Followed(now)
             }
-            Err(refusal) => self.refused(refusal),
-        }
+            Err(refusal) => self.refused(refusal)?,
+        };
+        Ok(Some(told))
     }
 
     fn refused(&self, refusal: Refusal) -> Result<Told> {

@@ -17,7 +17,6 @@ use super::follow::Newest;
 use super::plan::{SET_BACK, handled};
 use super::{Clock, Plan, Schedules};
 use crate::error::Result;
-use crate::govern::store::now_ms;
 use crate::run::ledger::Handled;
 use crate::serve::dispatch::Dispatcher;
 use crate::serve::registry::Pipelines;
@@ -30,8 +29,9 @@ const ASKS_AT_ONCE: usize = 32;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often is looked at what other processes did.
 const LOOK: Duration = Duration::from_secs(1);
-/// How far back is looked: longer than clocks of machines differ, and than a commit takes.
-const LOOK_BACK: TimeDelta = TimeDelta::seconds(60);
+/// How long a schedule may be gone and still go on where it was: files that are swapped are away for a moment, and a share for
+/// as long as it is not mounted.
+const LONGEST_ABSENCE: TimeDelta = TimeDelta::hours(1);
 /// Schedules whose begin is recorded at once.
 const CHUNK: usize = 1_000;
 
@@ -49,9 +49,9 @@ pub(super) struct Keeper {
     asks: FuturesUnordered<BoxFuture<'static, (Arc<Plan>, Told)>>,
     /// Those that are asked for again a little later.
     rests: FuturesUnordered<BoxFuture<'static, PipelineName>>,
-    /// The ends of runs that were seen, by pipeline.
-    seen: BTreeMap<String, i64>,
-    /// What the clock said last.
+    /// The number of the newest end of a run that was seen.
+    seen: i64,
+    /// The latest that the clock said, since it was last set back.
     latest: DateTime<Utc>,
 }
 
@@ -89,7 +89,7 @@ impl Keeper {
             ready: VecDeque::new(),
             asks: FuturesUnordered::new(),
             rests: FuturesUnordered::new(),
-            seen: BTreeMap::new(),
+            seen: 0,
             latest: start,
         }
     }
@@ -134,19 +134,33 @@ impl Keeper {
     /// Takes schedules up where the ledger says that they were left; those that are new or other begin at `now`.
     async fn begin(&mut self, plans: &[Arc<Plan>], now: DateTime<Utc>) -> Result<()> {
         let ledger = self.dispatcher.ledger().clone();
+        if !self.has_followers() {
+            // Before it is looked whom they follow, so that what ends meanwhile is seen once more.
+            self.seen = ledger.newest_end().await?;
+        }
         let mut known = ledger.schedules().await?;
         let mut begun = Vec::new();
         for plan in plans {
             let (pipeline, timing) = (plan.pipeline.clone(), plan.timing());
-            let kept = known.remove(pipeline.as_str()).filter(|handled| handled.timing == timing);
-            let handled = match kept {
-                Some(handled) => handled,
+            let before = known.remove(pipeline.as_str());
+            let is_another = before.as_ref().is_some_and(|handled| is_long_gone(handled, now));
+            if is_another {
+                // The pause was of another pipeline of this name.
+                ledger.resume(&pipeline).await?;
+            }
+            let handled = match before.filter(|handled| handled.timing == timing && !is_another) {
+                Some(handled) => {
+                    if handled.gone.is_some() {
+                        begun.push((pipeline, handled.clone()));
+                    }
+                    handled
+                }
                 None => {
                     let followed = match plan.after() {
                         Some(after) => Newest::look(&ledger, &pipeline, after).await?.to_text(),
                         None => String::new(),
                     };
-                    let new = Handled { timing, through: now, followed };
+                    let new = Handled { timing, through: now, since: now, gone: None, followed };
                     begun.push((pipeline, new.clone()));
                     new
                 }
@@ -249,11 +263,11 @@ impl Keeper {
     /// Nobody sleeps for as long as a clock is set back.
     fn heed_clock(&mut self) {
         let now = self.clock.now();
-        let is_set_back = now + SET_BACK < self.latest;
-        self.latest = now;
-        if !is_set_back {
+        if now + SET_BACK >= self.latest {
+            self.latest = self.latest.max(now);
             return;
         }
+        self.latest = now;
         tracing::warn!(%now, "the clock was set back: the schedules go by it from now on");
         let resting: Vec<PipelineName> = self
             .lines
@@ -269,27 +283,23 @@ impl Keeper {
         }
     }
 
+    fn has_followers(&self) -> bool {
+        self.lines.values().any(|line| line.plan.after().is_some())
+    }
+
     /// Learns what other processes did: which schedules rest, and whose runs are over.
     async fn look(&mut self) -> Result<()> {
         self.dispatcher.look_at_pauses().await?;
-        let is_follower = |line: &&Line| line.plan.after().is_some();
-        if !self.lines.values().any(|line| is_follower(&line)) {
+        if !self.has_followers() {
             return Ok(());
         }
-        let since = DateTime::from_timestamp_millis(now_ms()).unwrap_or_default() - LOOK_BACK;
-        let ended = self.dispatcher.ledger().ended_since(since).await?;
-        let news: BTreeSet<String> = ended
-            .iter()
-            .filter(|(name, at)| self.seen.get(*name) != Some(*at))
-            .map(|(name, _)| name.clone())
-            .collect();
-        self.seen = ended;
-        if news.is_empty() {
-            return Ok(());
-        }
+        let news = self.dispatcher.ledger().ends_after(self.seen).await?;
+        self.seen = self.seen.max(news.newest);
         let concerns = |line: &&Line| match line.plan.after() {
-            Some(After::Pipelines { names, .. }) => names.iter().any(|name| news.contains(name.as_str())),
-            Some(After::Dataset { .. }) => true,
+            Some(After::Pipelines { names, .. }) => {
+                names.iter().any(|name| news.pipelines.contains(name.as_str()))
+            }
+            Some(After::Dataset { name, .. }) => news.datasets.contains(&name.to_string()),
             None => false,
         };
         let concerned: Vec<PipelineName> =
@@ -339,9 +349,18 @@ impl Keeper {
             self.lines.remove(pipeline);
         }
         *self.schedules.plans() = plans;
+        while let Err(error) = self.dispatcher.ledger().schedules_end(&gone, self.clock.now()).await {
+            tracing::error!(%error, "that schedules ended cannot be recorded yet");
+            sleep(PAUSE).await;
+        }
         while let Err(error) = self.begin(&begin, self.clock.now()).await {
             tracing::error!(%error, "changed schedules cannot begin yet");
             sleep(PAUSE).await;
         }
     }
+}
+
+/// Whether what comes back is another pipeline of the same name.
+fn is_long_gone(handled: &Handled, now: DateTime<Utc>) -> bool {
+    handled.gone.is_some_and(|gone| now - gone > LONGEST_ABSENCE)
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
+use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use sha2::{Digest as _, Sha256};
 
-use super::blackout::release;
+use super::blackout::{begin, instants, release};
 use crate::error::{At, Error, Result};
 use crate::spec::PipelineName;
 use crate::spec::schedule::{After, InBlackout, MOST_CAUGHT_UP, Missed, Schedule, Timing};
@@ -31,7 +32,10 @@ pub(in crate::serve) struct Plan {
 
 #[derive(Clone, Debug)]
 enum Beat {
+    /// Steps: they keep their pace where clocks change.
     Cron(Arc<Cron>),
+    /// Fixed times of a day: each comes once on its day.
+    FixedTimes(Arc<Cron>),
     Every {
         interval: TimeDelta,
         anchor: DateTime<Utc>,
@@ -57,7 +61,8 @@ impl Plan {
     pub(in crate::serve) fn read(pipeline: &PipelineName, schedule: &Schedule) -> Result<Self> {
         let place = || format!("pipeline {pipeline}");
         let beat = match &schedule.timing {
-            Timing::Cron(text) => Beat::Cron(shared(text).at(place)?),
+            Timing::Cron(text) if has_steps(text) => Beat::Cron(shared(text).at(place)?),
+            Timing::Cron(text) => Beat::FixedTimes(shared(text).at(place)?),
             Timing::Every { interval, anchor } => {
                 let interval =
                     TimeDelta::from_std(*interval).ok().filter(|interval| *interval > TimeDelta::zero());
@@ -77,8 +82,13 @@ impl Plan {
         }
     }
 
+    /// Whether it is the plan of this schedule.
+    pub(in crate::serve) fn is_of(&self, schedule: &Schedule) -> bool {
+        self.schedule == *schedule
+    }
+
     /// What tells this timing from others: a schedule that comes to another one begins anew.
-    pub(super) fn timing(&self) -> String {
+    pub(in crate::serve) fn timing(&self) -> String {
         self.schedule.to_json().to_string()
     }
 
@@ -90,6 +100,7 @@ impl Plan {
                     cron.find_next_occurrence(&at.with_timezone(&self.schedule.timezone), false).ok()?;
                 Some(next.with_timezone(&Utc)).filter(|next| *next > at)
             }
+            Beat::FixedTimes(cron) => next_fixed(cron, self.schedule.timezone, at),
             Beat::Every { interval, anchor } => {
                 let (interval, since) = (interval.num_milliseconds(), (at - anchor).num_milliseconds());
                 let next = since.div_euclid(interval).checked_add(1)?.checked_mul(interval)?;
@@ -122,7 +133,17 @@ impl Plan {
 
     /// When an occurrence begins; `None` when it is left out.
     pub(super) fn due(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.released(at + jitter(&self.pipeline, at, self.schedule.jitter))
+        self.released(at + jitter(&self.pipeline, at, self.longest_jitter(at)))
+    }
+
+    /// What an occurrence may be put off by: never as far as the next one, so that they are due in their order.
+    fn longest_jitter(&self, at: DateTime<Utc>) -> Duration {
+        let longest = self.schedule.jitter;
+        if longest.is_zero() {
+            return longest;
+        }
+        let distance = self.next(at).and_then(|next| (next - at).to_std().ok());
+        distance.map_or(longest, |distance| distance.min(longest))
     }
 
     /// When something may begin that would do so at `at`; `None` when it is left out.
@@ -146,20 +167,44 @@ impl Plan {
     }
 
     /// The occurrences after the one that was handled last that are due, oldest first; at most the newest
-    /// [`MOST_CAUGHT_UP`].
+    /// [`MOST_CAUGHT_UP`], and where they have no run each, the newest alone.
     pub(super) fn ripe(&self, through: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Occurrence> {
+        let most = if self.schedule.missed == Missed::All { MOST_CAUGHT_UP } else { 1 };
+        let mut ripe = self.newest_ripe(through, now, most);
+        ripe.reverse();
+        ripe
+    }
+
+    /// The last occurrence after `since` that was due at `now`.
+    pub(in crate::serve) fn last_due(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> Option<Occurrence> {
+        self.newest_ripe(since, now, 1).pop()
+    }
+
+    /// Newest first.
+    fn newest_ripe(&self, through: DateTime<Utc>, now: DateTime<Utc>, most: usize) -> Vec<Occurrence> {
         let mut ripe = Vec::new();
         let mut until = now;
         for _ in 0..MOST_STEPS {
             let Some(at) = self.last(through, until) else { break };
             ripe.extend(self.due(at).filter(|due| *due <= now).map(|due| Occurrence { at, due }));
-            if ripe.len() == MOST_CAUGHT_UP || (!ripe.is_empty() && self.schedule.missed != Missed::All) {
+            if ripe.len() >= most {
                 break;
             }
-            until = at - TimeDelta::milliseconds(1);
+            until = self.unripe_since(at, now) - TimeDelta::milliseconds(1);
         }
-        ripe.reverse();
         ripe
+    }
+
+    /// Where the occurrences before `at` are as little ripe as it is: at the begin of a blackout that covers them all.
+    fn unripe_since(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+        let Schedule { blackout, timezone, jitter, .. } = &self.schedule;
+        if blackout.is_empty() || self.due(at).is_some_and(|due| due <= now) {
+            return at;
+        }
+        match release(blackout, *timezone, at) {
+            Some(end) if end <= at + *jitter => at,
+            _ => begin(blackout, *timezone, at),
+        }
     }
 
     /// Which of the ripe occurrences has a run now, if any has. Under `missed: all` the others follow.
@@ -182,6 +227,26 @@ impl Occurrence {
 /// Up to which occurrence all is handled, by a clock that says `now`.
 pub(super) fn handled(through: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
     if through > now + SET_BACK { now } else { through }
+}
+
+/// Whether minute or hour of an expression is a step.
+fn has_steps(text: &str) -> bool {
+    text.split_whitespace().take(2).any(|field| field.contains(['*', '/', '?']))
+}
+
+/// The first instant after `at` of an expression that names fixed times. Where clocks leave out one of them it comes right
+/// after, where they repeat it, at its first pass.
+fn next_fixed(cron: &Cron, zone: Tz, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let mut wall = at.with_timezone(&zone).naive_local().and_utc();
+    loop {
+        wall = cron.find_next_occurrence(&wall, false).ok()?;
+        let minute = u16::try_from(wall.hour() * 60 + wall.minute()).ok()?;
+        let (first, _) = instants(wall.date_naive(), minute, zone)?;
+        // In the second pass of a time, its first one is over.
+        if first > at {
+            return Some(first);
+        }
+    }
 }
 
 /// The part of `most` that an occurrence is put off by.

@@ -58,6 +58,21 @@ fn a_fixed_time_inside_the_autumn_overlap_comes_once_at_the_first_pass() {
 }
 
 #[test]
+fn fixed_times_of_a_list_or_a_range_are_fixed_times() {
+    let told = due(&cron("30 2,14 * * *", ZURICH), (3, 28, 12), 4);
+    assert_eq!(told, ["28 14:30 +0100", "29 03:00 +0200", "29 14:30 +0200", "30 02:30 +0200"]);
+    let told = due(&cron("30 2,14 * * *", ZURICH), (10, 24, 20), 3);
+    assert_eq!(told, ["25 02:30 +0200", "25 14:30 +0100", "26 02:30 +0100"]);
+    let told = due(&cron("15 1-3 * * *", ZURICH), (10, 25, 0), 4);
+    assert_eq!(told, ["25 01:15 +0200", "25 02:15 +0200", "25 03:15 +0100", "26 01:15 +0100"]);
+    let told = due(&cron("0,30 2 * * *", ZURICH), (3, 28, 12), 2);
+    assert_eq!(told, ["29 03:00 +0200", "30 02:00 +0200"], "both come right after the gap, as one");
+    let second_pass = ZURICH.with_ymd_and_hms(2026, 10, 25, 2, 10, 0).latest().unwrap().to_utc();
+    let next = plan(&cron("30 2 * * *", ZURICH)).upcoming(second_pass).unwrap().at;
+    assert_eq!(next, utc(2026, 10, 26, 1, 30), "its first pass is over");
+}
+
+#[test]
 fn a_step_keeps_its_pace_through_both() {
     let half_hours = cron("*/30 * * * *", ZURICH);
     assert_eq!(due(&half_hours, (3, 29, 1), 3), ["29 01:30 +0100", "29 03:00 +0200", "29 03:30 +0200"]);
@@ -174,6 +189,44 @@ fn jitter_is_the_same_for_the_same_occurrence_and_within_its_bound() {
     assert_eq!(next.at, at(3, 13, 0));
     assert!(plan.ripe(at(3, 12, 0), next.due - TimeDelta::milliseconds(1)).is_empty());
     assert_eq!(plan.ripe(at(3, 12, 0), next.due), [next]);
+}
+
+#[test]
+fn a_long_jitter_keeps_the_order_of_occurrences() {
+    let schedule = Schedule { jitter: Duration::from_secs(20 * 60), ..every(10, at(1, 0, 0)) };
+    let plan = plan(&schedule);
+    let all: Vec<Occurrence> =
+        std::iter::successors(plan.upcoming(at(3, 0, 0)), |last| plan.upcoming(last.at)).take(200).collect();
+    assert!(all.is_sorted_by(|one, next| one.due < next.due), "{all:?}");
+    assert!(all.iter().any(|one| one.due - one.at > TimeDelta::minutes(5)));
+    for two in all.windows(2) {
+        assert_eq!(plan.ripe(two[0].at - TimeDelta::milliseconds(1), two[0].due), [two[0]]);
+        assert_eq!(plan.last_due(at(2, 0, 0), two[1].due), Some(two[1]));
+    }
+}
+
+#[test]
+fn a_daemon_that_begins_deep_in_a_blackout_waits_for_its_end() {
+    let window = |days, from_minute, to_minute| Blackout { days, from_minute, to_minute };
+    let day = |one: usize| std::array::from_fn(|day| day == one);
+    // From Friday, 18:00, to Monday, 06:00.
+    let blackout = vec![
+        window(day(4), 18 * 60, 1440),
+        window(std::array::from_fn(|day| day > 4), 0, 1440),
+        window(day(0), 0, 6 * 60),
+    ];
+    let minutely = Schedule { blackout, ..cron("* * * * *", Tz::UTC) };
+    // 6 November 2026 is a Friday.
+    let (stopped, started, end) = (at(6, 17, 0), at(8, 6, 0), at(9, 6, 0));
+    for in_blackout in [InBlackout::Defer, InBlackout::Skip] {
+        let plan = plan(&Schedule { in_blackout, ..minutely.clone() });
+        let before = Occurrence { at: at(6, 17, 59), due: at(6, 17, 59) };
+        assert_eq!(plan.ripe(stopped, started), [before], "{in_blackout:?}");
+        let next = plan.upcoming(before.at).unwrap();
+        assert_eq!(next.due, end, "{in_blackout:?}");
+        assert!(plan.ripe(before.at, started).is_empty(), "{in_blackout:?}");
+        assert_eq!(plan.ripe(before.at, end), [Occurrence { at: end, due: end }]);
+    }
 }
 
 fn office_hours(days: [bool; 7], from_minute: u16, to_minute: u16) -> Schedule {

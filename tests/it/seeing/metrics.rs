@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use reqwest::Method;
+use sealift::govern::Store as _;
 use serde_json::Value;
 
 use super::{BAD_ROWS, ended, holds_no_value, house, port, started};
 use crate::house::House;
+use crate::serve::world::{Act, World};
 use crate::servers::prometheus::Prometheus;
 
 fn shipped(path: &str) -> String {
@@ -76,6 +80,8 @@ async fn prometheus_scrapes_what_rules_and_dashboard_ask_for() {
 
     let config = config(&house, port);
     promtool(&["check", "config", config.to_str().unwrap()], None);
+    house.write("in/alerts.test.yml", &shipped("config/prometheus/alerts.test.yml"));
+    promtool(&["test", "rules", house.path("in/alerts.test.yml").to_str().unwrap()], None);
     let prometheus = Prometheus::start(&config, &house.path("out"), super::port());
     for (query, value) in [
         ("up{job=\"sealift\"}", 1.0),
@@ -119,6 +125,26 @@ async fn prometheus_scrapes_what_rules_and_dashboard_ask_for() {
         .becomes("time() - sealift_last_success_timestamp_seconds{pipeline=\"crm\"} < bool 600", 1.0)
         .await;
     ended(&house, daemon);
+}
+
+#[tokio::test]
+async fn who_scrapes_sees_that_the_metadata_store_is_away() {
+    let world = World::new(&[("crm", Act::Publish)]).await;
+    let scrape = async |token: &str| {
+        let answer = world.request(Method::GET, "/metrics").bearer_auth(token).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, text) = scrape(&world.token).await;
+    assert!(status == 200 && text.contains("sealift_metadata_store_up 1\n"), "{text}");
+    world.ledger.pool().close().await;
+    // Longer than a good token is taken for good without asking.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let (status, text) = scrape(&world.token).await;
+    assert!(status == 200 && text.contains("sealift_metadata_store_up 0\n"), "{status} {text}");
+    let (status, _) = scrape("sealift_nobody").await;
+    assert!(status == 401 || status == 503, "{status}");
+    let (status, _) = world.ask(Method::GET, "/v1/pipelines").await;
+    assert_eq!(status.as_u16(), 503, "nothing else is answered");
 }
 
 async fn metrics(house: &House, port: u16, accept: &str) -> String {
