@@ -180,14 +180,7 @@ impl Gate {
         };
         let (gate, peer) = (self.clone(), peer.clone());
         let trying = async move {
-            let judged = match directory.judge(&user, &password).await {
-                Ok(Answer::Is(principal)) => Ok(principal),
-                Ok(Answer::Wrong { why }) => {
-                    attempt.failed();
-                    Err(Refusal::Wrong { why })
-                }
-                Err(error) => Err(error.into()),
-            };
+            let judged = tried(attempt, &directory, &user, &password).await;
             gate.noted(&peer, judged).await
         };
         let tried = self.0.tasks.spawn(trying.in_current_span()).await;
@@ -280,5 +273,21 @@ impl Gate {
         self.0.tasks.close();
         let _ = timeout(END_LIMIT, self.0.tasks.wait()).await;
         self.tell(true).await;
+    }
+}
+
+/// Tries name and password. Others have their turn once it is known what became of it.
+async fn tried(
+    attempt: Attempt,
+    directory: &Directory,
+    user: &str,
+    password: &Secret,
+) -> Result<Principal, Refusal> {
+    match directory.judge(user, password).await? {
+        Answer::Is(principal) => Ok(principal),
+        Answer::Wrong { why } => {
+            attempt.failed();
+            Err(Refusal::Wrong { why })
+        }
     }
 }
