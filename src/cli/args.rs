@@ -374,6 +374,9 @@ pub(super) struct Health {
     /// PEM file of the certificate authorities to trust, instead of the system's
     #[arg(long, value_name = "FILE", env = "SEALIFT_CA_FILE")]
     pub(super) ca_file: Option<PathBuf>,
+    /// PEM file of a certificate and its key, for a daemon that lets nobody in without one
+    #[arg(long, value_name = "FILE", env = "SEALIFT_CLIENT_CERTIFICATE")]
+    pub(super) client_certificate: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,12 +1,11 @@
 //! `sealift health`: asks a daemon whether it is ready, for the health checks of containers and service managers.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::args::Health;
-use super::remote::trusting;
+use super::remote::{showing, trusting};
 use super::{Context, Done, show};
 use crate::error::{At, Error, Kind, Result};
 use crate::spec::{Service, address};
@@ -22,7 +21,7 @@ const SERVICE: Service = Service {
 };
 
 pub(super) async fn run(context: &Context, args: &Health) -> Done {
-    let ready = ready(&args.url, args.ca_file.as_deref()).await?;
+    let ready = ready(args).await?;
     let (pipelines, invalid) = (ready["pipelines"].as_u64(), ready["invalid_documents"].as_u64());
     if context.json {
         show::json(&json!({"outcome": "done", "pipelines": pipelines, "invalid_documents": invalid}));
@@ -38,8 +37,8 @@ pub(super) async fn run(context: &Context, args: &Health) -> Done {
 }
 
 /// What a daemon says that is ready.
-async fn ready(url: &str, ca_file: Option<&Path>) -> Result<Value> {
-    let url = address(url, &SERVICE).at(|| "SEALIFT_URL".to_owned())?;
+async fn ready(args: &Health) -> Result<Value> {
+    let url = address(&args.url, &SERVICE).at(|| "SEALIFT_URL".to_owned())?;
     let mut builder = reqwest::Client::builder()
         .use_rustls_tls()
         .redirect(reqwest::redirect::Policy::none())
@@ -47,8 +46,11 @@ async fn ready(url: &str, ca_file: Option<&Path>) -> Result<Value> {
     if url.starts_with("http://") {
         builder = builder.no_proxy();
     }
-    if let Some(path) = ca_file {
+    if let Some(path) = &args.ca_file {
         builder = trusting(builder, path)?;
+    }
+    if let Some(path) = &args.client_certificate {
+        builder = showing(builder, path)?;
     }
     let http = builder.build().map_err(|_| Error::invalid("TLS to the daemon cannot be set up"))?;
     let unreachable = || {

@@ -64,11 +64,7 @@ impl Remote {
             builder = trusting(builder, path)?;
         }
         if let Some(path) = &daemon.client_certificate {
-            let pem = zeroize::Zeroizing::new(read(path)?);
-            let identity = Identity::from_pem(&pem);
-            builder = builder.identity(
-                identity.map_err(|_| unusable(path, "does not hold a certificate and its key in PEM"))?,
-            );
+            builder = showing(builder, path)?;
         }
         let token = bearer(&daemon.token, daemon.client_certificate.is_some())?;
         let http = builder.build().map_err(|_| Error::invalid("TLS to the daemon cannot be set up"))?;
@@ -193,6 +189,17 @@ pub(super) fn trusting(builder: ClientBuilder, path: &Path) -> Result<ClientBuil
     }
     let builder = builder.tls_built_in_root_certs(false);
     Ok(authorities.into_iter().fold(builder, ClientBuilder::add_root_certificate))
+}
+
+/// The same client, which shows the certificate in the file.
+///
+/// # Errors
+/// `Invalid` when the file does not hold one with its key.
+pub(super) fn showing(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder> {
+    let pem = zeroize::Zeroizing::new(read(path)?);
+    let identity = Identity::from_pem(&pem);
+    let identity = identity.map_err(|_| unusable(path, "does not hold a certificate and its key in PEM"))?;
+    Ok(builder.identity(identity))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

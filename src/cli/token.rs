@@ -7,7 +7,7 @@ use super::args::{Token, TokenVerb};
 use super::{Context, Done, show};
 use crate::error::{Error, Kind, Result};
 use crate::govern::token::{self, Listed, Terms};
-use crate::govern::{Role, Scope, audit};
+use crate::govern::{Permission, Role, Scope, audit};
 use crate::run::Ledger;
 use crate::spec::Config;
 
@@ -56,6 +56,12 @@ fn told(context: &Context, name: &str, terms: &Terms, token: &str) {
     match terms.expires_at {
         Some(at) => eprintln!("It is good until {}.", at.format("%Y-%m-%d %H:%MZ")),
         None => eprintln!("It is good until it is revoked."),
+    }
+    if Permission::PipelineWrite.roles().contains(&terms.role) && !terms.scope.patterns().is_empty() {
+        eprintln!(
+            "It is limited by the names of pipelines alone: one that it writes may read from every connection and \
+             into every store."
+        );
     }
 }
 

@@ -28,13 +28,11 @@ pub enum Permission {
     MetricsRead,
     /// To read the audit trail.
     AuditRead,
-    /// To be given keys of datasets.
-    KeysRelease,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::PipelineRead,
         Self::PipelinePlan,
         Self::PipelineWrite,
@@ -45,7 +43,6 @@ impl Permission {
         Self::DatasetRead,
         Self::MetricsRead,
         Self::AuditRead,
-        Self::KeysRelease,
     ];
 
     /// The word it is called by, in documents and in the audit trail.
@@ -62,7 +59,6 @@ impl Permission {
             Self::DatasetRead => "dataset.read",
             Self::MetricsRead => "metrics.read",
             Self::AuditRead => "audit.read",
-            Self::KeysRelease => "keys.release",
         }
     }
 
@@ -76,7 +72,6 @@ impl Permission {
             Self::RunTrigger | Self::RunCancel | Self::Pause => &[Engineer, Scheduler, Admin],
             Self::MetricsRead => &[Engineer, Scheduler, Infosec, Auditor, Admin],
             Self::AuditRead => &[Infosec, Auditor, Admin],
-            Self::KeysRelease => &[Infosec, Admin],
         }
     }
 }

@@ -5,7 +5,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::spec::Problems;
 
 /// Of every problem.
@@ -13,11 +13,16 @@ pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// What a client that may try again waits, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
+/// Marks an answer that denies somebody what they may not do, among its extensions. Nothing else is recorded as a denial.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Denial;
+
 /// One problem, to be answered with.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     kind: &'static str,
+    is_denial: bool,
     detail: String,
     more: Box<Map<String, Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -26,7 +31,13 @@ pub(super) struct Problem {
 impl Problem {
     /// A problem of this status; `kind` names it for programs, `detail` tells people.
     pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), more: Box::default(), headers: Vec::new() }
+        let (more, headers) = (Box::default(), Vec::new());
+        Self { status, kind, is_denial: false, detail: detail.into(), more, headers }
+    }
+
+    /// That somebody may not do this; the answer is marked as a [`Denial`].
+    pub(super) fn denied(detail: impl Into<String>) -> Self {
+        Self { is_denial: true, ..Self::new(StatusCode::FORBIDDEN, "denied", detail) }
     }
 
     /// The same problem with one more member.
@@ -60,11 +71,17 @@ impl Problem {
     }
 }
 
+/// An error of the daemon's own work. Where it is the daemon that is denied something, by a store or a folder, that says
+/// nothing of who asked: only [`Problem::denied`] does.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let meaning = error.kind().meaning();
         let status = StatusCode::from_u16(meaning.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut problem = Self::new(status, meaning.outcome, error.message());
+        let (status, kind) = match error.kind() {
+            Kind::Denied => (StatusCode::SERVICE_UNAVAILABLE, "no-access"),
+            _ => (status, meaning.outcome),
+        };
+        let mut problem = Self::new(status, kind, error.message());
         if let Some(remedy) = error.remedy() {
             problem = problem.with("help", remedy);
         }
@@ -103,6 +120,9 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sealift\""));
         }
         headers.extend(self.headers);
+        if self.is_denial {
+            response.extensions_mut().insert(Denial);
+        }
         response
     }
 }
@@ -122,4 +142,19 @@ pub(super) async fn everywhere(response: Response) -> Response {
         problem.headers_mut().insert(header::ALLOW, allow);
     }
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_daemon_may_not_do_is_no_denial_of_who_asks() {
+        let answer = Problem::from(Error::denied("the store refuses the credentials")).into_response();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.extensions().get::<Denial>().is_none());
+        let answer = Problem::denied("not for you").into_response();
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert!(answer.extensions().get::<Denial>().is_some());
+    }
 }

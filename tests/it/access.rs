@@ -4,6 +4,7 @@ mod bounds;
 mod certificates;
 mod ldap;
 mod oidc;
+mod roles;
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the trail holds of logins and requests that were denied, newest first: who and what.
 async fn denials(world: &World) -> Vec<(String, String)> {
     let entries = audit::entries(&world.ledger, 200).await.unwrap();
-    let denials = entries.into_iter().filter(|entry| matches!(entry.action.as_str(), "login" | "request"));
+    let denials = entries
+        .into_iter()
+        .filter(|entry| matches!(entry.action.as_str(), "login" | "request") && entry.outcome == "denied");
     denials.map(|entry| (entry.actor, entry.subject)).collect()
 }
 
@@ -74,15 +77,41 @@ async fn an_unknown_an_expired_and_a_revoked_token_are_denied_alike_and_told_apa
 }
 
 #[tokio::test]
-async fn a_revocation_is_heeded_within_its_bound() {
-    let world = World::new(&[("crm", Act::Publish)]).await;
+async fn a_revocation_is_heeded_within_its_bound_also_by_who_listens() {
+    let world = World::new(&[("crm", Act::WaitForGo)]).await;
+    let run_id = world.trigger("crm").await;
+    let listener = token::create(&world.ledger, "os:0", "listener", Role::Modeler, None).await.unwrap();
+    let events = world.request(Method::GET, &format!("/v1/runs/{run_id}/events"));
+    let mut events = events.bearer_auth(listener.expose_str().unwrap()).send().await.unwrap();
+    assert_eq!(events.status(), StatusCode::OK);
     assert_eq!(status(&world, "/v1/runs", &world.token).await, StatusCode::OK);
     let revoked = Instant::now();
-    token::revoke(&world.ledger, "os:0", "airflow").await.unwrap();
+    for name in ["airflow", "listener"] {
+        token::revoke(&world.ledger, "os:0", name).await.unwrap();
+    }
     while status(&world, "/v1/runs", &world.token).await == StatusCode::OK {
-        assert!(revoked.elapsed() < PATIENCE);
+        assert!(revoked.elapsed() < Duration::from_secs(10), "5 seconds, and some for a busy machine");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let to_its_end = async { while events.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(Duration::from_secs(20), to_its_end).await.expect("the events go on");
+    is_told(&world, "address:127.0.0.1", "token listener, which was revoked").await;
+    world.go.add_permits(1);
+}
+
+#[tokio::test]
+async fn who_comes_in_is_told_once_with_role_and_place() {
+    let world = World::new(&[("crm", Act::Publish)]).await;
+    for _ in 0..5 {
+        assert_eq!(status(&world, "/v1/runs", &world.token).await, StatusCode::OK);
+    }
+    let entries = audit::entries(&world.ledger, 10).await.unwrap();
+    let logins: Vec<_> = entries.iter().filter(|entry| entry.action == "login").collect();
+    assert_eq!(logins.len(), 1, "{logins:?}");
+    assert_eq!(
+        (logins[0].actor.as_str(), logins[0].outcome.as_str(), logins[0].subject.as_str()),
+        ("token:airflow", "done", "scheduler from 127.0.0.1")
+    );
 }
 
 #[tokio::test]

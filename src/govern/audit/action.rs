@@ -17,12 +17,12 @@ pub enum Action {
     KeyRestore,
     /// Keys were used to read or to write; the subject is what for, and their ids.
     KeyUse,
-    /// An API token was made; the subject is its name and role.
+    /// An API token was made; the subject is its name and role, the pipelines it is limited to, and its end.
     TokenCreate,
     /// An API token is good no longer; the subject is its name.
     TokenRevoke,
-    /// A principal proved who it is, by directory, certificate or identity provider; the subject is how. Refused, it
-    /// is a wrong, unknown or expired proof.
+    /// A principal proved who it is; the subject is its roles and where it called from. Refused, it is a wrong, unknown
+    /// or expired proof, and the subject is why.
     Login,
     /// A request was refused that names no deed of its own; the subject is method and route.
     Request,

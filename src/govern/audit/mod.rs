@@ -11,6 +11,7 @@ mod checkpoint;
 mod denials;
 pub mod layout;
 mod listing;
+mod sign_ins;
 mod verify;
 
 use std::borrow::Borrow;
@@ -25,6 +26,7 @@ pub use self::chain::{Head, Turn, prepare, turn};
 pub use self::checkpoint::{Checkpoint, checkpoints, keep, newest_checkpoint};
 pub use self::denials::Denials;
 pub use self::listing::{Filter, MAX_LISTED, after, entries, head, list, newest_of};
+pub use self::sign_ins::SignIns;
 pub use self::verify::{Fault, Findings, What, Witness, verify};
 use super::store::{Store, fault};
 use crate::error::Result;

@@ -190,32 +190,101 @@ async fn entries_are_found_by_who_what_and_when_page_by_page() {
     assert_eq!(found(Filter { since_ms: Some(i64::MAX), ..all }).await, [0; 0]);
 }
 
+/// What is told of an actor, newest first.
+async fn told_of(ledger: &Ledger, actor: &str) -> Vec<String> {
+    let of = entries(ledger, 1000).await.unwrap().into_iter().filter(|entry| entry.actor == actor);
+    of.map(|entry| format!("{} {} {}", entry.action, entry.outcome, entry.subject)).collect()
+}
+
+async fn note(denials: &Denials, ledger: &Ledger, actor: &str, action: Action, subject: &str) {
+    if denials.count(actor, action, subject) {
+        denials.tell(ledger, false).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_flood_of_denials_is_counted_and_not_written_one_by_one() {
     let (_folder, ledger) = ledger().await;
     let denials = Denials::default();
-    let denials = &denials;
-    let ledger = &ledger;
-    let note = |actor: String| async move {
-        denials.note(ledger, &actor, Action::Request, "GET /v1").await.unwrap();
-    };
     for _ in 0..500 {
-        note("peer:127.0.0.1".to_owned()).await;
+        note(&denials, &ledger, "token:a", Action::Request, "GET /v1").await;
     }
-    assert_eq!(entries(ledger, 10).await.unwrap().len(), 1);
+    assert_eq!(entries(&ledger, 10).await.unwrap().len(), 1);
     for number in 0..500 {
-        note(format!("peer:10.0.0.{number}")).await;
+        note(&denials, &ledger, &format!("ldap:{number}"), Action::Login, "no role").await;
     }
-    denials.tell(ledger, true).await.unwrap();
-    let told = entries(ledger, 1000).await.unwrap();
+    denials.tell(&ledger, true).await.unwrap();
+    let told = entries(&ledger, 1000).await.unwrap();
     assert!(told.len() < 70, "{}", told.len());
-    assert!(told.iter().all(|entry| entry.outcome == "denied"));
-    let counted = |actor: &str| {
-        let of = told.iter().filter(|entry| entry.actor == actor);
-        of.map(|entry| entry.subject.clone()).collect::<Vec<_>>()
-    };
-    assert_eq!(counted("peer:127.0.0.1"), ["GET /v1 and 499 more within a minute", "GET /v1"]);
-    assert_eq!(counted("many"), ["and 436 more within a minute", ""]);
+    assert_eq!(
+        told_of(&ledger, "token:a").await,
+        ["request denied GET /v1 and 499 more within a minute", "request denied GET /v1"]
+    );
+    assert_eq!(
+        told_of(&ledger, "many").await,
+        ["login denied others and 436 more within a minute", "login denied others"]
+    );
+}
+
+#[tokio::test]
+async fn nobody_hides_the_denials_of_others_behind_their_own() {
+    let (_folder, ledger) = ledger().await;
+    let denials = Denials::default();
+    for number in 0..100 {
+        let path = format!("POST /v1/pipelines/a{number}/runs");
+        note(&denials, &ledger, "token:noisy", Action::Request, &path).await;
+        note(&denials, &ledger, &format!("address:127.0.0.{number}"), Action::Login, "nobody").await;
+    }
+    note(&denials, &ledger, "token:airflow", Action::Request, "PUT /v1/pipelines/crm").await;
+    denials.tell(&ledger, true).await.unwrap();
+    assert_eq!(told_of(&ledger, "token:airflow").await, ["request denied PUT /v1/pipelines/crm"]);
+    let noisy = told_of(&ledger, "token:noisy").await;
+    assert_eq!(noisy.len(), 8 + 2, "{noisy:?}");
+    assert!(noisy.contains(&"request denied others and 91 more within a minute".to_owned()), "{noisy:?}");
+    assert_eq!(
+        told_of(&ledger, "address:many").await,
+        ["login denied others and 35 more within a minute", "login denied others"]
+    );
+}
+
+#[tokio::test]
+async fn a_denial_that_cannot_be_recorded_is_recorded_later_and_holds_no_other_back() {
+    let (_folder, ledger) = ledger().await;
+    let denials = Denials::default();
+    let refuse = "CREATE TRIGGER no_more BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END";
+    sqlx::query(refuse).execute(ledger.pool()).await.unwrap();
+    for subject in ["DELETE /v1/pipelines/a", "DELETE /v1/pipelines/b", "DELETE /v1/pipelines/b"] {
+        let _ = denials.count("token:a", Action::Request, subject);
+        assert!(denials.tell(&ledger, false).await.is_err());
+    }
+    sqlx::query("DROP TRIGGER no_more").execute(ledger.pool()).await.unwrap();
+    denials.tell(&ledger, true).await.unwrap();
+    denials.tell(&ledger, true).await.unwrap();
+    assert_eq!(
+        told_of(&ledger, "token:a").await,
+        [
+            "request denied DELETE /v1/pipelines/b and 1 more within a minute",
+            "request denied DELETE /v1/pipelines/b",
+            "request denied DELETE /v1/pipelines/a"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn who_signs_in_is_told_once_for_each_place_and_never_lost() {
+    let (_folder, ledger) = ledger().await;
+    let sign_ins = SignIns::default();
+    assert!(sign_ins.see("ldap:ann", "auditor from 10.0.0.1"));
+    assert!(!sign_ins.see("ldap:ann", "auditor from 10.0.0.1"));
+    let refuse = "CREATE TRIGGER no_more BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END";
+    sqlx::query(refuse).execute(ledger.pool()).await.unwrap();
+    assert!(sign_ins.tell(&ledger).await.is_err());
+    sqlx::query("DROP TRIGGER no_more").execute(ledger.pool()).await.unwrap();
+    for _ in 0..3 {
+        sign_ins.tell(&ledger).await.unwrap();
+    }
+    assert_eq!(told_of(&ledger, "ldap:ann").await, ["login done auditor from 10.0.0.1"]);
+    assert!(sign_ins.see("ldap:ann", "auditor from 10.0.0.2"));
 }
 
 #[test]

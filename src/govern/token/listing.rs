@@ -72,9 +72,11 @@ pub async fn list(store: &impl Store) -> Result<Vec<Listed>> {
 /// # Errors
 /// `Usage` when there is no token of this name; `Temporary` or `Failed` when the store cannot be written.
 pub async fn revoke(store: &impl Store, actor: &str, name: &str) -> Result<()> {
+    // Entry and end are there together or not at all.
+    let mut turn = audit::turn(store).await?;
     let known = sqlx::query("SELECT name FROM tokens WHERE name = $1")
         .bind(name)
-        .fetch_optional(store.pool())
+        .fetch_optional(&mut *turn)
         .await
         .map_err(|e| fault(&e))?;
     if known.is_none() {
@@ -82,16 +84,18 @@ pub async fn revoke(store: &impl Store, actor: &str, name: &str) -> Result<()> {
             Error::new(Kind::Usage, "there is no token of this name").help("`sealift token list` shows them")
         );
     }
-    audit::record(store, actor, Action::TokenRevoke, name).await?;
+    let entries = audit::record_within(&mut turn, Action::TokenRevoke, [(actor, name)]).await?;
     sqlx::query(
         "INSERT INTO token_terms (name, pipelines, revoked_ms) VALUES ($1, '', $2)
          ON CONFLICT (name) DO UPDATE SET revoked_ms = COALESCE(token_terms.revoked_ms, excluded.revoked_ms)",
     )
     .bind(name)
     .bind(now_ms())
-    .execute(store.pool())
+    .execute(&mut *turn)
     .await
     .map_err(|e| fault(&e))?;
+    turn.commit().await.map_err(|e| fault(&e))?;
+    entries.iter().for_each(audit::Entry::announce);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ mod listing;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use zeroize::Zeroizing;
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 pub use self::listing::{Listed, list, revoke};
 use super::audit::{self, Action};
 use super::principal::{Principal, Scope, Source};
-use super::store::{Store, begin_writing, fault, now_ms};
+use super::store::{Store, fault, now_ms};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::spec::Role;
@@ -83,22 +83,19 @@ pub async fn create_with(store: &impl Store, actor: &str, name: &str, terms: &Te
     let hash = digest(token.expose());
     let pipelines = terms.scope.patterns().join("\n");
 
-    let role = terms.role;
-    let limits =
-        if pipelines.is_empty() { String::new() } else { format!(" {}", pipelines.replace('\n', " ")) };
-    audit::record(store, actor, Action::TokenCreate, &format!("{name} ({role}){limits}")).await?;
-    let mut transaction = begin_writing(store.pool()).await?;
+    // Entry and token are there together or not at all.
+    let mut turn = audit::turn(store).await?;
     let inserted = sqlx::query(
         "INSERT INTO tokens (name, role, selector, hash, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (name) DO NOTHING",
     )
     .bind(name)
-    .bind(role.word())
+    .bind(terms.role.word())
     .bind(selector(&hash))
     .bind(hash.as_slice())
     .bind(now_ms())
     .bind(terms.expires_at.map(|at| at.timestamp_millis()))
-    .execute(&mut *transaction)
+    .execute(&mut *turn)
     .await
     .map_err(|e| fault(&e))?;
     if inserted.rows_affected() == 0 {
@@ -108,11 +105,25 @@ pub async fn create_with(store: &impl Store, actor: &str, name: &str, terms: &Te
     sqlx::query("INSERT INTO token_terms (name, pipelines) VALUES ($1, $2)")
         .bind(name)
         .bind(pipelines)
-        .execute(&mut *transaction)
+        .execute(&mut *turn)
         .await
         .map_err(|e| fault(&e))?;
-    transaction.commit().await.map_err(|e| fault(&e))?;
+    let subject = subject(name, terms);
+    let entries = audit::record_within(&mut turn, Action::TokenCreate, [(actor, subject.as_str())]).await?;
+    turn.commit().await.map_err(|e| fault(&e))?;
+    entries.iter().for_each(audit::Entry::announce);
     Ok(token)
+}
+
+/// How the audit trail tells of a new token: `airflow (scheduler) crm_* until 2027-02-28T12:00:00Z`.
+fn subject(name: &str, terms: &Terms) -> String {
+    let role = terms.role;
+    let limits: String = terms.scope.patterns().iter().map(|pattern| format!(" {pattern}")).collect();
+    let end = match terms.expires_at {
+        Some(at) => format!("until {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        None => "until it is revoked".to_owned(),
+    };
+    format!("{name} ({role}){limits} {end}")
 }
 
 /// Whose token this is; `None` for one that is unknown, malformed, expired or revoked, which are not told

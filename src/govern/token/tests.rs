@@ -49,6 +49,9 @@ async fn a_name_is_used_once_and_the_first_token_stays_good() {
     assert_eq!(error.kind(), Kind::Usage);
     let principal = verify(&ledger, first.expose_str().unwrap()).await.unwrap().unwrap();
     assert!(principal.roles().iter().eq([&Role::Scheduler]));
+    let told: Vec<_> =
+        audit::entries(&ledger, 10).await.unwrap().into_iter().map(|row| row.subject).collect();
+    assert_eq!(told, ["airflow (scheduler) until it is revoked"], "what was not made is not told of");
 }
 
 #[tokio::test]
@@ -87,6 +90,12 @@ async fn the_listing_tells_scope_use_and_end_of_every_token() {
     let terms = Terms { role: Role::Scheduler, scope: scope.clone(), expires_at: None };
     let token = create_with(&ledger, "os:0", "airflow", &terms).await.unwrap();
     create(&ledger, "os:0", "old", Role::Admin, Some(DateTime::UNIX_EPOCH)).await.unwrap();
+    let told: Vec<_> =
+        audit::entries(&ledger, 10).await.unwrap().into_iter().map(|row| row.subject).collect();
+    assert_eq!(
+        told,
+        ["old (admin) until 1970-01-01T00:00:00Z", "airflow (scheduler) crm_* daily until it is revoked"]
+    );
     let listed = list(&ledger).await.unwrap();
     assert_eq!(listed.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["airflow", "old"]);
     assert_eq!((&listed[0].scope, listed[0].last_used_at), (&scope, None));

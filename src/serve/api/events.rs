@@ -22,9 +22,11 @@ use super::{Answer, Api, unavailable};
 use crate::govern::{Permission, Principal};
 use crate::run::RunId;
 use crate::run::ledger::{Run, State as Stand};
+use crate::serve::auth::{Gate, Peer, lost};
 use crate::serve::live::{Stage, StreamProgress};
 use crate::serve::logs::MAX_LINES;
 use crate::serve::problem::Problem;
+use crate::spec::PipelineName;
 
 /// Least time between two pictures of a run's progress.
 const PACE: Duration = Duration::from_millis(250);
@@ -32,7 +34,7 @@ const PACE: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A listener that takes nothing for so long is dropped.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A stream ends after so long; who still wants to know comes back, with a token that is looked at anew.
+/// A stream ends after so long; who still wants to know comes back.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Events that may be on their way to one listener.
 const UNDER_WAY: usize = 4;
@@ -103,6 +105,8 @@ pub(super) async fn follow_run(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
     Path(run_id): Path<String>,
+    Extension(gate): Extension<Gate>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Answer {
     let run = find_run(&api, &run_id).await?;
@@ -119,7 +123,8 @@ pub(super) async fn follow_run(
     };
     let (events, heard_by) = mpsc::channel(UNDER_WAY);
     let teller = Teller { api, run_id: run.run_id, heard: heard.to_owned(), events, _place: place };
-    tell(teller);
+    let pipeline = PipelineName::parse(&run.pipeline).ok();
+    tell(teller, lost(gate, peer, headers, Permission::RunRead, pipeline));
     let events = futures::stream::unfold(heard_by, |mut events| async move {
         let event: Event = events.recv().await?;
         Some((Ok::<_, Infallible>(event), events))
@@ -132,13 +137,15 @@ pub(super) async fn follow_run(
         .into_response())
 }
 
+/// Tells until the run is over, nobody hears, or `lost` ends: the listener may not hear it any more.
 #[expect(clippy::disallowed_methods, reason = "ends with its run, its listener, the daemon or its hour")]
-fn tell(teller: Teller) {
+fn tell(teller: Teller, lost: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(async move {
         let closing = teller.api.closing.clone();
         tokio::select! {
             () = closing.cancelled() => {}
             () = sleep(LONGEST) => {}
+            () = lost => {}
             _ = teller.tell() => {}
         }
     });

@@ -33,7 +33,10 @@ const TAGS: [(&str, &str); 5] = [
 const ANY: [(&str, &str); 3] = [
     ("400", "`bad-request`: the request cannot be read, or a parameter is not what it should be."),
     ("500", "`failed`: a fault of the daemon or of its metadata store, which trying again does not mend."),
-    ("503", "`busy`, `timeout`, `temporary`: try again later."),
+    (
+        "503",
+        "`busy`, `timeout`, `temporary`, `no-access` (a store or a folder refuses the daemon): try again later.",
+    ),
 ];
 /// Answers that any request may get that needs a token.
 const WITH_TOKEN: [(&str, &str); 3] = [

@@ -51,7 +51,7 @@ const BODY_BYTES: u64 = 1 << 20;
 const BUFFER_BYTES: usize = 32 << 10;
 /// How long an answer may lie unread at the other end.
 const UNREAD_LIMIT: Duration = Duration::from_secs(30);
-/// How often certificates are looked at, and counted denials recorded.
+/// How often certificates are looked at, and what was only counted is recorded.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait where no connection can be taken, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -169,7 +169,7 @@ impl Door {
         }
         drop(listener);
         while connections.join_next().await.is_some() {}
-        inside.gate.tell_denials(true).await;
+        inside.gate.end().await;
     }
 }
 
@@ -186,7 +186,7 @@ async fn keep(inside: &Arc<Inside>, mut asked: watch::Receiver<u64>) {
             let inside = Arc::clone(inside);
             let _ = tokio::task::spawn_blocking(move || inside.tls.as_ref().map(Tls::renew)).await;
         }
-        inside.gate.tell_denials(false).await;
+        inside.gate.tell(false).await;
     }
 }
 
@@ -196,9 +196,10 @@ impl Inside {
         let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_LIMIT));
         let address = address.ip().to_canonical();
         let Some(tls) = &self.tls else {
-            return self.requests(stream, Peer { address, certificate: None }, stop).await;
+            return self.requests(stream, Peer { address, certificate: None }, stop.cancelled()).await;
         };
-        let handshake = timeout(self.bounds.handshake, TlsAcceptor::from(tls.config()).accept(stream));
+        let (config, mut changes) = tls.config();
+        let handshake = timeout(self.bounds.handshake, TlsAcceptor::from(config).accept(stream));
         let stream = tokio::select! {
             () = stop.cancelled() => return,
             shaken = handshake => match shaken {
@@ -212,7 +213,15 @@ impl Inside {
             (Some(der), Some(clients)) => read_certificate(der, &clients.roles).map(Arc::new),
             _ => None,
         };
-        self.requests(stream, Peer { address, certificate }, stop).await;
+        let is_shown = certificate.is_some();
+        let over = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // Its authority may be trusted no longer: the client has to show it anew.
+                Ok(()) = changes.changed(), if is_shown => {}
+            }
+        };
+        self.requests(stream, Peer { address, certificate }, over).await;
     }
 
     /// A handshake that failed for the client's certificate is a denial; others are noise.
@@ -226,8 +235,8 @@ impl Inside {
         self.gate.note_certificate(address, why).await;
     }
 
-    /// Answers the requests of one connection, one after the other.
-    async fn requests<S>(&self, stream: S, peer: Peer, stop: &CancellationToken)
+    /// Answers the requests of one connection, one after the other; none that comes when it is `over`.
+    async fn requests<S>(&self, stream: S, peer: Peer, over: impl Future<Output = ()>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -242,7 +251,7 @@ impl Inside {
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
+            () = over => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

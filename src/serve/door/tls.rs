@@ -7,6 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use crate::error::{At, Error, Result};
 use crate::secret::Secret;
@@ -16,13 +17,10 @@ use crate::spec::listen;
 /// The daemon's certificate and the authorities of its clients, as they are by now.
 pub(super) struct Tls {
     given: listen::Tls,
-    state: Mutex<State>,
-}
-
-struct State {
-    config: Arc<ServerConfig>,
+    /// What is in use.
+    config: watch::Sender<Arc<ServerConfig>>,
     /// What was looked at last: what is in use, or what could not be used.
-    seen: [u8; 32],
+    seen: Mutex<[u8; 32]>,
 }
 
 /// The files, as they are by now.
@@ -39,13 +37,15 @@ impl Tls {
     /// `Invalid` when one cannot be read, or key and certificate do not fit.
     pub(super) fn open(given: listen::Tls) -> Result<Self> {
         let files = Files::read(&given)?;
-        let state = State { config: files.config(&given)?, seen: files.digest() };
-        Ok(Self { given, state: Mutex::new(state) })
+        let config = watch::Sender::new(files.config(&given)?);
+        Ok(Self { given, config, seen: Mutex::new(files.digest()) })
     }
 
-    /// How a connection that begins now is protected.
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).config)
+    /// How a connection that begins now is protected, and what tells when that would be otherwise.
+    pub(super) fn config(&self) -> (Arc<ServerConfig>, watch::Receiver<Arc<ServerConfig>>) {
+        let mut changes = self.config.subscribe();
+        let config = Arc::clone(&changes.borrow_and_update());
+        (config, changes)
     }
 
     /// What the names in clients' certificates mean.
@@ -61,23 +61,24 @@ impl Tls {
             Err(error) => return self.keep([0; 32], &error),
         };
         let digest = files.digest();
-        if self.state.lock().unwrap_or_else(PoisonError::into_inner).seen == digest {
+        if *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == digest {
             return;
         }
         match files.config(&self.given) {
             Ok(config) => {
-                *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State { config, seen: digest };
+                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = digest;
+                self.config.send_replace(config);
                 tracing::info!("the certificates changed and are in use");
             }
             Err(error) => self.keep(digest, &error),
         }
     }
 
-    fn keep(&self, seen: [u8; 32], error: &Error) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.seen != seen {
+    fn keep(&self, now: [u8; 32], error: &Error) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen != now {
             tracing::warn!(%error, "the certificates changed and cannot be used: the last good ones stay");
-            state.seen = seen;
+            *seen = now;
         }
     }
 }

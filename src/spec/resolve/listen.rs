@@ -10,8 +10,10 @@ use crate::spec::listen::{Clients, Listen, Tls};
 use crate::spec::raw::listen as raw;
 use crate::spec::raw::placed::Placed;
 
+/// What the name of a host begins with.
+const DNS: &str = "dns:";
 /// What the name of a client can be.
-const NAMES: [&str; 4] = ["uri:", "dns:", "email:", "cn:"];
+const NAMES: [&str; 4] = ["uri:", DNS, "email:", "cn:"];
 
 pub(crate) fn listen(placed: Option<&Placed<raw::Listen>>, faults: &Faults<'_>) -> Option<Listen> {
     let Some(placed) = placed else { return Some(Listen::default()) };
@@ -65,8 +67,11 @@ fn clients(raw: &raw::Clients, faults: &Faults<'_>) -> Option<Clients> {
     })
 }
 
-/// The name of a client, with its kind before it.
+/// The name of a client, with its kind before it. Capitals of a host's name say nothing (RFC 4343).
 fn client(text: &str) -> Result<String> {
+    if text.len() > DNS.len() && text.starts_with(DNS) {
+        return Ok(text.to_ascii_lowercase());
+    }
     if NAMES.iter().any(|kind| text.len() > kind.len() && text.starts_with(kind)) {
         return Ok(text.to_owned());
     }
@@ -77,4 +82,18 @@ fn client(text: &str) -> Result<String> {
 /// What a flag says; `None` where it says nothing that can be read.
 pub(super) fn flag(placed: Option<&Placed<bool>>, default: bool) -> Option<bool> {
     placed.map_or(Some(default), |placed| placed.get().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_client_has_its_kind_and_that_of_a_host_no_capitals() {
+        assert_eq!(client("dns:ETL.example.com").unwrap(), "dns:etl.example.com");
+        assert_eq!(client("cn:Ann").unwrap(), "cn:Ann");
+        for bad in ["etl.example.com", "dns:", "DNS:etl.example.com"] {
+            assert!(client(bad).is_err(), "{bad}");
+        }
+    }
 }

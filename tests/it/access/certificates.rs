@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use reqwest::{Certificate, Client, Identity, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, StatusCode};
 use sealift::govern::Role;
 use sealift::secret::Reference;
 use sealift::serve::Entrance;
@@ -39,20 +39,23 @@ fn entrance(folder: &TempDir, clients: Option<bool>) -> Entrance {
     Entrance { tls: Some(tls), ..Entrance::default() }
 }
 
-/// A client that trusts the authority, with a certificate of its own.
+/// A client that trusts the authority, with a certificate of its own, and a connection for each request.
 fn client(folder: &TempDir, name: Option<&str>) -> Client {
+    trusting(folder, name).pool_max_idle_per_host(0).build().unwrap()
+}
+
+fn trusting(folder: &TempDir, name: Option<&str>) -> ClientBuilder {
     let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
     let mut builder = Client::builder()
         .use_rustls_tls()
         .no_proxy()
-        .pool_max_idle_per_host(0)
         .tls_built_in_root_certs(false)
         .add_root_certificate(Certificate::from_pem(&read("ca.pem")).unwrap());
     if let Some(name) = name {
         let pem = [read(&format!("{name}.key")), read(&format!("{name}.pem"))].concat();
         builder = builder.identity(Identity::from_pem(&pem).unwrap());
     }
-    builder.build().unwrap()
+    builder
 }
 
 async fn asked(world: &World, client: &Client, token: Option<&str>) -> Option<StatusCode> {
@@ -92,6 +95,66 @@ async fn a_client_is_who_its_certificate_says_and_a_token_goes_before_it() {
     assert_eq!(asked(&world, &ann, Some("sl_wrong")).await, Some(StatusCode::UNAUTHORIZED));
     // Plain HTTP is not answered.
     assert!(Client::new().get(world.base.replace("https", "http")).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_cannot_use_the_certificate_of_a_browser() {
+    let folder = made();
+    issue(folder.path(), "airflow", "/CN=x", "subjectAltName=URI:spiffe://bank.example/airflow", 2);
+    let world = World::through(entrance(&folder, Some(false))).await;
+    let pause = |headers: &[(&str, &str)]| {
+        let path = format!("{}/v1/pipelines/crm/pause", world.base);
+        let request = client(&folder, Some("airflow")).post(path);
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    };
+    for foreign in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
+        assert_eq!(pause(&[foreign]).send().await.unwrap().status(), StatusCode::FORBIDDEN, "{foreign:?}");
+        // A token is sent by who has it.
+        let with_token = pause(&[foreign]).bearer_auth(&world.token).send().await.unwrap();
+        assert_eq!(with_token.status(), StatusCode::OK);
+    }
+    is_told(&world, "cert:uri:spiffe://bank.example/airflow", "for a page of another site").await;
+    for ours in [&[][..], &[("origin", world.base.as_str())], &[("sec-fetch-site", "same-origin")]] {
+        assert_eq!(pause(ours).send().await.unwrap().status(), StatusCode::OK, "{ours:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_is_trusted_no_longer_ends_the_connections_of_its_clients() {
+    let folder = made();
+    issue(folder.path(), "airflow", "/CN=x", "subjectAltName=URI:spiffe://bank.example/airflow", 2);
+    let world = World::through(entrance(&folder, Some(false))).await;
+    let kept = trusting(&folder, Some("airflow")).build().unwrap();
+    assert_eq!(asked(&world, &kept, None).await, Some(StatusCode::OK));
+    fs::copy(made().path().join("ca.pem"), folder.path().join("ca.pem")).unwrap();
+    let begun = Instant::now();
+    while asked(&world, &kept, None).await == Some(StatusCode::OK) {
+        assert!(begun.elapsed() < PATIENCE, "its connection is good for as long as it is used");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_health_of_a_daemon_that_lets_nobody_in_without_a_certificate_is_told_to_who_has_one() {
+    let folder = made();
+    issue(folder.path(), "probe", "/CN=probe", "", 2);
+    let path = |name: &str| folder.path().join(name);
+    let both = [fs::read(path("probe.key")).unwrap(), fs::read(path("probe.pem")).unwrap()].concat();
+    fs::write(path("both.pem"), both).unwrap();
+    let world = World::through(entrance(&folder, Some(true))).await;
+    let url = world.base.clone();
+    let ca_file = path("ca.pem").display().to_string();
+    let certificate = path("both.pem").display().to_string();
+    // The program blocks this thread's runtime no longer than the daemon may.
+    tokio::task::spawn_blocking(move || {
+        let house = House::new();
+        let health = ["health", "--url", &url, "--ca-file", &ca_file];
+        house.run(&health).expect(69);
+        house.run(&[&health[..], &["--client-certificate", &certificate]].concat()).expect(0);
+        house.run(&[&health[..], &["--client-certificate", "missing.pem"]].concat()).expect(78);
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

@@ -1,16 +1,21 @@
 //! Users of a real directory, OpenLDAP.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use sealift::govern::Role;
 use sealift::secret::Reference;
 use sealift::serve::Entrance;
 use sealift::spec::access::{Access, Ldap, Roles, Users};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use super::{denials, is_told};
 use crate::serve::world::World;
+use crate::servers::door::Door;
 use crate::servers::slapd::Slapd;
 
 /// `ann` is in `dataops`, a group of `platform`, a group of `everybody`, which is a group of `dataops` again; `bob` is in
@@ -108,12 +113,35 @@ async fn a_user_is_what_the_groups_say_and_those_of_groups() {
         {
             assert_eq!(listed(&world, user, password).await, StatusCode::UNAUTHORIZED, "{user} {password}");
         }
-        is_told(&world, "address:127.0.0.1", "name or password of ldap user eve").await;
+        // Somebody who came in is told by name.
+        is_told(&world, "address:127.0.0.1", "name or password of ldap user ann").await;
+        is_told(&world, "address:127.0.0.1", "name or password of ldap user #").await;
         // Known, and nothing.
         assert_eq!(listed(&world, "bob", "right").await, StatusCode::FORBIDDEN);
         is_told(&world, "ldap:bob", "no role").await;
         for (_, subject) in denials(&world).await {
             assert!(!subject.contains("right") && !subject.contains("RIGHT"), "{subject}");
+            assert!(!subject.contains("eve"), "nobody's name may be anything: {subject}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_or_a_password_that_is_sent_for_a_name_is_not_told() {
+    let server = directory();
+    let secrets = tempfile::tempdir().unwrap();
+    for users in [by_dn(), by_search(&secrets)] {
+        let world = World::through(given(server.url(), None, users, true)).await;
+        // As `curl -u TOKEN:` does it.
+        for (user, password) in
+            [(world.token.as_str(), ""), ("hunter2-secret", "ann"), ("hunter2-secret", "")]
+        {
+            assert_eq!(listed(&world, user, password).await, StatusCode::UNAUTHORIZED);
+        }
+        is_told(&world, "address:127.0.0.1", "a user whose name cannot be one").await;
+        is_told(&world, "address:127.0.0.1", "name or password of ldap user #").await;
+        for entry in sealift::govern::audit::entries(&world.ledger, 50).await.unwrap() {
+            assert!(!entry.subject.contains(&world.token) && !entry.subject.contains("hunter2"), "{entry:?}");
         }
     }
 }
@@ -198,4 +226,42 @@ async fn the_passwords_of_a_user_are_guessed_ten_times_a_minute_and_others_come_
     assert_eq!(listed(&world, "bob", "right").await, StatusCode::OK);
     let token = world.request(Method::GET, "/v1/runs").bearer_auth(&world.token).send().await.unwrap();
     assert_eq!(token.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn passwords_that_are_guessed_at_once_are_no_more_than_those_one_after_the_other() {
+    let server = directory();
+    let port = server.url().rsplit_once(':').unwrap().1.parse().unwrap();
+    let door = Door::before(SocketAddr::from(([127, 0, 0, 1], port))).await;
+    let world = World::through(given(format!("ldap://127.0.0.1:{}", door.port()), None, by_dn(), true)).await;
+    let guesses = (0..50).map(|_| listed(&world, "ann", "wrong"));
+    let answers = futures::future::join_all(guesses).await;
+    let refused = answers.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
+    assert_eq!((refused, door.came()), (40, 10), "{answers:?}");
+    assert_eq!(listed(&world, "ann", "right").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(door.came(), 10);
+}
+
+#[tokio::test]
+async fn who_is_right_comes_in_however_many_do_at_once() {
+    let server = directory();
+    let world = World::through(given(server.url(), None, by_dn(), true)).await;
+    let answers = futures::future::join_all((0..40).map(|_| listed(&world, "ann", "right"))).await;
+    assert!(answers.iter().all(|status| *status == StatusCode::OK), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_guess_counts_and_is_told_although_whoever_made_it_hangs_up() {
+    let server = directory();
+    let world = World::through(given(server.url(), None, by_dn(), true)).await;
+    // `ann:wrong`.
+    let request = "GET /v1/runs HTTP/1.1\r\nhost: a\r\nauthorization: Basic YW5uOndyb25n\r\n\r\n";
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(world.base.trim_start_matches("http://")).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+    }
+    is_told(&world, "address:127.0.0.1", "name or password of ldap user #").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // As many as an address has in a minute.
+    assert_eq!(listed(&world, "bob", "right").await, StatusCode::TOO_MANY_REQUESTS);
 }

@@ -13,11 +13,12 @@ use ring::rand::SystemRandom;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
-use self::session::{Session, away};
+use self::session::Session;
+pub(super) use self::session::away;
 use super::Answer;
 use super::remembered::Remembered;
 use crate::error::{At, Error, Result};
-use crate::govern::{Principal, Source};
+use crate::govern::{Principal, Source, token};
 use crate::secret::Secret;
 use crate::serve::trust;
 use crate::spec::Role;
@@ -26,6 +27,8 @@ use crate::spec::access::{DN, Ldap, USER, Users};
 /// How long a password that was right is taken for right: so long it may take until a user who was locked out, or left a
 /// group, is so here.
 const REMEMBERED_FOR: Duration = Duration::from_mins(1);
+/// How long a user who came in is told of by name.
+const NAMED_FOR: Duration = Duration::from_hours(24);
 /// Conversations at once; more requests wait, for no longer than [`WAIT_LIMIT`].
 const MOST_AT_ONCE: usize = 16;
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
@@ -50,8 +53,19 @@ pub(super) struct Directory {
     tls: Arc<ClientConfig>,
     places: Semaphore,
     good: Remembered<Principal>,
+    /// The names of users who came in.
+    named: Remembered<()>,
     /// Keys the digests of what is remembered, so that memory shows no digest of a password.
     key: hmac::Key,
+}
+
+/// What became of name and password.
+enum Tried {
+    Right(BTreeSet<Role>),
+    /// `is_user` where the directory has shown that the name is somebody's.
+    Wrong {
+        is_user: bool,
+    },
 }
 
 impl Directory {
@@ -78,7 +92,8 @@ impl Directory {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| Error::failed("the system gives no random bytes"))?;
         let places = Semaphore::new(MOST_AT_ONCE);
-        Ok(Self { given, roles, service, tls, places, good: Remembered::default(), key })
+        let (good, named) = (Remembered::default(), Remembered::default());
+        Ok(Self { given, roles, service, tls, places, good, named, key })
     }
 
     /// Who this is, if the same password was right a moment ago.
@@ -91,29 +106,61 @@ impl Directory {
     /// # Errors
     /// `Temporary` when it cannot be asked.
     pub(super) async fn judge(&self, user: &str, password: &Secret) -> Result<Answer> {
-        if !is_name(user) {
+        // A token that was sent as a name is nothing to be recorded.
+        if !is_name(user) || user.starts_with(token::PREFIX) {
             return Ok(Answer::Wrong { why: "a user whose name cannot be one".to_owned() });
         }
-        let wrong = |why: &str| Answer::Wrong { why: format!("{why} of ldap user {user}") };
+        let wrong =
+            |why: &str, is_user| Answer::Wrong { why: format!("{why} of {}", self.called(user, is_user)) };
         let text = match password.expose_str() {
             Ok(text) if (1..=MOST_PASSWORD_BYTES).contains(&text.len()) && !text.contains('\0') => text,
-            _ => return Ok(wrong("an empty or overlong password")),
+            _ => return Ok(wrong("an empty or overlong password", false)),
         };
         let waited = tokio::time::timeout(WAIT_LIMIT, self.places.acquire()).await;
         let _place = waited.map_err(|_| away("too many ask it"))?.map_err(|_| away("it is closed"))?;
-        let asked = Session::have(&self.given.url, &self.tls, |mut session| async move {
-            let Some(dn) = self.entry(&mut session, user).await? else { return Ok(None) };
-            if !session.bind(&dn, text).await? {
-                return Ok(None);
-            }
-            self.become_service(&mut session).await?;
-            self.roles_of(&mut session, user, dn).await.map(Some)
-        });
-        let Some(roles) = asked.await? else { return Ok(wrong("name or password")) };
+        let asked = Session::have(&self.given.url, &self.tls, |session| self.tried(session, user, text));
+        let roles = match asked.await? {
+            Tried::Right(roles) => roles,
+            Tried::Wrong { is_user } => return Ok(wrong("name or password", is_user)),
+        };
         let principal = Principal::new(Source::Ldap, &user.to_ascii_lowercase(), roles);
         let principal = principal.ok_or_else(|| away("a name cannot be used"))?;
         self.good.keep(self.digest(user, password), principal.clone(), REMEMBERED_FOR);
+        self.named.keep(self.name_digest(user), (), NAMED_FOR);
         Ok(Answer::Is(principal))
+    }
+
+    /// Tries name and password, and finds what the groups say.
+    async fn tried(&self, mut session: Session, user: &str, password: &str) -> Result<Tried> {
+        let Some(dn) = self.entry(&mut session, user).await? else {
+            // As long as it takes for a user who is there.
+            let _ = session.bind(&self.nobody(user), password).await;
+            return Ok(Tried::Wrong { is_user: false });
+        };
+        if !session.bind(&dn, password).await? {
+            return Ok(Tried::Wrong { is_user: matches!(self.given.users, Users::Search { .. }) });
+        }
+        self.become_service(&mut session).await?;
+        Ok(Tried::Right(self.roles_of(&mut session, user, dn).await?))
+    }
+
+    /// How the trail calls a user whose password was wrong: by name, where the name is somebody's. People type passwords
+    /// and tokens for names: others are called by a digest, the same for the same name until the daemon ends.
+    fn called(&self, user: &str, is_user: bool) -> String {
+        let digest = self.name_digest(user);
+        if is_user || self.named.get(&digest).is_some() {
+            return format!("ldap user {user}");
+        }
+        format!("ldap user #{}", hex::encode(digest.get(..4).unwrap_or_default()))
+    }
+
+    /// A DN that is nobody's.
+    fn nobody(&self, user: &str) -> String {
+        let base = match &self.given.users {
+            Users::Search { base, .. } => base.as_str(),
+            Users::BindDn(_) => self.given.group_base.as_str(),
+        };
+        format!("cn={},{base}", hex::encode(self.name_digest(user)))
     }
 
     /// The DN of the user's entry; `None` where there is not exactly one.
@@ -182,6 +229,10 @@ impl Directory {
         let filters: String =
             members.iter().map(|member| parts.join(&ldap_escape(member.as_str()))).collect();
         if members.len() == 1 { filters } else { format!("(|{filters})") }
+    }
+
+    fn name_digest(&self, user: &str) -> Vec<u8> {
+        hmac::sign(&self.key, user.to_ascii_lowercase().as_bytes()).as_ref().to_vec()
     }
 
     fn digest(&self, user: &str, password: &Secret) -> Vec<u8> {

@@ -119,6 +119,6 @@ fn code_of(what: &str, result: &LdapResult) -> Error {
 }
 
 /// Those outside are told that it cannot be asked, and the log why.
-pub(super) fn away(why: &str) -> Error {
+pub(in crate::serve::auth) fn away(why: &str) -> Error {
     Error::temporary("the directory cannot be asked").help("try again later").at(why)
 }

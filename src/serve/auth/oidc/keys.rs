@@ -1,16 +1,18 @@
 //! The keys of an identity provider (RFC 7517): read when they are needed, kept for a while, and read again when a token
 //! names one that is not among them.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::fetch::Fetch;
 use crate::error::{Error, Result};
@@ -37,12 +39,25 @@ pub(super) const fn is_asymmetric(algorithm: Algorithm) -> bool {
 
 /// The keys of one provider.
 pub(super) struct Keys {
-    fetch: Fetch,
-    known: RwLock<Option<Known>>,
-    /// When the next reading may begin, for whoever is allowed to begin one.
-    next: Mutex<Instant>,
+    shelf: Arc<Shelf>,
+    /// The last reading that began.
+    last: Mutex<Option<Reading>>,
+    tasks: TaskTracker,
     /// [`PAUSE`].
     pause: Duration,
+    /// [`FRESH_FOR`].
+    fresh_for: Duration,
+}
+
+/// The end of a reading, which comes whoever waits for it.
+type Reading = Shared<BoxFuture<'static, ()>>;
+
+/// What was read, and from where.
+struct Shelf {
+    fetch: Fetch,
+    known: RwLock<Option<Known>>,
+    /// When the next reading may begin.
+    next: Mutex<Instant>,
 }
 
 #[derive(Clone)]
@@ -58,60 +73,87 @@ struct Key {
 }
 
 impl Keys {
+    /// Readings are among `tasks`.
+    ///
     /// # Errors
     /// As [`Fetch::new`].
-    pub(super) fn new(given: &Oidc) -> Result<Self> {
-        let next = Mutex::new(Instant::now());
-        Ok(Self { fetch: Fetch::new(given)?, known: RwLock::default(), next, pause: PAUSE })
+    pub(super) fn new(given: &Oidc, tasks: TaskTracker) -> Result<Self> {
+        let (known, next) = (RwLock::default(), Mutex::new(Instant::now()));
+        let shelf = Arc::new(Shelf { fetch: Fetch::new(given)?, known, next });
+        Ok(Self { shelf, last: Mutex::default(), tasks, pause: PAUSE, fresh_for: FRESH_FOR })
     }
 
-    /// The key of this id that may sign so; a token without an id means the only key that may.
+    /// The key of this id that may sign so; a token without an id means the only key that may. Nobody waits for the
+    /// provider whose key is known.
     ///
     /// # Errors
     /// `Temporary` when the keys cannot be had.
     pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<DecodingKey>> {
-        let known = self.known();
-        if let Some(known) = &known
-            && known.read_at.elapsed() < FRESH_FOR
-            && let Some(key) = known.find(id, algorithm)
-        {
-            return Ok(Some(key));
+        let known = self.shelf.known();
+        let found = known.as_ref().and_then(|known| known.find(id, algorithm));
+        let is_fresh = known.is_some_and(|known| known.read_at.elapsed() < self.fresh_for);
+        if found.is_some() && is_fresh {
+            return Ok(found);
         }
-        let known = self.renewed(known).await?;
+        let reading = self.reading();
+        if found.is_some() {
+            return Ok(found);
+        }
+        if let Some(reading) = reading {
+            reading.await;
+        }
+        let known = self.shelf.known().ok_or_else(|| {
+            Error::temporary("the keys of the identity provider cannot be had").help("try again later")
+        })?;
         Ok(known.find(id, algorithm))
     }
 
+    /// The last reading: one that begins now, if the time for that has come.
+    fn reading(&self) -> Option<Reading> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before it begins: what becomes of it, or of who waits for it, brings the next one no nearer.
+        if self.shelf.is_due(self.pause) {
+            let shelf = Arc::clone(&self.shelf);
+            let reading = self.tasks.spawn(async move { shelf.read().await });
+            *last = Some(reading.map(|_| ()).boxed().shared());
+        }
+        last.clone()
+    }
+}
+
+impl Shelf {
     fn known(&self) -> Option<Known> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.clone().filter(|known| known.read_at.elapsed() < GOOD_FOR)
     }
 
-    /// The keys, read again if the time for that has come; `seen` are those that were looked at.
-    async fn renewed(&self, seen: Option<Known>) -> Result<Known> {
-        let mut next = self.next.lock().await;
-        let known = self.known();
-        let is_newer = |known: &Known| seen.as_ref().is_none_or(|seen| seen.read_at < known.read_at);
-        if let Some(known) = known.as_ref().filter(|known| is_newer(known)) {
-            // Somebody else has read them meanwhile.
-            return Ok(known.clone());
+    /// Whether a reading may begin; the next one then not before `pause` is over.
+    fn is_due(&self, pause: Duration) -> bool {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_due = now >= *next;
+        if is_due {
+            *next = now + pause;
         }
-        if Instant::now() >= *next {
-            match self.fetch.keys().await {
-                Ok(set) => {
-                    *next = Instant::now() + self.pause;
-                    let read = Known { keys: Arc::new(keys_of(&set)), read_at: Instant::now() };
-                    *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(read.clone());
-                    return Ok(read);
-                }
-                Err(error) => {
-                    *next = Instant::now() + PAUSE_AFTER_FAULT;
-                    tracing::warn!(%error, "the keys of the identity provider cannot be read");
-                }
+        is_due
+    }
+
+    /// Reads the keys. Where they cannot be had, those that are known stay.
+    async fn read(&self) {
+        let read = self.fetch.keys().await.map(|set| keys_of(&set)).and_then(|keys| {
+            if keys.is_empty() {
+                return Err(Error::temporary("the identity provider publishes no key that can be used"));
+            }
+            Ok(Known { keys: Arc::new(keys), read_at: Instant::now() })
+        });
+        match read {
+            Ok(read) => *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(read),
+            Err(error) => {
+                *self.next.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Instant::now() + PAUSE_AFTER_FAULT;
+                tracing::warn!(%error, "the keys of the identity provider cannot be read");
             }
         }
-        known.ok_or_else(|| {
-            Error::temporary("the keys of the identity provider cannot be had").help("try again later")
-        })
     }
 }
 
@@ -163,7 +205,13 @@ fn key_of(jwk: &Jwk) -> Option<Key> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use axum::routing::get;
+    use axum::{Json, Router};
     use serde_json::json;
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -171,41 +219,95 @@ mod tests {
         keys_of(&json!({"keys": [jwk]})).pop().map(|key| key.algorithms).unwrap_or_default()
     }
 
+    /// A provider on this machine.
+    #[derive(Clone, Default)]
+    struct Provider {
+        published: Arc<RwLock<Value>>,
+        /// It takes requests and answers none.
+        hangs: Arc<AtomicBool>,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl Provider {
+        /// Its keys, as we know them.
+        async fn start(&self) -> (Keys, JoinHandle<()>) {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let issuer = format!("http://{}", listener.local_addr().unwrap());
+            let provider = self.clone();
+            let keys = async move || {
+                provider.asked.fetch_add(1, Ordering::SeqCst);
+                if provider.hangs.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
+                Json(provider.published.read().unwrap().clone())
+            };
+            let router = Router::new().route("/keys", get(keys));
+            let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+            let given = Oidc {
+                issuer: issuer.clone(),
+                audience: "sealift".into(),
+                jwks_url: Some(format!("{issuer}/keys")),
+                ca_file: None,
+                roles_claim: "groups".into(),
+                roles: Default::default(),
+            };
+            (Keys::new(&given, TaskTracker::new()).unwrap(), serving)
+        }
+
+        fn publish(&self, id: &str) {
+            let point = URL_SAFE_NO_PAD.encode([7_u8; 32]);
+            *self.published.write().unwrap() =
+                json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": id, "x": point, "y": point}]});
+        }
+    }
+
+    async fn is_known(keys: &Keys, id: &str) -> bool {
+        keys.find(Some(id), Algorithm::ES256).await.unwrap().is_some()
+    }
+
+    fn may_be_read_again(keys: &Keys) {
+        *keys.shelf.next.lock().unwrap() = Instant::now();
+    }
+
     #[tokio::test]
     async fn a_key_that_is_published_later_is_found_after_the_pause_and_one_that_is_gone_is_not() {
-        use axum::{Json, Router, routing::get};
-
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = format!("http://{}", listener.local_addr().unwrap());
-        let point = URL_SAFE_NO_PAD.encode([7_u8; 32]);
-        let set = move |id: &str| json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": id, "x": point, "y": point}]});
-        let published = Arc::new(RwLock::new(set("old")));
-        let shown = Arc::clone(&published);
-        let router = Router::new().route("/keys", get(async move || Json(shown.read().unwrap().clone())));
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
-        let given = Oidc {
-            issuer: issuer.clone(),
-            audience: "sealift".into(),
-            jwks_url: Some(format!("{issuer}/keys")),
-            ca_file: None,
-            roles_claim: "groups".into(),
-            roles: Default::default(),
-        };
-        let mut keys = Keys::new(&given).unwrap();
-        let is_known =
-            async |keys: &Keys, id: &str| keys.find(Some(id), Algorithm::ES256).await.unwrap().is_some();
+        let provider = Provider::default();
+        let (keys, serving) = provider.start().await;
+        provider.publish("old");
         assert!(is_known(&keys, "old").await);
-        *published.write().unwrap() = set("new");
+        provider.publish("new");
         assert!(!is_known(&keys, "new").await, "within the pause nobody is asked again");
-        keys.pause = Duration::ZERO;
-        *keys.next.get_mut() = Instant::now();
+        may_be_read_again(&keys);
         assert!(is_known(&keys, "new").await);
         assert!(!is_known(&keys, "old").await);
-        // What is known is good while nobody can be asked.
+        // What is known is good while there is nothing better.
+        *provider.published.write().unwrap() = json!({"error": "maintenance"});
+        may_be_read_again(&keys);
+        assert!(!is_known(&keys, "newer").await);
+        assert!(is_known(&keys, "new").await);
         serving.abort();
         let _ = serving.await;
-        assert!(is_known(&keys, "new").await);
+        may_be_read_again(&keys);
         assert!(!is_known(&keys, "newer").await);
+        assert!(is_known(&keys, "new").await);
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_hangs_holds_nobody_up_whose_key_is_known_and_is_not_asked_again_and_again() {
+        let provider = Provider::default();
+        let (mut keys, _serving) = provider.start().await;
+        provider.publish("known");
+        assert!(is_known(&keys, "known").await);
+        provider.hangs.store(true, Ordering::SeqCst);
+        may_be_read_again(&keys);
+        for _ in 0..3 {
+            // Whoever does not wait for the end does not make us ask once more.
+            let unknown = timeout(Duration::from_millis(200), is_known(&keys, "unknown")).await;
+            assert!(unknown.is_err(), "it is being looked for");
+        }
+        keys.fresh_for = Duration::ZERO;
+        assert!(timeout(Duration::from_millis(200), is_known(&keys, "known")).await.unwrap());
+        assert_eq!(provider.asked.load(Ordering::SeqCst), 2);
     }
 
     #[test]

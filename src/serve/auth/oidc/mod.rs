@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::{Map, Value};
+use tokio_util::task::TaskTracker;
 
 use self::keys::Keys;
 use super::Answer;
@@ -30,12 +31,12 @@ pub(super) struct Issuer {
 }
 
 impl Issuer {
-    /// Nothing is contacted yet.
+    /// Nothing is contacted yet. What is, is among `tasks`.
     ///
     /// # Errors
     /// `Invalid` when its authorities cannot be read.
-    pub(super) fn new(given: Oidc) -> Result<Self> {
-        Ok(Self { keys: Keys::new(&given)?, given })
+    pub(super) fn new(given: Oidc, tasks: TaskTracker) -> Result<Self> {
+        Ok(Self { keys: Keys::new(&given, tasks)?, given })
     }
 
     /// Who holds the token.
