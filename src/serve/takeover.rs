@@ -1,8 +1,11 @@
-//! Takes over what other daemons left, where they share the metadata store.
+//! Takes on what waits in the metadata store, and takes over what other daemons left where they share it.
 //!
 //! A daemon holds the lease of each pipeline that it runs, and renews it. One that is killed, cut off or stopped for too long
 //! does not: the lease runs out, and the first other daemon that finds a run without one gives it back to those that wait.
-//! What waits is nobody's: all daemons let it wait, and the first that has a place for it begins it.
+//! What waits is nobody's: all daemons let it wait, and the first that has a place for it begins it. All of them say now and
+//! then that it waits with them; what none says that of is abandoned.
+
+use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -11,19 +14,29 @@ use super::dispatch::Dispatcher;
 
 /// Looks within one lease.
 const LOOKS: u32 = 10;
+/// How often it is looked where leases are locks of one machine.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is said what waits here; far more often than once in the time after which it is abandoned.
+const TELL_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Looks for what was left, until `stop`. Where leases are locks of one machine, nothing is: a start finds it.
+/// Looks for what was left and what waits, until `stop`. Where leases are locks of one machine, what was left is found by the
+/// next start, and by the next run of its pipeline.
 pub(super) async fn keep(dispatcher: Dispatcher, stop: CancellationToken) {
-    let Some(length) = dispatcher.ledger().lease_length() else { return };
-    let mut look = interval(length / LOOKS);
+    let length = dispatcher.ledger().lease_length();
+    let mut look = interval(length.map_or(LOOK_INTERVAL, |length| length / LOOKS));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tell = interval(TELL_INTERVAL);
     loop {
-        tokio::select! {
+        let done = tokio::select! {
             () = stop.cancelled() => return,
-            _ = look.tick() => {}
-        }
-        if let Err(error) = dispatcher.take_over().await {
-            tracing::warn!(%error, "it could not be looked for runs of lost daemons");
+            _ = look.tick() => match length {
+                Some(_) => dispatcher.take_over().await,
+                None => dispatcher.adopt().await,
+            },
+            _ = tell.tick() => dispatcher.tell_what_waits().await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "it could not be looked for runs that wait, or that lost daemons left");
         }
     }
 }
