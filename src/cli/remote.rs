@@ -31,7 +31,7 @@ const SERVICE: Service = Service {
 pub(super) enum Triggered {
     /// The id of the run.
     Taken(String),
-    /// The pipeline has a run already: `active`, or one of another process.
+    /// The pipeline has a run already: `active`, where it can be told.
     Busy { active: Option<String>, error: Error },
 }
 

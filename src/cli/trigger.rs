@@ -66,7 +66,7 @@ impl Job {
             let error = match self.within(self.remote.trigger(&self.pipeline, &key)).await? {
                 Ok(Triggered::Taken(run_id)) => return Ok(run_id),
                 Ok(Triggered::Busy { active: Some(run_id), .. }) if args.join => return Ok(run_id),
-                // Another process runs it, whose run nobody here can wait for: its end can be waited for.
+                // Another process is about to begin one: asked again, it is named.
                 Ok(Triggered::Busy { active: None, error }) if args.join => error,
                 Ok(Triggered::Busy { error, .. }) => return Err(error),
                 Err(error) if error.kind().meaning().retry => error,

@@ -56,6 +56,7 @@ mod schedules;
 mod stores;
 mod tables;
 mod turns;
+mod waiting;
 
 /// The record of all runs.
 #[derive(Clone, Debug)]

@@ -1,8 +1,12 @@
 //! Owns every run of the daemon: asks the ledger, waits for its turn, runs, tries again, records the end.
 
+mod adopt;
 mod board;
+mod cancel;
 mod carry;
 mod desk;
+mod ends;
+mod pauses;
 mod take;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,11 +26,11 @@ use tracing::Instrument as _;
 pub use self::board::Limits;
 use self::board::{Board, Waiting};
 use self::desk::Desk;
+use self::ends::Ends;
 use self::take::Asked;
 use super::metrics::Metrics;
 use super::registry::Registry;
 use crate::error::{Error, Kind, Result};
-use crate::govern::audit::{self, Action};
 use crate::run::ledger::{Ledger, RequestKey, RunId, Trigger, Turn, Under};
 use crate::spec::{Pipeline, PipelineName};
 
@@ -55,8 +59,10 @@ pub trait Runner: Send + Sync + 'static {
 pub enum Refusal {
     /// There is no such pipeline.
     Unknown,
-    /// The pipeline has an active run; without an id it belongs to another process.
-    Active(Option<RunId>),
+    /// The pipeline has an active run, of this daemon or of nobody yet.
+    Active(RunId),
+    /// Another process has the pipeline, for this run where that can be told.
+    Elsewhere(Option<RunId>),
     /// The key was used for another pipeline.
     OtherPipeline,
     /// Too many runs are waiting.
@@ -91,15 +97,17 @@ struct Shared {
     pauses_told: AtomicUsize,
     cancel_wait: Duration,
     tasks: TaskTracker,
-    /// Fires when no more runs are taken; those that wait end at once.
+    /// Fires when no more runs are taken; those that wait are left to the next daemon.
     stopping: CancellationToken,
+    /// Fires when runs under way are to stop for the daemon's sake.
+    cut: CancellationToken,
     /// Fires when runs that did not heed their cancellation are dropped.
     abandon: CancellationToken,
-    cancelled_by_stop: AtomicUsize,
+    /// How many runs were stopped for the daemon's sake.
+    cut_short: AtomicUsize,
     /// Wakes who lets runs begin.
     changed: Notify,
-    /// Wakes who waits for the end of a run.
-    ended: Notify,
+    ends: Ends,
     metrics: Metrics,
 }
 
@@ -125,10 +133,11 @@ impl Dispatcher {
             cancel_wait,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            cut: CancellationToken::new(),
             abandon: CancellationToken::new(),
-            cancelled_by_stop: AtomicUsize::new(0),
+            cut_short: AtomicUsize::new(0),
             changed: Notify::new(),
-            ended: Notify::new(),
+            ends: Ends::new(),
             metrics: Metrics::new(),
         });
         shared.tasks.spawn(Arc::clone(&shared).begin_runs());
@@ -179,7 +188,12 @@ impl Dispatcher {
 
     /// Ends when a run of this daemon ends.
     pub fn ended(&self) -> Notified<'_> {
-        self.0.ended.notified()
+        self.0.ends.any()
+    }
+
+    /// Ends when this run does, as far as it is of this daemon.
+    pub fn end_of(&self, run_id: &RunId) -> Notified<'_> {
+        self.0.ends.of(run_id)
     }
 
     /// Asks for a run. It starts when it is its turn; its end is told by the ledger. Asked again under the same
@@ -198,7 +212,7 @@ impl Dispatcher {
         let pipeline = self.0.registry.get(pipeline).ok_or(Refusal::Unknown)?;
         let under = key.map_or(Under::Nothing(trigger), |key| Under::Key(trigger, key.clone()));
         let taken = self.take(Asked { pipeline, actor: actor.to_owned(), under, may_wait: false }).await?;
-        taken.ok_or(Refusal::Active(None))
+        taken.ok_or(Refusal::Elsewhere(None))
     }
 
     /// Asks for the run of a turn of the pipeline's schedule; `None` when the turn has its run already. Where it
@@ -222,63 +236,9 @@ impl Dispatcher {
         taken.await.unwrap_or(Err(Refusal::Stopping))
     }
 
-    /// Tells an active run of this daemon to stop; false when it has none of this id.
-    pub async fn cancel(&self, run_id: &RunId) -> bool {
-        let found = self.0.board().cancel(run_id);
-        if let Some(Some(waiting)) = &found {
-            self.0.conclude(waiting, &Err(cancelled("cancelled before it began"))).await;
-            self.0.ended.notify_waiters();
-        }
-        found.is_some()
-    }
-
-    /// Lets the schedule of a pipeline rest: what falls due is left out, what is asked for by others runs.
-    ///
-    /// # Errors
-    /// `Unknown`, or `Ledger` when it cannot be recorded.
-    pub async fn pause(&self, pipeline: &PipelineName, actor: &str) -> Result<(), Refusal> {
-        self.0.registry.get(pipeline).ok_or(Refusal::Unknown)?;
-        audit::record(&self.0.ledger, actor, Action::PipelinePause, pipeline.as_str()).await?;
-        self.0.ledger.pause(pipeline, actor).await?;
-        self.0.told_of_pause(pipeline, true);
-        Ok(())
-    }
-
-    /// Ends the rest of a pipeline's schedule: it goes on with what falls due from now on.
-    ///
-    /// # Errors
-    /// As [`Dispatcher::pause`].
-    pub async fn resume(&self, pipeline: &PipelineName, actor: &str) -> Result<(), Refusal> {
-        self.0.registry.get(pipeline).ok_or(Refusal::Unknown)?;
-        audit::record(&self.0.ledger, actor, Action::PipelineResume, pipeline.as_str()).await?;
-        self.0.ledger.resume(pipeline).await?;
-        self.0.told_of_pause(pipeline, false);
-        Ok(())
-    }
-
-    /// Whether the schedule of a pipeline rests.
-    #[must_use]
-    pub fn is_paused(&self, pipeline: &PipelineName) -> bool {
-        self.0.paused().contains(pipeline)
-    }
-
-    /// Learns which schedules rest by the word of other processes.
-    ///
-    /// # Errors
-    /// Those of the ledger.
-    pub(super) async fn look_at_pauses(&self) -> Result<()> {
-        let told = self.0.pauses_told.load(Ordering::Acquire);
-        let recorded = self.0.ledger.paused().await?;
-        let mut paused = self.0.paused();
-        // What this process was told meanwhile is newer.
-        if self.0.pauses_told.load(Ordering::Acquire) == told {
-            *paused = recorded;
-        }
-        Ok(())
-    }
-
-    /// Takes no more runs, ends those that wait, gives the others `grace` (or until `hurry`), then
-    /// cancels them, and drops those still there after `cancel_wait`. Answers how many did not come to their own end.
+    /// Takes no more runs, leaves those that wait to the next daemon, gives the others `grace` (or until `hurry`), then
+    /// tells them to stop, and drops those still there after `cancel_wait`. They, too, are left to the next daemon, for a
+    /// further attempt. Answers how many did not come to their own end.
     pub async fn drain(&self, grace: Duration, cancel_wait: Duration, hurry: &CancellationToken) -> usize {
         let shared = &self.0;
         shared.stopping.cancel();
@@ -286,36 +246,22 @@ impl Dispatcher {
         let done = shared.tasks.wait();
         tokio::pin!(done);
         tokio::select! {
-            () = &mut done => return shared.cancelled_by_stop.load(Ordering::Acquire),
+            () = &mut done => return shared.cut_short.load(Ordering::Acquire),
             () = tokio::time::sleep(grace) => {}
             () = hurry.cancelled() => {}
         }
-        shared.board().cancel_all();
+        shared.cut.cancel();
         if tokio::time::timeout(cancel_wait, &mut done).await.is_err() {
             shared.abandon.cancel();
             done.await;
         }
-        shared.cancelled_by_stop.load(Ordering::Acquire)
+        shared.cut_short.load(Ordering::Acquire)
     }
 }
 
 impl Shared {
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn told_of_pause(&self, pipeline: &PipelineName, rests: bool) {
-        let mut paused = self.paused();
-        self.pauses_told.fetch_add(1, Ordering::AcqRel);
-        if rests {
-            paused.insert(pipeline.clone());
-        } else {
-            paused.remove(pipeline);
-        }
-    }
-
-    fn paused(&self) -> MutexGuard<'_, BTreeSet<PipelineName>> {
-        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The turn of a pipeline.
@@ -326,7 +272,7 @@ impl Shared {
         Some(self.turns.get(index)?.lock().await)
     }
 
-    /// Lets runs begin, each when it is its turn, until the daemon stops; then ends those that wait.
+    /// Lets runs begin, each when it is its turn, until the daemon stops.
     async fn begin_runs(self: Arc<Self>) {
         loop {
             let next = self.board().begin_next(Instant::now());
@@ -346,14 +292,10 @@ impl Shared {
                 () = tokio::time::sleep_until(wake) => {}
             }
         }
-        let waiting = self.board().take_all();
-        // Where daemons share the store, what waits here waits for the others too.
-        let is_shared = self.ledger.lease_length().is_some();
-        for run in waiting.into_iter().filter(|_| !is_shared) {
-            self.cancelled_by_stop.fetch_add(1, Ordering::AcqRel);
-            self.conclude(&run, &Err(cancelled("the daemon stopped before it began"))).await;
+        let waiting = self.board().clear();
+        if waiting > 0 {
+            tracing::info!(runs = waiting, "left to the next daemon: they wait in the metadata store");
         }
-        self.ended.notify_waiters();
     }
 }
 

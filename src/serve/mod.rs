@@ -182,14 +182,15 @@ impl Daemon {
     }
 
     /// Takes no more runs, lets active ones go on for the grace period (or until `hurry`), then
-    /// cancels those left. The API answers until the last run is over. `signal` is what asked for it.
+    /// stops those left. They, and what waits, are left to the next daemon. The API answers until the last run has stopped.
+    /// `signal` is what asked for it.
     ///
     /// # Errors
-    /// `Cancelled(signal)` when a run had to be cancelled.
+    /// `Cancelled(signal)` when a run had to be stopped.
     pub async fn shut_down(self, signal: u8, hurry: CancellationToken) -> Result<()> {
         tracing::info!("stopping: no new runs are taken");
         self.stop_schedule.cancel();
-        let cancelled = self.dispatcher.drain(self.grace, self.cancel_wait, &hurry).await;
+        let cut_short = self.dispatcher.drain(self.grace, self.cancel_wait, &hurry).await;
         self.stop_telling.cancel();
         self.stop_api.cancel();
         let (mut api, mut telling) = (self.api, self.telling);
@@ -200,11 +201,11 @@ impl Daemon {
         }
         self.schedule.abort();
         self.takeover.abort();
-        if cancelled == 0 {
+        if cut_short == 0 {
             return Ok(());
         }
-        Err(Error::new(Kind::Cancelled(signal), format!("stopped with {cancelled} runs cancelled"))
-            .help("they start anew when triggered again; nothing of them is visible"))
+        Err(Error::new(Kind::Cancelled(signal), format!("stopped with {cut_short} runs cut short"))
+            .help("the next daemon makes another attempt of them; nothing half-done is visible"))
     }
 }
 

@@ -1,8 +1,9 @@
-//! Takes over what other daemons left, where they share the metadata store.
+//! Takes on what waits in the metadata store, and takes over what other daemons left where they share it.
 //!
 //! A daemon holds the lease of each pipeline that it runs, and renews it. One that is killed, cut off or stopped for too long
 //! does not: the lease runs out, and the first other daemon that finds a run without one gives it back to those that wait.
-//! What waits is nobody's: all daemons let it wait, and the first that has a place for it begins it.
+//! What waits is nobody's: all daemons let it wait, and the first that has a place for it begins it. All of them say now and
+//! then that it waits with them; what none says that of is abandoned.
 
 use std::time::Duration;
 
@@ -13,31 +14,43 @@ use super::dispatch::Dispatcher;
 
 /// Looks within one lease.
 const LOOKS: u32 = 10;
+/// How often it is looked where leases are locks of one machine.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is said what waits here; far more often than once in the time after which it is abandoned.
+const TELL_INTERVAL: Duration = Duration::from_hours(1);
 
 /// How often an SQLite store is brought up to date with its log.
 const WRITE_BACK: Duration = Duration::from_secs(1);
 
-/// Looks for what was left, until `stop`. Where leases are locks of one machine, nothing is: a start finds it, and the
-/// store is one file that is looked after instead.
+/// Looks after the runs of the metadata store, and after its file where it is one, until `stop`.
 pub(super) async fn keep(dispatcher: Dispatcher, stop: CancellationToken) {
-    let Some(length) = dispatcher.ledger().lease_length() else {
-        return write_back(&dispatcher, &stop).await;
-    };
-    let mut look = interval(length / LOOKS);
+    tokio::join!(look(&dispatcher, &stop), write_back(&dispatcher, &stop));
+}
+
+/// Looks for what was left and what waits. Where leases are locks of one machine, what was left is found by the
+/// next start, and by the next run of its pipeline.
+async fn look(dispatcher: &Dispatcher, stop: &CancellationToken) {
+    let length = dispatcher.ledger().lease_length();
+    let mut look = interval(length.map_or(LOOK_INTERVAL, |length| length / LOOKS));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tell = interval(TELL_INTERVAL);
     loop {
-        tokio::select! {
+        let done = tokio::select! {
             () = stop.cancelled() => return,
-            _ = look.tick() => {}
-        }
-        if let Err(error) = dispatcher.take_over().await {
-            tracing::warn!(%error, "it could not be looked for runs of lost daemons");
+            _ = look.tick() => match length {
+                Some(_) => dispatcher.take_over().await,
+                None => dispatcher.adopt().await,
+            },
+            _ = tell.tick() => dispatcher.tell_what_waits().await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "it could not be looked for runs that wait, or that lost daemons left");
         }
     }
 }
 
 async fn write_back(dispatcher: &Dispatcher, stop: &CancellationToken) {
-    loop {
+    while dispatcher.ledger().lease_length().is_none() {
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(WRITE_BACK) => {}

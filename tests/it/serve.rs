@@ -136,6 +136,13 @@ async fn a_pipeline_that_another_process_runs_is_left_alone() {
         (status, problem["detail"].as_str()),
         (StatusCode::CONFLICT, Some("another process is running the pipeline"),)
     );
+    let theirs = world.ledger.queue(&name("crm"), "d", Trigger::Cli).await.unwrap();
+    world.ledger.start(&theirs).await.unwrap();
+    let (status, problem) = world.ask(Method::POST, "/v1/pipelines/crm/runs").await;
+    assert_eq!((status.as_u16(), problem["run_id"].as_str()), (409, Some(theirs.to_string().as_str())));
+    let (status, problem) = world.ask(Method::POST, &format!("/v1/runs/{theirs}/cancel")).await;
+    assert_eq!((status.as_u16(), &problem["type"]), (409, &"urn:sealift:problem:run-elsewhere".into()));
+    world.ledger.conclude(&theirs, &Ok(())).await.unwrap();
     drop(lease);
     let run_id = world.trigger("crm").await;
     assert_eq!(world.over(&run_id).await["state"], "succeeded");
@@ -352,7 +359,7 @@ async fn a_stopping_daemon_lets_runs_end_and_takes_no_more() {
 }
 
 #[tokio::test]
-async fn runs_that_outlast_the_grace_period_are_cancelled_and_recorded_so() {
+async fn what_outlasts_the_grace_period_and_what_waits_is_left_to_the_next_daemon() {
     let mut world =
         World::with(&[("a", Act::WaitForCancel), ("b", Act::Publish)], None, Duration::ZERO, 1).await;
     let running = world.trigger("a").await;
@@ -360,15 +367,25 @@ async fn runs_that_outlast_the_grace_period_are_cancelled_and_recorded_so() {
     let waiting = world.trigger("b").await;
     let error = world.daemon.take().unwrap().shut_down(15, CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Cancelled(15));
-    assert_eq!(error.message(), "stopped with 2 runs cancelled");
-    for id in [running, waiting] {
-        let run = world.ledger.run(&RunId::parse(&id).unwrap()).await.unwrap().unwrap();
-        assert_eq!(run.state, State::Cancelled);
-    }
+    assert_eq!(error.message(), "stopped with 1 runs cut short");
+    let stands = async |id: &String| {
+        let run = world.ledger.run(&RunId::parse(id).unwrap()).await.unwrap().unwrap();
+        (run.state, run.attempt, run.error)
+    };
+    let cut = Some("interrupted: the daemon stopped".to_owned());
+    assert_eq!(stands(&running).await, (State::Queued, 2, cut));
+    assert_eq!(stands(&waiting).await, (State::Queued, 1, None));
+
+    world.start().await;
+    assert_eq!(world.started.recv().await.unwrap(), "a");
+    world.ask(Method::POST, &format!("/v1/runs/{running}/cancel")).await;
+    let run = world.over(&running).await;
+    assert_eq!((&run["state"], &run["attempt"]), (&"cancelled".into(), &2.into()), "{run}");
+    assert_eq!(world.over(&waiting).await["state"], "succeeded");
 }
 
 #[tokio::test]
-async fn a_run_that_heeds_nothing_is_dropped_and_recorded_as_cancelled() {
+async fn a_run_that_heeds_nothing_is_dropped_and_left_to_the_next_daemon() {
     let mut world = World::new(&[("a", Act::HeedNothing)]).await;
     let run_id = world.trigger("a").await;
     world.started.recv().await.unwrap();
@@ -378,7 +395,41 @@ async fn a_run_that_heeds_nothing_is_dropped_and_recorded_as_cancelled() {
     let error = world.daemon.take().unwrap().shut_down(2, hurry).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Cancelled(2));
     let run = world.ledger.run(&RunId::parse(&run_id).unwrap()).await.unwrap().unwrap();
+    assert_eq!((run.state, run.attempt), (State::Queued, 2));
+}
+
+#[tokio::test]
+async fn what_is_cancelled_on_request_while_the_daemon_stops_is_over() {
+    let mut world = World::new(&[("a", Act::WaitForCancel)]).await;
+    let run_id = world.trigger("a").await;
+    world.started.recv().await.unwrap();
+    let stopping = tokio::spawn(world.daemon.take().unwrap().shut_down(15, CancellationToken::new()));
+    while world.ask(Method::GET, "/readyz").await.0 == StatusCode::OK {}
+    world.ask(Method::POST, &format!("/v1/runs/{run_id}/cancel")).await;
+    assert_eq!(stopping.await.unwrap(), Ok(()));
+    let run = world.ledger.run(&RunId::parse(&run_id).unwrap()).await.unwrap().unwrap();
     assert_eq!(run.state, State::Cancelled);
+}
+
+#[tokio::test]
+async fn a_cancellation_that_cannot_be_recorded_is_refused_and_the_run_goes_on_waiting() {
+    let acts = [("a", Act::WaitForGo), ("b", Act::Publish)];
+    let mut world = World::with(&acts, None, Duration::from_secs(60), 1).await;
+    let first = world.trigger("a").await;
+    world.started.recv().await.unwrap();
+    let waiting = world.trigger("b").await;
+    let mut store = world.store().await;
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON runs WHEN NEW.state = 'cancelled'
+                  BEGIN SELECT RAISE(ABORT, 'full'); END";
+    sqlx::query(refuse).execute(&mut store).await.unwrap();
+    let cancel = async || world.ask(Method::POST, &format!("/v1/runs/{waiting}/cancel")).await.0.as_u16();
+    assert_eq!(cancel().await, 500);
+    assert_eq!(world.daemon.as_ref().unwrap().dispatcher().count(), 2);
+    sqlx::query("DROP TRIGGER refuse").execute(&mut store).await.unwrap();
+    assert_eq!(cancel().await, 202);
+    assert_eq!(world.over(&waiting).await["state"], "cancelled");
+    world.go.add_permits(1);
+    assert_eq!(world.over(&first).await["state"], "succeeded");
 }
 
 #[tokio::test]

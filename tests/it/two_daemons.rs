@@ -1,6 +1,8 @@
 //! Two daemons on one metadata store in PostgreSQL, with one lake: they see each other's runs, one key makes one run, and
 //! what one left is taken over by the other, of which never both publish.
 
+mod turns;
+
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;

@@ -85,23 +85,6 @@ impl Ledger {
         self.list(filter, &Wanted { pipeline, ..Wanted::default() }, MAX_LISTED).await
     }
 
-    /// Runs that a daemon queued and that did not begin, or whose next attempt did not: oldest first, at most `most`,
-    /// without their streams.
-    ///
-    /// # Errors
-    /// As [`Ledger::queue`].
-    pub async fn waiting(&self, most: usize) -> Result<Vec<Run>> {
-        let sql = format!(
-            "{SELECT} WHERE r.state = 'queued' AND r.\"trigger\" <> 'cli' ORDER BY r.created_ms, r.run_id LIMIT $1"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(i64::try_from(most).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
-        rows.iter().map(read_run).collect()
-    }
-
     /// Lists runs; `filter` is one of our own constants.
     pub(super) async fn list(
         &self,

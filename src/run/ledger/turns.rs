@@ -14,24 +14,44 @@ impl Ledger {
     /// # Errors
     /// `Failed` when the run is not queued, `Temporary` when the lease is another process's; else as [`Ledger::queue`].
     pub async fn start(&self, run_id: &RunId) -> Result<()> {
+        match self.begin_as(run_id, None).await? {
+            true => Ok(()),
+            false => Err(self.not_begun(run_id).await?),
+        }
+    }
+
+    /// As [`Ledger::start`], for attempt number `attempt`, which goes by the document of this digest. False when the run
+    /// does not wait for this attempt, or the lease is another process's.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn begin(&self, run_id: &RunId, attempt: u32, spec_digest: &str) -> Result<bool> {
+        self.begin_as(run_id, Some((attempt, spec_digest))).await
+    }
+
+    async fn begin_as(&self, run_id: &RunId, wanted: Option<(u32, &str)>) -> Result<bool> {
         let rows = self.leases.rows();
         let mut both = begin_writing(&self.pool).await?;
         let begun = sqlx::query(
             "UPDATE runs SET state = 'running', started_ms = coalesce(started_ms, $1), holder = $3,
+                 spec_digest = coalesce($4, spec_digest),
                  epoch = (SELECT epoch FROM leases WHERE name = runs.pipeline AND holder = $3)
              WHERE run_id = $2 AND state = 'queued'
              AND ($3 IS NULL OR EXISTS (SELECT 1 FROM leases WHERE name = runs.pipeline AND leases.holder = $3))
+             AND ($5 IS NULL OR $5 = coalesce((SELECT t.attempt FROM run_turns t WHERE t.run_id = runs.run_id), 1))
              RETURNING epoch",
         )
         .bind(now_ms())
         .bind(run_id.to_string())
         .bind(rows.map(|rows| rows.holder.as_str()))
+        .bind(wanted.map(|(_, spec_digest)| spec_digest))
+        .bind(wanted.map(|(attempt, _)| i64::from(attempt)))
         .fetch_optional(&mut *both)
         .await
         .map_err(|e| fault(&e))?;
         let Some(begun) = begun else {
             both.rollback().await.map_err(|e| fault(&e))?;
-            return Err(self.not_begun(run_id).await?);
+            return Ok(false);
         };
         sqlx::query(
             "INSERT INTO run_turns (run_id, attempt, heartbeat_ms) VALUES ($1, 1, $2)
@@ -46,7 +66,7 @@ impl Ledger {
         if let (Some(rows), Some(epoch)) = (rows, get::<Option<i64>>(&begun, "epoch")?) {
             rows.begun().insert(*run_id, epoch);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Why a run could not begin.
@@ -172,5 +192,22 @@ mod tests {
         ledger.conclude(&run_id, &Err(Error::temporary("away"))).await.unwrap();
         let over = shown().await;
         assert_eq!((over.state, over.outcome.as_deref()), (State::Failed, Some("temporary")));
+    }
+
+    #[tokio::test]
+    async fn only_the_attempt_that_waits_begins_and_by_the_document_of_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&Metadata::Sqlite(folder.path().join("sealift.db"))).await.unwrap();
+        let run_id = ledger.queue(&PipelineName::parse("crm").unwrap(), "asked", Trigger::Api).await.unwrap();
+        assert!(!ledger.begin(&run_id, 2, "later").await.unwrap());
+        assert!(ledger.begin(&run_id, 1, "first").await.unwrap());
+        assert!(!ledger.begin(&run_id, 1, "again").await.unwrap(), "it is under way");
+        let now = DateTime::from_timestamp_millis(now_ms()).unwrap();
+        ledger.try_again(&run_id, 2, now, "away").await.unwrap();
+        assert!(!ledger.begin(&run_id, 1, "first").await.unwrap(), "it had its first attempt");
+        assert_eq!(ledger.run(&run_id).await.unwrap().unwrap().spec_digest, "first");
+        assert!(ledger.begin(&run_id, 2, "second").await.unwrap());
+        let run = ledger.run(&run_id).await.unwrap().unwrap();
+        assert_eq!((run.state, run.attempt, run.spec_digest.as_str()), (State::Running, 2, "second"));
     }
 }

@@ -167,7 +167,7 @@ impl Teller {
         let dispatcher = self.api.dispatcher.clone();
         let mut told: Option<(Stand, Vec<StreamProgress>)> = None;
         loop {
-            let mut ended = std::pin::pin!(dispatcher.ended());
+            let mut ended = std::pin::pin!(dispatcher.end_of(&self.run_id));
             ended.as_mut().enable();
             let Ok(Some(run)) = dispatcher.ledger().run(&self.run_id).await else {
                 // The store is away for a moment.

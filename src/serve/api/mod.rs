@@ -201,10 +201,16 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Unknown => no_such_pipeline(),
-            Refusal::Active(Some(run_id)) => {
+            Refusal::Active(run_id) => {
                 conflict("run-active", "the pipeline has an active run").with("run_id", run_id.to_string())
             }
-            Refusal::Active(None) => conflict("run-active", "another process is running the pipeline"),
+            Refusal::Elsewhere(run_id) => {
+                let elsewhere = conflict("run-active", "another process is running the pipeline");
+                match run_id {
+                    Some(run_id) => elsewhere.with("run_id", run_id.to_string()),
+                    None => elsewhere,
+                }
+            }
             Refusal::OtherPipeline => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "key-reused",

@@ -49,7 +49,7 @@ type Seconds = Within<0, 25>;
             ("cancelled" = (operation_id = "cancelRun", parameters(("run_id" = "$response.body#/run_id")))),
          )),
         (status = 404, description = "`no-such-pipeline`"),
-        (status = 409, description = "`run-active`: the pipeline has an active run; `run_id` names it, unless another process runs it."),
+        (status = 409, description = "`run-active`: the pipeline has an active run; `run_id` names it, but for the moment in which another process begins it."),
         (status = 422, description = "`key-reused`: the key was used for another pipeline."),
         (status = 503, description = "`full`: too many runs wait; `stopping`; `busy`; `timeout`"),
     ),
@@ -137,9 +137,10 @@ async fn wait_for_end(
 ) -> Result<Run, Problem> {
     let place = api.waiting.try_acquire();
     let until = tokio::time::Instant::now() + limit;
+    let known = id_of(run_id)?;
     loop {
         // Listened for before the look, so that an end between the two is heard.
-        let mut ended = std::pin::pin!(api.dispatcher.ended());
+        let mut ended = std::pin::pin!(api.dispatcher.end_of(&known));
         ended.as_mut().enable();
         let run = find_run(api, run_id).await?;
         may(principal, Permission::RunRead, &run)?;
@@ -147,7 +148,12 @@ async fn wait_for_end(
         if run.state.is_final() || left.is_zero() || place.is_err() {
             return Ok(run);
         }
-        let _ = tokio::time::timeout(left.min(LOOK_INTERVAL), ended).await;
+        tokio::select! {
+            () = ended => {}
+            () = tokio::time::sleep(left.min(LOOK_INTERVAL)) => {}
+            // What waits does so with the next daemon.
+            () = api.closing.cancelled() => return Ok(run),
+        }
     }
 }
 
@@ -179,7 +185,7 @@ pub(super) async fn cancel_run(
     }
     audit::record(api.dispatcher.ledger(), &principal.actor(), Action::RunCancel, &run.run_id.to_string())
         .await?;
-    if !api.dispatcher.cancel(&run.run_id).await {
+    if !api.dispatcher.cancel(&run.run_id).await? {
         return Err(conflict("run-elsewhere", "the run is over, or another process runs it"));
     }
     let body = Json(json!({"run_id": run.run_id.to_string(), "state": "cancelling"}));
@@ -245,7 +251,13 @@ pub(super) fn may(principal: &Principal, permission: Permission, run: &Run) -> R
 }
 
 pub(super) async fn find_run(api: &Api, run_id: &str) -> Result<Run, Problem> {
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "no-such-run", "there is no run of this id");
-    let run_id = RunId::parse(run_id).map_err(|_| unknown())?;
-    api.dispatcher.ledger().run(&run_id).await?.ok_or_else(unknown)
+    api.dispatcher.ledger().run(&id_of(run_id)?).await?.ok_or_else(no_such_run)
+}
+
+fn id_of(run_id: &str) -> Result<RunId, Problem> {
+    RunId::parse(run_id).map_err(|_| no_such_run())
+}
+
+fn no_such_run() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no-such-run", "there is no run of this id")
 }

@@ -90,12 +90,12 @@ impl Board {
 
     /// Whether no more runs may wait.
     pub(super) fn is_full(&self) -> bool {
-        self.room() == 0
+        self.waiting.len() >= self.most_waiting()
     }
 
-    /// How many more runs may wait.
-    pub(super) fn room(&self) -> usize {
-        self.limits.runs.waiting.saturating_sub(self.waiting.len())
+    /// How many runs may wait.
+    pub(super) fn most_waiting(&self) -> usize {
+        self.limits.runs.waiting
     }
 
     /// The run of a pipeline that is under way.
@@ -106,6 +106,16 @@ impl Board {
     /// The run of a pipeline that waits.
     pub(super) fn waiting(&self, pipeline: &PipelineName) -> Option<RunId> {
         self.waiting.get(pipeline).map(|(_, run)| run.run_id)
+    }
+
+    /// Whether this run of a pipeline waits or is under way.
+    pub(super) fn has(&self, pipeline: &PipelineName, run_id: &RunId) -> bool {
+        [self.running(pipeline), self.waiting(pipeline)].contains(&Some(*run_id))
+    }
+
+    /// All that wait: of which pipeline, and when they were asked for.
+    pub(super) fn all_waiting(&self) -> Vec<(PipelineName, RunId, i64)> {
+        self.waiting.iter().map(|(name, (_, run))| (name.clone(), run.run_id, run.asked_ms)).collect()
     }
 
     /// The run of each pipeline that has one: that under way rather than that which waits.
@@ -150,7 +160,7 @@ impl Board {
             })
         };
         let name = self.order.iter().find(ready).map(|(_, name)| name.clone())?;
-        let run = self.take(&name)?;
+        let run = self.remove(&name)?;
         let connection = run.pipeline.connection.clone();
         *self.busy.entry(connection.clone()).or_default() += 1;
         self.running.insert(name, Running { run_id: run.run_id, connection, cancel: run.cancel.clone() });
@@ -187,8 +197,12 @@ impl Board {
         }
     }
 
-    /// Takes a run out that waits.
-    pub(super) fn take(&mut self, pipeline: &PipelineName) -> Option<Waiting> {
+    /// Takes a run out, where it waits.
+    pub(super) fn take(&mut self, pipeline: &PipelineName, run_id: &RunId) -> Option<Waiting> {
+        if self.waiting(pipeline) == Some(*run_id) { self.remove(pipeline) } else { None }
+    }
+
+    fn remove(&mut self, pipeline: &PipelineName) -> Option<Waiting> {
         let (rank, run) = self.waiting.remove(pipeline)?;
         self.order.remove(&(rank, pipeline.clone()));
         if let Some(Entry::Occupied(mut many)) = run.not_before.map(|at| self.later.entry(at)) {
@@ -200,30 +214,17 @@ impl Board {
         Some(run)
     }
 
-    /// Takes out all that wait.
-    pub(super) fn take_all(&mut self) -> Vec<Waiting> {
+    /// Takes out all that wait; how many that were.
+    pub(super) fn clear(&mut self) -> usize {
         self.order.clear();
         self.later.clear();
-        std::mem::take(&mut self.waiting).into_values().map(|(_, run)| run).collect()
+        std::mem::take(&mut self.waiting).len()
     }
 
-    /// Tells a run under way to stop, or takes it out where it waits; `None` when it is not here.
-    pub(super) fn cancel(&mut self, run_id: &RunId) -> Option<Option<Waiting>> {
-        if let Some(run) = self.running.values().find(|run| run.run_id == *run_id) {
-            run.cancel.cancel();
-            return Some(None);
-        }
-        let waits = |(_, run): &&(i64, Waiting)| run.run_id == *run_id;
-        let name = self.waiting.values().find(waits).map(|(_, run)| run.pipeline.name.clone())?;
-        self.take(&name).map(Some)
-    }
-
-    /// Tells every run under way to stop.
-    pub(super) fn cancel_all(&self) {
-        for run in self.running.values() {
-            tracing::warn!(run_id = %run.run_id, "cancelled: the grace period is over");
-            run.cancel.cancel();
-        }
+    /// Tells a run to stop that is under way; false when it is not here.
+    pub(super) fn stop(&self, run_id: &RunId) -> bool {
+        let run = self.running.values().find(|run| run.run_id == *run_id);
+        run.inspect(|run| run.cancel.cancel()).is_some()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Carries a run through one attempt, to its end or to the next attempt.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,24 +11,24 @@ use futures::FutureExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::adopt::not_before;
 use super::board::ELSEWHERE_PAUSE;
 use super::{Shared, Waiting, cancelled};
 use crate::error::{Error, Kind, Result};
 use crate::govern::store::now_ms;
-use crate::run::ledger::{Lease, State};
+use crate::run::ledger::{Lease, RunId, State};
 use crate::serve::traces;
+use crate::spec::PipelineName;
 
 /// How often a run says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How long a run waits for a pipeline that another process runs, from when it was asked for.
-const LONGEST_WAIT_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Whether an attempt could begin.
 enum Begun {
-    Under(Lease),
-    /// Another process runs the pipeline, or the ledger is busy.
-    NotYet(Error),
-    /// It is over, or another daemon has it.
+    Under(Lease, Waiting),
+    /// It waits on, like this.
+    NotYet(Waiting),
+    /// It is over, another daemon has it, or it is for one that knows its pipeline.
     Gone,
     Failed(Error),
 }
@@ -35,8 +36,8 @@ enum Begun {
 impl Shared {
     /// One attempt of a run that counts as under way.
     pub(super) async fn carry(self: Arc<Self>, run: Waiting) {
-        match self.begin(&run).await {
-            Begun::Under(lease) => {
+        match self.begin(run.clone()).await {
+            Begun::Under(lease, run) => {
                 let result = lease.guard(&run.cancel, self.work(&run)).await;
                 if lease.is_lost() && result.is_err() {
                     // Who takes the pipeline finds it under way and without a lease, as it would after a crash.
@@ -47,59 +48,71 @@ impl Shared {
                     self.end(run, lease, result).await;
                 }
             }
-            Begun::NotYet(error) if now_ms().saturating_sub(run.asked_ms) > LONGEST_WAIT_MS => {
-                self.conclude(&run, &Err(error)).await;
-                self.leave(&run);
-            }
-            Begun::NotYet(_) => {
-                self.put_back(Waiting { not_before: Some(Instant::now() + ELSEWHERE_PAUSE), ..run }).await;
-            }
+            Begun::NotYet(run) => self.put_back(run).await,
             Begun::Gone => self.leave(&run),
             Begun::Failed(error) => {
-                self.conclude(&run, &Err(error)).await;
+                self.finish(&run, &Err(error)).await;
                 self.leave(&run);
             }
         }
     }
 
-    /// A run under way waits again. Where another one of its pipeline waits, that one stands for it.
+    /// A run under way waits again: here, or where another one of its pipeline does or the daemon stops, in the ledger
+    /// alone, for who adopts it.
     async fn put_back(&self, run: Waiting) {
-        let is_open = !self.stopping.is_cancelled();
-        let waits = {
+        let is_cancelled = {
             let mut board = self.board();
             board.end(&run.pipeline.name);
-            is_open && !run.cancel.is_cancelled() && board.wait(run.clone())
+            let is_cancelled = run.cancel.is_cancelled();
+            if !is_cancelled && !self.stopping.is_cancelled() {
+                board.wait(run.clone());
+            }
+            is_cancelled
         };
-        if !waits {
-            let why = match is_open {
-                true if run.cancel.is_cancelled() => "cancelled before it began",
-                true => "another run of the pipeline waits",
-                false => "the daemon stopped before it began",
-            };
-            self.conclude(&run, &Err(cancelled(why))).await;
-            self.ended.notify_waiters();
+        if is_cancelled {
+            self.finish(&run, &Err(cancelled("cancelled before it began"))).await;
+            self.ends.ring(&run.run_id);
         }
         self.changed.notify_one();
     }
 
-    async fn begin(&self, run: &Waiting) -> Begun {
-        let name = &run.pipeline.name;
+    /// Begins an attempt, by the document that is in force now.
+    async fn begin(&self, run: Waiting) -> Begun {
         if run.cancel.is_cancelled() {
             return Begun::Failed(cancelled("cancelled before it began"));
         }
-        let lease = match self.free(name).await {
-            Ok(Some(lease)) => lease,
-            Ok(None) => return Begun::NotYet(Error::temporary("another process runs the pipeline")),
-            Err(error) if error.kind().meaning().retry => return Begun::NotYet(error),
-            Err(error) => return Begun::Failed(error),
+        let run = match self.registry.get(&run.pipeline.name) {
+            Some(pipeline) if pipeline.connection == run.pipeline.connection => Waiting { pipeline, ..run },
+            // Its place is one of the other connection.
+            Some(pipeline) => return Begun::NotYet(Waiting { pipeline, ..run }),
+            None if self.ledger.lease_length().is_some() => return Begun::Gone,
+            None => return Begun::Failed(cancelled("the pipeline is no longer there")),
         };
-        match self.ledger.start(&run.run_id).await {
-            Ok(()) => Begun::Under(lease),
-            Err(error) if error.kind().meaning().retry => Begun::NotYet(error),
-            Err(error) => match self.ledger.run(&run.run_id).await {
-                Ok(Some(known)) if known.state != State::Queued => Begun::Gone,
-                _ => Begun::Failed(error),
-            },
+        let begun = match self.free(&run.pipeline.name).await {
+            Ok(Some(lease)) => {
+                let begun = self.ledger.begin(&run.run_id, run.attempt, &run.pipeline.digest).await;
+                begun.map(|has_begun| has_begun.then_some(lease))
+            }
+            none => none,
+        };
+        match begun {
+            Ok(Some(lease)) => Begun::Under(lease, run),
+            Ok(None) => self.as_it_stands(run).await,
+            Err(error) if error.kind().meaning().retry => Begun::NotYet(a_little_later(run)),
+            Err(error) => Begun::Failed(error),
+        }
+    }
+
+    /// A run that could not begin, as it is by now: another process may be at its pipeline, or at the run itself.
+    async fn as_it_stands(&self, run: Waiting) -> Begun {
+        match self.ledger.run(&run.run_id).await {
+            Ok(Some(known)) if known.state == State::Queued => {
+                let not_before = not_before(&known, &run.pipeline.retry);
+                let later = a_little_later(Waiting { attempt: known.attempt, ..run });
+                Begun::NotYet(Waiting { not_before: not_before.max(later.not_before), ..later })
+            }
+            Ok(_) => Begun::Gone,
+            Err(_) => Begun::NotYet(a_little_later(run)),
         }
     }
 
@@ -110,10 +123,10 @@ impl Shared {
         let work = AssertUnwindSafe(self.runner.run(&run.run_id, &run.pipeline, stop.clone())).catch_unwind();
         let limit = sleep(run.pipeline.timeout);
         let patience = self.patience(&stop);
-        tokio::pin!(work, limit, patience);
-        let mut beats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_late = false;
+        // Beside all that, since the store may take its time to record them.
+        let beats = self.beat(run.run_id);
+        tokio::pin!(work, limit, patience, beats);
+        let (mut is_late, mut is_cut) = (false, false);
         loop {
             tokio::select! {
                 result = &mut work => return match result {
@@ -126,16 +139,29 @@ impl Shared {
                     is_late = true;
                     stop.cancel();
                 }
+                () = self.cut.cancelled(), if !is_cut => {
+                    is_cut = true;
+                    tracing::warn!(run_id = %run.run_id, "told to stop: the grace period is over");
+                    stop.cancel();
+                }
                 () = &mut patience => {
                     tracing::warn!(run_id = %run.run_id, "dropped: it did not stop");
                     return Err(if is_late { too_long(run) } else { cancelled("stopped, and dropped where it stood") });
                 }
                 () = self.abandon.cancelled() => return Err(cancelled("the daemon stopped")),
-                _ = beats.tick() => {
-                    if let Err(error) = self.ledger.beat(&[run.run_id]).await {
-                        tracing::warn!(run_id = %run.run_id, %error, "the heartbeat was not recorded");
-                    }
-                }
+                never = &mut beats => match never {},
+            }
+        }
+    }
+
+    /// Says again and again that a run is alive.
+    async fn beat(&self, run_id: RunId) -> Infallible {
+        let mut beats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beats.tick().await;
+            if let Err(error) = self.ledger.beat(&[run_id]).await {
+                tracing::warn!(%run_id, %error, "the heartbeat was not recorded");
             }
         }
     }
@@ -154,64 +180,84 @@ impl Shared {
         if !result.as_ref().is_err_and(is_cancelled) {
             self.board().came_out(&name, result.is_ok());
         }
+        let was_cut =
+            result.as_ref().is_err_and(is_cancelled) && self.cut.is_cancelled() && !run.cancel.is_cancelled();
+        if was_cut {
+            self.cut_short.fetch_add(1, Ordering::AcqRel);
+        }
         if let Err(error) = &result
-            && let Some(next) = self.next_attempt(&run, error).await
+            && let Some(next) = self.next_attempt(&run, error, was_cut).await
         {
             lease.end().await;
             self.put_back(next).await;
             return;
         }
-        if result.as_ref().is_err_and(is_cancelled) && self.stopping.is_cancelled() {
-            self.cancelled_by_stop.fetch_add(1, Ordering::AcqRel);
-        }
-        self.conclude(&run, &result).await;
+        self.finish(&run, &result).await;
         lease.end().await;
         self.leave(&run);
     }
 
-    /// The next attempt of a run, where there is one; it is recorded then.
-    async fn next_attempt(&self, run: &Waiting, error: &Error) -> Option<Waiting> {
-        let may_help = error.kind().meaning().retry && !is_cancelled(error) && !run.cancel.is_cancelled();
-        if !may_help || self.stopping.is_cancelled() || self.board().waiting(&run.pipeline.name).is_some() {
+    /// The next attempt of a run, where there is one; it is recorded then. One that was stopped for the daemon's sake
+    /// has one at once, with the next daemon.
+    async fn next_attempt(&self, run: &Waiting, error: &Error, was_cut: bool) -> Option<Waiting> {
+        let (pause, why) = if was_cut {
+            (Duration::ZERO, "interrupted: the daemon stopped".to_owned())
+        } else if error.kind().meaning().retry && !is_cancelled(error) && !run.cancel.is_cancelled() {
+            let elapsed = u64::try_from(now_ms().saturating_sub(run.asked_ms)).unwrap_or_default();
+            let pause = run.pipeline.retry.pause(run.attempt, Duration::from_millis(elapsed))?;
+            (pause, error.to_string())
+        } else {
             return None;
-        }
-        let elapsed = u64::try_from(now_ms().saturating_sub(run.asked_ms)).unwrap_or_default();
-        let pause = run.pipeline.retry.pause(run.attempt, Duration::from_millis(elapsed))?;
+        };
         let attempt = run.attempt.saturating_add(1);
         let not_before = DateTime::<Utc>::from_timestamp_millis(now_ms())? + pause;
-        let recorded = self.ledger.try_again(&run.run_id, attempt, not_before, &error.to_string()).await;
-        if let Err(error) = recorded {
+        if let Err(error) = self.ledger.try_again(&run.run_id, attempt, not_before, &why).await {
             tracing::error!(run_id = %run.run_id, %error, "the next attempt could not be recorded");
             return None;
         }
         let (run_id, pipeline) = (run.run_id, &run.pipeline.name);
-        tracing::warn!(%run_id, %pipeline, %error, attempt, ?pause, "is tried again");
+        tracing::warn!(%run_id, %pipeline, error = %why, attempt, ?pause, "is tried again");
         Some(Waiting { attempt, not_before: Some(Instant::now() + pause), ..run.clone() })
     }
 
-    /// Records the end of a run. One that cannot be recorded leaves the run unfinished in the ledger; the next start
-    /// finds its lease free and marks it as interrupted.
-    pub(super) async fn conclude(&self, run: &Waiting, result: &Result<()>) {
-        let (run_id, pipeline) = (run.run_id, &run.pipeline.name);
-        if let Err(error) = self.ledger.conclude(&run_id, result).await {
-            tracing::error!(%run_id, %error, "the end of the run could not be recorded");
+    /// Records the end of a run, where it can be. Else the run is unfinished in the ledger, and whoever finds its lease
+    /// free takes it for interrupted.
+    async fn finish(&self, run: &Waiting, result: &Result<()>) {
+        traces::concluded(result);
+        if let Err(error) = self.conclude(&run.run_id, &run.pipeline.name, result).await {
+            let came_to = result.as_ref().map_or_else(|error| error.to_string(), |()| "done".to_owned());
+            tracing::error!(run_id = %run.run_id, %error, came_to, "the end of the run could not be recorded");
         }
-        if let Ok(Some(run)) = self.ledger.run(&run_id).await {
+    }
+
+    /// Records the end of a run, and tells of it.
+    pub(super) async fn conclude(
+        &self,
+        run_id: &RunId,
+        pipeline: &PipelineName,
+        result: &Result<()>,
+    ) -> Result<()> {
+        self.ledger.conclude(run_id, result).await?;
+        if let Ok(Some(run)) = self.ledger.run(run_id).await {
             self.metrics.run_ended(&run);
         }
-        traces::concluded(result);
         match result {
             Ok(()) => tracing::info!(%run_id, %pipeline, "succeeded"),
             Err(error) => tracing::warn!(%run_id, %pipeline, %error, "did not succeed"),
         }
+        Ok(())
     }
 
     /// The run is over, and its place is free.
     fn leave(&self, run: &Waiting) {
         self.board().end(&run.pipeline.name);
-        self.ended.notify_waiters();
+        self.ends.ring(&run.run_id);
         self.changed.notify_one();
     }
+}
+
+fn a_little_later(run: Waiting) -> Waiting {
+    Waiting { not_before: Some(Instant::now() + ELSEWHERE_PAUSE), ..run }
 }
 
 fn is_cancelled(error: &Error) -> bool {

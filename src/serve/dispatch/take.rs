@@ -3,22 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Dispatcher, Refusal, Shared, Waiting};
-use crate::error::{Error, Kind, Result};
+use super::{Refusal, Shared, Waiting};
+use crate::error::{Kind, Result};
 use crate::govern::store::now_ms;
-use crate::run::ledger::{Lease, Order, Run, RunId, State, Trigger, Under};
+use crate::run::ledger::{Lease, Order, Run, RunId, State, Under};
 use crate::spec::{Pipeline, PipelineName};
 
-/// How long a run may wait for a daemon that takes it on.
-const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
-
-/// How often an attempt that was lost with its daemon is followed by another one for that alone: a run that ends each
-/// daemon that begins it must not end them all for ever.
-const MOST_LOST: u32 = 3;
 /// How often, and how long after each other, it is looked for what another process is about to record.
 const LOOKS: u32 = 10;
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -32,19 +24,6 @@ pub(super) struct Asked {
     pub(super) may_wait: bool,
 }
 
-impl Dispatcher {
-    /// Takes on what earlier processes queued, and what they were at where a further attempt is due. The runs that
-    /// they were at otherwise are marked as interrupted.
-    ///
-    /// # Errors
-    /// Those of the ledger.
-    pub async fn take_over(&self) -> Result<()> {
-        self.0.bury_interrupted().await?;
-        self.look_at_pauses().await?;
-        self.0.adopt().await
-    }
-}
-
 impl Shared {
     /// Takes a run on, or says which one is it already; `None` for a turn that is taken.
     pub(super) async fn take(self: Arc<Self>, asked: Asked) -> Result<Option<RunId>, Refusal> {
@@ -52,9 +31,10 @@ impl Shared {
         // Of two that ask at once one finds the other's run.
         let _turn = self.turn(name).await;
         let earlier = self.asked_under(&asked.under, name).await?;
-        let (running, waiting, is_full) = {
+        let waiting = self.waiting(name).await?;
+        let (running, is_full) = {
             let board = self.board();
-            (board.running(name), board.waiting(name), board.is_full())
+            (board.running(name), board.is_full())
         };
         let is_here = |run: &Run| running == Some(run.run_id) || waiting == Some(run.run_id);
         if let Some(run) = earlier.as_ref().filter(|run| is_here(run) || is_settled(run)) {
@@ -64,7 +44,7 @@ impl Shared {
             return Err(Refusal::Stopping);
         }
         if let Some(active) = waiting.or(running.filter(|_| !asked.may_wait)) {
-            return Err(Refusal::Active(Some(active)));
+            return Err(Refusal::Active(active));
         }
         if is_full {
             return Err(Refusal::Full);
@@ -73,7 +53,7 @@ impl Shared {
             earlier.as_ref().filter(|run| run.state == State::Queued && !run.needs_its_process())
         {
             // A daemon that is gone had queued it, or another one has: whoever comes first runs it.
-            self.wait(run.run_id, &asked.pipeline, run);
+            self.wait(&asked.pipeline, run);
             return Ok(Some(run.run_id));
         }
         let lease = match running {
@@ -82,6 +62,15 @@ impl Shared {
             // Held until the run is recorded, so that no other process begins one in between.
             None => self.free(name).await?,
         };
+        // What a process that is gone was at may wait here by now.
+        let given_back = self.board().waiting(name);
+        if let Some(active) = given_back {
+            if let Some(lease) = lease {
+                lease.end().await;
+            }
+            let is_meant = earlier.as_ref().is_some_and(|run| run.run_id == active);
+            return if is_meant { Ok(Some(active)) } else { Err(Refusal::Active(active)) };
+        }
         let lease = match lease {
             None if running.is_none() && !asked.may_wait => {
                 match self.elsewhere(&asked, earlier.as_ref()).await? {
@@ -138,8 +127,24 @@ impl Shared {
             }
         }
         let theirs = self.asked_under(&asked.under, name).await?;
-        let theirs = theirs.filter(|run| !run.state.is_final() || is_settled(run));
-        theirs.map(|run| Err(run.run_id)).ok_or(Refusal::Active(None))
+        if let Some(run) = theirs.filter(|run| !run.state.is_final() || is_settled(run)) {
+            return Ok(Err(run.run_id));
+        }
+        let active = self.ledger.in_processes(Some(name)).await?.first().map(|run| run.run_id);
+        Err(Refusal::Elsewhere(active))
+    }
+
+    /// The run of a pipeline that waits here. One that does not wait in the ledger any more, because another daemon has
+    /// it, or had, waits here no longer.
+    async fn waiting(&self, pipeline: &PipelineName) -> Result<Option<RunId>, Refusal> {
+        let Some(run_id) = self.board().waiting(pipeline) else { return Ok(None) };
+        match self.ledger.run(&run_id).await? {
+            Some(run) if run.state == State::Queued => Ok(Some(run_id)),
+            _ => {
+                self.board().take(pipeline, &run_id);
+                Ok(None)
+            }
+        }
     }
 
     /// Where daemons share the store: the run that another one has recorded of a pipeline that nobody runs, if it is the
@@ -152,23 +157,8 @@ impl Shared {
         let Some(waiting) = self.ledger.unfinished(Some(name)).await?.pop() else { return Ok(None) };
         match self.asked_under(&asked.under, name).await? {
             Some(run) if run.run_id == waiting.run_id => Ok(Some(run.run_id)),
-            _ => Err(Refusal::Active(Some(waiting.run_id))),
+            _ => Err(Refusal::Active(waiting.run_id)),
         }
-    }
-
-    /// The lease of a pipeline that nobody runs. Nobody else holds it, so what is unfinished was left by a process that
-    /// is gone.
-    pub(super) async fn free(&self, pipeline: &PipelineName) -> Result<Option<Lease>> {
-        let Some(lease) = self.ledger.lease(pipeline).await? else { return Ok(None) };
-        self.bury(pipeline, &lease).await?;
-        Ok(Some(lease))
-    }
-
-    async fn bury(&self, pipeline: &PipelineName, lease: &Lease) -> Result<()> {
-        for run_id in self.ledger.bury(pipeline, lease).await? {
-            tracing::warn!(%run_id, %pipeline, "marked as interrupted");
-        }
-        Ok(())
     }
 
     /// Records the run and that it was asked for; `None` where another process was faster.
@@ -191,93 +181,6 @@ impl Shared {
             found => Ok(found),
         }
     }
-
-    /// Lets a recorded run wait here; false when one of its pipeline does.
-    fn wait(&self, run_id: RunId, pipeline: &Arc<Pipeline>, run: &Run) -> bool {
-        let until = run.not_before.and_then(|at| (at - now()).to_std().ok());
-        let waiting = Waiting {
-            run_id,
-            pipeline: Arc::clone(pipeline),
-            asked_ms: run.created_at.timestamp_millis(),
-            attempt: run.attempt,
-            not_before: until.map(|left| Instant::now() + left),
-            cancel: CancellationToken::new(),
-            asker: tracing::Span::current(),
-        };
-        let waits = self.board().wait(waiting);
-        self.changed.notify_one();
-        waits
-    }
-
-    /// Runs that are under way while nobody holds their pipeline's lease have no process any more.
-    async fn bury_interrupted(&self) -> Result<()> {
-        for run in self.ledger.orphans().await? {
-            let Ok(name) = PipelineName::parse(&run.pipeline) else { continue };
-            let is_shared = self.ledger.lease_length().is_some();
-            if is_shared && self.registry.get(&name).is_none() {
-                // For a daemon that knows the pipeline.
-                continue;
-            }
-            let Some(lease) = self.ledger.lease(&name).await? else { continue };
-            match self.next_of(&run) {
-                Some(pause) => {
-                    let (next, not_before) = (run.attempt.saturating_add(1), now() + pause);
-                    let why = "interrupted: its process ended";
-                    self.ledger.give_back(&run, &lease, next, not_before, why).await?;
-                    tracing::warn!(run_id = %run.run_id, pipeline = %name, "was interrupted, and is tried again");
-                }
-                None => self.bury(&name, &lease).await?,
-            }
-            lease.end().await;
-        }
-        Ok(())
-    }
-
-    /// How long after its process was lost a run is tried again; `None` where it is over.
-    fn next_of(&self, run: &Run) -> Option<Duration> {
-        if run.state != State::Running || run.trigger == Trigger::Cli {
-            return None;
-        }
-        if self.ledger.lease_length().is_some() && run.attempt <= MOST_LOST {
-            // It waited for as long as its lease stood.
-            return Some(Duration::ZERO);
-        }
-        let pipeline = PipelineName::parse(&run.pipeline).ok().and_then(|name| self.registry.get(&name));
-        let retry = pipeline.map(|pipeline| pipeline.retry).unwrap_or_default();
-        retry.pause(run.attempt, (now() - run.created_at).to_std().unwrap_or_default())
-    }
-
-    /// Lets runs wait here that wait in the ledger.
-    async fn adopt(&self) -> Result<()> {
-        let most = self.board().room();
-        for run in self.ledger.waiting(most).await? {
-            let pipeline = PipelineName::parse(&run.pipeline).ok().and_then(|name| self.registry.get(&name));
-            let refused = match &pipeline {
-                // It may be one of another daemon's.
-                None if self.ledger.lease_length().is_some() => continue,
-                None => Error::failed("the pipeline is no longer there"),
-                Some(_) if now() - run.not_before.unwrap_or(run.created_at) > LONGEST_WAIT => {
-                    Error::temporary("interrupted: no daemon took it on within a day")
-                        .help("trigger it again")
-                }
-                Some(pipeline) => {
-                    // One that is about to begin here waits no more.
-                    let is_beginning = self.board().running(&pipeline.name) == Some(run.run_id);
-                    if !is_beginning {
-                        self.wait(run.run_id, pipeline, &run);
-                    }
-                    continue;
-                }
-            };
-            self.ledger.conclude(&run.run_id, &Err(refused)).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Now, by the clock that stamps the ledger.
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(now_ms()).unwrap_or_default()
 }
 
 /// Whether a run came to an end that another one would come to as well, or to its success.

@@ -78,7 +78,7 @@ impl Ask {
         match self.dispatcher.take_turn(pipeline, turn(chosen, now), may_wait).await {
             Ok(_) => Ok(Told::Through(chosen.at)),
             // Another process may just be taking this very turn: what it takes is not left out here.
-            Err(Refusal::Active(None)) => Ok(Told::Later),
+            Err(Refusal::Elsewhere(_)) => Ok(Told::Later),
             Err(Refusal::Active(_)) if is_caught_up => Ok(Told::Later),
             Err(Refusal::Active(_)) => {
                 tracing::warn!(%pipeline, at = %chosen.at, "left out: the pipeline has a run");
@@ -134,7 +134,7 @@ impl Ask {
                     _ => Told::Followed(now),
                 }
             }
-            Err(Refusal::Active(None)) => Told::Later,
+            Err(Refusal::Elsewhere(_)) => Told::Later,
             // What waits begins after what it follows.
             Err(Refusal::Active(_)) if may_wait => Told::Later,
             Err(Refusal::Active(_)) => {

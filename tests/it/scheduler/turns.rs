@@ -1,5 +1,6 @@
 //! Whose turn it is, how often a run is tried, and what becomes of runs that go wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealift::run::ledger::{State, Trigger};
@@ -42,7 +43,7 @@ async fn a_run_that_waits_for_its_next_attempt_says_why_and_can_be_cancelled() {
     };
     assert!(run.state == State::Queued && run.not_before.is_some() && run.outcome.is_none());
     assert_eq!(run.error.as_deref(), Some("the source is away"));
-    assert!(world.daemon.as_ref().unwrap().dispatcher().cancel(&run_id).await);
+    assert!(world.daemon.as_ref().unwrap().dispatcher().cancel(&run_id).await.unwrap());
     assert_eq!(world.end_of(run_id).await.state, State::Cancelled);
 }
 
@@ -124,7 +125,12 @@ async fn no_more_runs_read_through_a_connection_than_may() {
 #[tokio::test]
 async fn what_a_daemon_that_is_gone_had_queued_or_was_at_is_taken_over() {
     let mut world = world_of(
-        &[("queued", Act::Publish), ("tried", Act::Publish), ("left", Act::Publish)],
+        &[
+            ("queued", Act::Publish),
+            ("tried", Act::Publish),
+            ("left", Act::Publish),
+            ("unknown", Act::Publish),
+        ],
         vec![pipeline("queued", None), retrying("tried", 2), pipeline("left", None)],
         4,
     )
@@ -145,7 +151,71 @@ async fn what_a_daemon_that_is_gone_had_queued_or_was_at_is_taken_over() {
     let left = world.end_of(under_way[1]).await;
     assert_eq!((left.state, left.outcome.as_deref()), (State::Failed, Some("temporary")));
     assert!(left.error.unwrap().starts_with("interrupted"));
-    assert_eq!(world.end_of(unknown).await.state, State::Failed);
+    // Its document may be one that is to be mended.
+    assert_eq!(world.ledger.run(&unknown).await.unwrap().unwrap().state, State::Queued);
+    let mended = pipeline("unknown", None);
+    world.registry.replace([(mended.name.clone(), Arc::new(mended))].into());
+    assert_eq!(world.end_of(unknown).await.state, State::Succeeded);
+}
+
+#[tokio::test]
+async fn a_run_begins_by_the_document_that_is_in_force_then() {
+    let acts = [("first", Act::WaitForGo), ("changes", Act::Publish), ("goes", Act::Publish)];
+    let pipelines = ["first", "changes", "goes"].map(|name| pipeline(name, None));
+    let mut world = world_of(&acts, pipelines.to_vec(), 1).await;
+    world.ask_for("first").await;
+    world.started.recv().await.unwrap();
+    let (changes, goes) = (world.ask_for("changes").await, world.ask_for("goes").await);
+    assert_eq!(world.ledger.run(&changes).await.unwrap().unwrap().spec_digest, "d1");
+    let other = ConnectionName::parse("other").unwrap();
+    let tightened = Pipeline { digest: "d2".into(), connection: other, ..pipeline("changes", None) };
+    let next = [pipeline("first", None), tightened].map(|one| (one.name.clone(), Arc::new(one)));
+    world.registry.replace(next.into());
+    world.go.add_permits(1);
+    let run = world.end_of(changes).await;
+    assert_eq!((run.state, run.spec_digest.as_str()), (State::Succeeded, "d2"));
+    let run = world.end_of(goes).await;
+    assert_eq!(
+        (run.state, run.error.as_deref()),
+        (State::Cancelled, Some("the pipeline is no longer there"))
+    );
+}
+
+#[tokio::test]
+async fn a_run_has_its_attempts_although_another_one_of_its_pipeline_waits() {
+    let queues = Schedule { when_active: WhenActive::Queue, ..hourly() };
+    let crm = Pipeline { schedule: Some(queues), ..retrying("crm", 2) };
+    let mut world = world_of(&[("crm", Act::StumbleOnGo)], vec![crm], 2).await;
+    let first = world.ask_for("crm").await;
+    world.started.recv().await.unwrap();
+    world.set(at(13, 0));
+    world.handled("crm", at(13, 0)).await;
+    world.go.add_permits(2);
+    let runs = world.ended("crm", 2).await;
+    assert!(runs.iter().any(|run| run.run_id == first));
+    for run in runs {
+        assert_eq!((run.state, run.attempt), (State::Succeeded, 2), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_no_daemon_had_for_a_day_is_over_and_one_that_waits_here_is_not() {
+    let acts = [("first", Act::WaitForGo), ("old", Act::Publish)];
+    let pipelines = ["first", "old"].map(|name| pipeline(name, None));
+    let mut world = world_of(&acts, pipelines.to_vec(), 1).await;
+    world.ask_for("first").await;
+    world.started.recv().await.unwrap();
+    let (old, unknown) =
+        (world.ask_for("old").await, world.ledger.queue(&name("unknown"), "d", Trigger::Api).await.unwrap());
+    let mut store = world.store().await;
+    let long_ago = "UPDATE runs SET created_ms = created_ms - 90000000, waited_ms = NULL";
+    sqlx::query(long_ago).execute(&mut store).await.unwrap();
+    let run = world.end_of(unknown).await;
+    assert_eq!((run.state, run.outcome.as_deref()), (State::Failed, Some("temporary")));
+    assert!(run.error.unwrap().contains("no daemon took it on within a day"));
+    assert_eq!(world.ledger.run(&old).await.unwrap().unwrap().state, State::Queued);
+    world.go.add_permits(1);
+    assert_eq!(world.end_of(old).await.state, State::Succeeded);
 }
 
 #[tokio::test]

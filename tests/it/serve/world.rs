@@ -15,6 +15,7 @@ use sealift::spec::config::{Metadata, Observability, Runs};
 use sealift::spec::schedule::{LONGEST_ATTEMPT, Priority, Retry, Schedule, Timing};
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
 use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,8 @@ pub enum Act {
     HeedNothing,
     /// Its first attempts, as many, end as temporary.
     Stumble(u32),
+    /// Its first attempt waits for `go`, and ends as temporary.
+    StumbleOnGo,
 }
 
 pub struct Fake {
@@ -71,6 +74,14 @@ impl Runner for Fake {
             Act::Stumble(often) => {
                 let attempt = self.ledger.run(run_id).await.unwrap().unwrap().attempt;
                 if attempt > often { Ok(()) } else { Err(Error::temporary("the source is away")) }
+            }
+            Act::StumbleOnGo => {
+                let attempt = self.ledger.run(run_id).await.unwrap().unwrap().attempt;
+                if attempt > 1 {
+                    return Ok(());
+                }
+                self.go.acquire().await.unwrap().forget();
+                Err(Error::temporary("the source is away"))
             }
         }
     }
@@ -243,6 +254,12 @@ impl World {
         let scheme = if self.entrance.tls.is_some() { "https" } else { "http" };
         self.base = format!("{scheme}://{}", daemon.address());
         self.daemon = Some(daemon);
+    }
+
+    /// Its metadata store, beside the daemon.
+    pub async fn store(&self) -> SqliteConnection {
+        let file = format!("sqlite://{}", self.folder.path().join("sealift.db").display());
+        SqliteConnection::connect(&file).await.unwrap()
     }
 
     pub async fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {

@@ -111,9 +111,9 @@ fn what_waits_for_its_next_attempt_is_woken_and_passed_by() {
     for waits in ["d", "e"] {
         board.wait(Waiting { not_before: Some(later), ..waiting(waits, "c", Priority::High, 0) });
     }
-    board.take(&name("d"));
+    board.remove(&name("d"));
     assert_eq!(board.next_wake(now), Some(later), "another one begins then");
-    board.take(&name("e"));
+    board.remove(&name("e"));
     assert_eq!(board.next_wake(now), None);
 }
 
@@ -146,9 +146,12 @@ fn a_cancelled_run_no_longer_waits() {
     board.wait(first);
     board.wait(second);
     next(&mut board);
-    assert!(board.cancel(&one).unwrap().is_none() && cancel.is_cancelled());
-    assert_eq!(board.cancel(&two).unwrap().unwrap().run_id, two);
-    assert!(board.cancel(&two).is_none());
+    assert!(board.has(&name("a"), &one) && board.has(&name("b"), &two) && !board.has(&name("a"), &two));
+    assert!(board.stop(&one) && cancel.is_cancelled());
+    assert!(!board.stop(&two), "it is not under way");
+    assert!(board.take(&name("b"), &one).is_none());
+    assert_eq!(board.take(&name("b"), &two).unwrap().run_id, two);
+    assert!(board.take(&name("b"), &two).is_none());
     board.end(&name("a"));
     assert_eq!(next(&mut board), None);
     assert_eq!(board.count(), 0);

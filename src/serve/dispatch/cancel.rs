@@ -1,0 +1,62 @@
+//! Ends runs that are not wanted any more.
+
+use std::sync::Arc;
+
+use tracing::Instrument as _;
+
+use super::{Dispatcher, Shared, cancelled};
+use crate::error::{Error, Result};
+use crate::run::ledger::{RunId, State};
+use crate::spec::PipelineName;
+
+impl Dispatcher {
+    /// Tells a run that is under way here to stop, or ends one that waits, wherever it does. False when it is over, or
+    /// another process is at it.
+    ///
+    /// # Errors
+    /// Those of the ledger; then the run goes on waiting.
+    pub async fn cancel(&self, run_id: &RunId) -> Result<bool> {
+        // A task of its own: a caller that goes away must not leave a run that waits nowhere and is not over.
+        let (shared, run_id) = (Arc::clone(&self.0), *run_id);
+        let ending = async move { shared.cancel(&run_id).await };
+        let ended = self.0.tasks.spawn(ending.in_current_span()).await;
+        ended.unwrap_or_else(|_| Err(Error::temporary("the daemon is stopping").help("ask again later")))
+    }
+}
+
+impl Shared {
+    async fn cancel(&self, run_id: &RunId) -> Result<bool> {
+        if self.board().stop(run_id) {
+            return Ok(true);
+        }
+        let Some(run) = self.ledger.run(run_id).await? else { return Ok(false) };
+        let name = PipelineName::parse(&run.pipeline)?;
+        if run.state != State::Queued || run.needs_its_process() {
+            return Ok(false);
+        }
+        // Nobody takes its place while it is neither here nor over.
+        let _turn = self.turn(&name).await;
+        let waiting = {
+            let mut board = self.board();
+            if board.stop(run_id) {
+                // It began meanwhile.
+                return Ok(true);
+            }
+            board.take(&name, run_id)
+        };
+        let Err(error) = self.conclude(run_id, &name, &Err(cancelled("cancelled before it began"))).await
+        else {
+            self.ends.ring(run_id);
+            return Ok(true);
+        };
+        if let Some(waiting) = waiting {
+            self.board().wait(waiting);
+            self.changed.notify_one();
+        }
+        match self.ledger.run(run_id).await {
+            // Another process was faster.
+            Ok(Some(run)) if run.state != State::Queued => Ok(false),
+            _ => Err(error),
+        }
+    }
+}
