@@ -217,6 +217,9 @@ pub(super) struct Runs {
     /// Ask a daemon how the run goes, until it is over; its outcome is the exit code
     #[arg(long, requires = "run_id")]
     pub(super) follow: bool,
+    /// Ask a daemon to stop the run
+    #[arg(long, requires = "run_id", conflicts_with = "follow")]
+    pub(super) cancel: bool,
     #[command(flatten)]
     pub(super) daemon: Daemon,
     /// Only runs of this pipeline

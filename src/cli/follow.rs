@@ -1,6 +1,6 @@
 //! `sealift runs RUN --follow`: how a run of a daemon goes, until it is over.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use reqwest::Response;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::remote::Remote;
+use super::remote::{MOST_BYTES, Remote};
 use super::runs::word;
 use super::{Context, Done, show, trigger};
 use crate::error::{Error, Kind, Result};
@@ -22,29 +22,30 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How long a daemon may be away, to be started anew, before nobody waits for it any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
-/// Far above any event.
-const MOST_BYTES: usize = 4 << 20;
 
 /// Tells of the run until it is over; its outcome is that of the command.
 pub(super) async fn follow(context: &Context, remote: &Remote, run_id: &RunId) -> Done {
     let path = format!("/v1/runs/{run_id}/events");
-    let line = line(context.json);
+    let mut shown = Shown { json: context.json, line: line(context.json), streams: BTreeMap::new() };
+    // Any sign of life counts: of a run that waits, or that another daemon carries, there may be nothing to tell for long.
     let (mut heard, mut since) = (String::new(), Instant::now());
     loop {
         let error = match remote.listen(&path, &heard, LIMIT).await {
             Ok(answer) => {
+                since = Instant::now();
                 let mut events = Events { answer, text: Vec::new(), ready: VecDeque::new() };
                 loop {
                     match events.next().await {
-                        Ok(Some(Event { name, .. })) if name.is_empty() => {}
                         Ok(Some(Event { name, data, .. })) if name == "end" => {
-                            line.finish_and_clear();
+                            shown.line.finish_and_clear();
                             return trigger::tell(context, &run_id.to_string(), data);
                         }
                         Ok(Some(event)) => {
                             since = Instant::now();
-                            tell(context.json, &line, &event);
-                            heard = event.id;
+                            if !event.name.is_empty() {
+                                shown.tell(&event);
+                                heard = event.id;
+                            }
                         }
                         // It ends its streams now and then, and when it stops.
                         Ok(None) => break away(),
@@ -76,15 +77,32 @@ fn line(json: bool) -> ProgressBar {
     line
 }
 
-fn tell(json: bool, line: &ProgressBar, event: &Event) {
-    if json {
-        show::json(&event.data);
-    } else if event.name == "state" {
-        line.set_message(word(&event.data["state"]));
-    } else {
-        let streams = event.data["streams"].as_array().into_iter().flatten();
-        let told: Vec<String> = streams.filter(|stream| stream["stage"] != "waiting").map(stream).collect();
-        line.set_message(told.join("; "));
+/// What is shown of a run.
+struct Shown {
+    json: bool,
+    line: ProgressBar,
+    /// Its streams that are not waiting, each as it was told last.
+    streams: BTreeMap<String, String>,
+}
+
+impl Shown {
+    fn tell(&mut self, event: &Event) {
+        if self.json {
+            show::json(&event.data);
+        } else if event.name == "state" {
+            self.line.set_message(word(&event.data["state"]));
+        } else {
+            for told in event.data["streams"].as_array().into_iter().flatten() {
+                let name = word(&told["stream"]);
+                if told["stage"] == "waiting" {
+                    self.streams.remove(&name);
+                } else {
+                    self.streams.insert(name, stream(told));
+                }
+            }
+            let told: Vec<&str> = self.streams.values().map(String::as_str).collect();
+            self.line.set_message(told.join("; "));
+        }
     }
 }
 
@@ -154,6 +172,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn streams_are_shown_as_they_were_told_last() {
+        let mut shown = Shown { json: false, line: ProgressBar::hidden(), streams: BTreeMap::new() };
+        let mut tell = |streams: Value| {
+            let data = json!({"streams": streams});
+            shown.tell(&Event { name: "progress".into(), id: String::new(), data });
+            shown.streams.values().cloned().collect::<Vec<_>>()
+        };
+        let one = |stage: &str, rows: u64| json!({"stream": "a", "stage": stage, "rows": rows});
+        tell(
+            json!([one("reading", 1), {"stream": "b", "stage": "waiting"}, {"stream": "c", "stage": "published"}]),
+        );
+        assert_eq!(tell(json!([one("reading", 2)])), ["a reading: 2 rows", "c published: 0 rows"]);
+        assert_eq!(tell(json!([one("waiting", 0)])), ["c published: 0 rows"], "it is tried again");
+    }
 
     #[test]
     fn events_are_taken_whole() {

@@ -15,8 +15,8 @@ use crate::spec::{PipelineName, Service, address};
 /// Longer than a daemon lets a request wait.
 const LIMIT: Duration = Duration::from_secs(40);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Far above any answer about one run.
-const MOST_BYTES: usize = 1 << 20;
+/// Far above any answer: a run of tens of thousands of streams.
+pub(super) const MOST_BYTES: usize = 16 << 20;
 /// Characters of a daemon's own words that are shown.
 const MOST_CHARS: usize = 400;
 
@@ -49,7 +49,7 @@ impl Remote {
     /// # Errors
     /// `Invalid` when URL, token or certificates cannot be used.
     pub(super) fn new(daemon: &Daemon) -> Result<Self> {
-        let url = address(&daemon.url, &SERVICE).at(|| "SEALIFT_URL".to_owned())?;
+        let url = address(daemon.url(), &SERVICE).at(|| "SEALIFT_URL".to_owned())?;
         let mut builder = Client::builder()
             .use_rustls_tls()
             // A redirect would take the token elsewhere.
@@ -100,7 +100,9 @@ impl Remote {
         let (status, said) = self.send(self.http.post(url).header("idempotency-key", key)).await?;
         let run_id = said["run_id"].as_str().map(|run_id| printable(run_id, MOST_CHARS));
         match (status, run_id) {
-            (StatusCode::CONFLICT, active) => Ok(Triggered::Busy { active, error: refused(status, &said) }),
+            (_, active) if word(&said) == Some("run-active") => {
+                Ok(Triggered::Busy { active, error: refused(status, &said) })
+            }
             (_, Some(run_id)) if status.is_success() => Ok(Triggered::Taken(run_id)),
             (_, None) if status.is_success() => Err(self.no_daemon(status)),
             _ => Err(refused(status, &said)),
@@ -212,15 +214,20 @@ fn unusable(path: &Path, why: &str) -> Error {
     )
 }
 
+/// The word that names a problem for programs: that of an outcome, or one that tells more than its status.
+fn word(said: &Value) -> Option<&str> {
+    said["type"].as_str()?.strip_prefix("urn:sealift:problem:")
+}
+
 /// A problem (RFC 9457), in the daemon's words.
 fn refused(status: StatusCode, said: &Value) -> Error {
-    let kind = match status.as_u16() {
+    let kind = word(said).and_then(Kind::of_outcome).unwrap_or(match status.as_u16() {
         400 | 404 | 422 => Kind::Usage,
         401 | 403 => Kind::Denied,
         // It has an active run, or is over: another time it may be otherwise.
-        409 | 429 | 502..=504 => Kind::Temporary,
+        408 | 409 | 429 | 502..=504 => Kind::Temporary,
         _ => Kind::Failed,
-    };
+    });
     let words = |name: &str| {
         said[name].as_str().map(|words| printable(words, MOST_CHARS)).filter(|words| !words.is_empty())
     };
@@ -252,6 +259,7 @@ mod tests {
             (401, Kind::Denied),
             (403, Kind::Denied),
             (404, Kind::Usage),
+            (408, Kind::Temporary),
             (409, Kind::Temporary),
             (500, Kind::Failed),
             (503, Kind::Temporary),
@@ -268,13 +276,29 @@ mod tests {
     }
 
     #[test]
+    fn the_word_of_a_problem_says_more_than_its_status() {
+        let words = [
+            (409, "held", Kind::Held),
+            (409, "run-active", Kind::Temporary),
+            (422, "data", Kind::Data),
+            (422, "invalid", Kind::Invalid),
+            (422, "key-reused", Kind::Usage),
+            (502, "unreachable", Kind::Unreachable),
+        ];
+        for (status, word, kind) in words {
+            let said = json!({"type": format!("urn:sealift:problem:{word}"), "detail": "no"});
+            assert_eq!(refused(StatusCode::from_u16(status).unwrap(), &said).kind(), kind, "{word}");
+        }
+    }
+
+    #[test]
     fn a_token_goes_nowhere_in_plain_text() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "sl_token\n").unwrap();
         let reference = format!("file:{}", file.path().display());
         let remote = |url: &str| {
             let daemon = Daemon {
-                url: url.to_owned(),
+                url: Some(url.to_owned()),
                 token: reference.clone(),
                 ca_file: None,
                 client_certificate: None,

@@ -4,6 +4,7 @@
 //! in the [`Registry`]. What is invalid is told ([`Documents::problems`]), and what was in force of it stays. Whoever
 //! changes either holds the files as they were last seen, so that a change from disk and one over the API never cross.
 
+mod change;
 mod disk;
 mod following;
 mod look;
@@ -12,17 +13,18 @@ mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
+pub use self::change::{Deleted, Expected, Registered, Unfit};
 use self::look::{Document, Found, Seen};
-pub use self::stored::{Deleted, Expected, Registered, Stored};
+pub use self::stored::Stored;
 use super::registry::{Pipelines, Registry};
 use crate::error::{Error, Result};
 use crate::govern::audit::{self, Action};
 use crate::run::{Engine, trail};
-use crate::spec::{PipelineName, Problems, Reader};
+use crate::spec::{Claims, PipelineName, Problems, Reader};
 
 /// Who is said to have changed a document on disk.
 const ACTOR: &str = "documents";
@@ -38,6 +40,8 @@ struct Shared {
     registry: Registry,
     seen: Arc<Mutex<Seen>>,
     invalid: watch::Sender<Arc<Vec<Invalid>>>,
+    /// What the pipelines of an engine have for themselves, once it was asked for.
+    claims: std::sync::Mutex<Option<(Weak<Engine>, Arc<Claims>)>>,
 }
 
 /// A document that is not in force as it is written.
@@ -88,6 +92,7 @@ impl Documents {
             registry: Registry::of(Vec::new()),
             seen: Arc::default(),
             invalid: watch::Sender::default(),
+            claims: std::sync::Mutex::default(),
         }));
         let (mut seen, sight) = documents.look(Cause::Asked).await?;
         if let Some(problems) = sight.folder {

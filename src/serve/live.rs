@@ -19,7 +19,7 @@ use crate::run::{Published, RunId, StreamPlan};
 pub struct Live(Arc<Mutex<BTreeMap<RunId, Arc<Seen>>>>);
 
 /// Where a stream of a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Its turn is yet to come.
@@ -33,7 +33,7 @@ pub enum Stage {
 }
 
 /// One stream of a run that is under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 pub struct StreamProgress {
     /// The stream.
     pub stream: String,

@@ -25,7 +25,7 @@ pub const MAX_LINES: usize = 1_000;
 const MAX_TEXT_CHARS: usize = 1_000;
 /// Most bytes of a line.
 const MAX_LINE_BYTES: usize = 2_048;
-/// Most bytes of all lines; those of the oldest run go first.
+/// Most bytes of all lines. Those of a run that is over go first, of that which said something longest ago.
 const MAX_BYTES: usize = 16 << 20;
 /// The module of the audit trail.
 const TRAIL: &str = "sealift::govern::audit";
@@ -39,6 +39,10 @@ pub struct RunLogs(Arc<Mutex<Kept>>);
 #[derive(Default)]
 struct Kept {
     runs: BTreeMap<RunId, Lines>,
+    /// The runs that are not under way, by when they said something last.
+    quiet: BTreeMap<u64, RunId>,
+    /// Counts all lines.
+    said: u64,
     bytes: usize,
 }
 
@@ -46,6 +50,11 @@ struct Kept {
 struct Lines {
     newest: u64,
     lines: VecDeque<Line>,
+    bytes: usize,
+    /// Spans of the run that are open: it is under way.
+    open: usize,
+    /// What was counted when it said something last.
+    said: u64,
 }
 
 /// One line of a run's log.
@@ -75,26 +84,70 @@ impl RunLogs {
 
     fn keep(&self, run_id: RunId, fields: Map<String, Value>) {
         let mut kept = self.kept();
-        let run = kept.runs.entry(run_id).or_default();
-        run.newest += 1;
-        let seq = run.newest;
-        let text = line(seq, fields);
-        let mut change = i64::try_from(text.len()).unwrap_or(0);
-        run.lines.push_back(Line { seq, text });
-        if run.lines.len() > MAX_LINES {
-            let gone = run.lines.pop_front().map_or(0, |line| line.text.len());
-            change -= i64::try_from(gone).unwrap_or(0);
-        }
-        kept.bytes = kept.bytes.saturating_add_signed(isize::try_from(change).unwrap_or(0));
-        while kept.bytes > MAX_BYTES && kept.runs.len() > 1 {
-            let oldest = kept.runs.pop_first();
-            let gone: usize = oldest.iter().flat_map(|(_, run)| &run.lines).map(|line| line.text.len()).sum();
-            kept.bytes = kept.bytes.saturating_sub(gone);
+        kept.keep(run_id, fields);
+        kept.make_room();
+    }
+
+    /// A span of the run begins, or ends.
+    fn span(&self, run_id: RunId, begins: bool) {
+        let mut kept = self.kept();
+        let Kept { runs, quiet, .. } = &mut *kept;
+        let run = runs.entry(run_id).or_default();
+        quiet.remove(&run.said);
+        run.open = if begins { run.open + 1 } else { run.open.saturating_sub(1) };
+        if run.open == 0 {
+            if run.lines.is_empty() {
+                runs.remove(&run_id);
+            } else {
+                quiet.insert(run.said, run_id);
+            }
         }
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, run_id: RunId, fields: Map<String, Value>) {
+        self.said += 1;
+        let run = self.runs.entry(run_id).or_default();
+        self.quiet.remove(&run.said);
+        run.said = self.said;
+        if run.open == 0 {
+            self.quiet.insert(run.said, run_id);
+        }
+        run.newest += 1;
+        let seq = run.newest;
+        let text = line(seq, fields);
+        run.bytes += text.len();
+        self.bytes += text.len();
+        run.lines.push_back(Line { seq, text });
+        if run.lines.len() > MAX_LINES {
+            self.bytes -= run.drop_first();
+        }
+    }
+
+    /// Lets lines go. Of a run under way it stays known how many it had, so that what follows goes on counting.
+    fn make_room(&mut self) {
+        while self.bytes > MAX_BYTES {
+            if let Some((_, run_id)) = self.quiet.pop_first() {
+                self.bytes -= self.runs.remove(&run_id).map_or(0, |run| run.bytes);
+                continue;
+            }
+            let Some(longest) = self.runs.values_mut().max_by_key(|run| run.bytes) else { return };
+            self.bytes -= longest.drop_first();
+        }
+    }
+}
+
+impl Lines {
+    /// Lets the oldest line go; its bytes.
+    fn drop_first(&mut self) -> usize {
+        let gone = self.lines.pop_front().map_or(0, |line| line.text.len());
+        self.bytes -= gone;
+        gone
     }
 }
 
@@ -122,6 +175,14 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for RunLogs {
         attributes.record(&mut fields);
         if let (Some(run_id), Some(span)) = (fields.run_id, context.span(id)) {
             span.extensions_mut().insert(OfRun(run_id));
+            self.span(run_id, true);
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let of = context.span(&id).and_then(|span| span.extensions().get::<OfRun>().map(|of| of.0));
+        if let Some(run_id) = of {
+            self.span(run_id, false);
         }
     }
 
@@ -238,18 +299,56 @@ mod tests {
         assert!(logs.of(&run_id, 1_005, 1)[0].text.contains("\"cut\":true"));
     }
 
+    fn fill(logs: &RunLogs, run_id: RunId) {
+        for _ in 0..MAX_LINES {
+            let long = Value::from("x".repeat(MAX_TEXT_CHARS));
+            logs.keep(run_id, Map::from_iter([("message".to_owned(), long)]));
+        }
+    }
+
+    fn is_counted(logs: &RunLogs) -> bool {
+        let kept = logs.kept();
+        let lines = kept.runs.values().flat_map(|run| &run.lines);
+        kept.bytes <= MAX_BYTES && kept.bytes == lines.map(|line| line.text.len()).sum::<usize>()
+    }
+
     #[test]
-    fn the_lines_of_the_oldest_runs_make_room() {
+    fn the_lines_of_runs_that_are_over_make_room() {
+        let logs = RunLogs::default();
+        let subscriber = tracing_subscriber::registry().with(logs.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            let long = RunId::draw();
+            let under_way = tracing::info_span!("run", run_id = %long);
+            under_way.in_scope(|| tracing::info!("began"));
+            let runs: Vec<RunId> = (0..20).map(|_| RunId::draw()).collect();
+            for run_id in &runs {
+                let _run = tracing::info_span!("run", %run_id).entered();
+                fill(&logs, *run_id);
+            }
+            assert!(is_counted(&logs));
+            assert!(logs.of(&runs[0], 0, 1).is_empty());
+            assert_eq!(logs.of(&runs[19], 0, usize::MAX).len(), MAX_LINES);
+            assert_eq!(logs.of(&long, 0, 10).len(), 1, "it is under way");
+            drop(under_way);
+            fill(&logs, runs[0]);
+            assert!(logs.of(&long, 0, 10).is_empty(), "it is over, and said something longest ago");
+        });
+    }
+
+    #[test]
+    fn a_run_under_way_goes_on_counting_when_its_lines_have_gone() {
         let logs = RunLogs::default();
         let runs: Vec<RunId> = (0..20).map(|_| RunId::draw()).collect();
         for run_id in &runs {
-            for _ in 0..MAX_LINES {
-                let long = Value::from("x".repeat(MAX_TEXT_CHARS));
-                logs.keep(*run_id, Map::from_iter([("message".to_owned(), long)]));
-            }
+            logs.span(*run_id, true);
+            fill(&logs, *run_id);
         }
-        assert!(logs.kept().bytes <= MAX_BYTES);
-        assert!(logs.of(&runs[0], 0, 1).is_empty());
-        assert_eq!(logs.of(&runs[19], 0, usize::MAX).len(), MAX_LINES);
+        assert!(is_counted(&logs));
+        for run_id in &runs {
+            let lines = logs.of(run_id, 0, usize::MAX);
+            assert_eq!(lines.last().unwrap().seq, MAX_LINES as u64);
+            logs.span(*run_id, false);
+        }
+        assert_eq!(logs.kept().quiet.len(), 20);
     }
 }

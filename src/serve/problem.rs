@@ -10,6 +10,8 @@ use crate::spec::Problems;
 
 /// Of every problem.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+/// Most problems of a document that are told.
+const MOST_PROBLEMS: usize = 100;
 /// What a client that may try again waits, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
@@ -89,13 +91,17 @@ impl From<Error> for Problem {
     }
 }
 
-/// What is wrong with a document that was sent; `problems` has each with its place.
+/// The problems of a document, each with its place: the first 100 of them.
+pub(super) fn listed(problems: &Problems) -> Value {
+    let first = Problems::of(problems.iter().take(MOST_PROBLEMS).cloned().collect());
+    first.to_json()["problems"].take()
+}
+
+/// What is wrong with a document that was sent ([`listed`]).
 impl From<Problems> for Problem {
     fn from(problems: Problems) -> Self {
         let detail = format!("{} in the document", problems.summary());
-        let mut listed = problems.to_json();
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
-            .with("problems", listed["problems"].take())
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with("problems", listed(&problems))
     }
 }
 

@@ -45,6 +45,13 @@ impl Claims {
         }
     }
 
+    /// The same, but for what of it is in `own` too.
+    pub(crate) fn without(mut self, own: &Self) -> Self {
+        self.pipelines.retain(|name, _| !own.pipelines.contains_key(name));
+        self.datasets.retain(|dataset, _| !own.datasets.contains_key(dataset));
+        self
+    }
+
     /// Adds those of others; who was first stays.
     pub(crate) fn add(&mut self, others: Self) {
         for (name, place) in others.pipelines {

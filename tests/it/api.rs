@@ -56,9 +56,10 @@ fn the_document_says_of_every_operation_what_may_come() {
             assert_eq!(responses.contains_key("415"), operation["requestBody"].is_object(), "{place}");
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 let is_bounded = |schema: &Value| {
-                    ["pattern", "format", "maxLength", "maximum", "enum", "$ref", "oneOf"]
-                        .iter()
-                        .any(|word| !schema[word].is_null())
+                    schema["type"] == "boolean"
+                        || ["pattern", "format", "maxLength", "maximum", "enum", "$ref", "oneOf"]
+                            .iter()
+                            .any(|word| !schema[word].is_null())
                 };
                 assert!(is_bounded(&parameter["schema"]), "{place}: {parameter}");
                 assert!(parameter["description"].is_string(), "{place}: {parameter}");

@@ -10,7 +10,7 @@ use sealift::error::{Error, Kind};
 use sealift::govern::audit::{self, Action};
 use sealift::govern::{Role, Store as _, token};
 use sealift::run::ledger::{
-    Lease, Ledger, Order, RequestKey, Run, RunId, State, StreamOutcome, StreamState, Trigger, Under,
+    Lease, Ledger, Order, RequestKey, Run, RunId, State, StreamOutcome, StreamState, Trigger, Under, Wanted,
     WrittenPart,
 };
 use sealift::secret::Reference;
@@ -132,6 +132,19 @@ async fn runs_come_newest_first_by_pipeline_and_no_more_than_asked() {
         let ids = |runs: Vec<Run>| runs.into_iter().map(|run| run.run_id).collect::<Vec<_>>();
         assert_eq!(ids(ledger.runs(Some(&pipeline("crm")), 10).await.unwrap()), [third, first]);
         assert_eq!(ids(ledger.runs(None, 1).await.unwrap()), [third]);
+
+        for run_id in [first, third] {
+            for stream in ["a", "b"] {
+                let one = StreamOutcome { stream: stream.to_owned(), ..published(1) };
+                ledger.stream_published(&run_id, &one).await.unwrap();
+            }
+        }
+        for (most, kept) in [(100, 3), (4, 3), (3, 2), (2, 2), (1, 1)] {
+            let mut page = ledger.page(&Wanted::default(), 10).await.unwrap();
+            assert!(page.iter().all(|run| run.streams.is_empty()));
+            let is_cut = ledger.add_most_streams(&mut page, most).await.unwrap();
+            assert_eq!((page.len(), is_cut, page[0].streams.len()), (kept, kept < 3, 2), "{most}");
+        }
     }
 }
 

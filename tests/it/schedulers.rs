@@ -349,6 +349,7 @@ async fn a_dag_of_airflow_triggers_waits_and_takes_up_what_is_there() {
     assert_ne!(busy["given"]["sync"]["run_id"], busy["other"]);
     let awaited = &told["awaited"];
     assert_eq!(awaited["given"]["fresh"]["run_id"], awaited["run_id"]);
+    assert_eq!(told["since"], json!(["2026-11-29T02:00:00+00:00", "2026-11-29T02:00:00+00:00"]));
     let moved = &told["moved"];
     let over = json!([{"run_id": moved["run_id"], "until": null, "error": null}]);
     assert_eq!((&moved["events"], &moved["shows_token"]), (&over, &json!(false)));
@@ -402,6 +403,7 @@ async fn assets_of_dagster_are_materialised_by_a_run() {
     }
     assert_eq!((&told["busy"]["success"], &told["busy"]["restarts"]), (&json!(true), &json!(1)));
     assert_eq!(world.runs("gated").await.len(), 2);
+    assert_eq!(told["interrupted"], json!(["trigger", "wait", "cancel"]));
     assert_eq!(told["shows_token"], false);
     world.end();
 }

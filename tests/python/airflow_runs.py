@@ -129,6 +129,19 @@ def awaited(client):
     return tasks("awaits") | {"run_id": run_id}
 
 
+def since():
+    """From when on a run counts for a sensor: where DAG runs have intervals, and where they have moments."""
+    from airflow.sdk import timezone as moments
+
+    from sealift.airflow import SealiftRunSensor
+
+    due = moments.datetime(2026, 11, 29, 2)
+    sensor = SealiftRunSensor(task_id="since", pipeline="crm")
+    of_interval = {"data_interval_start": moments.datetime(2026, 11, 28, 2), "data_interval_end": due}
+    of_moment = {"data_interval_start": due, "data_interval_end": due}
+    return [sensor._since(context).isoformat() for context in (of_interval, of_moment)]
+
+
 async def fired(trigger):
     """The event of a trigger, made anew of what Airflow keeps of it."""
     path, arguments = json.loads(json.dumps(trigger.serialize()))
@@ -203,6 +216,7 @@ def main():
             "bad_ends": bad_ends(),
             "busy": a_busy_pipeline(client),
             "awaited": awaited(client),
+            "since": since(),
             "moved": asyncio.run(moved(client)),
             "killed": asyncio.run(killed(client)),
         }

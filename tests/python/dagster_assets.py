@@ -81,6 +81,38 @@ def busy(client):
         return {"success": result.success, "restarts": kinds.count("STEP_RESTARTED"), "other": other}
 
 
+def interrupted():
+    """A step is interrupted, and its run cannot be cancelled: it ends, and asks for nothing more."""
+    asked = []
+
+    class Daemon:
+        """Has a run that is over when it is to be stopped."""
+
+        def trigger(self, *_, **__):
+            asked.append("trigger")
+            return "r1"
+
+        def wait(self, *_):
+            asked.append("wait")
+            raise dagster.DagsterExecutionInterruptedError
+
+        def cancel(self, _):
+            asked.append("cancel")
+            raise sealift.Conflict("the run is over")
+
+    class Interrupted(SealiftResource):
+        """A daemon whose runs are not awaited to their end."""
+
+        def client(self):
+            return Daemon()
+
+    resources = {"sealift": Interrupted(url=RESOURCE.url, token=RESOURCE.token)}
+    asset = sealift_asset("daily", "daily.rows", retry_seconds=0)
+    with dagster.DagsterInstance.ephemeral() as instance, contextlib.suppress(dagster.DagsterExecutionInterruptedError):
+        dagster.materialize([asset], instance=instance, resources=resources, raise_on_error=False)
+    return asked
+
+
 def main():
     client = sealift.Client()
     with contextlib.redirect_stdout(sys.stderr):
@@ -89,6 +121,7 @@ def main():
             "held": materialised(sealift_asset("held", "held.rows")),
             "missing": materialised(build_sealift_assets("daily", ["daily.rows", "daily.others"])),
             "busy": busy(client),
+            "interrupted": interrupted(),
             "shows_token": os.environ["SEALIFT_TOKEN"] in repr(RESOURCE) + str(RESOURCE),
         }
     print(json.dumps(told))

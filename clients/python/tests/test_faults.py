@@ -70,6 +70,54 @@ class Faults(unittest.TestCase):
             self.assertEqual([pipeline.name for pipeline in sealift.Client(url, "sl_t").pipelines()], ["a", "c"])
         self.assertEqual([path.partition("?")[2] for _, path, _ in asked], ["limit=1000", "limit=1000&after=a+b"])
 
+    def test_runs_are_listed_until_there_are_enough(self):
+        page = '{"runs":[{"run_id":"%s","pipeline":"p","state":"queued"}],"next":"%s"}'
+        pages = [(200, {}, (page % (run_id, run_id)).encode()) for run_id in ("r1", "r2", "r3")]
+        with answering(*pages) as (url, asked):
+            runs = sealift.Client(url, "sl_t").runs("p", limit=2, streams=False)
+        self.assertEqual([run.run_id for run in runs], ["r1", "r2"])
+        first, second = (path.partition("?")[2] for _, path, _ in asked)
+        self.assertEqual(first, "pipeline=p&streams=false&limit=2")
+        self.assertEqual(second, "pipeline=p&streams=false&limit=1&after=r1")
+
+    def test_a_run_that_failed_is_followed_without_a_listing(self):
+        failed = (200, {}, RUN.replace(b"succeeded", b"failed").replace(b"done", b"failed"))
+        found = (202, {}, b'{"run_id":"r1","created":false}')
+        new = (202, {}, b'{"run_id":"r2","created":true}')
+        with answering(found, failed, new) as (url, asked):
+            self.assertEqual(sealift.Client(url, "sl_t").trigger("p", "k", retry_failed=True), "r2")
+        triggered = ("POST", "/v1/pipelines/p/runs")
+        self.assertEqual([(method, path) for method, path, _ in asked], [triggered, ("GET", "/v1/runs/r1?wait=0"), triggered])
+        self.assertNotEqual(asked[0][2]["Idempotency-Key"], asked[2][2]["Idempotency-Key"])
+        for answer in (new, found):
+            with answering(answer, (200, {}, RUN)) as (url, asked):
+                sealift.Client(url, "sl_t").trigger("p", "k", retry_failed=True)
+            self.assertEqual(len([method for method, *_ in asked if method == "POST"]), 1)
+
+    def test_a_run_is_cancelled_although_the_answer_was_lost(self):
+        lost = (503, {}, b'{"type":"urn:sealift:problem:timeout"}')
+        over = (409, {}, b'{"type":"urn:sealift:problem:run-over","state":"cancelled"}')
+        with answering(lost, over, (200, {}, RUN.replace(b"succeeded", b"cancelled"))) as (url, asked):
+            sealift.Client(url, "sl_t").cancel("r1")
+        self.assertEqual(len(asked), 3)
+        with answering(over, (200, {}, RUN)) as (url, _), self.assertRaises(sealift.Conflict):
+            sealift.Client(url, "sl_t").cancel("r1")
+
+    def test_the_word_of_a_problem_says_more_than_its_status(self):
+        words = (
+            (409, "held", sealift.Held),
+            (409, "run-active", sealift.Conflict),
+            (422, "data", sealift.BadData),
+            (422, "invalid", sealift.Invalid),
+            (422, "key-reused", sealift.Usage),
+            (408, "too-slow", sealift.Temporary),
+        )
+        for status, word, kind in words:
+            body = f'{{"type":"urn:sealift:problem:{word}","detail":"no"}}'.encode()
+            with answering((status, {}, body)) as (url, _), self.assertRaises(sealift.SealiftError) as error:
+                sealift.Client(url, "sl_t", patience=0).run("r1")
+            self.assertEqual((type(error.exception), error.exception.problem), (kind, word))
+
     def test_patience_ends(self):
         with answering((503, {}, b'{"detail":"stopping","help":"wait"}')) as (url, asked):
             with self.assertRaises(sealift.Temporary) as error:

@@ -54,16 +54,41 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn runs(&self, pipeline: Option<&PipelineName>, limit: u32) -> Result<Vec<Run>> {
-        self.page(&Wanted { pipeline, ..Wanted::default() }, limit.min(MAX_LISTED)).await
+        self.list("", &Wanted { pipeline, ..Wanted::default() }, limit.min(MAX_LISTED)).await
     }
 
-    /// The newest of the wanted runs first; at most `limit`, never over [`MAX_LISTED`] and one more, which tells that
-    /// others follow.
+    /// The newest of the wanted runs first, without their streams; at most `limit`, never over [`MAX_LISTED`] and one
+    /// more, which tells that others follow.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn page(&self, wanted: &Wanted<'_>, limit: u32) -> Result<Vec<Run>> {
-        self.list("", wanted, limit).await
+        self.rows("", wanted, limit).await
+    }
+
+    /// Reads the streams of some runs, `most` in all: where they are more, the last runs are left out, but never the
+    /// first. Whether some were.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn add_most_streams(&self, runs: &mut Vec<Run>, most: usize) -> Result<bool> {
+        let (mut kept, mut streams) = (0, 0);
+        'all: for some in runs.chunks(RUNS_AT_ONCE) {
+            let counts = self.stream_counts(some).await?;
+            for run in some {
+                streams += counts.get(&run.run_id.to_string()).copied().unwrap_or(0);
+                if streams > most && kept > 0 {
+                    break 'all;
+                }
+                kept += 1;
+            }
+        }
+        let is_cut = kept < runs.len();
+        runs.truncate(kept);
+        for some in runs.chunks_mut(RUNS_AT_ONCE) {
+            self.add_streams(some).await?;
+        }
+        Ok(is_cut)
     }
 
     /// Runs that are queued or running, newest first. One whose pipeline's lease can be taken is
@@ -85,13 +110,21 @@ impl Ledger {
         self.list(filter, &Wanted { pipeline, ..Wanted::default() }, MAX_LISTED).await
     }
 
-    /// Lists runs; `filter` is one of our own constants.
+    /// Lists runs with their streams; `filter` is one of our own constants.
     pub(super) async fn list(
         &self,
         filter: &'static str,
         wanted: &Wanted<'_>,
         limit: u32,
     ) -> Result<Vec<Run>> {
+        let mut runs = self.rows(filter, wanted, limit).await?;
+        for runs in runs.chunks_mut(RUNS_AT_ONCE) {
+            self.add_streams(runs).await?;
+        }
+        Ok(runs)
+    }
+
+    async fn rows(&self, filter: &'static str, wanted: &Wanted<'_>, limit: u32) -> Result<Vec<Run>> {
         // Only what is asked for is a condition: one that may be left out would keep the store from its indexes.
         let asked = [
             (wanted.pipeline.is_some(), "r.pipeline = ", ""),
@@ -125,11 +158,7 @@ impl Ledger {
         }
         let query = query.bind(i64::from(limit.min(MAX_LISTED + 1)));
         let rows = query.fetch_all(&self.pool).await.map_err(|e| fault(&e))?;
-        let mut runs = rows.iter().map(read_run).collect::<Result<Vec<_>>>()?;
-        for runs in runs.chunks_mut(RUNS_AT_ONCE) {
-            self.add_streams(runs).await?;
-        }
-        Ok(runs)
+        rows.iter().map(read_run).collect()
     }
 
     async fn with_streams(&self, row: &AnyRow) -> Result<Run> {
@@ -139,16 +168,30 @@ impl Ledger {
         Ok(run)
     }
 
-    /// Reads the streams of some runs.
-    async fn add_streams(&self, runs: &mut [Run]) -> Result<()> {
+    /// How many streams some runs have; nothing of those that have none.
+    async fn stream_counts(&self, runs: &[Run]) -> Result<HashMap<String, usize>> {
+        let rows = self.of_runs("SELECT run_id, COUNT(*) AS streams", "GROUP BY run_id", runs).await?;
+        let count = |row: &AnyRow| -> Result<(String, usize)> {
+            let streams: i64 = get(row, "streams")?;
+            Ok((get(row, "run_id")?, usize::try_from(streams).unwrap_or(0)))
+        };
+        rows.iter().map(count).collect()
+    }
+
+    /// What `run_streams` has of some runs.
+    async fn of_runs(&self, what: &'static str, how: &'static str, runs: &[Run]) -> Result<Vec<AnyRow>> {
         let places: Vec<String> = (1..=runs.len()).map(|number| format!("${number}")).collect();
-        let sql =
-            format!("SELECT * FROM run_streams WHERE run_id IN ({}) ORDER BY stream", places.join(", "));
+        let sql = format!("{what} FROM run_streams WHERE run_id IN ({}) {how}", places.join(", "));
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
-        for run in &*runs {
+        for run in runs {
             query = query.bind(run.run_id.to_string());
         }
-        let rows = query.fetch_all(&self.pool).await.map_err(|e| fault(&e))?;
+        query.fetch_all(&self.pool).await.map_err(|e| fault(&e))
+    }
+
+    /// Reads the streams of some runs.
+    async fn add_streams(&self, runs: &mut [Run]) -> Result<()> {
+        let rows = self.of_runs("SELECT *", "ORDER BY stream", runs).await?;
         let mut streams: HashMap<String, Vec<StreamOutcome>> = HashMap::new();
         for row in &rows {
             streams.entry(get(row, "run_id")?).or_default().push(read_stream(row)?);

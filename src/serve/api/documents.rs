@@ -1,5 +1,6 @@
 //! Pipelines: checked, planned, registered and removed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -9,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::etag::{expected, quoted};
@@ -16,14 +18,13 @@ use super::params::Params;
 use super::shapes::{DocumentProblem, PipelineDocument, PlanShape};
 use super::{Answer, Api, conflict, no_such_pipeline, unavailable};
 use crate::error::Error;
-use crate::govern::audit::{self, Action};
 use crate::govern::{Permission, Principal};
 use crate::run::classification::Look;
 use crate::run::plan::{Rehearsal, rehearse};
 use crate::serve::auth::require;
-use crate::serve::documents::{Deleted, Documents, Expected, Registered, Stored};
-use crate::serve::problem::Problem;
-use crate::spec::{PipelineName, StreamName};
+use crate::serve::documents::{Deleted, Documents, Registered, Unfit};
+use crate::serve::problem::{Problem, listed};
+use crate::spec::{PipelineName, Problems, StreamName};
 
 /// How long a plan may take; below [`super::REQUEST_TIMEOUT`].
 const PLAN_LIMIT: Duration = Duration::from_secs(25);
@@ -36,7 +37,7 @@ pub(super) struct Validated {
     /// The pipeline's name, where it is valid.
     #[schema(required)]
     name: Option<String>,
-    /// Everything that is wrong with it.
+    /// What is wrong with it, at most 100 of all.
     #[schema(value_type = Vec<DocumentProblem>)]
     problems: Value,
 }
@@ -51,21 +52,51 @@ pub(super) struct Validated {
         "dataset": "drops.{stream}",
         "streams": {"rows": {"path": "rows*.csv", "format": {"csv": {}}, "columns": {"*": {"tag": "public"}}}},
     })),
-    responses((status = 200, description = "What was found.", body = Validated)),
+    responses(
+        (status = 200, description = "What was found.", body = Validated),
+        (status = 503, description = "`checks`: as many documents are checked as can be; `busy`; `timeout`"),
+    ),
 )]
-pub(super) async fn validate_pipeline(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answer {
+pub(super) async fn validate_pipeline(
+    State(api): State<Api>,
+    Extension(principal): Extension<Principal>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    if !principal.may_some(Permission::PipelineWrite) {
+        require(&principal, Permission::PipelineWrite, None)?;
+    }
     let text = yaml(&headers, &body)?.to_owned();
     let documents = documents(&api)?.clone();
-    // Reading a large document takes a while.
-    let checked = tokio::task::spawn_blocking(move || documents.validate(&text)).await;
-    let checked = checked.map_err(|_| Error::failed("the check of the document was cut off"))?;
+    let place = Arc::clone(&api.checks).try_acquire_owned();
+    let place = place.map_err(|_| unavailable("checks", "other documents are being checked"))?;
+    // Reading a large document takes a while, and goes on where nobody waits for it any more: so long it has its place.
+    let checked = tokio::task::spawn_blocking(move || {
+        let checked = documents.validate(&text);
+        drop(place);
+        checked
+    });
+    let checked = checked.await.map_err(|_| Error::failed("the check of the document was cut off"))?;
     let validated = match checked {
-        Ok(pipeline) => Validated { valid: true, name: Some(pipeline.name.to_string()), problems: json!([]) },
-        Err(problems) => {
-            Validated { valid: false, name: None, problems: problems.to_json()["problems"].take() }
+        Ok(pipeline) => {
+            require(&principal, Permission::PipelineWrite, Some(&pipeline.name))?;
+            Validated { valid: true, name: Some(pipeline.name.to_string()), problems: json!([]) }
         }
+        Err(problems) => Validated { valid: false, name: None, problems: told_to(&principal, &problems) },
     };
     Ok(Json(validated).into_response())
+}
+
+/// What is wrong with a document. How to mend it names what others have: that is not for those who are limited to some
+/// pipelines.
+fn told_to(principal: &Principal, problems: &Problems) -> Value {
+    let mut listed = listed(problems);
+    if !principal.may(Permission::PipelineRead, None) {
+        for problem in listed.as_array_mut().into_iter().flatten() {
+            problem["help"] = Value::Null;
+        }
+    }
+    listed
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -170,24 +201,24 @@ pub(super) async fn register_pipeline(
     require(&principal, Permission::PipelineWrite, PipelineName::parse(&name).ok().as_ref())?;
     let name = PipelineName::parse(&name)?;
     let text = yaml(&headers, &body)?;
-    let documents = documents(&api)?;
-    let pipeline = documents.validate(text)?;
-    let stored = stored(documents, &name).await?;
-    let expected = met(&headers, stored.as_ref())?;
-    if pipeline.name == name {
-        let old = stored.as_ref().map_or("-", |stored| &stored.etag);
-        let subject = format!("{name} {old} -> {}", pipeline.digest);
-        audit::record(api.dispatcher.ledger(), &principal.actor(), Action::PipelineRegister, &subject)
-            .await?;
-    }
-    let (status, outcome) = match documents.register(&name, text, expected).await? {
+    let expected = expected(&headers)?;
+    let registered = documents(&api)?.register(&principal.actor(), &name, text, expected).await;
+    let registered = registered.map_err(|unfit| match unfit {
+        Unfit::Invalid(problems) => {
+            let told = told_to(&principal, &problems);
+            Problem::from(problems).with("problems", told)
+        }
+        Unfit::Fault(error) => error.into(),
+    })?;
+    let (status, outcome) = match registered {
         Registered::Created => (StatusCode::CREATED, "created"),
         Registered::Replaced => (StatusCode::OK, "replaced"),
         Registered::Unchanged => (StatusCode::OK, "unchanged"),
         Registered::Conflict => return Err(precondition()),
     };
-    let etag = [(header::ETAG, quoted(&pipeline.digest))];
-    let told = Json(RegisteredPipeline { name: name.to_string(), digest: pipeline.digest, outcome });
+    let digest = hex::encode(Sha256::digest(text));
+    let etag = [(header::ETAG, quoted(&digest))];
+    let told = Json(RegisteredPipeline { name: name.to_string(), digest, outcome });
     if status == StatusCode::CREATED {
         return Ok(
             (status, etag, [(header::LOCATION, format!("/v1/pipelines/{name}"))], told).into_response()
@@ -224,17 +255,13 @@ pub(super) async fn delete_pipeline(
     if api.dispatcher.registry().get(&name).is_none() {
         return Err(no_such_pipeline());
     }
-    let stored = stored(documents, &name).await?;
-    let expected = met(&headers, stored.as_ref())?;
+    let expected = expected(&headers)?;
     if let Some(run_id) = api.dispatcher.active().get(&name) {
         return Err(
             conflict("run-active", "the pipeline has an active run").with("run_id", run_id.to_string())
         );
     }
-    let old = stored.as_ref().map_or("-", |stored| &stored.etag);
-    let subject = format!("{name} {old}");
-    audit::record(api.dispatcher.ledger(), &principal.actor(), Action::PipelineDelete, &subject).await?;
-    match documents.delete(&name, expected).await? {
+    match documents.delete(&principal.actor(), &name, expected).await? {
         Deleted::Deleted => Ok(StatusCode::NO_CONTENT.into_response()),
         Deleted::Absent => Err(no_such_pipeline()),
         Deleted::Conflict => Err(precondition()),
@@ -243,21 +270,6 @@ pub(super) async fn delete_pipeline(
 
 pub(super) fn documents(api: &Api) -> Result<&Documents, Problem> {
     api.documents.as_ref().ok_or_else(|| unavailable("documents", "this daemon keeps no documents"))
-}
-
-async fn stored(documents: &Documents, name: &PipelineName) -> Result<Option<Stored>, Problem> {
-    Ok(documents.text(name).await?)
-}
-
-/// What the request expects to be there, where it is; whether it still is when the change is made is looked at again.
-fn met(headers: &HeaderMap, stored: Option<&Stored>) -> Result<Expected, Problem> {
-    let (expected, needs_some) = expected(headers)?;
-    let is_met = match &expected {
-        Expected::Any => !needs_some || stored.is_some(),
-        Expected::Absent => stored.is_none(),
-        Expected::Digest(digest) => stored.is_some_and(|stored| stored.etag == *digest),
-    };
-    if is_met { Ok(expected) } else { Err(precondition()) }
 }
 
 fn precondition() -> Problem {

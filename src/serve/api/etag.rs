@@ -29,19 +29,23 @@ pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> Result<bool, Problem>
     }))
 }
 
-/// What a change asks to be there: one tag in `If-Match`, or `If-None-Match: *`.
+/// What a change asks to be there: one tag or `*` in `If-Match`, or `If-None-Match: *`.
 ///
 /// # Errors
-/// 400 for anything else. `If-Match: *` is told by the second half: whether there has to be some document.
-pub(super) fn expected(headers: &HeaderMap) -> Result<(Expected, bool), Problem> {
+/// 400 for anything else.
+pub(super) fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
+    let is_one = |name: &HeaderName| headers.get_all(name).iter().count() <= 1;
+    if !is_one(&header::IF_MATCH) || !is_one(&header::IF_NONE_MATCH) {
+        return Err(unclear());
+    }
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
     match (text(&header::IF_MATCH), text(&header::IF_NONE_MATCH)) {
-        (None, None) => Ok((Expected::Any, false)),
-        (Some("*"), None) => Ok((Expected::Any, true)),
-        (None, Some("*")) => Ok((Expected::Absent, false)),
+        (None, None) => Ok(Expected::Any),
+        (Some("*"), None) => Ok(Expected::Some),
+        (None, Some("*")) => Ok(Expected::Absent),
         (Some(tag), None) => match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) {
             Some(digest) if !digest.contains('"') && tag.len() <= MOST_BYTES => {
-                Ok((Expected::Digest(digest.to_owned()), false))
+                Ok(Expected::Digest(digest.to_owned()))
             }
             _ => Err(unclear()),
         },
@@ -66,15 +70,18 @@ mod tests {
     #[test]
     fn conditions_are_read_strictly() {
         let of = |name, value| expected(&headers(name, value)).ok();
-        assert_eq!(of(header::IF_MATCH, "\"ab\""), Some((Expected::Digest("ab".into()), false)));
-        assert_eq!(of(header::IF_MATCH, "*"), Some((Expected::Any, true)));
-        assert_eq!(of(header::IF_NONE_MATCH, "*"), Some((Expected::Absent, false)));
+        assert_eq!(of(header::IF_MATCH, "\"ab\""), Some(Expected::Digest("ab".into())));
+        assert_eq!(of(header::IF_MATCH, "*"), Some(Expected::Some));
+        assert_eq!(of(header::IF_NONE_MATCH, "*"), Some(Expected::Absent));
         for (name, value) in
             [(header::IF_MATCH, "ab"), (header::IF_MATCH, "W/\"ab\""), (header::IF_NONE_MATCH, "\"a\"")]
         {
             assert_eq!(of(name, value), None, "{value}");
         }
-        assert_eq!(expected(&HeaderMap::new()).ok(), Some((Expected::Any, false)));
+        assert_eq!(expected(&HeaderMap::new()).ok(), Some(Expected::Any));
+        let mut two = headers(header::IF_MATCH, "\"ab\"");
+        two.append(header::IF_MATCH, "\"cd\"".parse().unwrap());
+        assert!(expected(&two).is_err(), "of two lines none may go unheard");
     }
 
     #[test]

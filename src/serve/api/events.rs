@@ -1,7 +1,7 @@
 //! What a run tells while it is under way: its log lines, and server-sent events.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use axum::Extension;
@@ -12,10 +12,11 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::params::{Params, Within};
+use super::places::Place;
 use super::runs::{LOOK_INTERVAL, find_run, may};
 use super::shapes::EventShape;
 use super::{Answer, Api, unavailable};
@@ -23,7 +24,7 @@ use crate::govern::{Permission, Principal};
 use crate::run::RunId;
 use crate::run::ledger::{Run, State as Stand};
 use crate::serve::auth::{Gate, Peer, lost};
-use crate::serve::live::{Stage, StreamProgress};
+use crate::serve::live::StreamProgress;
 use crate::serve::logs::MAX_LINES;
 use crate::serve::problem::Problem;
 use crate::spec::PipelineName;
@@ -36,8 +37,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A stream ends after so long; who still wants to know comes back.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Events that may be on their way to one listener.
-const UNDER_WAY: usize = 4;
+/// Events that may be on their way to one listener: each may be of thousands of streams.
+const UNDER_WAY: usize = 1;
 /// Most bytes of an event's id.
 const MOST_ID_BYTES: usize = 64;
 /// The id of the last event of a run: who comes back with it has heard all there is.
@@ -84,10 +85,10 @@ pub(super) async fn read_log(
 
 /// Follow a run
 ///
-/// Server-sent events. `state` and `progress` each tell all that is known at that moment, so that nothing is lost by
-/// an event that is missed: `progress` has `streams`, each with `stream`, `dataset`, `stage` (`waiting`, `reading`,
-/// `committing`, `published`), `rows`, `bytes` and `expected_rows`. The last event is `end`, with the run. A stream
-/// ends after an hour at the latest.
+/// Server-sent events. `progress` has `streams`, each with `stream`, `dataset`, `stage` (`waiting`, `reading`,
+/// `committing`, `published`), `rows`, `bytes` and `expected_rows`: all of them the first time, so that who comes back has
+/// lost nothing, and after that those that changed. The last event is `end`, with the run. A stream ends after an hour at
+/// the latest.
 #[utoipa::path(
     get, path = "/runs/{run_id}/events", operation_id = "followRun", tag = "runs",
     params(
@@ -118,7 +119,7 @@ pub(super) async fn follow_run(
     if heard == END && run.state.is_final() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let Ok(place) = Arc::clone(&api.listeners).try_acquire_owned() else {
+    let Some(place) = api.listeners.take(&principal.actor()) else {
         return Err(unavailable("listeners", "too many listen to runs already"));
     };
     let (events, heard_by) = mpsc::channel(UNDER_WAY);
@@ -158,7 +159,7 @@ struct Teller {
     /// The id of the event that was heard last.
     heard: String,
     events: mpsc::Sender<Event>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Teller {
@@ -171,8 +172,10 @@ impl Teller {
             ended.as_mut().enable();
             let Ok(Some(run)) = dispatcher.ledger().run(&self.run_id).await else {
                 // The store is away for a moment.
-                sleep(LOOK_INTERVAL).await;
-                continue;
+                tokio::select! {
+                    () = self.events.closed() => return None,
+                    () = sleep(LOOK_INTERVAL) => continue,
+                }
             };
             if run.state.is_final() {
                 return self.send(END, Event::default().event("end").id(END), &run.to_json()).await;
@@ -186,9 +189,11 @@ impl Teller {
                 self.state(&run).await?;
             }
             if streams != streams_before {
-                self.progress(&streams).await?;
+                self.progress(&streams, &streams_before).await?;
             }
             told = Some((run.state, streams));
+            // What was heard is spared at the begin alone: the same is news when it comes again.
+            self.heard.clear();
             sleep(PACE).await;
             tokio::select! {
                 () = ended => {}
@@ -205,22 +210,38 @@ impl Teller {
         self.send(&id, Event::default().event("state").id(&id), &told).await
     }
 
-    async fn progress(&mut self, streams: &[StreamProgress]) -> Option<()> {
-        let rows: u64 = streams.iter().map(|stream| stream.rows).sum();
-        let published = streams.iter().filter(|stream| stream.stage == Stage::Published).count();
-        let id = format!("progress-{published}-{rows}");
-        let told = json!({"run_id": self.run_id.to_string(), "streams": streams});
+    /// Tells of the streams that are not as they were `before`.
+    async fn progress(&mut self, streams: &[StreamProgress], before: &[StreamProgress]) -> Option<()> {
+        let changed = changed_since(streams, before);
+        if changed.is_empty() {
+            return Some(());
+        }
+        let id = id_of(streams);
+        let told = json!({"run_id": self.run_id.to_string(), "streams": changed});
         self.send(&id, Event::default().event("progress").id(&id), &told).await
     }
 
     /// Sends an event, unless it is the one that was heard last.
     async fn send(&mut self, id: &str, event: Event, told: &serde_json::Value) -> Option<()> {
-        if std::mem::take(&mut self.heard) == id {
+        if self.heard == id {
             return Some(());
         }
         let event = event.data(told.to_string());
         timeout(PATIENCE, self.events.send(event)).await.ok()?.ok()
     }
+}
+
+/// The streams that are not as they were `before`.
+fn changed_since<'s>(streams: &'s [StreamProgress], before: &[StreamProgress]) -> Vec<&'s StreamProgress> {
+    let others = streams.iter().enumerate().filter(|(place, stream)| before.get(*place) != Some(*stream));
+    others.map(|(_, stream)| stream).collect()
+}
+
+/// The id of the event after which it is known where all of these streams stand.
+fn id_of(streams: &[StreamProgress]) -> String {
+    let mut picture = DefaultHasher::new();
+    streams.hash(&mut picture);
+    format!("progress-{:016x}", picture.finish())
 }
 
 /// Ends at the next change; never where none can be seen from here.
@@ -232,5 +253,29 @@ async fn changed(changes: Option<watch::Receiver<u64>>) {
             }
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::live::Stage;
+
+    #[test]
+    fn streams_are_told_when_they_changed() {
+        let one = |stream: &str, rows| StreamProgress {
+            stream: stream.to_owned(),
+            dataset: format!("crm.{stream}"),
+            stage: Stage::Reading,
+            rows,
+            bytes: 0,
+            expected_rows: None,
+        };
+        let (before, after) = (vec![one("a", 1), one("b", 1)], vec![one("a", 1), one("b", 2), one("c", 0)]);
+        assert_eq!(changed_since(&before, &[]), [&before[0], &before[1]]);
+        assert_eq!(changed_since(&after, &before), [&after[1], &after[2]]);
+        assert!(changed_since(&after, &after).is_empty());
+        assert_ne!(id_of(&before), id_of(&after));
+        assert_eq!(id_of(&after), id_of(&after.clone()));
     }
 }

@@ -11,6 +11,7 @@ mod openapi;
 mod params;
 mod pauses;
 mod pipelines;
+mod places;
 mod problems;
 mod runs;
 mod shapes;
@@ -33,6 +34,7 @@ use utoipa_axum::routes;
 
 use self::limits::Limits;
 use self::openapi::Document;
+use self::places::Places;
 use super::auth::{Gate, require_principal};
 use super::dispatch::{Dispatcher, Refusal};
 use super::documents::Documents;
@@ -51,8 +53,14 @@ const DOCUMENT_LIMIT_BYTES: usize = 1 << 20;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most requests that wait at the same time; further ones are answered at once.
 const MAX_WAITING: usize = 512;
+/// Of those, most of one caller: fewer than the connections that one address may have, so that some are left to it.
+const MAX_WAITING_EACH: usize = 256;
 /// Most listeners to events.
 const MAX_LISTENERS: usize = 256;
+/// Of those, most of one caller.
+const MAX_LISTENERS_EACH: usize = 64;
+/// Documents that are checked at the same time, beside the one that is registered.
+const CHECKS_AT_ONCE: usize = 4;
 /// Plans that are made at the same time: each connects to a source.
 const PLANS_AT_ONCE: usize = 2;
 
@@ -66,9 +74,11 @@ pub(super) struct Api {
     documents: Option<Documents>,
     views: Views,
     /// Places for requests that wait.
-    waiting: Arc<Semaphore>,
+    waiting: Arc<Places>,
     /// Places for listeners to events.
-    listeners: Arc<Semaphore>,
+    listeners: Arc<Places>,
+    /// Places for checks of documents.
+    checks: Arc<Semaphore>,
     /// Places for plans.
     plans: Arc<Semaphore>,
     /// Places for looks at datasets.
@@ -103,8 +113,9 @@ impl Api {
             clock,
             documents,
             views,
-            waiting: places(MAX_WAITING),
-            listeners: places(MAX_LISTENERS),
+            waiting: Places::new(MAX_WAITING, MAX_WAITING_EACH),
+            listeners: Places::new(MAX_LISTENERS, MAX_LISTENERS_EACH),
+            checks: places(CHECKS_AT_ONCE),
             plans: places(PLANS_AT_ONCE),
             looks: places(datasets::LOOKS_AT_ONCE),
             limits: Arc::default(),

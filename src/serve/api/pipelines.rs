@@ -23,6 +23,9 @@ use crate::spec::schedule::Schedule;
 use crate::spec::sync::{SyncMode, WriteMode};
 use crate::spec::{ConnectionName, Pipeline, PipelineName, Stream};
 
+/// The tag is of the document alone: a cache that goes by it would show an old run or pause.
+const UNSTORED: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
 /// A pipeline in a list.
 #[derive(Serialize, ToSchema)]
 pub(super) struct PipelineEntry {
@@ -180,7 +183,7 @@ pub(super) async fn show_pipeline(
     };
     let etag = quoted(stored.as_ref().map_or(&pipeline.digest, |stored| &stored.etag));
     if is_known(&headers, &etag)? {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)], UNSTORED).into_response());
     }
     let active = api.dispatcher.active();
     let shown = PipelineShown {
@@ -189,7 +192,7 @@ pub(super) async fn show_pipeline(
         document: stored.map(|stored| stored.text),
         streams: pipeline.streams.iter().map(stream).collect(),
     };
-    Ok(([(header::ETAG, etag)], Json(shown)).into_response())
+    Ok(([(header::ETAG, etag)], UNSTORED, Json(shown)).into_response())
 }
 
 fn entry(api: &Api, pipeline: &Pipeline, active: &BTreeMap<PipelineName, RunId>) -> PipelineEntry {

@@ -13,6 +13,7 @@ use super::{Answer, Api};
 use crate::govern::{Permission, Principal};
 use crate::serve::auth::require;
 use crate::serve::documents::Invalid;
+use crate::serve::problem::listed;
 
 /// Most documents of the answer.
 const MOST: usize = 100;
@@ -25,7 +26,7 @@ pub(super) struct InvalidDocument {
     /// The pipeline that is in force of an earlier text of it.
     #[schema(required)]
     in_force: Option<String>,
-    /// What is wrong with it.
+    /// What is wrong with it, at most 100 of all.
     #[schema(value_type = Vec<DocumentProblem>)]
     problems: Value,
 }
@@ -44,7 +45,7 @@ impl From<&Invalid> for InvalidDocument {
         Self {
             file: invalid.path.to_string_lossy().into_owned(),
             in_force: invalid.in_force.as_ref().map(ToString::to_string),
-            problems: invalid.problems.to_json()["problems"].take(),
+            problems: listed(&invalid.problems),
         }
     }
 }

@@ -67,9 +67,14 @@ pub(super) async fn trigger_run(
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| RequestKey::of(&actor, key.as_bytes()));
     let key = key.transpose()?;
     let pipeline = PipelineName::parse(&name).map_err(|_| no_such_pipeline())?;
+    let known = match &key {
+        Some(key) => api.dispatcher.ledger().asked_under(key).await?,
+        None => None,
+    };
     let run_id = api.dispatcher.trigger(&pipeline, Trigger::Api, &actor, key.as_ref()).await?;
+    let is_new = known.is_none_or(|known| known.run_id != run_id);
     let location = format!("/v1/runs/{run_id}");
-    let body = Json(json!({"run_id": run_id.to_string()}));
+    let body = Json(json!({"run_id": run_id.to_string(), "created": is_new}));
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response())
 }
 
@@ -135,7 +140,7 @@ async fn wait_for_end(
     run_id: &str,
     limit: Duration,
 ) -> Result<Run, Problem> {
-    let place = api.waiting.try_acquire();
+    let place = api.waiting.take(&principal.actor());
     let until = tokio::time::Instant::now() + limit;
     let known = id_of(run_id)?;
     loop {
@@ -145,7 +150,7 @@ async fn wait_for_end(
         let run = find_run(api, run_id).await?;
         may(principal, Permission::RunRead, &run)?;
         let left = until.saturating_duration_since(tokio::time::Instant::now());
-        if run.state.is_final() || left.is_zero() || place.is_err() {
+        if run.state.is_final() || left.is_zero() || place.is_none() {
             return Ok(run);
         }
         tokio::select! {
@@ -211,11 +216,17 @@ pub(super) struct Listing {
     /// What the page before gave as `next`.
     #[param(format = "uuid")]
     after: Option<String>,
+    /// Whether runs come with their streams; without them `streams` is empty.
+    #[param(value_type = Option<bool>, default = true)]
+    streams: Option<bool>,
 }
+
+/// Most streams of the runs of a page. Where they are more the page ends before; a run that is alone has them all.
+const MOST_STREAMS: usize = 10_000;
 
 /// List runs
 ///
-/// The newest come first.
+/// The newest come first. A page may have fewer runs than it may, where they have very many streams.
 #[utoipa::path(
     get, path = "/runs", operation_id = "listRuns", tag = "runs",
     params(Listing),
@@ -239,8 +250,12 @@ pub(super) async fn list_runs(
     let wanted = Wanted { pipeline: pipeline.as_ref(), state, since: listing.since, after };
     let limit = entries(listing.limit);
     let more = u32::try_from(limit + 1).unwrap_or(MAX_LISTED);
-    let mut runs = api.dispatcher.ledger().page(&wanted, more).await?;
-    let next = cut(&mut runs, limit, |run| run.run_id.to_string());
+    let ledger = api.dispatcher.ledger();
+    let mut runs = ledger.page(&wanted, more).await?;
+    let mut next = cut(&mut runs, limit, |run| run.run_id.to_string());
+    if listing.streams.unwrap_or(true) && ledger.add_most_streams(&mut runs, MOST_STREAMS).await? {
+        next = runs.last().map(|run| run.run_id.to_string());
+    }
     let runs: Vec<Value> = runs.iter().map(Run::to_json).collect();
     Ok(Json(json!({"runs": runs, "next": next})).into_response())
 }

@@ -25,7 +25,7 @@ pub(super) struct ProblemShape {
     /// The active run that stands in the way (`run-active`).
     #[schema(format = "uuid", nullable = false)]
     run_id: Option<String>,
-    /// What is wrong with the document (`invalid`).
+    /// What is wrong with the document (`invalid`), at most 100 of all.
     #[schema(nullable = false)]
     problems: Option<Vec<DocumentProblem>>,
 }
@@ -151,6 +151,8 @@ pub(super) struct RunPage {
 pub(super) struct Triggered {
     #[schema(format = "uuid")]
     run_id: String,
+    /// Whether it was not there yet; false where the key has found it.
+    created: bool,
 }
 
 /// The run that is being stopped.

@@ -234,7 +234,7 @@ pub(super) struct ColumnLineage {
     params(("dataset" = String, Path, description = "The dataset.", pattern = "^[a-z0-9][a-z0-9_-]{0,62}\\.[a-z0-9][a-z0-9_-]{0,62}$")),
     responses(
         (status = 200, description = "Where it comes from.", body = Lineage),
-        (status = 404, description = "`no-such-dataset`, `no-receipt`: no run made a version that is kept."),
+        (status = 404, description = "`no-such-dataset`, `no-receipt`: no run made one of the 1000 newest versions that are kept."),
         (status = 502, description = "`unreachable`: a store cannot be reached."),
         (status = 503, description = "`plans`: as many plans are made as can be; `busy`; `timeout`"),
     ),
@@ -246,8 +246,12 @@ pub(super) async fn show_lineage(
 ) -> Answer {
     require(&principal, Permission::DatasetRead, None)?;
     let engine = engine(&api)?;
-    let (name, store) = home(&engine, &dataset).await?;
-    let receipt = newest(&store, &name).await?;
+    let (name, receipt) = {
+        let _place = look(&api)?;
+        let (name, store) = home(&engine, &dataset).await?;
+        let receipt = newest(&store, &name).await?;
+        (name, receipt)
+    };
     let (pipeline, stream) = receipt.stream.split_once('/').unwrap_or((receipt.stream.as_str(), ""));
     let in_force = PipelineName::parse(pipeline).ok().and_then(|name| api.dispatcher.registry().get(&name));
     let columns = match (&in_force, StreamName::parse(stream)) {
@@ -289,16 +293,20 @@ pub(super) async fn show_lineage(
     Ok(Json(lineage).into_response())
 }
 
+/// Versions in which the newest that a run made is looked for, where others write to the dataset too.
+const MOST_LOOKED_BACK: u64 = 1_000;
+
 /// The receipt of the newest version that a run made.
 async fn newest(store: &Store, dataset: &DatasetName) -> Result<Receipt, Problem> {
     let versions = table::versions(store, dataset).await?;
     let newest = versions.last().copied().ok_or_else(no_such_dataset)?;
-    let mut commits = table::commits(store, dataset, 0..=newest);
+    let mut commits = table::commits(store, dataset, newest.saturating_sub(MOST_LOOKED_BACK)..=newest);
     while let Some((version, commit)) = commits.try_next().await? {
         if Account::of(version, &commit).is_some() {
             let bytes = receipt_of(store, dataset, version).await?;
             return Ok(Receipt::parse(&bytes)?.receipt);
         }
     }
-    Err(Problem::new(axum::http::StatusCode::NOT_FOUND, "no-receipt", "no run made a version that is kept"))
+    let detail = format!("no run made one of the {MOST_LOOKED_BACK} newest versions that are kept");
+    Err(Problem::new(axum::http::StatusCode::NOT_FOUND, "no-receipt", detail))
 }

@@ -35,20 +35,43 @@ impl Stamp {
     }
 }
 
-/// Puts the text into a file, in the place of what is there: whoever reads it finds all of the old or all of the new,
-/// also after a power cut.
+/// A text that is written beside the file whose place it is to take; it goes where it does not come to that.
+#[derive(Debug)]
+pub(super) struct Staged {
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+/// Writes a text beside the file whose place it is to take.
 ///
 /// # Errors
-/// `Failed` when it cannot be written.
-pub(super) fn write(path: &Path, text: &str) -> Result<()> {
+/// `Invalid` for a link, `Denied` where the folder may only be read, `Temporary` when the disk is full, `Failed` when it
+/// cannot be written.
+pub(super) fn stage(path: &Path, text: &str) -> Result<Staged> {
     expect_no_link(path)?;
-    let temporary = beside(path);
-    let written = written(&temporary, text).and_then(|()| fs::rename(&temporary, path));
-    written.and_then(|()| sync_folder(path)).map_err(|error| {
+    let staged = Staged { path: path.to_owned(), temporary: beside(path) };
+    written(&staged.temporary, text).map_err(|error| unwritable(path, &error))?;
+    Ok(staged)
+}
+
+impl Staged {
+    /// Puts the text in the place of what is there: whoever reads it finds all of the old or all of the new, also after a
+    /// power cut.
+    ///
+    /// # Errors
+    /// As [`stage`].
+    pub(super) fn place(self) -> Result<()> {
+        expect_no_link(&self.path)?;
+        let placed = fs::rename(&self.temporary, &self.path).and_then(|()| sync_folder(&self.path));
+        placed.map_err(|error| unwritable(&self.path, &error))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
         // Best effort: a leftover is hidden and never read.
-        let _ = fs::remove_file(&temporary);
-        unwritable(path, &error)
-    })
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 /// Removes a file; one that is gone already is as good.
@@ -107,6 +130,10 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn write(path: &Path, text: &str) -> Result<()> {
+        stage(path, text)?.place()
+    }
 
     #[test]
     fn a_file_just_written_has_no_stamp_and_an_old_one_another_when_replaced() {

@@ -55,9 +55,12 @@ const UNREAD_LIMIT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait where no connection can be taken, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// What a connection too many is told, where it can be told.
-const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// What a connection too many is told, where it can be told: a problem, as everybody is.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
+    content-type: application/problem+json\r\ncontent-length: 201\r\n\r\n\
+    {\"type\":\"urn:sealift:problem:connections\",\"title\":\"Service Unavailable\",\"status\":503,\
+    \"detail\":\"too many connections are open, or too many from where this one comes\",\
+    \"help\":\"try again in a few seconds\"}";
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,5 +305,19 @@ const fn certificate_fault(why: &rustls::CertificateError) -> &'static str {
         Fault::BadSignature => "its signature is wrong",
         Fault::InvalidPurpose | Fault::InvalidPurposeContext { .. } => "it is not for clients",
         _ => "it is not valid",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FULL;
+
+    #[test]
+    fn a_connection_too_many_is_told_a_problem() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{} {head}", body.len());
+        let said: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(said["status"], 503);
     }
 }

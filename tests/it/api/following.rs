@@ -17,11 +17,25 @@ struct Told {
     data: Value,
 }
 
+/// Reads on until the text has come.
+async fn until(answer: &mut Response, text: &str) -> String {
+    let mut read = String::new();
+    while !read.contains(text) {
+        let chunk = tokio::time::timeout(PATIENCE, answer.chunk()).await.unwrap().unwrap().unwrap();
+        read.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    read
+}
+
 /// Reads events to the end of the stream.
-async fn all(mut answer: Response) -> Vec<Told> {
+async fn all(answer: Response) -> Vec<Told> {
+    rest(String::new(), answer).await
+}
+
+/// The same, of which some text was read.
+async fn rest(mut text: String, mut answer: Response) -> Vec<Told> {
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
-    let mut text = String::new();
     while let Some(chunk) = tokio::time::timeout(PATIENCE, answer.chunk()).await.unwrap().unwrap() {
         text.push_str(std::str::from_utf8(&chunk).unwrap());
     }
@@ -54,7 +68,11 @@ async fn a_run_is_followed_to_its_end() {
     let follow = ["runs", &run_id, "--follow", "--json", "--url", &served.url, "--token", &token];
     let following = served.house.start(served.house.command(&follow));
     let path = format!("/v1/runs/{run_id}/events");
-    let events = all(served.ask("GET", &path).send().await.unwrap()).await;
+    let mut answer = served.ask("GET", &path).send().await.unwrap();
+    let begin = until(&mut answer, "event: progress").await;
+    let heard = served.ask("GET", &path).header("last-event-id", "state-running").send();
+    let (events, spared) = tokio::join!(rest(begin, answer), async { all(heard.await.unwrap()).await });
+    assert!(spared.iter().all(|told| told.id != "state-running"), "it was heard already: {spared:?}");
     let last = events.last().unwrap();
     assert_eq!((last.event.as_str(), last.id.as_str()), ("end", "end"), "{events:?}");
     assert_eq!((&last.data["run_id"], &last.data["outcome"]), (&json!(run_id), &json!("done")), "{last:?}");

@@ -81,6 +81,69 @@ async fn what_is_wrong_with_a_document_is_told_with_its_place() {
 }
 
 #[tokio::test]
+async fn who_may_not_register_a_document_may_not_have_it_checked_and_learns_nothing_of_others() {
+    let served = Served::new().await;
+    let token = |name: &str, role: &str, pipelines: &str| {
+        let create = ["token", "create", name, "--role", role, "--pipeline", pipelines];
+        served.house.json(&create, 0)["token"].as_str().unwrap().to_owned()
+    };
+    let (reader, engineer) = (token("reader", "modeler", "*"), token("crm", "engineer", "crm_*"));
+    let ask = async |token: &str, method: reqwest::Method, path: &str, text: &str| {
+        let asked =
+            reqwest::Client::new().request(method, format!("{}{path}", served.url)).bearer_auth(token);
+        let answer =
+            asked.header("content-type", "application/yaml").body(text.to_owned()).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<serde_json::Value>().await.unwrap())
+    };
+    let (post, put) = (reqwest::Method::POST, reqwest::Method::PUT);
+    let check = "/v1/pipelines/validate";
+    let (own, others) = (document("crm_x", ""), document("daily", ""));
+    assert_eq!(ask(&reader, post.clone(), check, &own).await.0, 403);
+    assert_eq!(ask(&engineer, post.clone(), check, &own).await.1["valid"], true);
+    assert_eq!(ask(&engineer, post.clone(), check, &others).await.0, 403);
+
+    // It asks for the dataset of another pipeline, which it may not know.
+    let taken = own.replace("crm_x.{stream}", "daily.{stream}");
+    let (_, found) = ask(&engineer, post.clone(), check, &taken).await;
+    let (status, refused) = ask(&engineer, put, "/v1/pipelines/crm_x", &taken).await;
+    assert_eq!((found["valid"].as_bool(), status), (Some(false), 422), "{found} {refused}");
+    for said in [&found, &refused] {
+        assert!(said["problems"][0]["message"].as_str().unwrap().contains("daily.rows"), "{said}");
+        assert!(!said.to_string().contains("daily.yaml"), "{said}");
+    }
+    let (_, found) = ask(&served.token, post, check, &taken).await;
+    assert!(found["problems"][0]["help"].as_str().unwrap().contains("daily.yaml"), "{found}");
+    served.stop();
+}
+
+#[tokio::test]
+async fn a_run_is_told_to_be_new_or_found_and_the_command_shows_and_stops_it() {
+    let served = Served::new().await;
+    let ask = async || {
+        let asked = served.ask("POST", "/v1/pipelines/daily/runs").header("idempotency-key", "order-1");
+        asked.send().await.unwrap().json::<serde_json::Value>().await.unwrap()
+    };
+    let first = ask().await;
+    let run_id = first["run_id"].as_str().unwrap();
+    assert_eq!(first["created"], true);
+    served.over(run_id).await;
+    assert_eq!(ask().await, json!({"run_id": run_id, "created": false}));
+
+    served.house.write("in/token", &served.token);
+    let token = format!("file:{}", served.house.path("in/token").display());
+    let of_daemon = ["--url", &served.url, "--token", &token];
+    let shown = served.house.json(&[&["runs", run_id] as &[&str], &of_daemon].concat(), 0);
+    assert_eq!((&shown["run_id"], &shown["outcome"]), (&json!(run_id), &json!("done")));
+    let listed = served.house.json(&[&["runs", "--pipeline", "daily"] as &[&str], &of_daemon].concat(), 0);
+    assert_eq!(listed["runs"], json!([shown]));
+    let told = served.house.run(&[&["runs"] as &[&str], &of_daemon].concat());
+    assert!(told.expect(0).stdout.contains(run_id), "{told:?}");
+    let over = served.house.run(&[&["runs", run_id, "--cancel"] as &[&str], &of_daemon].concat());
+    assert!(over.expect(75).stderr.contains("the run is over"), "{over:?}");
+    served.stop();
+}
+
+#[tokio::test]
 async fn a_plan_tells_what_a_run_would_do_and_what_stands_in_its_way() {
     let served = Served::new().await;
     let plan = async |path: &str| {
@@ -158,9 +221,13 @@ async fn lists_are_read_page_by_page() {
         runs.map(|run| run["run_id"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!((ids(&first), first["next"].as_str()), (runs[..2].to_vec(), Some(runs[1].as_str())));
+    // What comes in between two pages shifts nothing.
+    served.over(&served.trigger("p3").await).await;
     let (_, second) = served.get(&format!("/v1/runs?limit=2&after={}", runs[1])).await;
     assert_eq!((ids(&second), &second["next"]), (runs[2..].to_vec(), &json!(null)));
     assert_eq!(second["runs"][0]["streams"][0]["rows"], 2);
+    let (_, bare) = served.get(&format!("/v1/runs?limit=2&streams=false&after={}", runs[1])).await;
+    assert_eq!((ids(&bare), &bare["runs"][0]["streams"]), (runs[2..].to_vec(), &json!([])));
     assert_eq!(ids(&served.get("/v1/runs?state=failed").await.1).len(), 0);
     assert_eq!(ids(&served.get("/v1/runs?since=2100-01-01T00:00:00Z").await.1).len(), 0);
     served.stop();

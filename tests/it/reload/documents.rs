@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use sealift::error::Kind;
+use sealift::error::{Error, Kind};
 use sealift::govern::Store as _;
 use sealift::serve::Documents;
 use sealift::serve::documents::{Cause, Deleted, Expected, Registered, Reloaded};
@@ -181,11 +181,13 @@ async fn what_cannot_be_recorded_does_not_come_into_force() {
 async fn a_document_is_registered_replaced_and_deleted_as_it_is_expected_to_be() {
     let house = house(&["a"]);
     let documents = open(&house).await;
-    let register = async |of: &str, text: &str, expected| documents.register(&name(of), text, expected).await;
+    let register =
+        async |of: &str, text: &str, expected| documents.register("token:a", &name(of), text, expected).await;
     let new = text("new", "one");
 
     let digest = Expected::Digest("0".repeat(64));
     assert_eq!(register("new", &new, digest.clone()).await.unwrap(), Registered::Conflict);
+    assert_eq!(register("new", &new, Expected::Some).await.unwrap(), Registered::Conflict);
     assert_eq!(register("new", &new, Expected::Absent).await.unwrap(), Registered::Created);
     assert_eq!(register("new", &new, Expected::Absent).await.unwrap(), Registered::Conflict);
     assert_eq!(register("new", &new, Expected::Any).await.unwrap(), Registered::Unchanged);
@@ -201,9 +203,9 @@ async fn a_document_is_registered_replaced_and_deleted_as_it_is_expected_to_be()
     let left = fs::read_dir(house.path("in/pipelines")).unwrap().count();
     assert_eq!(left, 2, "nothing is left beside the documents");
 
-    assert_eq!(documents.delete(&name("new"), digest).await.unwrap(), Deleted::Conflict);
-    assert_eq!(documents.delete(&name("new"), Expected::Any).await.unwrap(), Deleted::Deleted);
-    assert_eq!(documents.delete(&name("new"), Expected::Any).await.unwrap(), Deleted::Absent);
+    assert_eq!(documents.delete("token:a", &name("new"), digest).await.unwrap(), Deleted::Conflict);
+    assert_eq!(documents.delete("token:a", &name("new"), Expected::Any).await.unwrap(), Deleted::Deleted);
+    assert_eq!(documents.delete("token:a", &name("new"), Expected::Any).await.unwrap(), Deleted::Absent);
     assert!(!file(&house, "new").exists() && documents.text(&name("new")).await.unwrap().is_none());
     assert_eq!(names(&documents), ["a"]);
 }
@@ -213,7 +215,8 @@ async fn what_is_not_valid_here_is_not_registered() {
     let house = house(&["a", "b"]);
     let documents = open(&house).await;
     let refused = async |of: &str, text: &str| {
-        let error = documents.register(&name(of), text, Expected::Any).await.unwrap_err();
+        let error =
+            Error::from(documents.register("token:a", &name(of), text, Expected::Any).await.unwrap_err());
         (error.kind(), error.to_string())
     };
     let weak = text("a", "x").replace("{tag: public}", "{tag: pii.email, action: allow}");
@@ -235,8 +238,42 @@ async fn what_is_not_valid_here_is_not_registered() {
     fs::rename(file(&house, "b"), house.path("in/kept.yaml")).unwrap();
     std::os::unix::fs::symlink(house.path("in/kept.yaml"), file(&house, "b")).unwrap();
     assert!(refused("b", &text("b", "two")).await.1.contains("kept elsewhere"));
-    assert!(documents.delete(&name("b"), Expected::Any).await.is_err());
+    assert!(documents.delete("token:a", &name("b"), Expected::Any).await.is_err());
     assert_eq!(names(&documents), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_is_not_done_is_not_recorded_and_a_document_that_never_was_in_force_stays() {
+    let house = house(&["a"]);
+    let documents = open(&house).await;
+    let register = async |of: &str, text: &str, expected| {
+        documents.register("token:a", &name(of), text, expected).await.map_err(Error::from)
+    };
+    fs::write(file(&house, "b"), "of: somebody").unwrap();
+    for expected in [Expected::Any, Expected::Some] {
+        let error = register("b", &text("b", "one"), expected).await.unwrap_err();
+        assert!(error.kind() == Kind::Invalid && error.message().contains("never was in force"), "{error}");
+    }
+    let absent = register("b", &text("b", "one"), Expected::Absent).await.unwrap();
+    assert_eq!(
+        (absent, fs::read_to_string(file(&house, "b")).unwrap().as_str()),
+        (Registered::Conflict, "of: somebody")
+    );
+
+    fs::rename(file(&house, "a"), house.path("in/kept.yaml")).unwrap();
+    std::os::unix::fs::symlink(house.path("in/kept.yaml"), file(&house, "a")).unwrap();
+    assert!(register("a", &text("a", "two"), Expected::Any).await.is_err());
+    assert!(documents.delete("token:a", &name("a"), Expected::Any).await.is_err());
+    for action in ["pipeline.register", "pipeline.delete"] {
+        assert_eq!(recorded(&house, action).await, Vec::<String>::new());
+    }
+
+    fs::write(file(&house, "b"), text("b", "one")).unwrap();
+    let created = register("b", &text("b", "one"), Expected::Any).await.unwrap();
+    assert_eq!(created, Registered::Created, "it is there already, and comes into force");
+    assert_eq!(recorded(&house, "pipeline.register").await.len(), 1);
+    let left = fs::read_dir(house.path("in/pipelines")).unwrap().count();
+    assert_eq!(left, 2, "nothing is left beside the documents");
 }
 
 #[tokio::test]
@@ -262,7 +299,12 @@ async fn who_follows_what_is_not_there_waits_for_it_and_nobody_goes_in_a_circle(
     assert_eq!(look().await.invalid, 1);
     assert!(said().contains("in a circle"), "{}", said());
     assert_eq!(description(&documents, "a"), "one");
-    let error = documents.register(&name("a"), &following("a", "c"), Expected::Any).await.unwrap_err();
+    let circle = following("a", "c");
+    let error = documents
+        .register("token:a", &name("a"), &circle, Expected::Any)
+        .await
+        .map_err(Error::from)
+        .unwrap_err();
     assert!(error.to_string().contains("in a circle"), "{error}");
 
     // Who is followed may go; the other one is told, and stays.

@@ -15,6 +15,7 @@ from sealift.errors import (
     Unauthorized,
     Unreachable,
     Usage,
+    of_word,
 )
 
 MOST_BYTES = 16 << 20
@@ -25,6 +26,7 @@ _BY_STATUS: dict[int, type[SealiftError]] = {
     401: Unauthorized,
     403: Denied,
     404: NotFound,
+    408: Temporary,
     409: Conflict,
     422: Usage,
     429: Temporary,
@@ -32,6 +34,9 @@ _BY_STATUS: dict[int, type[SealiftError]] = {
     503: Temporary,
     504: Temporary,
 }
+
+
+_PROBLEM = "urn:sealift:problem:"
 
 
 def no_daemon(url: str, status: int) -> Unreachable:
@@ -61,7 +66,8 @@ def read(url: str, status: int, body: bytes) -> dict[str, Any]:
         return said
     if 300 <= status < 400:
         raise no_daemon(url, status)
-    words = {name: said[name] for name in ("detail", "help", "run_id") if isinstance(said.get(name), str)}
-    kind = _BY_STATUS.get(status, Failed)
+    words = {name: said[name] for name in ("type", "detail", "help", "run_id") if isinstance(said.get(name), str)}
+    problem = words.get("type", "").removeprefix(_PROBLEM)
+    kind = of_word(problem) or _BY_STATUS.get(status, Failed)
     message = words.get("detail") or f"the daemon answers {status}"
-    raise kind(message, remedy=words.get("help"), run_id=words.get("run_id"))
+    raise kind(message, remedy=words.get("help"), run_id=words.get("run_id"), problem=problem)

@@ -50,7 +50,8 @@ class Client:
     """Asks one daemon. It may be used by several threads.
 
     A request that got no answer, or was answered with 429, 502, 503 or 504, is sent again for ``patience``
-    seconds, with growing pauses. That is safe for all of them: a trigger always has an idempotency key.
+    seconds, with growing pauses. That is safe for all of them: a trigger always has an idempotency key, and a run that
+    is cancelled already is as good as one that is cancelled now.
     """
 
     def __init__(
@@ -105,15 +106,28 @@ class Client:
             query["after"] = page["next"]
         return pipelines
 
-    def runs(self, pipeline: str | None = None, limit: int = 50) -> list[Run]:
+    def runs(self, pipeline: str | None = None, limit: int = 50, *, streams: bool = True) -> list[Run]:
         """Runs of one pipeline or of all, newest first; at most ``limit``, from 1 to 1000.
+
+        Args:
+            pipeline: its name; those of all without it.
+            limit: most runs.
+            streams: whether they come with their streams, of which a wide pipeline has very many.
 
         Raises:
             SealiftError: of its kind.
 
         """
-        query = {"limit": str(limit)} | ({"pipeline": pipeline} if pipeline else {})
-        return [Run.of(one) for one in self._ask("GET", f"/v1/runs?{urlencode(query)}")["runs"]]
+        query = {"pipeline": pipeline} if pipeline else {}
+        query |= {"streams": str(streams).lower(), "limit": str(limit)}
+        runs: list[Run] = []
+        for _ in range(MOST_PAGES):
+            page = self._ask("GET", f"/v1/runs?{urlencode(query)}")
+            runs += (Run.of(one) for one in page["runs"])
+            if len(runs) >= limit or not page.get("next"):
+                break
+            query |= {"after": page["next"], "limit": str(limit - len(runs))}
+        return runs
 
     def run(self, run_id: str, wait: int = 0) -> Run:
         """One run, once it is over or ``wait`` seconds (0 to 25) have passed.
@@ -142,8 +156,8 @@ class Client:
                 is the run that is there, or a new one where that ended as temporary or cancelled. Without one, each
                 call wants a new run.
             join: take the run that the pipeline has already for the one that is wanted.
-            retry_failed: a run that is found under the key, and had failed before this call, is followed by a
-                new one: for a task that a person starts anew once the cause is mended.
+            retry_failed: a run that is found under the key, and has failed, is followed by a new one: for a task
+                that a person starts anew once the cause is mended.
 
         Raises:
             Conflict: when the pipeline has another active run.
@@ -152,19 +166,16 @@ class Client:
 
         """
         key = idempotency_key or str(uuid.uuid4())
-        if idempotency_key is None or not retry_failed:
-            return self._trigger(pipeline, key, join)
-        known = {run.run_id for run in self.runs(pipeline, limit=100)}
-        run_id = self._trigger(pipeline, key, join)
+        run_id, is_found = self._trigger(pipeline, key, join)
         for _ in range(MOST_FOLLOWED):
-            if run_id not in known:
+            if not (retry_failed and is_found):
                 break
             run = self.run(run_id)
             if not run.is_over or run.is_done:
                 break
             # Of the run that failed: whoever comes after it by the same way finds the same.
             key = "after-" + hashlib.sha256(f"{key}\n{run_id}".encode()).hexdigest()
-            run_id = self._trigger(pipeline, key, join)
+            run_id, is_found = self._trigger(pipeline, key, join)
         return run_id
 
     def wait(self, run_id: str, timeout: float | None = None) -> Run:
@@ -209,27 +220,34 @@ class Client:
         return self.wait(self.trigger(pipeline, idempotency_key, join=join), timeout).expect_done()
 
     def cancel(self, run_id: str) -> None:
-        """Ask for a run to stop. It has stopped once it is over.
+        """Ask for a run to stop. It has stopped once it is over; one that is cancelled already stays so.
 
         Raises:
-            Conflict: when it is over, or another process runs it.
+            Conflict: when it came to another end, or another process runs it.
             NotFound: when there is no such run.
             SealiftError: of its kind.
 
         """
-        self._ask("POST", f"/v1/runs/{segment(run_id)}/cancel")
+        try:
+            self._ask("POST", f"/v1/runs/{segment(run_id)}/cancel")
+        except Conflict as conflict:
+            # It was asked for before: by others, or by a request whose answer was lost.
+            if conflict.problem != "run-over" or self.run(run_id).state != "cancelled":
+                raise
 
-    def _trigger(self, pipeline: str, key: str, join: bool) -> str:
+    def _trigger(self, pipeline: str, key: str, join: bool) -> tuple[str, bool]:
+        """The run, and whether it was there under the key already."""
         path = f"/v1/pipelines/{segment(pipeline)}/runs"
         try:
-            run_id = self._ask("POST", path, key=key).get("run_id")
+            said = self._ask("POST", path, key=key)
         except Conflict as busy:
             if join and busy.run_id:
-                return busy.run_id
+                return busy.run_id, False
             raise
+        run_id = said.get("run_id")
         if not isinstance(run_id, str):
             raise answers.no_daemon(self._access.url, 202)
-        return run_id
+        return run_id, said.get("created") is False
 
     def _ask(self, method: str, path: str, *, key: str | None = None, wait_seconds: int = 0) -> dict[str, Any]:
         request = urllib.request.Request(

@@ -124,8 +124,16 @@ def _synced(
         return client.wait(run_id, timeout).expect_done()
     except (DagsterExecutionInterruptedError, KeyboardInterrupt):
         if not join:
-            client.cancel(run_id)
+            _stop(context, client, run_id)
         raise
+
+
+def _stop(context: AssetExecutionContext, client: Client, run_id: str) -> None:
+    """Stop the run, as far as that can be: what stands in the way must not take the place of the interrupt."""
+    try:
+        client.cancel(run_id)
+    except SealiftError as error:
+        context.log.warning(f"run {run_id} was not cancelled: {error}")
 
 
 def _result(asset: AssetKey, run: Run, stream: Stream) -> MaterializeResult[Any]:

@@ -22,12 +22,21 @@ class SealiftError(Exception):
     retry: ClassVar[bool] = False
     """Whether the same request can succeed later."""
 
-    def __init__(self, message: str, *, remedy: str | None = None, run_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str | None = None,
+        run_id: str | None = None,
+        problem: str | None = None,
+    ) -> None:
         super().__init__(printable(message))
         self.remedy = printable(remedy) if remedy else None
         """The step that mends it, where one is known."""
         self.run_id = printable(run_id) if run_id else None
         """The run it is about, where there is one."""
+        self.problem = printable(problem) if problem else None
+        """The word of the problem that the daemon answered with: ``run-active``, ``run-over`` …"""
 
     def __str__(self) -> str:
         message = super().__str__()
@@ -104,6 +113,11 @@ class Cancelled(SealiftError):
 
 _KINDS = (Failed, Usage, BadData, Unreachable, Temporary, Held, Denied, Invalid, Cancelled)
 _BY_OUTCOME: dict[str, type[SealiftError]] = {kind.outcome: kind for kind in _KINDS}
+
+
+def of_word(word: str) -> type[SealiftError] | None:
+    """The exception of a problem that is named by an outcome; ``None`` for others, of which the status says more."""
+    return _BY_OUTCOME.get(word)
 
 
 def of_outcome(outcome: str) -> type[SealiftError] | None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sealift.errors import of_outcome
+
+MOST_LOOKED_AT = 20
+"""Runs of which one that succeeded is looked for."""
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -85,6 +89,10 @@ class Run:
         """Whether it succeeded."""
         return self.outcome == "done"
 
+    def published(self, dataset: str) -> bool:
+        """Whether it published the dataset, whatever became of its other streams."""
+        return any(one.dataset == dataset and one.state == "published" for one in self.streams)
+
     def expect_done(self) -> Run:
         """The run itself, where it succeeded.
 
@@ -136,18 +144,10 @@ class Pipeline:
         )
 
 
-def newest_success(runs: Iterable[Run], since: datetime, dataset: str | None = None) -> Run | None:
-    """The first run of a listing that began at ``since`` or later and succeeded.
+def begun(runs: Iterable[Run], since: datetime) -> list[Run]:
+    """Those of a listing that began at ``since`` or later, newest first; at most :data:`MOST_LOOKED_AT`.
 
-    With ``dataset``: that published it, whatever became of its other streams. A run that began earlier read
-    its source earlier, so it does not count.
+    A run that began earlier read its source earlier.
     """
-
-    def counts(run: Run) -> bool:
-        if run.started_at is None or run.started_at < since:
-            return False
-        if dataset is None:
-            return run.is_done
-        return any(one.dataset == dataset and one.state == "published" for one in run.streams)
-
-    return next((run for run in runs if counts(run)), None)
+    later = (run for run in runs if run.started_at is not None and run.started_at >= since)
+    return list(islice(later, MOST_LOOKED_AT))

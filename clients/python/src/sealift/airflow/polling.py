@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 from urllib.parse import urlencode
+from weakref import WeakKeyDictionary
 
 import httpx
 
 from sealift import answers
 from sealift.access import Access, segment
 from sealift.client import LONGEST_WAIT_SECONDS
-from sealift.errors import Unreachable
+from sealift.errors import Conflict, Unreachable
 from sealift.runs import Run
 
 TIMEOUT_SECONDS = 10.0
+MOST_WAITING = 128
+"""Requests of one triggerer that wait at the daemon at the same time, each over a connection of its own: the daemon has
+half a thousand for all that comes from one machine."""
+
+_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 class Polling:
-    """Asks one daemon, over one connection. A context manager."""
+    """Asks one daemon. A context manager."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -27,6 +35,8 @@ class Polling:
             trust_env=access.is_tls,
             follow_redirects=False,
             timeout=httpx.Timeout(TIMEOUT_SECONDS, read=TIMEOUT_SECONDS + LONGEST_WAIT_SECONDS),
+            # Who has nothing to ask holds no connection.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     async def __aenter__(self) -> Polling:
@@ -37,32 +47,50 @@ class Polling:
         await self._http.__aexit__(*about)
 
     async def run(self, run_id: str, wait: int) -> Run:
-        """One run, once it is over or ``wait`` seconds have passed.
+        """One run, once it is over or ``wait`` seconds have passed. While many wait it may be heard of that late only.
 
         Raises:
             SealiftError: of its kind.
 
         """
+        if wait <= 0:
+            return await self._run(run_id, 0)
+        until = time.monotonic() + wait
+        places = _waiting.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MOST_WAITING))
+        try:
+            await asyncio.wait_for(places.acquire(), wait)
+        except asyncio.TimeoutError:
+            return await self._run(run_id, 0)
+        try:
+            return await self._run(run_id, max(0, round(until - time.monotonic())))
+        finally:
+            places.release()
+
+    async def _run(self, run_id: str, wait: int) -> Run:
         return Run.of(await self._ask("GET", f"/v1/runs/{segment(run_id)}?wait={wait}"))
 
     async def runs(self, pipeline: str, limit: int) -> list[Run]:
-        """The newest runs of the pipeline first.
+        """The newest runs of the pipeline first, without their streams.
 
         Raises:
             SealiftError: of its kind.
 
         """
-        query = urlencode({"pipeline": pipeline, "limit": limit})
+        query = urlencode({"pipeline": pipeline, "limit": limit, "streams": "false"})
         return [Run.of(one) for one in (await self._ask("GET", f"/v1/runs?{query}"))["runs"]]
 
     async def cancel(self, run_id: str) -> None:
-        """Ask for a run to stop.
+        """Ask for a run to stop; one that is cancelled already stays so.
 
         Raises:
             SealiftError: of its kind.
 
         """
-        await self._ask("POST", f"/v1/runs/{segment(run_id)}/cancel")
+        try:
+            await self._ask("POST", f"/v1/runs/{segment(run_id)}/cancel")
+        except Conflict as conflict:
+            if conflict.problem != "run-over" or (await self._run(run_id, 0)).state != "cancelled":
+                raise
 
     async def _ask(self, method: str, path: str) -> dict[str, Any]:
         url = self._access.url

@@ -15,7 +15,7 @@ from sealift.airflow.versions import (
     Context,
     deferrable_by_default,
 )
-from sealift.runs import Run, newest_success
+from sealift.runs import begun
 
 
 class SealiftRunSensor(BaseSensorOperator):
@@ -26,7 +26,7 @@ class SealiftRunSensor(BaseSensorOperator):
     Args:
         pipeline: its name. Templated.
         dataset: wait until this dataset was published, whatever became of the run's other streams. Templated.
-        since: RFC 3339, templated. By default the start of the data interval; without one, when the DAG was to run.
+        since: RFC 3339, templated. By default when the DAG run was due: the end of its data interval, where it has one.
         conn_id: the Airflow connection of the daemon. Templated.
         deferrable: wait in the triggerer. By default as Airflow's configuration says.
 
@@ -74,9 +74,14 @@ class SealiftRunSensor(BaseSensorOperator):
 
     def _found(self, since: datetime) -> dict[str, Any] | None:
         with outcomes():
-            runs = SealiftHook(self.conn_id).get_conn().runs(self.pipeline, MOST_LISTED)
-        run: Run | None = newest_success(runs, since, self.dataset)
-        return run.summary() if run else None
+            client = SealiftHook(self.conn_id).get_conn()
+            for run in begun(client.runs(self.pipeline, MOST_LISTED, streams=False), since):
+                if self.dataset is None and not run.is_done:
+                    continue
+                whole = client.run(run.run_id)
+                if self.dataset is None or whole.published(self.dataset):
+                    return whole.summary()
+        return None
 
     def _defer(self, since: datetime, until: float) -> NoReturn:
         trigger = SuccessTrigger(
@@ -85,7 +90,8 @@ class SealiftRunSensor(BaseSensorOperator):
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def _since(self, context: Context) -> datetime:
-        said: Any = self.since or context.get("data_interval_start") or context.get("logical_date")
+        # A run before the end of the interval may have been that of the interval before.
+        said: Any = self.since or context.get("data_interval_end") or context.get("logical_date")
         said = said or context["dag_run"].run_after
         since = said if isinstance(said, datetime) else datetime.fromisoformat(str(said).replace("Z", "+00:00"))
         return since if since.tzinfo else since.replace(tzinfo=timezone.utc)

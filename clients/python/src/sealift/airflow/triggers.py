@@ -20,7 +20,7 @@ from sealift.airflow.hook import SealiftHook
 from sealift.airflow.polling import Polling
 from sealift.client import LONGEST_WAIT_SECONDS, PAUSE_SECONDS
 from sealift.errors import SealiftError
-from sealift.runs import Run, newest_success
+from sealift.runs import Run, begun
 
 PATIENCE_SECONDS = 300.0
 """How long a daemon may be away before the task is woken to say so."""
@@ -134,9 +134,18 @@ class SuccessTrigger(BaseTrigger):
         patience, since = _Patience(), datetime.fromisoformat(self.since)
         while True:
             runs = await patience.asked(partial(daemon.runs, self.pipeline, MOST_LISTED)) or []
-            if newest_success(runs, since, self.dataset) or not _left(self.until):
+            if await self._succeeded(daemon, patience, begun(runs, since)) or not _left(self.until):
                 return
             await self._pause(daemon, patience, runs)
+
+    async def _succeeded(self, daemon: Polling, patience: _Patience, runs: list[Run]) -> bool:
+        if self.dataset is None:
+            return any(run.is_done for run in runs)
+        for run in runs:
+            whole = await patience.asked(partial(daemon.run, run.run_id, 0))
+            if whole is not None and whole.published(self.dataset):
+                return True
+        return False
 
     async def _pause(self, daemon: Polling, patience: _Patience, runs: list[Run]) -> None:
         """Until it is worth looking again: the end of the run that is under way, or a while."""
