@@ -4,7 +4,7 @@ mod listing;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use zeroize::Zeroizing;
@@ -86,7 +86,9 @@ pub async fn create_with(store: &impl Store, actor: &str, name: &str, terms: &Te
     let role = terms.role;
     let limits =
         if pipelines.is_empty() { String::new() } else { format!(" {}", pipelines.replace('\n', " ")) };
-    audit::record(store, actor, Action::TokenCreate, &format!("{name} ({role}){limits}")).await?;
+    let until = terms.expires_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    let until = until.map_or_else(String::new, |at| format!(" until {at}"));
+    audit::record(store, actor, Action::TokenCreate, &format!("{name} ({role}){limits}{until}")).await?;
     let mut transaction = begin_writing(store.pool()).await?;
     let inserted = sqlx::query(
         "INSERT INTO tokens (name, role, selector, hash, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5, $6)
