@@ -20,10 +20,10 @@ const TABLE_ROWS: usize = 1000;
 
 pub(super) async fn run(context: &Context, args: &Query) -> Done {
     let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
-    let reveal = args.reveal.as_deref().map(|purpose| reveal(&engine, purpose)).transpose()?;
+    let reveal = reveal(&engine, args.reveal.as_deref())?;
     let keyring = engine.keyring.clone();
     let memory_bytes = engine.config.memory_limit_bytes;
-    let session = Session::open(engine.stores()?, keyring, memory_bytes, args.as_of, reveal).await?;
+    let session = Session::open(engine.stores()?, keyring, memory_bytes, args.as_of, Some(reveal)).await?;
     let (schema, batches) = session.sql(&args.sql).await?;
     // Before any row is shown: what cannot be recorded is not done.
     let keys = engine.keyring.used();
@@ -39,13 +39,13 @@ pub(super) async fn run(context: &Context, args: &Query) -> Done {
     Ok(())
 }
 
-/// The person at the keyboard, and what they say that they need values for.
-fn reveal(engine: &Engine, purpose: &str) -> Result<Reveal> {
+/// The person at the keyboard, and what they say that they need values for, if any.
+fn reveal(engine: &Engine, purpose: Option<&str>) -> Result<Reveal> {
     let usage = |error: Error| {
         let remedy = error.remedy().unwrap_or_default().to_owned();
         Error::new(Kind::Usage, error.message()).help(remedy)
     };
-    let purpose = purpose.parse().map_err(usage)?;
+    let purpose = purpose.map(str::parse).transpose().map_err(usage)?;
     let ledger = Arc::new(engine.ledger.clone());
     Ok(Reveal::new(audit::operator(), purpose, engine.policy.clone(), ledger))
 }

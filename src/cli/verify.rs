@@ -10,11 +10,10 @@ use serde_json::{Value, json};
 use super::args::Verify;
 use super::{Context, Done, Failure, show};
 use crate::error::{At as _, Error, Result};
-use crate::govern::audit;
 use crate::keys::{GivenKey, Keyring};
 use crate::publish::{Store, receipt, table};
 use crate::run::verify::{self, Compared, Fault, Findings, Question, Trust};
-use crate::run::{Engine, Ledger};
+use crate::run::{Engine, Ledger, trail};
 use crate::spec::{Config, DatasetName};
 
 pub(super) async fn run(context: &Context, args: &Verify) -> Done {
@@ -36,16 +35,27 @@ pub(super) async fn run(context: &Context, args: &Verify) -> Done {
     };
     let question = Question { dataset: &dataset, version: args.version, store, ledger: &ledger, trust };
     let bar = bar(context.json);
-    let mut findings = verify::verify(&question, &|bytes| bar.inc(bytes)).await?;
+    let verifying = async { verify::verify(&question, &|bytes| bar.inc(bytes)).await };
+    let mut findings = match &question.trust {
+        Trust::Keys(keyring) => {
+            let keys = keyring.around(&dataset).await?;
+            trail::using(&ledger, keyring, &format!("verify {dataset}"), &keys, verifying).await?
+        }
+        Trust::Public(_) => verifying.await?,
+    };
     bar.finish_and_clear();
     if args.against_source {
-        let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
-        verify::against(&engine, &mut findings).await?;
-    }
-    if let Trust::Keys(keyring) = &question.trust {
-        audit::key_use(&ledger, &audit::operator(), &format!("verify {dataset}"), &keyring.used()).await?;
+        against_source(context, &dataset, &mut findings).await?;
     }
     finish(context, &dataset, &findings)
+}
+
+/// Reads the source again, and seals its rows as a run does: with keys that the trail is told of.
+async fn against_source(context: &Context, dataset: &DatasetName, findings: &mut Findings) -> Result<()> {
+    let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
+    let keys = engine.keyring.around(dataset).await?;
+    let comparing = verify::against(&engine, findings);
+    trail::using(&engine.ledger, &engine.keyring, &format!("compare {dataset}"), &keys, comparing).await
 }
 
 /// What an auditor was given.

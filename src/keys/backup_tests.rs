@@ -43,7 +43,9 @@ async fn a_destroyed_key_does_not_come_back() {
     let keyring = open(&keys).await;
     let id = keyring.current(&column("ssn")).await.unwrap().id().to_owned();
     let backup = seal(&keys, &passphrase()).unwrap();
-    keyring.destroy_after(std::slice::from_ref(&id), chrono::DateTime::UNIX_EPOCH).await.unwrap();
+    let ids = std::slice::from_ref(&id);
+    keyring.destroy_after(ids, chrono::DateTime::UNIX_EPOCH).await.unwrap();
+    keyring.destroy_due(ids).await.unwrap();
     assert_eq!(restore(&keys, &backup, &passphrase()).unwrap().destroyed, std::slice::from_ref(&id));
     assert_eq!(open(&keys).await.by_id(&id).await.unwrap_err().kind(), Kind::Denied);
 }

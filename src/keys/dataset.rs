@@ -100,25 +100,21 @@ impl fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Opens the provider; what it created on first use, it says through `notice`. Keys whose destruction is due
-    /// are destroyed.
+    /// Opens the provider; what it created on first use, it says through `notice`. Keys whose destruction is due are
+    /// refused, and stay until [`Keyring::destroy_due`].
     ///
     /// # Errors
     /// Those of the provider: `Invalid` when it is set up wrongly, is not fit, or its secret is wrong;
     /// `Temporary` when it cannot be reached; `Denied` when it refuses.
     pub async fn open(settings: &config::Keys, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
         let folder = settings.path().to_owned();
-        let keyring = Self {
+        Ok(Self {
             records: Folder::new(&folder),
             folder,
             settings: settings.clone(),
             roots: Mutex::new(Roots::open(settings, notice).await?),
             unwrapped: Mutex::default(),
-        };
-        for id in keyring.destroy_due().await? {
-            notice(&format!("the key {id} was destroyed, as it was asked"));
-        }
-        Ok(keyring)
+        })
     }
 
     /// The newest version of a key, created on first use. Two processes that create the same key at
@@ -193,10 +189,26 @@ impl Keyring {
         Ok(ids)
     }
 
-    /// Ids of the keys that this process unwrapped, sorted.
+    /// Ids of what work on a dataset may use, sorted: its keys, whatever they are for, and those that sign receipts. Keys
+    /// of join domains are no dataset's own.
+    ///
+    /// # Errors
+    /// As [`Keyring::list`].
+    pub async fn around(&self, dataset: &DatasetName) -> Result<Vec<String>> {
+        let bases =
+            [format!("sealift:{dataset}/"), format!("sealift:{dataset}#"), Purpose::Receipts.base_id()];
+        let mut ids = self.list(None).await?;
+        ids.retain(|id| bases.iter().any(|base| id.starts_with(base)));
+        Ok(ids)
+    }
+
+    /// Ids of the keys that this process unwrapped, sorted, but for those of checkpoints: they open nothing, and every
+    /// command has a look at them.
     #[must_use]
     pub fn used(&self) -> Vec<String> {
-        let mut ids: Vec<String> = self.cache().keys().cloned().collect();
+        let checkpoints = Purpose::Checkpoints.base_id();
+        let mut ids: Vec<String> =
+            self.cache().keys().filter(|id| !id.starts_with(&checkpoints)).cloned().collect();
         ids.sort();
         ids
     }

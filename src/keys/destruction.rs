@@ -29,7 +29,7 @@ pub struct Pending {
     format: String,
     /// Its id.
     pub id: String,
-    /// From when on it is destroyed, by the first command that opens the keys.
+    /// From when on it is to be destroyed: [`Keyring::destroy_due`].
     pub after: DateTime<Utc>,
 }
 
@@ -37,6 +37,10 @@ impl Pending {
     /// Whether a key is to be destroyed.
     pub(super) fn of(keys: &Path, id: &str) -> Result<Option<Self>> {
         read(&place(keys, id))
+    }
+
+    fn is_due(&self) -> bool {
+        self.after <= now()
     }
 
     pub(super) fn refusal(&self) -> Error {
@@ -47,8 +51,8 @@ impl Pending {
 }
 
 impl Keyring {
-    /// Has keys destroyed after an instant, at once where it has passed; until then they are refused, and it can be
-    /// called off.
+    /// Has keys destroyed after an instant, by [`Keyring::destroy_due`]; until then they are refused, and it can be called
+    /// off.
     ///
     /// # Errors
     /// `Usage` when a key is not there; `Invalid` for the key that signs receipts, without which no evidence can
@@ -74,8 +78,7 @@ impl Keyring {
             }
             Ok(())
         })
-        .await?;
-        self.destroy_due().await.map(drop)
+        .await
     }
 
     /// Calls the destruction of keys off that are there still; gives the ids of which it was.
@@ -107,20 +110,26 @@ impl Keyring {
         blocking(move || all(&folder)).await
     }
 
-    /// Destroys the keys whose time has come; gives their ids.
+    /// Ids of the keys whose time has come, sorted.
+    ///
+    /// # Errors
+    /// As [`Keyring::pending`].
+    pub async fn due(&self) -> Result<Vec<String>> {
+        let pending = self.pending().await?;
+        Ok(pending.into_iter().filter(Pending::is_due).map(|pending| pending.id).collect())
+    }
+
+    /// Destroys those of these keys whose time has come; gives the ids of which it was.
     ///
     /// # Errors
     /// As [`Keyring::keep`].
-    pub(super) async fn destroy_due(&self) -> Result<Vec<String>> {
-        let (records, folder) = (self.records.clone(), self.folder.clone());
+    pub async fn destroy_due(&self, ids: &[String]) -> Result<Vec<String>> {
+        let (records, folder, ids) = (self.records.clone(), self.folder.clone(), ids.to_vec());
         let gone = blocking(move || {
-            let is_due = |pending: &Pending| pending.after <= now();
-            if !all(&folder)?.iter().any(is_due) {
-                return Ok(Vec::new());
-            }
             let _changing = lock::to_change(&folder)?;
             // Read again: it may have been called off while the lock was waited for.
-            let due: Vec<Pending> = all(&folder)?.into_iter().filter(is_due).collect();
+            let mut due: Vec<Pending> = all(&folder)?;
+            due.retain(|pending| pending.is_due() && ids.contains(&pending.id));
             for pending in &due {
                 may_go(&pending.id)?;
                 if let Some(Record::Wrapped(_)) = records.read(&pending.id)? {

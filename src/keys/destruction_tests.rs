@@ -54,11 +54,13 @@ async fn afterwards_it_is_gone_for_good_and_its_id_stays_taken() {
     let mut pending = keyring.pending().await.unwrap().remove(0);
     pending.after = now() - TimeDelta::seconds(1);
     std::fs::write(place(&folder.path().join("keys"), SSN), serde_json::to_vec(&pending).unwrap()).unwrap();
-    let told = std::sync::Mutex::new(String::new());
-    let settings = config::Keys::File { path: folder.path().join("keys"), passphrase: None };
-    let notice = |text: &str| told.lock().unwrap().push_str(text);
-    let later = Keyring::open(&settings, &notice).await.unwrap();
-    assert!(told.into_inner().unwrap().contains(SSN));
+    // It is refused, and there until somebody destroys it by name.
+    let later = open(folder.path()).await;
+    assert_eq!(later.by_id(SSN).await.unwrap_err().kind(), Kind::Denied);
+    assert_eq!(later.due().await.unwrap(), ids());
+    assert!(later.destroy_due(&["sealift:crm.people/dob@1".to_owned()]).await.unwrap().is_empty());
+    assert_eq!(std::fs::read(keyring.records_place(SSN)).unwrap(), wrapped);
+    assert_eq!(later.destroy_due(&ids()).await.unwrap(), ids());
     for keyring in [&keyring, &later] {
         let error = keyring.by_id(SSN).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Denied);
@@ -98,9 +100,10 @@ async fn a_damaged_or_moved_record_of_a_destruction_destroys_nothing() {
     keyring.destroy_after(&ids(), now() + TimeDelta::days(1)).await.unwrap();
     let keys = folder.path().join("keys");
     std::fs::rename(place(&keys, SSN), place(&keys, &dob)).unwrap();
-    let settings = config::Keys::File { path: keys.clone(), passphrase: None };
-    let error = Keyring::open(&settings, &|_| {}).await.unwrap_err();
-    assert!(error.message().contains("is damaged"), "{error}");
+    let later = open(folder.path()).await;
+    for error in [later.due().await.unwrap_err(), later.destroy_due(&ids()).await.unwrap_err()] {
+        assert!(error.message().contains("is damaged"), "{error}");
+    }
     std::fs::remove_file(place(&keys, &dob)).unwrap();
     let later = open(folder.path()).await;
     later.by_id(&dob).await.unwrap();

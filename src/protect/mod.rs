@@ -18,5 +18,5 @@ pub mod sealed;
 pub use digest::Digests;
 pub use lifetime::Lifetime;
 pub use plan::resealing::Resealing;
-pub use plan::{Decision, Plan};
+pub use plan::{Decision, Plan, purpose};
 pub use sealed::Sealed;

@@ -271,7 +271,8 @@ impl Column {
 }
 
 /// What the action's key is for; `None` when it needs none.
-pub(super) fn purpose(dataset: &DatasetName, path: &str, action: &Action) -> Option<Purpose> {
+#[must_use]
+pub fn purpose(dataset: &DatasetName, path: &str, action: &Action) -> Option<Purpose> {
     let domain = |join_domain: &Option<String>| match join_domain {
         Some(name) => Domain::Join(name.clone()),
         None => Domain::Column { dataset: dataset.clone(), column: path.to_owned() },

@@ -57,7 +57,7 @@ impl Store {
     }
 
     /// A store over given objects.
-    pub(super) fn of(objects: Arc<dyn ObjectStore>, url: url::Url) -> Self {
+    pub(crate) fn of(objects: Arc<dyn ObjectStore>, url: url::Url) -> Self {
         Self { objects, url }
     }
 

@@ -49,7 +49,7 @@ pub struct Session {
 
 impl Session {
     /// Lists the stores' datasets. Each query reads their newest versions, or those of number
-    /// `as_of`. Without `reveal`, no pseudonym is turned back into a value.
+    /// `as_of`. Without `reveal`, no pseudonym is turned back into a value, and nobody is told that it was asked for.
     ///
     /// # Errors
     /// As [`Table::list`]; `Invalid` when two stores hold a dataset of the same name.

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::Ledger;
 use super::trail::{self, Trail};
+use super::{Ledger, destroy_due};
 use crate::classify::Classifier;
 use crate::error::{Error, Kind, Result};
 use crate::keys::Keyring;
@@ -42,18 +42,22 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Loads the documents below `config` and opens ledger and keys. `notice` is told what was
-    /// created on first use. The audit trail is told of another policy than that of the last time.
+    /// Loads the documents below `config` and opens ledger and keys, as [`Engine::of`]. The audit trail is signed where
+    /// much of it is not.
     ///
     /// # Errors
     /// `Invalid` with every problem of the documents; those of the ledger and the key provider.
     pub async fn open(config: &Path, notice: &(dyn Fn(&str) + Sync)) -> Result<Self> {
         let (config, policy, pipelines) = crate::spec::load_all(config)?;
         let pipelines = pipelines.into_iter().map(Arc::new).collect();
-        Self::of(config, policy, pipelines, notice).await
+        let engine = Self::of(config, policy, pipelines, notice).await?;
+        let Self { config, ledger, keyring, .. } = &engine;
+        trail::told(Trail::new(config, ledger, keyring)?.checkpoint_if_many().await);
+        Ok(engine)
     }
 
-    /// As [`Engine::open`], of documents that are read.
+    /// Opens ledger and keys. `notice` is told what was created on first use. The audit trail is told of another
+    /// configuration and policy than those of the last time, and of keys whose destruction is due, which are destroyed.
     ///
     /// # Errors
     /// Those of the ledger and the key provider.
@@ -66,8 +70,9 @@ impl Engine {
         let classifier = Arc::new(Classifier::new(&policy.classification)?);
         let ledger = Ledger::open(&config.metadata).await?;
         let keyring = Arc::new(Keyring::open(&config.keys, notice).await?);
+        trail::config_in_force(&ledger, &config).await?;
         trail::policy_in_force(&ledger, &policy).await?;
-        trail::told(Trail::new(&config, &ledger, &keyring)?.checkpoint_if_many().await);
+        destroy_due(&ledger, &keyring, notice).await?;
         let gates = Gates::new(&config, queue_bytes(&config));
         Ok(Self { config, policy, classifier, pipelines, ledger, keyring, gates, checked: Arc::default() })
     }

@@ -1,6 +1,8 @@
 //! What a stream has written, made visible in its order: the files that were there in a new shape, then rejected
 //! rows, then the stream's own.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::draft::{Draft, Merging};
@@ -10,6 +12,7 @@ use super::standing::Standing;
 use super::{Engine, Job, StreamPlan, unless_cancelled};
 use crate::error::{Error, Result};
 use crate::govern::audit;
+use crate::keys::Purpose;
 use crate::publish::receipt::Rows;
 use crate::publish::{Effect, Mode, Order, Outcome, Provenance, Store};
 use crate::spec::DatasetName;
@@ -97,9 +100,16 @@ impl Landing<'_> {
         Ok((outcome, quarantined))
     }
 
-    /// Tells the audit trail which keys sealed the columns; what cannot be told is not published.
+    /// Tells the audit trail which keys sealed the columns, and which a merge may read and write again what is there with;
+    /// what cannot be told is not published.
     async fn record_keys(&self, dataset: &DatasetName, draft: &Draft) -> Result<()> {
-        let keys: Vec<&str> = draft.keys().collect();
+        let keyring = &self.engine.keyring;
+        let mut keys: BTreeSet<String> = draft.keys().map(str::to_owned).collect();
+        keys.extend(keyring.peek(&Purpose::Footer(dataset.clone())).await?);
+        if self.asked.mode == Mode::Merge {
+            keys.extend(keyring.list(Some(dataset)).await?);
+        }
+        let keys: Vec<String> = keys.into_iter().collect();
         let actor = format!("run:{}", self.job.run_id);
         audit::key_use(&self.engine.ledger, &actor, &format!("seal {dataset}"), &keys).await
     }

@@ -4,6 +4,7 @@ pub mod backfill;
 pub mod classification;
 pub mod contract;
 mod draft;
+mod due;
 pub mod engine;
 mod exact;
 pub mod fidelity;
@@ -37,6 +38,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span};
 
+pub use due::destroy_due;
 pub use engine::Engine;
 pub use increment::{Increment, Part};
 pub use ledger::{Ledger, RunId, Trigger};

@@ -28,8 +28,6 @@ use crate::spec::{Claims, PipelineName, Problems, Reader};
 
 /// Who is said to have changed a document on disk.
 const ACTOR: &str = "documents";
-/// Most entries that are added to the trail by one commit.
-const MOST_AT_ONCE: usize = 1000;
 
 /// The documents on disk, and what is in force of them. Clones share everything.
 #[derive(Clone)]
@@ -218,11 +216,8 @@ impl Documents {
                 tracing::info!(policy = policy.name, %old, %new, "another policy, in force from the next run on");
             }
         }
-        for some in changes.chunks(MOST_AT_ONCE) {
-            let subjects: Vec<String> = some.iter().map(ToString::to_string).collect();
-            audit::record_each(ledger, ACTOR, Action::PipelineChange, &subjects).await?;
-        }
-        Ok(())
+        let subjects: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        audit::record_each(ledger, ACTOR, Action::PipelineChange, &subjects).await
     }
 
     /// Tells what is invalid, once; answers with how many documents that are.

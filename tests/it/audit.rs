@@ -47,6 +47,7 @@ async fn tamper(house: &House, statements: &[&str]) {
         "audit_entry_is_never_removed",
         "audit_checkpoint_is_never_changed",
         "audit_checkpoint_is_never_removed",
+        "audit_entry_is_numbered_from_one",
     ];
     let drops = guards.map(|guard| format!("DROP TRIGGER IF EXISTS {guard}"));
     for statement in drops.iter().map(String::as_str).chain(statements.iter().copied()) {
@@ -81,28 +82,36 @@ fn a_trail_is_listed_verified_and_checked_by_its_layout_alone() {
     actions.reverse();
     assert_eq!(
         actions,
-        ["policy.change", "run.trigger", "key.use", "key.use", "token.create", "token.create"],
+        [
+            "config.change",
+            "policy.change",
+            "run.trigger",
+            "key.use",
+            "key.use",
+            "token.create",
+            "token.create"
+        ],
         "{all:?}"
     );
     assert_eq!(listed(&house, &["--action", "token"]).len(), 2);
     assert_eq!(listed(&house, &["--actor", "nobody"]).len(), 0);
-    assert_eq!(listed(&house, &["--since", "1h"]).len(), 6);
+    assert_eq!(listed(&house, &["--since", "1h"]).len(), 7);
     assert_eq!(listed(&house, &["--since", "2100-01-01T00:00:00Z"]).len(), 0);
     let first = house.json(&["audit", "--limit", "4"], 0);
-    assert_eq!(first["next"], 3);
-    let second = house.json(&["audit", "--limit", "4", "--before", "3"], 0);
-    assert_eq!((second["entries"].as_array().unwrap().len(), &second["next"]), (2, &Value::Null));
+    assert_eq!(first["next"], 4);
+    let second = house.json(&["audit", "--limit", "4", "--before", "4"], 0);
+    assert_eq!((second["entries"].as_array().unwrap().len(), &second["next"]), (3, &Value::Null));
     house.run(&["audit", "--since", "soon"]).expect(2);
     let table = house.run(&["audit"]);
     assert!(table.expect(0).stdout.contains("t1 (auditor)"), "{table:?}");
 
     let before = house.json(&["audit", "verify"], 0);
-    assert_eq!((&before["entries"], &before["signed_outside"]), (&json!(6), &Value::Null), "{before}");
+    assert_eq!((&before["entries"], &before["signed_outside"]), (&json!(7), &Value::Null), "{before}");
     let made = house.json(&["audit", "checkpoint"], 0);
-    assert_eq!((&made["checkpoint"]["seq"], &made["checkpoint"]["hash"]), (&json!(6), &all[0]["hash"]));
+    assert_eq!((&made["checkpoint"]["seq"], &made["checkpoint"]["hash"]), (&json!(7), &all[0]["hash"]));
     assert_eq!(house.json(&["audit", "checkpoint"], 0)["checkpoint"], Value::Null, "nothing came since");
     let after = house.json(&["audit", "verify"], 0);
-    assert_eq!((&after["holds"], &after["signed_outside"]["seq"]), (&json!(true), &json!(6)), "{after}");
+    assert_eq!((&after["holds"], &after["signed_outside"]["seq"]), (&json!(true), &json!(7)), "{after}");
     house.run(&["audit", "verify"]).expect(0);
 
     // An auditor has the public keys, and a copy of the checkpoints.
@@ -118,10 +127,10 @@ fn a_trail_is_listed_verified_and_checked_by_its_layout_alone() {
     house.write("in/export", &export.expect(0).stdout);
     let paths = ["in/export", "in/copy.jsonl", "in/keys.json"].map(|path| house.path(path));
     let paths: Vec<&str> = paths.iter().map(|path| path.to_str().unwrap()).collect();
-    assert_eq!(script("audit.py", &paths, &[]), json!({"entries": 6, "checkpoints": 1, "failed": []}));
+    assert_eq!(script("audit.py", &paths, &[]), json!({"entries": 9, "checkpoints": 1, "failed": []}));
     house.write("in/export", &export.stdout.replace("t0 (auditor)", "t0 (admin)"));
     let failed = script("audit.py", &paths, &[]);
-    assert_eq!(failed["failed"], json!(["entry 5 has another hash"]));
+    assert_eq!(failed["failed"], json!(["entry 6 has another hash"]));
 }
 
 #[test]
@@ -186,33 +195,76 @@ async fn a_daemon_records_and_signs_its_begin_and_its_end_and_a_changed_policy()
         reqwest::get(&url).await.ok().filter(|answer| answer.status().is_success())
     })
     .await;
+    let witness = house.path("out/lake/_sealift_audit");
+    wait_for("its first checkpoint", || async { witness.is_dir().then_some(()) }).await;
     terminate(&daemon);
     house.finish(daemon).expect(0);
 
     let mut told = listed(&house, &[]);
     told.reverse();
     let actions: Vec<&str> = told.iter().map(|entry| word(entry, "action")).collect();
-    assert_eq!(actions, ["policy.change", "policy.change", "daemon.start", "daemon.stop"]);
+    assert_eq!(actions, ["config.change", "policy.change", "policy.change", "daemon.start", "daemon.stop"]);
     let digests: Vec<&str> =
-        told.iter().take(2).map(|entry| word(entry, "subject").rsplit(' ').next().unwrap()).collect();
-    assert_eq!(word(&told[0], "subject"), format!("test-policy from none to {}", digests[0]));
-    assert_eq!(word(&told[1], "subject"), format!("test-policy from {} to {}", digests[0], digests[1]));
-    assert!(word(&told[2], "subject").contains(digests[1]), "{told:?}");
+        told.iter().take(3).map(|entry| word(entry, "subject").rsplit(' ').next().unwrap()).collect();
+    assert_eq!(word(&told[0], "subject"), format!("from none to {}", digests[0]));
+    assert_eq!(word(&told[1], "subject"), format!("test-policy from none to {}", digests[1]));
+    assert_eq!(word(&told[2], "subject"), format!("test-policy from {} to {}", digests[1], digests[2]));
+    let begun = word(&told[3], "subject");
+    assert!(begun.contains(digests[0]) && begun.contains(digests[2]), "{told:?}");
+    let process = begun.split(": ").next().unwrap();
+    assert!(process.starts_with(&sealift::govern::audit::machine()), "{told:?}");
+    assert_eq!(word(&told[4], "subject"), format!("{process}: asked to"));
 
     let found = house.json(&["audit", "verify"], 0);
-    assert_eq!((&found["checkpoints"], &found["signed_outside"]["seq"]), (&json!(2), &json!(4)), "{found}");
-    let kept = house.path("out/lake/_sealift_audit").join(found["trail"].as_str().unwrap());
+    assert_eq!((&found["checkpoints"], &found["signed_outside"]["seq"]), (&json!(2), &json!(5)), "{found}");
+    let kept = witness.join(found["trail"].as_str().unwrap());
     let mut names: Vec<_> = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["00000000000000000003.json", "00000000000000000004.json"]);
+    assert_eq!(names, ["00000000000000000004.json", "00000000000000000005.json"]);
     assert_eq!(house.json(&["datasets"], 0)["datasets"], json!([]), "checkpoints are no dataset");
 
     // The end is cut off, in the store and in the file beside it: the other store remembers.
-    let head = "UPDATE audit_head SET seq = 3, hash = (SELECT hash FROM audit WHERE seq = 3)";
-    let cut = ["DELETE FROM audit WHERE seq = 4", head, "DELETE FROM audit_checkpoints WHERE seq = 4"];
+    let head = "UPDATE audit_head SET seq = 4, hash = (SELECT hash FROM audit WHERE seq = 4)";
+    let cut = ["DELETE FROM audit WHERE seq = 5", head, "DELETE FROM audit_checkpoints WHERE seq = 5"];
     tamper(&house, &cut).await;
     first_line_only(&house.path("out/var/audit-checkpoints.jsonl"));
-    assert_eq!(named(&house.json(&["audit", "verify"], 65)), [("truncated".to_owned(), Some(4))]);
+    assert_eq!(named(&house.json(&["audit", "verify"], 65)), [("truncated".to_owned(), Some(5))]);
+}
+
+#[test]
+fn keys_that_evidence_is_checked_with_are_named() {
+    let house = house("");
+    house.run(&["sync", "crm"]).expect(0);
+    house.run(&["verify", "crm.people", "--against-source"]).expect(0);
+    let used = listed(&house, &["--action", "key.use"]);
+    for deed in ["verify crm.people ", "compare crm.people "] {
+        let entry = used.iter().find(|entry| word(entry, "subject").starts_with(deed)).unwrap();
+        for key in ["sealift:crm.people/ssn@1", "sealift:crm.people/_footer@1", "sealift:receipts#sign@1"] {
+            assert!(word(entry, "subject").contains(key), "{entry}");
+        }
+    }
+}
+
+#[test]
+fn another_configuration_is_on_the_record_whoever_uses_it_first() {
+    let house = house("");
+    house.run(&["plan", "crm"]).expect(0);
+    let changes = || {
+        let entries = listed(&house, &["--action", "config.change"]);
+        entries.iter().map(|entry| word(entry, "subject").to_owned()).collect::<Vec<_>>()
+    };
+    let first = changes();
+    let digest = first[0].strip_prefix("from none to ").unwrap();
+    let config = fs::read_to_string(house.path("in/sealift.yaml")).unwrap();
+    house.write("in/sealift.yaml", &format!("{config}audit: {{checkpoints: lake}}\n"));
+    // What hands keys out takes no less note of it than a run.
+    house.run(&["keys", "list"]).expect(0);
+    house.run(&["plan", "crm"]).expect(0);
+    house.write("in/sealift.yaml", &config);
+    house.run(&["plan", "crm"]).expect(0);
+    let told = changes();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[1].starts_with(&format!("from {digest} to ")) && told[0].ends_with(digest), "{told:?}");
 }
 
 fn first_line_only(path: &Path) {

@@ -261,12 +261,28 @@ async fn what_was_done_to_keys_and_with_them_is_in_the_trail() {
     house.run(&["keys", "destroy", "--key", SSN, "--cancel"]).expect(0);
     let file = house.path("out/keys.backup");
     house.run(&["keys", "backup", file.to_str().unwrap(), "--passphrase", "env:BACKUP_PASSPHRASE"]).expect(0);
+    house.run(&["keys", "public"]).expect(0);
+    house.run(&["keys", "destroy", "--key", SSN, "--after", "0s", "--yes"]).expect(0);
     let trail = trail(&house).await;
     let actions: Vec<&str> = trail.iter().map(|(action, _)| action.as_str()).collect();
     assert_eq!(
         actions,
-        ["key.use", "key.use", "key.rotate", "key.rotate", "key.destroy", "key.keep", "key.backup"]
+        [
+            "key.use",
+            "key.use",
+            "key.rotate",
+            "key.rotate",
+            "key.destroy",
+            "key.keep",
+            "key.backup",
+            "key.use",
+            "key.destroy",
+            "key.destroyed"
+        ]
     );
+    assert!(trail[0].1.contains("sealift:crm.people/_footer@1"), "{trail:?}");
+    assert_eq!(trail[7].1, "public keys sealift:receipts#sign sealift:audit#sign");
+    assert_eq!(trail[9].1, SSN);
     assert!(trail[0].1.starts_with("seal crm.people ") && trail[0].1.contains(SSN), "{trail:?}");
     assert!(trail[1].1.starts_with("query ") && trail[1].1.contains(SSN), "{trail:?}");
     assert!(trail[4].1.contains(SSN) && trail[4].1.starts_with("after 2"), "{trail:?}");

@@ -98,7 +98,17 @@ async fn reveals(house: &House) -> Vec<(String, String)> {
         let parts = entry.subject.split(' ').filter(|part| !part.starts_with("statement="));
         (entry.action, parts.collect::<Vec<_>>().join(" "))
     };
-    trail(house).await.into_iter().filter(|row| row.action.starts_with("value.")).map(shown).collect()
+    let is_one = |row: &Entry| row.action.starts_with("value.") && row.outcome == "done";
+    trail(house).await.into_iter().filter(is_one).map(shown).collect()
+}
+
+/// What was refused, as the trail tells it, oldest first.
+async fn refusals(house: &House) -> Vec<String> {
+    let denied = trail(house).await.into_iter().filter(|row| row.outcome == "denied");
+    denied
+        .inspect(|row| assert_eq!((&*row.action, &*row.actor), ("value.reveal", &*me(house))))
+        .map(|row| row.subject)
+        .collect()
 }
 
 #[tokio::test]
@@ -215,6 +225,20 @@ async fn without_permission_nothing_is_opened() {
     house.policy(RULES);
     refused(&reveal(&house, email), 77, "no `reveal` rule");
     assert_eq!(reveals(&house).await, []);
+    // Who tries is on the record, with what was tried.
+    let fraud = |column: &str| format!("detokenize purpose=fraud column=crm.people@0/{column}");
+    assert_eq!(
+        refusals(&house).await,
+        [
+            "detokenize without a purpose column=crm.people@0/email".to_owned(),
+            "detokenize purpose=marketing column=crm.people@0/email".to_owned(),
+            fraud("phone"),
+            fraud("nick"),
+            fraud("phone"),
+            fraud("email"),
+            fraud("email"),
+        ]
+    );
     // Tokens themselves are anybody's.
     assert_eq!(rows(&house, "SELECT count(email) AS n FROM crm.people"), json!([{"n": 2}]));
 }
@@ -290,6 +314,10 @@ async fn a_used_up_budget_ends_the_query_and_tells_when_to_come_back() {
     // More at once than a whole hour allows is not a matter of time.
     policy(&house, "os:*", 1);
     refused(&reveal(&house, "SELECT detokenize(email) FROM crm.people"), 77, "within an hour");
+    let refusals = refusals(&house).await;
+    assert_eq!(refusals.len(), 3, "{refusals:?}");
+    let last = "detokenize purpose=fraud column=crm.people@0/email values=2 beyond 1 an hour";
+    assert_eq!(refusals[2], last);
 }
 
 #[test]
@@ -403,7 +431,8 @@ async fn trap_sessions_of_two_actors_in_one_process_share_nothing() {
     let ledger = Arc::new(engine.ledger.clone());
     let open = async |actor: Option<&str>| {
         let reveal = actor.map(|actor| {
-            Reveal::new(actor.to_owned(), "fraud".parse().unwrap(), engine.policy.clone(), ledger.clone())
+            let purpose = Some("fraud".parse().unwrap());
+            Reveal::new(actor.to_owned(), purpose, engine.policy.clone(), ledger.clone())
         });
         Session::open(engine.stores().unwrap(), engine.keyring.clone(), 64 << 20, None, reveal).await.unwrap()
     };
@@ -435,7 +464,7 @@ async fn trap_what_cannot_be_recorded_is_not_revealed() {
     let engine = Engine::open(&house.path("in/sealift.yaml"), &|_| {}).await.unwrap();
     let reveal = Reveal::new(
         "os:1".to_owned(),
-        "fraud".parse().unwrap(),
+        Some("fraud".parse().unwrap()),
         engine.policy.clone(),
         Arc::new(engine.ledger.clone()),
     );

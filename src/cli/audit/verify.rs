@@ -7,7 +7,7 @@ use crate::cli::args::AuditVerify;
 use crate::cli::verify::public_keys;
 use crate::cli::{Context, Done, Failure, show};
 use crate::error::{Error, Kind};
-use crate::keys::Keyring;
+use crate::keys::{Keyring, pinned_trail};
 use crate::run::Ledger;
 use crate::run::trail::{self, Place, Proof};
 use crate::run::verify::Trust;
@@ -31,7 +31,9 @@ pub(super) async fn run(context: &Context, config: &Config, ledger: &Ledger, arg
         }
         copy => copy.clone().map(Place::File),
     };
-    let proof = trail::prove(ledger, &Place::all(config)?, copy.as_ref(), trust).await?;
+    let known = pinned_trail(config.keys.path())?;
+    let places = Place::all(config)?;
+    let proof = trail::prove(ledger, &places, copy.as_ref(), trust, known.as_deref()).await?;
     let summary = summary(&proof);
     if context.json {
         if proof.findings.holds() {

@@ -9,7 +9,7 @@ use crate::cli::{Context, Done, show};
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
 use crate::keys::{Keyring, split_id};
-use crate::run::Ledger;
+use crate::run::{Ledger, destroy_due};
 use crate::spec::DatasetName;
 
 pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, args: &DestroyKeys) -> Done {
@@ -23,6 +23,7 @@ pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, a
         let subject = format!("after {shown} {}", ids.join(" "));
         audit::record(ledger, &audit::operator(), audit::Action::KeyDestroy, &subject).await?;
         keyring.destroy_after(&ids, after).await?;
+        destroy_due(ledger, keyring, &|notice| eprintln!("{notice}")).await?;
     }
     if context.json {
         show::json(&json!({"keys": ids, "after": shown, "dry_run": !args.yes}));

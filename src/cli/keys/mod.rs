@@ -17,17 +17,19 @@ use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
 use crate::keys::health::{Entry, State};
 use crate::keys::{Keyring, Purpose};
-use crate::run::Ledger;
+use crate::run::{Ledger, destroy_due, trail};
 use crate::spec::{Config, DatasetName};
 
 pub(super) async fn run(context: &Context, args: &Keys) -> Done {
     let config = Config::load(&context.config)?;
     let ledger = Ledger::open(&config.metadata).await?;
+    trail::config_in_force(&ledger, &config).await?;
     // Before the keys are opened: there may be none yet.
     if let KeysVerb::Restore(file) = &args.verb {
         return backup::restore(context, &config, &ledger, file).await;
     }
     let keyring = Keyring::open(&config.keys, &|notice| eprintln!("{notice}")).await?;
+    destroy_due(&ledger, &keyring, &|notice| eprintln!("{notice}")).await?;
     match &args.verb {
         KeysVerb::List { dataset } => {
             let dataset = dataset.as_deref().map(DatasetName::parse).transpose()?;
@@ -36,7 +38,7 @@ pub(super) async fn run(context: &Context, args: &Keys) -> Done {
         KeysVerb::Release { dataset, column } => {
             release(context, &keyring, &ledger, &DatasetName::parse(dataset)?, column.as_deref()).await
         }
-        KeysVerb::Public => public(context, &keyring).await,
+        KeysVerb::Public => public(context, &keyring, &ledger).await,
         KeysVerb::Rotate(args) => rotate::run(context, &keyring, &ledger, args).await,
         KeysVerb::Destroy(args) => destroy::run(context, &keyring, &ledger, args).await,
         KeysVerb::Backup(file) => backup::write(context, &config, &ledger, file).await,
@@ -46,15 +48,18 @@ pub(super) async fn run(context: &Context, args: &Keys) -> Done {
     }
 }
 
-/// Prints every public key, those of receipts first, each oldest first: what is old stays signed by old keys.
-async fn public(context: &Context, keyring: &Keyring) -> Done {
+/// Prints every public key, those of receipts first, each oldest first: what is old stays signed by old keys. The key
+/// that signs receipts is made on first use.
+async fn public(context: &Context, keyring: &Keyring, ledger: &Ledger) -> Done {
+    let [receipts, checkpoints] = [Purpose::Receipts, Purpose::Checkpoints].map(|purpose| purpose.base_id());
+    audit::key_use(ledger, &audit::operator(), "public keys", &[&*receipts, &*checkpoints]).await?;
     let newest = keyring.signer().await?;
     let (mut keys, mut of_checkpoints) = (Vec::new(), Vec::new());
     for id in keyring.list(None).await? {
         let base = id.rsplit_once('@').map_or(id.as_str(), |(base, _)| base);
-        if base == Purpose::Receipts.base_id() {
+        if base == receipts {
             keys.push(keyring.public_key(&id).await?);
-        } else if base == Purpose::Checkpoints.base_id() {
+        } else if base == checkpoints {
             of_checkpoints.push(keyring.checkpoint_key(&id).await?);
         }
     }

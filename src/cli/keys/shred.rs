@@ -12,8 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
 use crate::keys::Keyring;
 use crate::keys::subject::Digest;
-use crate::run::upkeep;
-use crate::run::{Engine, Ledger};
+use crate::run::{Engine, Ledger, trail, upkeep};
 use crate::spec::DatasetName;
 
 /// Most bytes of a list of subjects.
@@ -66,11 +65,9 @@ pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, a
     }
     if args.dry_run {
         let engine = Engine::open(&context.config, &|notice| eprintln!("{notice}")).await?;
-        for one in &mut planned {
-            one.cells = Some(upkeep::cells(&engine, &one.dataset, &one.column, &one.subjects).await?);
-        }
-        let keys = engine.keyring.used();
-        audit::key_use(ledger, &audit::operator(), &format!("count {dataset}"), &keys).await?;
+        let keys = engine.keyring.around(&dataset).await?;
+        let counting = counted(&engine, &mut planned);
+        trail::using(ledger, &engine.keyring, &format!("count {dataset}"), &keys, counting).await?;
         return told(context, &planned);
     }
     for one in &mut planned {
@@ -80,6 +77,13 @@ pub(super) async fn run(context: &Context, keyring: &Keyring, ledger: &Ledger, a
         one.now = keyring.shred(&one.dataset, &one.column, &one.subjects).await?;
     }
     told(context, &planned)
+}
+
+async fn counted(engine: &Engine, planned: &mut [Shredded]) -> Result<()> {
+    for one in planned {
+        one.cells = Some(upkeep::cells(engine, &one.dataset, &one.column, &one.subjects).await?);
+    }
+    Ok(())
 }
 
 fn told(context: &Context, planned: &[Shredded]) -> Done {

@@ -9,6 +9,8 @@ pub enum Action {
     KeyRotate,
     /// Keys are to be destroyed; the subject is when, and their ids.
     KeyDestroy,
+    /// Keys whose time has come are destroyed; the subject is their ids.
+    KeyDestroyed,
     /// The destruction of keys was called off; the subject is their ids.
     KeyKeep,
     /// The keys were written to a backup; the subject is the file.
@@ -28,7 +30,7 @@ pub enum Action {
     Request,
     /// A run was asked for; the subject is the pipeline and the run.
     RunTrigger,
-    /// A run was told to stop; the subject is the run.
+    /// A run was told to stop; the subject is the pipeline and the run.
     RunCancel,
     /// A run whose process was lost is tried again, or is over; the subject is the pipeline and the run, and which of the two.
     RunTakeover,
@@ -46,9 +48,9 @@ pub enum Action {
     PolicyChange,
     /// Another configuration is in force; the subject is the digests, old and new.
     ConfigChange,
-    /// The daemon began to serve; the subject is its version, and the digests of what it serves.
+    /// The daemon began to serve; the subject is its process, its version, and the digests of what it serves.
     DaemonStart,
-    /// The daemon ended; the subject is why.
+    /// The daemon ended; the subject is its process, and why.
     DaemonStop,
     /// Published columns were sealed otherwise; the subject is the dataset and what each column becomes.
     ColumnReseal,
@@ -61,7 +63,7 @@ pub enum Action {
     /// The record of runs was made again from the tables; the subject says so.
     LedgerRebuild,
     /// Pseudonyms are about to be turned back into values; the subject is the function, the purpose, a keyed digest
-    /// of the statement, and the column.
+    /// of the statement, and the column. Refused, it has no digest.
     ValueReveal,
     /// They were; the subject also has their number.
     ValueRevealed,
@@ -77,6 +79,7 @@ impl Action {
             Self::KeyRelease => "key.release",
             Self::KeyRotate => "key.rotate",
             Self::KeyDestroy => "key.destroy",
+            Self::KeyDestroyed => "key.destroyed",
             Self::KeyKeep => "key.keep",
             Self::KeyBackup => "key.backup",
             Self::KeyRestore => "key.restore",

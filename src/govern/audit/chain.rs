@@ -15,8 +15,11 @@ use crate::govern::store::{Alone, Store, begin_alone, fault, is_postgres, now_ms
 /// Most bytes of an entry's subject, far above what any deed names.
 const SUBJECT_BYTES: usize = 1 << 20;
 
-/// The statements by which the store itself refuses to change or remove what was recorded.
-const SQLITE_GUARDS: [&str; 4] = [
+/// The statements by which the store itself refuses to change or remove what was recorded, or to take what has no place
+/// in the trail.
+const SQLITE_GUARDS: [&str; 5] = [
+    "CREATE TRIGGER audit_entry_is_numbered_from_one BEFORE INSERT ON audit WHEN NEW.seq < 1
+     BEGIN SELECT RAISE(ABORT, 'audit entries are numbered from 1'); END",
     "CREATE TRIGGER audit_entry_is_never_changed BEFORE UPDATE ON audit
      BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END",
     "CREATE TRIGGER audit_entry_is_never_removed BEFORE DELETE ON audit
@@ -27,7 +30,8 @@ const SQLITE_GUARDS: [&str; 4] = [
      BEGIN SELECT RAISE(ABORT, 'audit checkpoints are never removed'); END",
 ];
 /// The same for PostgreSQL, by the function that guards entries of before the chain.
-const POSTGRES_GUARDS: [&str; 4] = [
+const POSTGRES_GUARDS: [&str; 5] = [
+    "ALTER TABLE audit ADD CONSTRAINT audit_entry_is_numbered_from_one CHECK (seq > 0)",
     "CREATE TRIGGER audit_entry_is_never_changed BEFORE UPDATE OR DELETE ON audit
      FOR EACH ROW EXECUTE FUNCTION audit_is_append_only()",
     "CREATE TRIGGER audit_entry_is_never_removed BEFORE TRUNCATE ON audit
@@ -147,7 +151,8 @@ pub(super) async fn append(turn: &mut Connection, deeds: &[Deed<'_>]) -> Result<
     let head = head(turn).await?.ok_or_else(headless)?;
     let mut prev = Hash::parse(&head.hash).ok_or_else(headless)?;
     let mut entries = Vec::with_capacity(deeds.len());
-    for (seq, deed) in (head.seq + 1..).zip(deeds) {
+    let first = head.seq.checked_add(1).filter(|seq| *seq > 0).ok_or_else(headless)?;
+    for (seq, deed) in (first..).zip(deeds) {
         let (entry, hash) = follow(seq, prev, deed)?;
         insert(turn, &entry).await?;
         entries.push(entry);

@@ -14,6 +14,8 @@ use crate::govern::store::{Store, fault, now_ms};
 
 /// What the format is called.
 const FORMAT: &str = "sealift-audit-checkpoint/1";
+/// Most of the newest checkpoints that are tried for one that is signed.
+const MOST_TRIED: i64 = 16;
 
 /// A checkpoint, whose signature nobody has checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,20 +132,27 @@ pub async fn checkpoints(store: &(impl Store + ?Sized), seq: i64) -> Result<Vec<
     rows.iter().map(|row| Ok((row.try_get("seq").map_err(|e| fault(&e))?, read(row)))).collect()
 }
 
-/// Number and time of the newest checkpoint of this trail in the store.
+/// The newest few checkpoints of this trail in the store, newest first, of entries up to `seq`. Anybody who may write
+/// there may have put them there: what counts is their signature.
 ///
 /// # Errors
 /// As [`checkpoints`].
-pub async fn newest_checkpoint(store: &(impl Store + ?Sized), trail: &str) -> Result<Option<(i64, i64)>> {
-    let row = sqlx::query(
-        "SELECT seq, at_ms FROM audit_checkpoints WHERE trail = $1 ORDER BY seq DESC, at_ms DESC LIMIT 1",
+pub async fn newest_checkpoints(
+    store: &(impl Store + ?Sized),
+    trail: &str,
+    seq: i64,
+) -> Result<Vec<Checkpoint>> {
+    let rows = sqlx::query(
+        "SELECT trail, seq, hash, at_ms, signer, signature FROM audit_checkpoints WHERE trail = $1 AND seq <= $2
+         ORDER BY seq DESC, at_ms DESC LIMIT $3",
     )
     .bind(trail)
-    .fetch_optional(store.pool())
+    .bind(seq)
+    .bind(MOST_TRIED)
+    .fetch_all(store.pool())
     .await
     .map_err(|e| fault(&e))?;
-    let read = |row: AnyRow| Ok((row.try_get("seq")?, row.try_get("at_ms")?));
-    row.map(read).transpose().map_err(|e: sqlx::Error| fault(&e))
+    Ok(rows.iter().filter_map(read).collect())
 }
 
 fn read(row: &AnyRow) -> Option<Checkpoint> {

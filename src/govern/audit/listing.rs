@@ -1,7 +1,7 @@
 //! The trail as it is read.
 
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Action, Entry, Head, chain};
 use crate::error::{Error, Result};
@@ -33,6 +33,11 @@ impl Filter {
     }
 }
 
+/// Up to where entries are shown: what has another number was slipped in, and [`super::verify`] tells of it. A trail
+/// that has lost its end is shown as it is.
+const END: &str =
+    "seq > 0 AND seq <= coalesce((SELECT seq FROM audit_head WHERE id = 1), 9223372036854775807)";
+
 /// The newest entries first, at most `limit`.
 ///
 /// # Errors
@@ -46,12 +51,12 @@ pub async fn entries(store: &(impl Store + ?Sized), limit: u32) -> Result<Vec<En
 /// # Errors
 /// As [`entries`].
 pub async fn list(store: &(impl Store + ?Sized), filter: &Filter) -> Result<Vec<Entry>> {
-    let rows = sqlx::query(
+    let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT seq, at_ms, actor, action, subject, outcome, prev, hash FROM audit
-         WHERE seq < $1 AND at_ms >= $2 AND ($3 = '' OR actor = $3)
+         WHERE {END} AND seq < $1 AND at_ms >= $2 AND ($3 = '' OR actor = $3)
            AND ($4 = '' OR action = $4 OR substr(action, 1, length($4) + 1) = $4 || '.')
          ORDER BY seq DESC LIMIT $5",
-    )
+    )))
     .bind(filter.before.unwrap_or(i64::MAX))
     .bind(filter.since_ms.unwrap_or(i64::MIN))
     .bind(filter.actor.as_deref().unwrap_or_default())
@@ -68,15 +73,25 @@ pub async fn list(store: &(impl Store + ?Sized), filter: &Filter) -> Result<Vec<
 /// # Errors
 /// As [`entries`].
 pub async fn newest_of(store: &(impl Store + ?Sized), action: Action) -> Result<Option<Entry>> {
-    let row = sqlx::query(
+    let row = sqlx::query(AssertSqlSafe(format!(
         "SELECT seq, at_ms, actor, action, subject, outcome, prev, hash FROM audit
-         WHERE action = $1 ORDER BY seq DESC LIMIT 1",
-    )
+         WHERE {END} AND action = $1 ORDER BY seq DESC LIMIT 1",
+    )))
     .bind(action.word())
     .fetch_optional(store.pool())
     .await
     .map_err(|e| fault(&e))?;
     row.as_ref().map(entry).transpose()
+}
+
+/// The hash that the entry of this number has in the store; `None` where there is no such entry, or no hash.
+///
+/// # Errors
+/// As [`entries`].
+pub async fn hash_of(store: &(impl Store + ?Sized), seq: i64) -> Result<Option<String>> {
+    let row =
+        sqlx::query("SELECT hash FROM audit WHERE seq = $1").bind(seq).fetch_optional(store.pool()).await;
+    Ok(row.map_err(|e| fault(&e))?.and_then(|row| row.try_get("hash").ok()))
 }
 
 /// The entries after this number, oldest first, at most `limit`: a page of the whole trail.
@@ -105,7 +120,7 @@ pub(super) async fn rows_after(store: &(impl Store + ?Sized), seq: i64, limit: u
         "SELECT seq, at_ms, actor, action, subject, outcome, prev, hash FROM audit
          WHERE seq > $1 ORDER BY seq LIMIT $2",
     )
-    .bind(seq)
+    .bind(seq.max(0))
     .bind(i64::from(limit.min(MAX_LISTED)))
     .fetch_all(store.pool())
     .await
@@ -113,11 +128,26 @@ pub(super) async fn rows_after(store: &(impl Store + ?Sized), seq: i64, limit: u
     Ok(rows.iter().map(|row| Row { seq: row.try_get("seq").ok(), entry: entry(row).ok() }).collect())
 }
 
-/// The greatest number that an entry has; `None` without entries.
-pub(super) async fn newest(store: &(impl Store + ?Sized)) -> Result<Option<i64>> {
-    let row = sqlx::query("SELECT MAX(seq) AS newest FROM audit").fetch_one(store.pool()).await;
-    // Where it is no number, the walk tells of it.
-    Ok(row.map_err(|e| fault(&e))?.try_get::<Option<i64>, _>("newest").ok().flatten())
+/// How the entries lie in the store, by their numbers alone.
+pub(super) struct Extent {
+    /// How many there are.
+    pub(super) entries: i64,
+    /// The least number; `None` without entries.
+    pub(super) first: Option<i64>,
+    /// The greatest.
+    pub(super) last: Option<i64>,
+}
+
+/// What numbers the entries have.
+pub(super) async fn extent(store: &(impl Store + ?Sized)) -> Result<Extent> {
+    let row = sqlx::query("SELECT COUNT(*) AS entries, MIN(seq) AS first, MAX(seq) AS last FROM audit")
+        .fetch_one(store.pool())
+        .await
+        .map_err(|e| fault(&e))?;
+    // Where one is no number, the walk tells of it.
+    let end = |column: &str| row.try_get::<Option<i64>, _>(column).ok().flatten();
+    let entries = row.try_get("entries").map_err(|e| fault(&e))?;
+    Ok(Extent { entries, first: end("first"), last: end("last") })
 }
 
 /// The end of the trail; `None` where it was lost.

@@ -14,7 +14,7 @@ mod listing;
 mod sign_ins;
 mod verify;
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -23,13 +23,16 @@ use sqlx::AnyConnection as Connection;
 pub use self::action::{Action, Outcome};
 use self::chain::Deed;
 pub use self::chain::{Head, Turn, prepare, turn};
-pub use self::checkpoint::{Checkpoint, checkpoints, keep, newest_checkpoint};
+pub use self::checkpoint::{Checkpoint, checkpoints, keep, newest_checkpoints};
 pub use self::denials::Denials;
-pub use self::listing::{Filter, MAX_LISTED, after, entries, head, list, newest_of};
+pub use self::listing::{Filter, MAX_LISTED, after, entries, hash_of, head, list, newest_of};
 pub use self::sign_ins::SignIns;
 pub use self::verify::{Fault, Findings, What, Witness, verify};
-use super::store::{Store, fault};
+use super::store::{Store, fault, is_postgres};
 use crate::error::Result;
+
+/// Begins the actor of a command run by hand.
+const OPERATOR: &str = "os:";
 
 /// One entry of the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub struct Entry {
     pub seq: i64,
     /// When, in Unix milliseconds.
     pub at_ms: i64,
-    /// Who: `token:NAME`, `os:USER`, `run:ID`, `schedule`, or where a stranger called from.
+    /// Who: `token:NAME`, `os:USER` or `os:USER@MACHINE`, `run:ID`, `schedule`, or where a stranger called from.
     pub actor: String,
     /// What was done, by its word.
     pub action: String,
@@ -78,12 +81,16 @@ impl Entry {
     }
 }
 
-/// Adds an entry. Call it before the deed: what cannot be recorded must not be done.
+/// Most entries that are added by one commit: others wait for it.
+const MOST_AT_ONCE: usize = 1000;
+
+/// Adds an entry. Call it before the deed: what cannot be recorded must not be done. An [`operator`] is told with the
+/// machine, where several share the store.
 ///
 /// # Errors
 /// `Temporary` when the store is busy, `Failed` when it cannot be written, or the trail has lost its end.
 pub async fn record(store: &(impl Store + ?Sized), actor: &str, action: Action, subject: &str) -> Result<()> {
-    add(store, &[Deed::now(actor, action, subject, Outcome::Done)]).await
+    add(store, actor, action, &[subject], Outcome::Done).await
 }
 
 /// Adds an entry of a deed that was refused.
@@ -91,22 +98,23 @@ pub async fn record(store: &(impl Store + ?Sized), actor: &str, action: Action, 
 /// # Errors
 /// As [`record`]; what was refused stays so.
 pub async fn denied(store: &(impl Store + ?Sized), actor: &str, action: Action, subject: &str) -> Result<()> {
-    add(store, &[Deed::now(actor, action, subject, Outcome::Denied)]).await
+    add(store, actor, action, &[subject], Outcome::Denied).await
 }
 
-/// Adds an entry for each of these subjects: all or none.
+/// Adds an entry for each of these subjects, 1,000 by one commit.
 ///
 /// # Errors
-/// As [`record`].
+/// As [`record`]; those of commits before stay.
 pub async fn record_each<S: AsRef<str>>(
     store: &(impl Store + ?Sized),
     actor: &str,
     action: Action,
     subjects: &[S],
 ) -> Result<()> {
-    let deeds: Vec<Deed<'_>> =
-        subjects.iter().map(|subject| Deed::now(actor, action, subject.as_ref(), Outcome::Done)).collect();
-    add(store, &deeds).await
+    for some in subjects.chunks(MOST_AT_ONCE) {
+        add(store, actor, action, some, Outcome::Done).await?;
+    }
+    Ok(())
 }
 
 /// Adds an entry for each of these pairs of an actor and a subject within the caller's own [`turn`], so that entries and
@@ -120,8 +128,11 @@ pub async fn record_within<'a>(
     action: Action,
     done: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<Entry>> {
-    let deed = |(actor, subject)| Deed::now(actor, action, subject, Outcome::Done);
-    let deeds: Vec<Deed<'_>> = done.into_iter().map(deed).collect();
+    let is_shared = turn.backend_name() == "PostgreSQL";
+    let done: Vec<(Cow<'a, str>, &'a str)> =
+        done.into_iter().map(|(actor, subject)| (placed(actor, is_shared), subject)).collect();
+    let deeds: Vec<Deed<'_>> =
+        done.iter().map(|(actor, subject)| Deed::now(actor, action, subject, Outcome::Done)).collect();
     chain::append(turn, &deeds).await
 }
 
@@ -139,9 +150,18 @@ pub async fn key_use<K: Borrow<str>>(
     record(store, actor, Action::KeyUse, subject.trim_end()).await
 }
 
-async fn add(store: &(impl Store + ?Sized), deeds: &[Deed<'_>]) -> Result<()> {
+async fn add<S: AsRef<str>>(
+    store: &(impl Store + ?Sized),
+    actor: &str,
+    action: Action,
+    subjects: &[S],
+    outcome: Outcome,
+) -> Result<()> {
+    let actor = placed(actor, is_postgres(store.pool()));
+    let deeds: Vec<Deed<'_>> =
+        subjects.iter().map(|subject| Deed::now(&actor, action, subject.as_ref(), outcome)).collect();
     let mut turn = turn(store).await?;
-    let added = chain::append(&mut turn, deeds).await?;
+    let added = chain::append(&mut turn, &deeds).await?;
     turn.commit().await.map_err(|e| fault(&e))?;
     added.iter().for_each(Entry::announce);
     Ok(())
@@ -150,7 +170,23 @@ async fn add(store: &(impl Store + ?Sized), deeds: &[Deed<'_>]) -> Result<()> {
 /// The actor of a command run by hand: `os:` and the numeric id of the user of this process.
 #[must_use]
 pub fn operator() -> String {
-    format!("os:{}", rustix::process::getuid().as_raw())
+    format!("{OPERATOR}{}", rustix::process::getuid().as_raw())
+}
+
+/// An actor as entries have it: in a store that several machines share, a user's number says little without the machine.
+fn placed(actor: &str, is_shared: bool) -> Cow<'_, str> {
+    if is_shared && actor.starts_with(OPERATOR) {
+        Cow::Owned(format!("{actor}@{}", machine()))
+    } else {
+        Cow::Borrowed(actor)
+    }
+}
+
+/// The name of this machine; empty where it has none.
+#[must_use]
+pub fn machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ async fn trail(entries: usize) -> (tempfile::TempDir, Ledger) {
 
 /// Somebody who may write to the store, and has no use for its guards.
 async fn tamper(ledger: &Ledger, statements: &[&'static str]) {
-    let guards = ["audit_entry_is_never_changed", "audit_entry_is_never_removed"];
+    let guards =
+        ["audit_entry_is_never_changed", "audit_entry_is_never_removed", "audit_entry_is_numbered_from_one"];
     for guard in guards {
         let drop = sqlx::AssertSqlSafe(format!("DROP TRIGGER IF EXISTS {guard}"));
         sqlx::query(drop).execute(ledger.pool()).await.unwrap();
@@ -45,7 +46,8 @@ async fn entries_are_added_and_never_changed_or_removed() {
     record(&ledger, "os:0", Action::KeyRelease, "crm.people/ssn").await.unwrap();
     denied(&ledger, "token:airflow", Action::RunTrigger, "crm").await.unwrap();
 
-    for statement in ["DELETE FROM audit", "UPDATE audit SET actor = 'x'"] {
+    let slipped_in = "INSERT INTO audit VALUES (-7, 1, 'os:0', 'key.release', 'x', 'done', 'x', 'x')";
+    for statement in ["DELETE FROM audit", "UPDATE audit SET actor = 'x'", slipped_in] {
         assert!(sqlx::query(statement).execute(ledger.pool()).await.is_err(), "{statement}");
     }
     let told: Vec<_> = entries(&ledger, 10).await.unwrap();
@@ -79,8 +81,19 @@ async fn what_is_done_to_entries_is_named() {
     let nonsense = "UPDATE audit SET hash = 'x' WHERE seq = 20";
     let binary = "UPDATE audit SET subject = x'ff00' WHERE seq = 4";
     let beyond = "UPDATE audit_head SET seq = 19";
+    let before = "INSERT INTO audit SELECT -7, at_ms, actor, action, subject, outcome, prev, hash
+                  FROM audit WHERE seq = 1";
+    let after =
+        "INSERT INTO audit SELECT 9223372036854775807, at_ms, actor, action, subject, outcome, prev, hash
+                 FROM audit WHERE seq = 1";
+    let far = "UPDATE audit_head SET seq = 9223372036854775807";
     type Faults = &'static [(&'static str, Option<i64>)];
-    let cases: [(&[&'static str], Faults); 10] = [
+    let cases: [(&[&'static str], Faults); 14] = [
+        (&[before], &[("slipped_in", Some(-7))]),
+        (&[after], &[("altered_head", Some(21))]),
+        // The search for where an entry belongs goes by what is there, not by what is said of it.
+        (&[edit, far], &[("edited", Some(5)), ("truncated", Some(21))]),
+        (&[edit, after, far], &[("edited", Some(5)), ("deleted", Some(21)), ("reordered", Some(i64::MAX))]),
         (&[edit], &[("edited", Some(5))]),
         (&[delete], &[("deleted", Some(5))]),
         (&[delete, renumber[0], renumber[1]], &[("reordered", Some(5)), ("truncated", Some(19))]),
@@ -200,6 +213,20 @@ async fn note(denials: &Denials, ledger: &Ledger, actor: &str, action: Action, s
     if denials.count(actor, action, subject) {
         denials.tell(ledger, false).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_was_slipped_in_is_not_shown_as_an_entry() {
+    let (_folder, ledger) = trail(3).await;
+    let slip_in = "INSERT INTO audit SELECT seq * 10 - 20, at_ms, 'os:7', action, subject, outcome, prev, hash FROM audit
+                   WHERE seq <> 2";
+    tamper(&ledger, &[slip_in]).await;
+    let seqs = |entries: Vec<Entry>| entries.iter().map(|entry| entry.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(entries(&ledger, 10).await.unwrap()), [3, 2, 1]);
+    assert_eq!(newest_of(&ledger, Action::KeyRelease).await.unwrap().unwrap().seq, 3);
+    let theirs = Filter { actor: Some("os:7".into()), ..Filter::newest(10) };
+    assert_eq!(seqs(list(&ledger, &theirs).await.unwrap()), [0; 0]);
+    assert_eq!(faults(&ledger, &[]).await, [("slipped_in", Some(-10)), ("altered_head", Some(4))]);
 }
 
 #[tokio::test]

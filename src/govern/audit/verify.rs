@@ -34,6 +34,8 @@ pub enum What {
     Deleted,
     /// An entry has the number of another one.
     Reordered,
+    /// Entries have numbers that none was written with.
+    SlippedIn,
     /// An entry does not follow the one before it, though each is whole by itself.
     Replaced,
     /// The trail ends before it did.
@@ -58,6 +60,7 @@ impl What {
             Self::Edited => "edited",
             Self::Deleted => "deleted",
             Self::Reordered => "reordered",
+            Self::SlippedIn => "slipped_in",
             Self::Replaced => "replaced",
             Self::Truncated => "truncated",
             Self::AlteredHead => "altered_head",
@@ -115,14 +118,18 @@ impl Findings {
 /// As the store answers. A trail that does not hold is no error here, but a [`Fault`].
 pub async fn verify(store: &(impl Store + ?Sized), witnesses: &[Witness]) -> Result<Findings> {
     // In this order: an entry and the head that names it come at once.
-    let newest = listing::newest(store).await?;
+    let extent = listing::extent(store).await?;
     let head = listing::head(store).await?;
     let mut findings = Findings::default();
     let Some(head) = head else {
         findings.found(What::AlteredHead, None, "the store has lost the end of the trail".to_owned());
         return Ok(findings);
     };
-    if let Some(beyond) = newest.filter(|newest| *newest > head.seq) {
+    if let Some(first) = extent.first.filter(|first| *first < 1) {
+        let message = format!("entries were slipped in below the first, from number {first} on");
+        findings.found(What::SlippedIn, Some(first), message);
+    }
+    if let Some(beyond) = extent.last.filter(|last| *last > head.seq) {
         let message = format!(
             "the store says that the trail ends with entry {}, and there is entry {beyond}",
             head.seq
@@ -131,6 +138,7 @@ pub async fn verify(store: &(impl Store + ?Sized), witnesses: &[Witness]) -> Res
     }
     let mut walk = Walk {
         top: head.seq,
+        places: extent.entries.saturating_add(i64::from(PAGE)),
         expected: 1,
         before: Before::Whole(layout::beginning(&head.trail)),
         moved: None,
@@ -172,7 +180,10 @@ struct Moved {
 }
 
 struct Walk<'a> {
+    /// The number that the head names.
     top: i64,
+    /// The greatest number at which an entry that does not hold is tried: by what is there, not by what is said of it.
+    places: i64,
     expected: i64,
     before: Before,
     moved: Option<Moved>,
@@ -192,7 +203,7 @@ impl Walk<'_> {
         };
         if seq > self.top {
             // Added since, or told of already.
-            self.expected = self.expected.max(seq + 1);
+            self.expected = self.expected.max(seq.saturating_add(1));
             return;
         }
         self.findings.entries += 1;
@@ -218,7 +229,7 @@ impl Walk<'_> {
             }
         };
         self.witnessed(seq);
-        self.expected = seq + 1;
+        self.expected = seq.saturating_add(1);
     }
 
     /// Entries up to this one are gone.
@@ -254,14 +265,13 @@ impl Walk<'_> {
     fn astray(&mut self, entry: &Entry, hash: Hash) {
         let seq = entry.seq;
         if let Some(moved) = &mut self.moved {
-            if rehashed(entry, seq + moved.by) == Some(hash) {
+            if rehashed(entry, seq.saturating_add(moved.by)) == Some(hash) {
                 moved.to = seq;
                 return;
             }
             self.settle();
         }
-        let places =
-            if self.tried < MOST_TRIED { 1..self.top.saturating_add(i64::from(PAGE) + 1) } else { 1..1 };
+        let places = if self.tried < MOST_TRIED { 1..=self.places } else { 1..=0 };
         self.tried += 1;
         match places.into_iter().find(|place| rehashed(entry, *place) == Some(hash)) {
             Some(place) => self.moved = Some(Moved { from: seq, to: seq, by: place - seq }),

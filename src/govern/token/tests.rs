@@ -100,6 +100,11 @@ async fn the_listing_tells_scope_use_and_end_of_every_token() {
     assert_eq!(listed.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["airflow", "old"]);
     assert_eq!((&listed[0].scope, listed[0].last_used_at), (&scope, None));
     assert_eq!(listed[1].expires_at, Some(DateTime::UNIX_EPOCH));
+    let made = audit::entries(&ledger, 2).await.unwrap().into_iter().map(|row| row.subject);
+    assert_eq!(
+        made.collect::<Vec<_>>(),
+        ["old (admin) until 1970-01-01T00:00:00Z", "airflow (scheduler) crm_* daily"]
+    );
 
     let principal = verify(&ledger, token.expose_str().unwrap()).await.unwrap().unwrap();
     assert_eq!(principal.scope(), &scope);

@@ -168,7 +168,9 @@ async fn a_tree_that_is_destroyed_as_a_whole_is_followed_by_a_new_one() {
     let anna = before.digest(b"anna");
     keyring.shred(&dataset(), "ssn", &[anna]).await.unwrap();
     let id = "sealift:crm.customers/ssn#subject@2".to_owned();
-    keyring.destroy_after(&[id], chrono::DateTime::UNIX_EPOCH).await.unwrap();
+    let ids = std::slice::from_ref(&id);
+    keyring.destroy_after(ids, chrono::DateTime::UNIX_EPOCH).await.unwrap();
+    keyring.destroy_due(ids).await.unwrap();
     assert!(keyring.known_subjects(&dataset(), "ssn").await.unwrap().is_none());
     let after = keyring.subjects(&dataset(), "ssn").await.unwrap();
     assert_ne!(after.digest(b"anna"), anna);

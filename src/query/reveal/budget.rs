@@ -4,6 +4,7 @@
 //! that no 60 minutes have more than the rule says. Values are taken before they are revealed and never given back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, SecondsFormat};
 use sha2::{Digest as _, Sha256};
@@ -11,6 +12,7 @@ use sqlx::Row as _;
 
 use crate::error::{Error, Result};
 use crate::govern::Store;
+use crate::govern::audit::{self, Action};
 use crate::govern::store::{begin_alone, fault, now_ms};
 use crate::spec::policy;
 
@@ -18,22 +20,26 @@ use crate::spec::policy;
 const MINUTES: i64 = 60;
 const MINUTE_MS: i64 = 60_000;
 
-/// What one actor may have by one rule.
-#[derive(Clone)]
+/// What one actor may have by one rule, for a call.
 pub(super) struct Budget {
     store: Arc<dyn Store>,
     actor: String,
     rule: String,
     most: u64,
+    /// The call, as the audit trail is told where it is refused.
+    call: String,
+    is_told: AtomicBool,
 }
 
 impl Budget {
-    pub(super) fn new(store: Arc<dyn Store>, actor: String, rule: &policy::Reveal) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, actor: String, rule: &policy::Reveal, call: String) -> Self {
         let digest = hex::encode(Sha256::digest(rule.scope()));
-        Self { store, actor, rule: digest, most: rule.max_values_per_hour }
+        let (most, is_told) = (rule.max_values_per_hour, AtomicBool::new(false));
+        Self { store, actor, rule: digest, most, call, is_told }
     }
 
-    /// Takes `values`, all or none, whoever else takes some at the same time.
+    /// Takes `values`, all or none, whoever else takes some at the same time. Where they are not to be had, that is
+    /// recorded, once.
     ///
     /// # Errors
     /// `Temporary` with the time to try again where fewer are left, `Denied` where the rule never allows so many;
@@ -45,6 +51,7 @@ impl Budget {
     /// As [`Budget::take`], in this minute since 1970.
     async fn take_in(&self, now: i64, values: u64) -> Result<()> {
         if values > self.most {
+            self.refused(values).await?;
             return Err(Error::denied(format!(
                 "{values} values are asked for at once, and the policy allows {} within an hour",
                 self.most
@@ -73,12 +80,21 @@ impl Budget {
         if taken.rows_affected() == 1 {
             return Ok(());
         }
+        self.refused(values).await?;
         let again = self.again(values, now).await?;
         Err(Error::temporary(format!(
             "the {} values that the policy allows within an hour are used up, or too few are left",
             self.most
         ))
         .help(format!("try again at {again}, or ask for fewer")))
+    }
+
+    async fn refused(&self, values: u64) -> Result<()> {
+        if self.is_told.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let subject = format!("{} values={values} beyond {} an hour", self.call, self.most);
+        audit::denied(&*self.store, &self.actor, Action::ValueReveal, &subject).await
     }
 
     /// When as many values can be had, if nobody takes others.
@@ -152,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn all_or_none_is_taken_and_an_hour_later_again() {
         let (_folder, store) = store().await;
-        let budget = Budget::new(Arc::clone(&store), "os:1".to_owned(), &rule(10));
+        let budget = Budget::new(Arc::clone(&store), "os:1".to_owned(), &rule(10), "detokenize".to_owned());
         budget.take_in(100, 6).await.unwrap();
         assert_eq!(budget.take_in(100, 5).await.unwrap_err().kind(), Kind::Temporary);
         budget.take_in(120, 4).await.unwrap();
@@ -165,6 +181,10 @@ mod tests {
         assert!(budget.take_in(180, 1).await.is_err());
         budget.take_in(181, 4).await.unwrap();
         assert_eq!(budget.take_in(300, 11).await.unwrap_err().kind(), Kind::Denied);
+        // The first time that it was refused is on the record.
+        let entries = audit::entries(&*store, 10).await.unwrap();
+        let told: Vec<_> = entries.iter().map(|one| (one.outcome.as_str(), one.subject.as_str())).collect();
+        assert_eq!(told, [("denied", "detokenize values=5 beyond 10 an hour")]);
         budget.forget().await.unwrap();
         let rows: i64 =
             sqlx::query_scalar("SELECT count(*) FROM reveals").fetch_one(store.pool()).await.unwrap();
@@ -174,7 +194,9 @@ mod tests {
     #[tokio::test]
     async fn actors_and_rules_have_their_own_and_the_number_alone_makes_no_other_rule() {
         let (_folder, store) = store().await;
-        let of = |actor: &str, rule: &policy::Reveal| Budget::new(Arc::clone(&store), actor.to_owned(), rule);
+        let of = |actor: &str, rule: &policy::Reveal| {
+            Budget::new(Arc::clone(&store), actor.to_owned(), rule, String::new())
+        };
         of("os:1", &rule(2)).take(2).await.unwrap();
         assert!(of("os:1", &rule(2)).take(1).await.is_err());
         of("os:2", &rule(2)).take(2).await.unwrap();

@@ -31,23 +31,34 @@ pub(super) use self::bind::bind;
 pub(super) use self::origin::Origin;
 use crate::error::{Error, Result};
 use crate::govern::Store;
+use crate::govern::audit::{self, Action};
 use crate::spec::Policy;
 use crate::spec::policy::Purpose;
 
 /// Who wants values for what, and what decides and counts. A session that is opened with one reveals what the
-/// policy's `reveal` rules allow this actor for this purpose; it is not shared with another actor's.
+/// policy's `reveal` rules allow this actor for this purpose; it is not shared with another actor's. What is refused is
+/// recorded.
 pub struct Reveal {
     actor: String,
-    purpose: Purpose,
+    purpose: Option<Purpose>,
     policy: Policy,
     store: Arc<dyn Store>,
 }
 
 impl Reveal {
-    /// For `actor` as the audit trail names them; `store` has the trail and the counts.
+    /// For `actor` as the audit trail names them; `store` has the trail and the counts. Without a purpose nothing is
+    /// revealed.
     #[must_use]
-    pub fn new(actor: String, purpose: Purpose, policy: Policy, store: Arc<dyn Store>) -> Self {
+    pub fn new(actor: String, purpose: Option<Purpose>, policy: Policy, store: Arc<dyn Store>) -> Self {
         Self { actor, purpose, policy, store }
+    }
+
+    /// Records that a call was refused.
+    ///
+    /// # Errors
+    /// Those of [`audit::denied`]; the call is refused all the same.
+    async fn refused(&self, call: &str) -> Result<()> {
+        audit::denied(&*self.store, &self.actor, Action::ValueReveal, call).await
     }
 }
 

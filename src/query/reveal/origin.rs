@@ -3,6 +3,7 @@
 //! Only nodes that hand values through as they are have an answer. Whatever else makes a column (an expression, an
 //! aggregate, a recursive query, two datasets in one UNION) has none, and so has every node that is not known here.
 
+use std::fmt;
 use std::sync::Arc;
 
 use datafusion::catalog::default_table_source::source_as_provider;
@@ -19,6 +20,12 @@ pub(in crate::query) struct Origin {
     pub(in crate::query) dataset: DatasetName,
     pub(in crate::query) column: String,
     pub(in crate::query) version: u64,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}/{}", self.dataset, self.version, self.column)
+    }
 }
 
 /// The origin of a column that an expression of `node` names, and where its dataset lies.

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::govern::Store;
 use crate::govern::audit::{self, Action};
 use crate::keys::{Domain, Keyring, Purpose};
+use crate::spec::policy;
 
 /// What stands for a column in the id of the key that makes digests of statements.
 const STATEMENT: &str = "_statement";
@@ -40,24 +41,25 @@ impl Tally {
     /// Those of the keyring and of the trail; then nothing may be revealed.
     pub(super) async fn begin(
         reveal: &Reveal,
+        purpose: &policy::Purpose,
         calls: &[Arc<Allowed>],
         sql: &str,
         keyring: &Keyring,
     ) -> Result<Self> {
         let mut entries = Vec::with_capacity(calls.len());
         for allowed in calls {
-            let Origin { dataset, column, version } = &allowed.origin;
-            let purpose =
+            let Origin { dataset, .. } = &allowed.origin;
+            let digests =
                 Purpose::Hash(Domain::Column { dataset: dataset.clone(), column: STATEMENT.to_owned() });
-            let key = keyring.current(&purpose).await?;
+            let key = keyring.current(&digests).await?;
             let keyed = Hmac::<Sha256>::new_from_slice(key.secret().expose())
                 .map_err(|_| Error::failed("the key of digests cannot be used"))?;
             let digest = hex::encode(keyed.chain_update(sql.as_bytes()).finalize().into_bytes());
-            let (name, purpose) = (allowed.function.name(), &reveal.purpose);
+            let name = allowed.function.name();
             entries.push(Entry {
                 allowed: Arc::clone(allowed),
                 subject: format!("{name} purpose={purpose} statement=hmac-sha256:{digest}"),
-                column: format!("{dataset}@{version}/{column}"),
+                column: allowed.origin.to_string(),
             });
         }
         for Entry { subject, column, .. } in &entries {

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::RunId;
 use crate::error::{Error, Kind, Result};
+use crate::govern::audit::machine;
 use crate::govern::store::{fault, now_ms};
 
 /// How long letting a row go may take; else it runs out by itself.
@@ -294,8 +295,7 @@ async fn rest(pause: Duration) {
 
 /// A name for this process that no other one has, on any machine: `host:pid:random`.
 pub(super) fn holder() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let (host, pid) = (host.trim(), std::process::id());
+    let (host, pid) = (machine(), std::process::id());
     // Drawn as ids of runs are.
     let drawn = RunId::draw().to_string();
     let unique = drawn.rsplit('-').next().unwrap_or(&drawn);

@@ -70,7 +70,7 @@ impl Place {
     /// Keeps a checkpoint; one of the same entry may be there already.
     ///
     /// # Errors
-    /// `Failed`, `Denied` or `Temporary` as the place answers.
+    /// `Failed`, `Denied` or `Temporary` as the place answers; `Data` where it has another entry of this number.
     pub(super) async fn keep(&self, checkpoint: &Checkpoint) -> Result<()> {
         let line = format!("{}\n", checkpoint.to_line());
         match self {
@@ -82,8 +82,11 @@ impl Place {
                 let name = format!("{:020}.json", checkpoint.seq);
                 let path = ObjectPath::from_iter([FOLDER, &checkpoint.trail, &name]);
                 match store.objects().put_opts(&path, line.into(), PutMode::Create.into()).await {
-                    // Another process signed the same entry; what is there is read by who verifies.
-                    Ok(_) | Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(()),
+                    Ok(_) => Ok(()),
+                    // Another process signed the same entry, or it was another one when that was signed.
+                    Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
+                        expect_same(store, &path, checkpoint).await
+                    }
                     Err(error) => {
                         Err(fault::of(&error, &format!("write {path}")).at(format!("store {}", store.url())))
                     }
@@ -150,6 +153,22 @@ impl Place {
             }
         }
     }
+}
+
+/// Makes sure that an object is a checkpoint of the same entry, whoever signed it.
+async fn expect_same(store: &Store, path: &ObjectPath, checkpoint: &Checkpoint) -> Result<()> {
+    let placed = |error: StoreError| fault::of(&error, READING).at(format!("store {}", store.url()));
+    let found = store.objects().get(path).await.map_err(placed)?;
+    let there = match found.meta.size <= MOST_BYTES {
+        true => parsed(&found.bytes().await.map_err(placed)?),
+        false => None,
+    };
+    if there.is_some_and(|there| (there.seq, there.hash) == (checkpoint.seq, checkpoint.hash)) {
+        return Ok(());
+    }
+    Err(Error::data(format!("{path} is there and is no checkpoint of the entry {} of today", checkpoint.seq))
+        .at(format!("store {}", store.url()))
+        .help("entries were cut off or written anew, or the metadata store is an older one: `sealift audit verify`"))
 }
 
 fn append(path: &Path, line: &str) -> Result<()> {

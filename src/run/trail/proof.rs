@@ -31,7 +31,7 @@ pub struct Proof {
 }
 
 /// Reads the whole trail and every checkpoint of it. Where `copy` is given, it stands for the file beside the store: it
-/// may be older than the trail.
+/// may be older than the trail. `known` is the name that the trail is to have, where that is known.
 ///
 /// # Errors
 /// As ledger, places and keyring answer. What does not hold is no error, but told.
@@ -40,10 +40,12 @@ pub async fn prove(
     places: &[Place],
     copy: Option<&Place>,
     trust: Trust<'_>,
+    known: Option<&str>,
 ) -> Result<Proof> {
     let trail = audit::head(ledger).await?.map(|head| head.trail);
     let (findings, notes, keys) = (Findings::default(), Vec::new(), HashMap::new());
     let mut desk = Desk { trail, trust, keys, newest: None, findings, notes };
+    desk.compare_name(known);
     // A checkpoint is kept in the store last, so that what is there by now must be everywhere.
     let inside = desk.inside(ledger).await?;
     desk.newest = None;
@@ -84,6 +86,18 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// Whether the trail is the one that is known.
+    fn compare_name(&mut self, known: Option<&str>) {
+        let (Some(known), Some(trail)) = (known, &self.trail) else { return };
+        if known != trail {
+            let message = format!(
+                "the metadata store has the trail {trail}, and the keys belong to {known}: the trail was replaced, or \
+                 begun anew"
+            );
+            self.findings.found(What::OtherTrail, None, message);
+        }
+    }
+
     /// Those in the metadata store.
     async fn inside(&mut self, ledger: &Ledger) -> Result<BTreeSet<Witness>> {
         let mut held = BTreeSet::new();

@@ -64,7 +64,7 @@ pub enum Beside {
 pub async fn erase(engine: &Engine, dataset: &DatasetName, erasure: Erasure<'_>) -> Result<Outcome> {
     check_reason(erasure.reason)?;
     let place = Place::find(engine, dataset).await?;
-    let upkeep = place.upkeep(engine, dataset).await?;
+    let upkeep = place.upkeep(engine, dataset, &[]).await?;
     let doomed = doomed(&upkeep, erasure.condition).await?;
     let quarantine = match dataset.quarantine() {
         Ok(quarantine) if Table::exists(&place.store, &quarantine).await? => Some(quarantine),
@@ -74,18 +74,19 @@ pub async fn erase(engine: &Engine, dataset: &DatasetName, erasure: Erasure<'_>)
     for set_aside in quarantine.iter().chain(dataset.is_quarantine().then_some(dataset)) {
         settled(&place, set_aside).await?;
     }
-    if !erasure.dry_run {
-        forget_parts(engine, &place, dataset).await?;
-    }
     let digest = match erasure.dry_run {
         true => None,
-        false => Some(recorded(engine, dataset, erasure.condition).await?),
+        false => {
+            let digest = recorded(engine, dataset, erasure.condition).await?;
+            forget_parts(engine, &place, dataset).await?;
+            Some(digest)
+        }
     };
     let request = digest.clone().map(|digest| Request { digest, reason: erasure.reason.map(str::to_owned) });
     // Rows that a run set aside go first: the dataset's version is the last word.
     let beside = match quarantine {
         Some(quarantine) => {
-            let upkeep = place.upkeep(engine, &quarantine).await?;
+            let upkeep = place.upkeep(engine, &quarantine, &[]).await?;
             beside(engine, &upkeep, erasure.condition, request.as_ref()).await?
         }
         None => Beside::None,

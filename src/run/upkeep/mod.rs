@@ -53,7 +53,7 @@ pub async fn compact(engine: &Engine, dataset: &DatasetName, wish: Wish) -> Resu
     }
     let _lease = lease(engine, dataset).await?;
     recorded(engine, Action::DatasetCompact, &dataset.to_string()).await?;
-    let upkeep = place.upkeep(engine, dataset).await?;
+    let upkeep = place.upkeep(engine, dataset, &[]).await?;
     let compaction = Compaction {
         target_bytes: wish.target_bytes.unwrap_or(upkeep.parquet.file_size_bytes),
         cluster_by: wish.cluster_by,
@@ -157,10 +157,16 @@ impl Place {
             .help("`sealift datasets` lists them"))
     }
 
-    /// What it takes to work on the dataset's files. Which keys that may read and seal is told to the audit trail first:
-    /// what cannot be told is not done.
-    async fn upkeep<'a>(&'a self, engine: &'a Engine, dataset: &'a DatasetName) -> Result<Upkeep<'a>> {
-        let keys = engine.keyring.list(Some(dataset)).await?;
+    /// What it takes to work on the dataset's files. Which keys that may read and seal, and those of `others` beside the
+    /// dataset's own, is told to the audit trail first: what cannot be told is not done.
+    async fn upkeep<'a>(
+        &'a self,
+        engine: &'a Engine,
+        dataset: &'a DatasetName,
+        others: &[String],
+    ) -> Result<Upkeep<'a>> {
+        let mut keys = engine.keyring.around(dataset).await?;
+        keys.extend_from_slice(others);
         audit::key_use(&engine.ledger, &audit::operator(), &format!("upkeep {dataset}"), &keys).await?;
         Ok(Upkeep {
             store: &self.store,

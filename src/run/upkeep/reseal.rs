@@ -1,10 +1,11 @@
 //! Published columns are protected as the policy asks by now, without their source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Place, lease};
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit;
+use crate::protect;
 use crate::publish::upkeep::{Resealed, Wanted};
 use crate::publish::{Decided, Table, recorded};
 use crate::run::ledger::Lease;
@@ -73,10 +74,23 @@ pub async fn reseal(engine: &Engine, dataset: &DatasetName, demand: &Demand) -> 
     let told: Vec<String> = changed.iter().map(|one| format!("{} {}", one.column, one.to)).collect();
     let subject = format!("{dataset} by policy {}: {}", engine.policy.name, told.join(", "));
     super::recorded(engine, audit::Action::ColumnReseal, &subject).await?;
-    let upkeep = place.upkeep(engine, dataset).await?;
+    let upkeep = place.upkeep(engine, dataset, &shared(engine, dataset, &changed).await?).await?;
     let resealed = upkeep.reseal(&wanted, &RunId::draw().to_string()).await?;
     tracing::info!(%dataset, resealed.version, "columns were sealed otherwise");
     Ok(Outcome { changed, resealed: Some(resealed) })
+}
+
+/// The keys of what columns become that are not the dataset's own: those of join domains.
+async fn shared(engine: &Engine, dataset: &DatasetName, changed: &[Changed]) -> Result<Vec<String>> {
+    let mut keys = BTreeSet::new();
+    for Changed { column, to, .. } in changed {
+        let purpose = protect::purpose(dataset, column, to);
+        if let Some(purpose) = purpose.filter(|purpose| purpose.base_id().starts_with("sealift:join/")) {
+            // One that is not there yet is made.
+            keys.insert(engine.keyring.peek(&purpose).await?.unwrap_or_else(|| purpose.base_id()));
+        }
+    }
+    Ok(keys.into_iter().collect())
 }
 
 /// The right to run each pipeline that published the dataset lately, of those there are.

@@ -188,8 +188,8 @@ pub(super) async fn cancel_run(
     if run.state.is_final() {
         return Err(conflict("run-over", "the run is over").with("state", run.state.word()));
     }
-    audit::record(api.dispatcher.ledger(), &principal.actor(), Action::RunCancel, &run.run_id.to_string())
-        .await?;
+    let subject = format!("{} {}", run.pipeline, run.run_id);
+    audit::record(api.dispatcher.ledger(), &principal.actor(), Action::RunCancel, &subject).await?;
     if !api.dispatcher.cancel(&run.run_id).await? {
         return Err(conflict("run-elsewhere", "the run is over, or another process runs it"));
     }

@@ -40,17 +40,20 @@ async fn an_entry_that_cannot_be_written_stops_every_kind_of_deed() {
     house.run(&["sync", "crm"]).expect(0);
     house.run(&["sync", "crm"]).expect(0);
     house.run(&["keys", "backup", "kept", "--passphrase", "env:BACKUP_PASSPHRASE"]).expect(0);
+    tokens_named(&house, "early");
     house.policy("- {tags: [secret], action: redact}\n- {tags: [public], action: allow}");
     house.run(&["plan", "crm"]).expect(0);
     refuse(&house, false).await;
 
     let before = state(&house);
     let key = "sealift:crm.people/ssn@1";
-    let deeds: [&[&str]; 18] = [
+    let deeds: [&[&str]; 20] = [
         &["sync", "crm"],
         &["query", "SELECT ssn FROM crm.people"],
         &["token", "create", "late", "--role", "admin"],
+        &["token", "revoke", "early"],
         &["keys", "release", "crm.people"],
+        &["keys", "public"],
         &["keys", "rotate", "crm.people"],
         &["keys", "rotate", "--root"],
         &["keys", "destroy", "--key", key, "--yes"],
@@ -86,7 +89,27 @@ async fn an_entry_that_cannot_be_written_stops_every_kind_of_deed() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_cannot_record_starts_no_run_and_ends_none() {
+async fn a_key_whose_time_has_come_is_not_destroyed_without_an_entry() {
+    let house = house("");
+    house.run(&["sync", "crm"]).expect(0);
+    let key = "sealift:crm.people/ssn@1";
+    house.run(&["keys", "destroy", "--key", key, "--after", "3s", "--yes"]).expect(0);
+    refuse(&house, false).await;
+    tokio::time::sleep(std::time::Duration::from_millis(3200)).await;
+    let before = state(&house);
+    for deed in [["keys", "list"], ["plan", "crm"]] {
+        house.run(&deed).expect(1);
+        assert!(state(&house) == before, "{deed:?} changed something");
+    }
+    refuse(&house, true).await;
+    let told = house.run(&["keys", "list"]);
+    assert!(told.expect(0).stderr.contains("was destroyed, as it was asked"), "{told:?}");
+    let entries = listed(&house, &["--action", "key.destroyed"]);
+    assert_eq!(entries.iter().map(|entry| word(entry, "subject")).collect::<Vec<_>>(), [key]);
+}
+
+#[tokio::test]
+async fn a_daemon_that_cannot_record_starts_no_run_and_changes_no_pipeline() {
     let port = free_port();
     let house = house(&format!("listen: {{http: \"127.0.0.1:{port}\"}}"));
     let (daemon, url, token) = serving(&house, port, "engineer").await;
@@ -98,6 +121,22 @@ async fn a_daemon_that_cannot_record_starts_no_run_and_ends_none() {
     let runs = house.json(&["runs"], 0);
     assert_eq!(runs["runs"], json!([]), "a run that is in no trail");
     assert!(!house.path("out/lake/crm").exists());
+
+    let (pipeline, file) = (format!("{url}/v1/pipelines/crm"), house.path("in/pipelines/crm.yaml"));
+    let text = fs::read_to_string(&file).unwrap();
+    let other = format!("{text}# another\n");
+    for asked in [
+        http.post(format!("{pipeline}/pause")),
+        http.delete(&pipeline),
+        http.put(&pipeline).header("content-type", "application/yaml").body(other),
+    ] {
+        let answer = asked.bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.status(), 500, "{}", answer.url());
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    let shown = http.get(&pipeline).bearer_auth(&token).send().await.unwrap();
+    let shown: Value = serde_json::from_str(&shown.text().await.unwrap()).unwrap();
+    assert_eq!(shown["paused"], json!(false), "{shown}");
 
     refuse(&house, true).await;
     assert_eq!(http.post(&trigger).bearer_auth(&token).send().await.unwrap().status(), 202);
