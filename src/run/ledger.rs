@@ -109,6 +109,17 @@ impl Ledger {
         Ok(())
     }
 
+    /// Carries over what an SQLite file is behind its log by, so that nobody who records something has to.
+    ///
+    /// # Errors
+    /// As [`Ledger::ping`].
+    pub async fn write_back(&self) -> Result<()> {
+        match &self.leases {
+            Leases::Files(_) => open::write_back(&self.pool).await.map_err(|e| fault(&e)),
+            Leases::Rows(_) => Ok(()),
+        }
+    }
+
     /// Records that a run was asked for.
     ///
     /// # Errors

@@ -324,7 +324,7 @@ async fn what_both_have_on_their_schedule_runs_once() {
         };
         ledgers.push(ledger.clone());
         let settings = Settings {
-            registry: Registry::of(vec![pipeline("crm", Some("0 * * * *"))]),
+            registry: Registry::of(vec![pipeline("crm", Some("* * * * *"))]),
             documents: None,
             reloads: Reloads::default(),
             views: Views::default(),
@@ -340,8 +340,8 @@ async fn what_both_have_on_their_schedule_runs_once() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         daemons.push(Daemon::start(settings, listener).await.unwrap());
     }
-    for hour in 13..16 {
-        clock.0.send_replace(Utc.with_ymd_and_hms(2026, 11, 3, hour, 0, 0).unwrap());
+    for minute in 1..4 {
+        clock.0.send_replace(Utc.with_ymd_and_hms(2026, 11, 3, 12, minute, 0).unwrap());
         runs.recv().await.unwrap();
         let begun = Instant::now();
         while !ledgers[0].unfinished(None).await.unwrap().is_empty() {

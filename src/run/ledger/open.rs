@@ -16,6 +16,9 @@ use crate::govern::store::fault;
 
 /// How long a statement waits for another process to finish writing.
 const BUSY_TIMEOUT_MS: u32 = 10_000;
+/// At how many pages of the write-ahead log a commit carries them over into the file by itself, where nobody does
+/// ([`write_back`]): 16 MiB.
+const LOG_PAGES: u32 = 4096;
 /// Connections of one process.
 const CONNECTIONS: u32 = 4;
 /// Connections of one process to a server.
@@ -73,9 +76,16 @@ pub(super) async fn sqlite(path: &Path, locks: &Path) -> Result<AnyPool> {
 /// Makes a connection to a file wait for others, and keep what the tables refer to.
 async fn prepare(connection: &mut AnyConnection) -> sqlx::Result<()> {
     let settings = format!(
-        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON"
+        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON;
+         PRAGMA wal_autocheckpoint = {LOG_PAGES}"
     );
     connection.execute(AssertSqlSafe(settings)).await.map(drop)
+}
+
+/// Carries what was committed over from SQLite's write-ahead log into its file, beside who reads and writes: else the
+/// commit that finds the log long does, and waits for the disk meanwhile.
+pub(super) async fn write_back(pool: &AnyPool) -> sqlx::Result<()> {
+    sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_all(pool).await.map(drop)
 }
 
 /// Connects to a database of PostgreSQL. `name` is how its server shows this process.

@@ -96,8 +96,7 @@ async fn a_daemon_that_cannot_record_starts_no_run_and_ends_none() {
     let answer = http.post(&trigger).bearer_auth(&token).send().await.unwrap();
     assert_eq!(answer.status(), 500);
     let runs = house.json(&["runs"], 0);
-    let runs = runs["runs"].as_array().unwrap();
-    assert_eq!((runs.len(), &runs[0]["state"]), (1, &json!("failed")), "{runs:?}");
+    assert_eq!(runs["runs"], json!([]), "a run that is in no trail");
     assert!(!house.path("out/lake/crm").exists());
 
     refuse(&house, true).await;
