@@ -35,10 +35,15 @@ pub(super) async fn keep(dispatcher: Dispatcher, stop: CancellationToken) {
                 None => dispatcher.adopt().await,
             },
             _ = tell.tick() => dispatcher.tell_what_waits().await,
-            _ = write_back.tick(), if length.is_none() => dispatcher.ledger().write_back().await,
+            _ = write_back.tick(), if length.is_none() => {
+                if let Err(error) = dispatcher.ledger().write_back().await {
+                    tracing::debug!(%error, "the log of the metadata store stays longer for now");
+                }
+                continue;
+            }
         };
         if let Err(error) = done {
-            tracing::warn!(%error, "the metadata store could not be looked after, and is again in a moment");
+            tracing::warn!(%error, "it could not be looked for runs that wait, or that lost daemons left");
         }
     }
 }
