@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::Dispatcher;
@@ -18,22 +18,15 @@ const LOOKS: u32 = 10;
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is said what waits here; far more often than once in the time after which it is abandoned.
 const TELL_INTERVAL: Duration = Duration::from_hours(1);
-
 /// How often an SQLite store is brought up to date with its log.
 const WRITE_BACK: Duration = Duration::from_secs(1);
 
-/// Looks after the runs of the metadata store, and after its file where it is one, until `stop`.
+/// Looks for what was left and what waits, until `stop`. Where leases are locks of one machine, what was left is found by the
+/// next start, and by the next run of its pipeline; and the store is one file that is looked after.
 pub(super) async fn keep(dispatcher: Dispatcher, stop: CancellationToken) {
-    tokio::join!(look(&dispatcher, &stop), write_back(&dispatcher, &stop));
-}
-
-/// Looks for what was left and what waits. Where leases are locks of one machine, what was left is found by the
-/// next start, and by the next run of its pipeline.
-async fn look(dispatcher: &Dispatcher, stop: &CancellationToken) {
     let length = dispatcher.ledger().lease_length();
-    let mut look = interval(length.map_or(LOOK_INTERVAL, |length| length / LOOKS));
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut tell = interval(TELL_INTERVAL);
+    let mut look = every(length.map_or(LOOK_INTERVAL, |length| length / LOOKS));
+    let (mut tell, mut write_back) = (every(TELL_INTERVAL), every(WRITE_BACK));
     loop {
         let done = tokio::select! {
             () = stop.cancelled() => return,
@@ -42,6 +35,12 @@ async fn look(dispatcher: &Dispatcher, stop: &CancellationToken) {
                 None => dispatcher.adopt().await,
             },
             _ = tell.tick() => dispatcher.tell_what_waits().await,
+            _ = write_back.tick(), if length.is_none() => {
+                if let Err(error) = dispatcher.ledger().write_back().await {
+                    tracing::debug!(%error, "the log of the metadata store stays longer for now");
+                }
+                continue;
+            }
         };
         if let Err(error) = done {
             tracing::warn!(%error, "it could not be looked for runs that wait, or that lost daemons left");
@@ -49,14 +48,8 @@ async fn look(dispatcher: &Dispatcher, stop: &CancellationToken) {
     }
 }
 
-async fn write_back(dispatcher: &Dispatcher, stop: &CancellationToken) {
-    while dispatcher.ledger().lease_length().is_none() {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep(WRITE_BACK) => {}
-        }
-        if let Err(error) = dispatcher.ledger().write_back().await {
-            tracing::debug!(%error, "the log of the metadata store stays longer for now");
-        }
-    }
+fn every(pause: Duration) -> Interval {
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
