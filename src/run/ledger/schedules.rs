@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 
-use super::{Ledger, RunId, Trigger, fault, get};
+use super::{Ledger, fault, get};
 use crate::error::Result;
 use crate::govern::store::{begin_writing, now_ms};
 use crate::spec::{DatasetName, PipelineName};
