@@ -15,6 +15,7 @@ pub use self::lease::{Lease, let_go};
 use self::lease::{Leases, Rows};
 pub use self::listing::Wanted;
 pub use self::orders::{Order, Under};
+use self::outbox::Lost;
 pub use self::parts::WrittenPart;
 pub use self::schedules::{Handled, Turn};
 pub use self::tables::Remembered;
@@ -62,6 +63,7 @@ mod turns;
 pub struct Ledger {
     pool: AnyPool,
     leases: Leases,
+    lost: Lost,
 }
 
 impl Ledger {
@@ -78,14 +80,14 @@ impl Ledger {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let locks = folder.unwrap_or(Path::new(".")).join("locks");
                 let pool = open::sqlite(path, &locks).await?;
-                Self { pool, leases: Leases::Files(locks) }
+                Self { pool, leases: Leases::Files(locks), lost: Lost::default() }
             }
             Metadata::Postgres { url, lease } => {
                 let holder = lease::holder();
                 let address = address::postgres(&url.resolve()?)?;
                 let pool = open::postgres(address, holder.clone()).await?;
                 let rows = Rows::new(pool.clone(), holder, *lease);
-                Self { pool, leases: Leases::Rows(rows) }
+                Self { pool, leases: Leases::Rows(rows), lost: Lost::default() }
             }
         };
         audit::prepare(&ledger).await.at(|| "metadata store".to_owned())?;

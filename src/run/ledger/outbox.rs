@@ -1,13 +1,22 @@
-//! Messages on their way to others. One that is put here is delivered at least once, or given up after days.
+//! Messages on their way to others. One that is put here is delivered at least once, or given up after days, and counted
+//! then.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::AnyConnection;
 use uuid::Uuid;
 
 use super::{Ledger, get};
 use crate::error::Result;
 use crate::govern::store::{begin_writing, fault, now_ms};
 
-/// Most messages that wait for one place; further ones are lost, and counted by who puts them.
+/// Most messages that wait for one place. Beyond that a new one that is put is lost; an alert that turns takes the place of
+/// the oldest.
 pub const MAX_WAITING: i64 = 10_000;
+/// Of so many lost messages the first is told.
+const TOLD_OF: u64 = 1_000;
+const NO_ROOM: &str = "too many wait for their place";
 /// How long a delivered message is remembered, so that it is not told again.
 const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
 /// How long a message may wait for its delivery.
@@ -37,6 +46,30 @@ pub struct Message {
     pub attempts: u32,
 }
 
+/// What became of a message that was put out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It waits for its delivery.
+    Waits,
+    /// It was told before.
+    Known,
+    /// It is lost: [`MAX_WAITING`] others wait for that place.
+    Full,
+}
+
+/// Messages that this process lost. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lost(Arc<AtomicU64>);
+
+impl Lost {
+    fn add(&self, messages: u64, why: &str) {
+        let before = self.0.fetch_add(messages, Ordering::Relaxed);
+        if before.div_ceil(TOLD_OF) < (before + messages).div_ceil(TOLD_OF) {
+            tracing::warn!(lost = before + messages, why, "messages to others are lost");
+        }
+    }
+}
+
 /// What an alert says of a pipeline from now on.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn<'a> {
@@ -53,15 +86,25 @@ pub struct Turn<'a> {
 }
 
 impl Ledger {
-    /// Puts a message out. False when it was told before, or too many wait for that place.
+    /// Puts a message out.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn put(&self, message: Outgoing<'_>) -> Result<bool> {
-        if self.undelivered(message.place).await? >= MAX_WAITING {
-            return Ok(false);
+    pub async fn put(&self, message: Outgoing<'_>) -> Result<Put> {
+        if waiting(&self.pool, message.place).await? < MAX_WAITING {
+            return Ok(if insert(&self.pool, message).await? { Put::Waits } else { Put::Known });
         }
-        insert(&self.pool, message).await
+        if is_known(&self.pool, message.told).await? {
+            return Ok(Put::Known);
+        }
+        self.lost.add(1, NO_ROOM);
+        Ok(Put::Full)
+    }
+
+    /// How many messages this process lost: they found no room, or had waited for a week.
+    #[must_use]
+    pub fn lost_messages(&self) -> u64 {
+        self.lost.0.load(Ordering::Relaxed)
     }
 
     /// How many messages wait for a place.
@@ -69,12 +112,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn undelivered(&self, place: &str) -> Result<i64> {
-        let row = sqlx::query("SELECT count(*) AS n FROM outbox WHERE place = $1 AND delivered_ms IS NULL")
-            .bind(place)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
-        get(&row, "n")
+        waiting(&self.pool, place).await
     }
 
     /// The oldest message that waits for a place, due or not.
@@ -161,6 +199,9 @@ impl Ledger {
             .execute(&self.pool)
             .await
             .map_err(|e| fault(&e))?;
+        if lost.rows_affected() > 0 {
+            self.lost.add(lost.rows_affected(), "they waited for a week");
+        }
         Ok(lost.rows_affected())
     }
 
@@ -211,12 +252,54 @@ impl Ledger {
             both.rollback().await.map_err(|e| fault(&e))?;
             return Ok(false);
         }
-        if let Some(message) = message {
-            insert(&mut *both, message).await?;
+        let mut lost = 0;
+        if let Some(message) = message
+            && insert(&mut *both, message).await?
+        {
+            lost = make_room(&mut both, message.place).await?;
         }
         both.commit().await.map_err(|e| fault(&e))?;
+        if lost > 0 {
+            self.lost.add(lost, NO_ROOM);
+        }
         Ok(true)
     }
+}
+
+async fn waiting(executor: impl sqlx::AnyExecutor<'_>, place: &str) -> Result<i64> {
+    let row = sqlx::query("SELECT count(*) AS n FROM outbox WHERE place = $1 AND delivered_ms IS NULL")
+        .bind(place)
+        .fetch_one(executor)
+        .await
+        .map_err(|e| fault(&e))?;
+    get(&row, "n")
+}
+
+async fn is_known(executor: impl sqlx::AnyExecutor<'_>, told: &str) -> Result<bool> {
+    let known = sqlx::query("SELECT message_id FROM outbox WHERE told = $1")
+        .bind(told)
+        .fetch_optional(executor)
+        .await
+        .map_err(|e| fault(&e))?;
+    Ok(known.is_some())
+}
+
+/// Forgets the oldest messages of a place that are too many; answers how many.
+async fn make_room(both: &mut AnyConnection, place: &str) -> Result<u64> {
+    let most = waiting(&mut *both, place).await? - MAX_WAITING;
+    if most <= 0 {
+        return Ok(0);
+    }
+    let lost = sqlx::query(
+        "DELETE FROM outbox WHERE message_id IN (
+             SELECT message_id FROM outbox WHERE place = $1 AND delivered_ms IS NULL ORDER BY message_id LIMIT $2)",
+    )
+    .bind(place)
+    .bind(most)
+    .execute(both)
+    .await
+    .map_err(|e| fault(&e))?;
+    Ok(lost.rows_affected())
 }
 
 async fn insert(executor: impl sqlx::AnyExecutor<'_>, message: Outgoing<'_>) -> Result<bool> {
@@ -251,9 +334,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = ledger(&folder).await;
         let message = |told| Outgoing { place: "p", told, body: "{}" };
-        assert!(ledger.put(message("a")).await.unwrap());
-        assert!(!ledger.put(message("a")).await.unwrap(), "told again");
-        assert!(ledger.put(message("b")).await.unwrap());
+        assert_eq!(ledger.put(message("a")).await.unwrap(), Put::Waits);
+        assert_eq!(ledger.put(message("a")).await.unwrap(), Put::Known, "told again");
+        assert_eq!(ledger.put(message("b")).await.unwrap(), Put::Waits);
         assert_eq!(ledger.undelivered("p").await.unwrap(), 2);
 
         let first = ledger.oldest("p").await.unwrap().unwrap();
@@ -267,10 +350,36 @@ mod tests {
         assert_eq!(ledger.oldest("p").await.unwrap().unwrap().due_ms, 7);
         ledger.settle_message(&claimed).await.unwrap();
         assert_ne!(ledger.oldest("p").await.unwrap().unwrap().message_id, first.message_id);
-        assert!(!ledger.put(message("a")).await.unwrap(), "a delivered one is remembered");
-        assert_eq!(ledger.sweep_outbox().await.unwrap(), 0);
+        assert_eq!(ledger.put(message("a")).await.unwrap(), Put::Known, "a delivered one is remembered");
+        assert_eq!((ledger.sweep_outbox().await.unwrap(), ledger.lost_messages()), (0, 0));
         sqlx::query("UPDATE outbox SET created_ms = 0").execute(&ledger.pool).await.unwrap();
         assert_eq!(ledger.sweep_outbox().await.unwrap(), 1, "one waited for too long");
+        assert_eq!(ledger.clone().lost_messages(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_counted_and_alerts_find_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(&folder).await;
+        sqlx::query(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+             INSERT INTO outbox (message_id, told, place, body, created_ms, due_ms, attempts)
+             SELECT printf('0%05d', i), 'told ' || i, 'p', '{}', 0, 0, 0 FROM n",
+        )
+        .execute(&ledger.pool)
+        .await
+        .unwrap();
+        let message = |place, told| Outgoing { place, told, body: "{}" };
+        assert_eq!(ledger.put(message("p", "new")).await.unwrap(), Put::Full);
+        assert_eq!(ledger.put(message("p", "told 7")).await.unwrap(), Put::Known, "which is no loss");
+        assert_eq!(ledger.put(message("q", "new")).await.unwrap(), Put::Waits, "another place has room");
+        assert_eq!(ledger.lost_messages(), 1);
+
+        let turn = Turn { alert: "x", pipeline: "crm", aspect: "run", state: "failed", mark: "1" };
+        assert!(ledger.turn(&turn, Some(message("p", "alert"))).await.unwrap());
+        assert_eq!(ledger.undelivered("p").await.unwrap(), MAX_WAITING);
+        assert_eq!(ledger.oldest("p").await.unwrap().unwrap().message_id, "000002");
+        assert_eq!(ledger.lost_messages(), 2);
     }
 
     #[tokio::test]
