@@ -169,6 +169,8 @@ fn unusable(path: &Path, error: &std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::Row as _;
+
     use super::*;
 
     #[tokio::test]
@@ -184,6 +186,22 @@ mod tests {
         assert_eq!(mode, "wal");
         let enforced: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&pool).await.unwrap();
         assert_eq!(enforced, 1);
+    }
+
+    #[tokio::test]
+    async fn the_last_success_of_a_pipeline_is_found_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = sqlite(&folder.path().join("sealift.db"), &folder.path().join("locks")).await.unwrap();
+        let plan = sqlx::query(
+            "EXPLAIN QUERY PLAN
+             SELECT max(finished_ms) AS at_ms FROM runs WHERE pipeline = $1 AND state = 'succeeded'",
+        )
+        .bind("crm")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        let said: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        assert!(said.iter().any(|step| step.contains("runs_by_success")), "{said:?}");
     }
 
     #[test]
