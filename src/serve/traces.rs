@@ -8,15 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::MatchedPath;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use axum::middleware::Next;
-use axum::response::Response;
+use bytes::Bytes;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{
     Link, SpanKind, Status, TraceContextExt as _, TraceId, TraceState, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, SpanExporter as Otlp, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -31,6 +34,7 @@ use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use uuid::Uuid;
 
+use super::notify;
 use crate::error::{Error, Result};
 use crate::spec::config;
 
@@ -78,8 +82,10 @@ impl Traces {
             headers.insert("authorization".to_owned(), format!("Bearer {}", token.resolve()?.expose_str()?));
         }
         let unusable = |_| Error::invalid("`traces` cannot be used").help("check `endpoint` and `token`");
+        let is_far = settings.endpoint.starts_with("https:");
         let mut exporter = Otlp::builder()
             .with_http()
+            .with_http_client(Collector(notify::client(is_far, LIMIT)?))
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(format!("{}/v1/traces", settings.endpoint))
             .with_timeout(LIMIT)
@@ -164,6 +170,21 @@ impl SpanProcessor for OnceBegun {
     }
 }
 
+/// Posts spans. What the collector says beside the status is not read.
+#[derive(Debug)]
+struct Collector(reqwest::Client);
+
+#[async_trait]
+impl HttpClient for Collector {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let answer = self.0.execute(request.try_into()?).await?;
+        let mut told = Response::new(Bytes::new());
+        *told.status_mut() = answer.status();
+        *told.headers_mut() = answer.headers().clone();
+        Ok(told)
+    }
+}
+
 /// Sends from the runtime's threads: the processor's own has none that the HTTP client needs.
 #[derive(Debug)]
 struct OnRuntime {
@@ -191,7 +212,7 @@ impl SpanExporter for OnRuntime {
 
 /// The span of a request, within the caller's trace (`traceparent`, W3C Trace Context). Each request has an id, the
 /// caller's (`x-request-id`) or a drawn one, which log lines hold and the answer tells.
-pub(super) async fn traced(request: Request, next: Next) -> Response {
+pub(super) async fn traced(request: Request<Body>, next: Next) -> Response<Body> {
     let request_id = request_id(request.headers());
     // A path that is none of ours, and a method, may be of the caller's making.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
@@ -267,6 +288,9 @@ impl Extractor for Headers<'_> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -279,5 +303,25 @@ mod tests {
         for bad in ["", "two words", "a\"b", "x".repeat(65).leak()] {
             assert!(Uuid::parse_str(&of(bad)).is_ok(), "{bad}");
         }
+    }
+    #[tokio::test]
+    async fn spans_do_not_go_where_a_collector_points_to() {
+        let bound = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (collector, elsewhere) = (bound().await, bound().await);
+        let [url, location] =
+            [&collector, &elsewhere].map(|it| format!("http://{}/v1/traces", it.local_addr().unwrap()));
+        let answer = async {
+            let (mut stream, _) = collector.accept().await.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"spans") {
+                assert_ne!(stream.read_buf(&mut asked).await.unwrap(), 0);
+            }
+            let head = "HTTP/1.1 307 Temporary Redirect\r\ncontent-length: 0\r\nlocation:";
+            stream.write_all(format!("{head} {location}\r\n\r\n").as_bytes()).await.unwrap();
+        };
+        let client = Collector(notify::client(false, LIMIT).unwrap());
+        let request = Request::post(url).body(Bytes::from_static(b"spans")).unwrap();
+        let (told, ()) = tokio::join!(client.send_bytes(request), answer);
+        assert_eq!(told.unwrap().status(), 307);
     }
 }

@@ -1,5 +1,6 @@
 //! Where messages go, and how one gets there.
 
+use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect, tls};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::{mail, signature};
 use crate::error::{Error, Result};
@@ -150,20 +151,7 @@ impl Clients {
     /// # Errors
     /// `Failed` when TLS cannot be set up.
     pub(super) fn new() -> Result<Self> {
-        let builder = || {
-            Client::builder()
-                .use_rustls_tls()
-                .min_tls_version(tls::Version::TLS_1_2)
-                // A redirect would take the token elsewhere.
-                .redirect(redirect::Policy::none())
-                .connect_timeout(CONNECT_LIMIT)
-                .timeout(LIMIT)
-                .user_agent(concat!("sealift/", env!("CARGO_PKG_VERSION")))
-        };
-        let broken = |_| Error::failed("TLS cannot be set up").help("check this machine's authorities");
-        let far = builder().https_only(true).build().map_err(broken)?;
-        let near = builder().no_proxy().build().map_err(broken)?;
-        Ok(Self { far, near })
+        Ok(Self { far: client(true, LIMIT)?, near: client(false, LIMIT)? })
     }
 
     fn post(&self, url: &Address, token: Option<&Reference>, body: &[u8]) -> Result<RequestBuilder> {
@@ -175,6 +163,25 @@ impl Clients {
         }
         Ok(request)
     }
+}
+
+/// A client for what is beyond this machine, by TLS only, or on it.
+///
+/// # Errors
+/// `Failed` when TLS cannot be set up.
+pub(in crate::serve) fn client(is_far: bool, limit: Duration) -> Result<Client> {
+    let builder = Client::builder()
+        .use_rustls_tls()
+        .min_tls_version(tls::Version::TLS_1_2)
+        // A redirect would take the token elsewhere.
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(limit)
+        .user_agent(concat!("sealift/", env!("CARGO_PKG_VERSION")));
+    let builder = if is_far { builder.https_only(true) } else { builder.no_proxy() };
+    builder
+        .build()
+        .map_err(|_| Error::failed("TLS cannot be set up").help("check this machine's authorities"))
 }
 
 fn bearer(token: Option<&Reference>) -> Result<Option<HeaderValue>> {
@@ -205,16 +212,38 @@ fn by_status(status: StatusCode) -> Result<(), Failure> {
     }
 }
 
-/// One line at the end of a file, in one write.
+/// One line at the end of a file, in one write; it is on the disk then.
 async fn append(path: &Path, line: &str) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::Later(format!("the file cannot be written: {}", e.kind()));
+    write_line(path, line)
+        .await
+        .map_err(|e| Failure::Later(format!("the file cannot be written: {}", e.kind())))
+}
+
+async fn write_line(path: &Path, line: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
-        tokio::fs::create_dir_all(folder).await.map_err(failed)?;
+        tokio::fs::create_dir_all(folder).await?;
     }
     let mut options = tokio::fs::OpenOptions::new();
-    let mut file = options.create(true).append(true).mode(0o640).open(path).await.map_err(failed)?;
-    file.write_all(format!("{line}\n").as_bytes()).await.map_err(failed)?;
-    file.flush().await.map_err(failed)
+    let mut file = options.create(true).append(true).mode(0o640).open(path).await?;
+    if !file.metadata().await?.is_file() {
+        // A pipe, say, has no end to look at.
+        file.write_all(format!("{line}\n").as_bytes()).await?;
+        return file.flush().await;
+    }
+    // Who may only write to it cannot look.
+    let begin = if is_torn(path).await.unwrap_or_default() { "\n" } else { "" };
+    file.write_all(format!("{begin}{line}\n").as_bytes()).await?;
+    file.sync_data().await
+}
+
+/// Whether a file ends within a line: a disk that was full, or a crash, left a part of it.
+async fn is_torn(path: &Path) -> std::io::Result<bool> {
+    let mut file = tokio::fs::File::open(path).await?;
+    if file.metadata().await?.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1)).await?;
+    Ok(file.read_u8().await? != b'\n')
 }
 
 fn shown(url: &Address) -> String {
@@ -242,5 +271,16 @@ mod tests {
         for status in [302, 401, 403, 404, 408, 429, 500, 503] {
             assert!(matches!(of(status), Err(Failure::Later(_))), "{status}");
         }
+    }
+    #[tokio::test]
+    async fn a_line_stands_alone_whatever_stands_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lineage").join("events.jsonl");
+        append(&path, "{\"a\": 1}").await.unwrap();
+        std::fs::write(&path, "{\"a\": 1}\n{\"b\": ").unwrap();
+        append(&path, "{\"b\": 2}").await.unwrap();
+        append(&path, "{\"c\": 3}").await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"a\": 1}\n{\"b\": \n{\"b\": 2}\n{\"c\": 3}\n");
     }
 }
