@@ -1,6 +1,7 @@
 //! Log lines on stderr, for people or as JSON.
 
 use std::fmt;
+use std::io::{self, Write};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -32,9 +33,9 @@ pub(super) fn start(verbose: u8, level: LevelFilter, format: LogFormat, runs: Op
     let traces = Traces::default();
     let runs = runs.map(|runs| runs.with_filter(ours(LevelFilter::INFO)));
     let spans = traces.layer().with_filter(ours(LevelFilter::INFO));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Lines(io::stderr()));
     let lines = match format {
-        LogFormat::Text => lines.with_ansi(super::show::colour(&std::io::stderr())).boxed(),
+        LogFormat::Text => lines.with_ansi(super::show::colour(&io::stderr())).boxed(),
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).boxed(),
     };
     let all = tracing_subscriber::registry().with(lines.with_filter(ours(level))).with(spans).with(runs);
@@ -51,6 +52,33 @@ fn ours(level: LevelFilter) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
         is_ours && *about.level() <= most
     });
     filter.with_max_level_hint(level.max(LevelFilter::INFO))
+}
+
+/// Where events go, each in one piece. Its further lines are indented: what an error quotes, a column's name say, must not
+/// pass for an event of its own.
+struct Lines<W>(W);
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let end = usize::from(event.ends_with(b"\n"));
+        let (text, end) = event.split_at(event.len() - end);
+        let mut lines = Vec::with_capacity(event.len());
+        for byte in text {
+            match byte {
+                b'\n' => lines.extend_from_slice(b"\n    "),
+                // Some readers begin a line here, too.
+                b'\r' | b'\x0b' => lines.push(b' '),
+                byte => lines.push(*byte),
+            }
+        }
+        lines.extend_from_slice(end);
+        self.0.write_all(&lines)?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// One flat JSON object a line: time, level, module, then the fields of the spans (`request_id`, `run_id`, `pipeline`,
@@ -116,5 +144,42 @@ impl Visit for Fields<'_> {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.keep(field, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_has_one_line_that_begins_like_one() {
+        let kept = Kept::default();
+        let to = kept.clone();
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || Lines(to.clone()));
+        let all = tracing_subscriber::registry().with(lines);
+        tracing::subscriber::with_default(all, || {
+            let name = "x\n2026-11-29T02:00:00.000000Z  INFO forged\r2026";
+            tracing::warn!(error = %format!("column `{name}` is bad\n  in stream people"), "did not succeed");
+            tracing::info!("the next one");
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let events = text.lines().filter(|line| !line.starts_with("    ")).count();
+        assert_eq!((events, text.lines().count()), (2, 4), "{text}");
+        assert!(text.ends_with("the next one\n") && !text.contains('\r'), "{text}");
     }
 }
