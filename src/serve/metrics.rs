@@ -1,11 +1,12 @@
 //! What the daemon tells Prometheus, as OpenMetrics 1.0 or as text 0.0.4. Labels are names of our own: pipelines, datasets,
-//! routes, outcomes; never a value of a row. A pipeline has two series once it ran, and one
-//! for each way in which its runs were asked for and ended.
+//! routes, outcomes; never a value of a row. Each pipeline in force has up to four series, and once it ran one for each way
+//! in which its runs were asked for and ended.
 
 mod process;
+mod standing;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,11 +23,13 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::process::Process;
+use self::standing::{Look, Standings};
 use super::api::Api;
 use super::notify::Deliveries;
 use super::problem::Problem;
 use crate::error::{Error, Result};
 use crate::run::ledger::Run;
+use crate::spec::single_dataset;
 
 /// How the metrics are written.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,11 +49,6 @@ struct Ended {
     pipeline: String,
     trigger: &'static str,
     outcome: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfPipeline {
-    pipeline: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,8 +86,7 @@ pub(super) struct Metrics {
     registry: Registry,
     runs: Family<Ended, Counter>,
     run_seconds: Seconds<OfOutcome>,
-    last_seconds: Family<OfPipeline, Gauge<f64, AtomicU64>>,
-    last_success: Family<OfPipeline, Gauge<f64, AtomicU64>>,
+    standings: Standings,
     rows: Family<OfDataset, Counter>,
     quarantined: Family<OfDataset, Counter>,
     bytes: Family<OfDataset, Counter>,
@@ -101,6 +98,7 @@ pub(super) struct Metrics {
     store_seconds: Gauge<f64, AtomicU64>,
     outbox: Family<OfKind, Gauge>,
     deliveries: Deliveries,
+    lost: Counter,
     lag: Histogram,
     requests: Family<Answered, Counter>,
     request_seconds: Seconds<OfRoute>,
@@ -114,8 +112,7 @@ impl Metrics {
             registry: Registry::default(),
             runs: Family::default(),
             run_seconds: Family::new_with_constructor(|| Histogram::new(RUN_SECONDS)),
-            last_seconds: Family::default(),
-            last_success: Family::default(),
+            standings: Standings::default(),
             rows: Family::default(),
             quarantined: Family::default(),
             bytes: Family::default(),
@@ -127,6 +124,7 @@ impl Metrics {
             store_seconds: Gauge::default(),
             outbox: Family::default(),
             deliveries: Deliveries::default(),
+            lost: Counter::default(),
             lag: Histogram::new(LAG_SECONDS),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
@@ -145,10 +143,7 @@ impl Metrics {
         registry.register("runs", "Runs that are over", new.runs.clone());
         let help = "From the begin of a run to its end";
         registry.register_with_unit("run_duration", help, Unit::Seconds, new.run_seconds.clone());
-        let help = "How long the last run of the pipeline took";
-        registry.register_with_unit("last_run_duration", help, Unit::Seconds, new.last_seconds.clone());
-        let help = "When a run of the pipeline last succeeded, in Unix time";
-        registry.register_with_unit("last_success_timestamp", help, Unit::Seconds, new.last_success.clone());
+        new.standings.register(registry);
         registry.register("published_rows", "Rows that became visible", new.rows.clone());
         registry.register("quarantined_rows", "Rows that went to a quarantine", new.quarantined.clone());
         let help = "Bytes of data files that became visible";
@@ -170,6 +165,8 @@ impl Metrics {
         registry.register("outbox_messages", help, new.outbox.clone());
         let help = "Attempts to deliver an alert or an event of lineage";
         registry.register("deliveries", help, new.deliveries.clone());
+        let help = "Alerts and events of lineage that found no room, or waited for a week";
+        registry.register("lost_messages", help, new.lost.clone());
         let help = "How late the schedule triggers what is due";
         registry.register_with_unit("schedule_lag", help, Unit::Seconds, new.lag.clone());
         registry.register("http_requests", "Requests that were answered", new.requests.clone());
@@ -196,11 +193,12 @@ impl Metrics {
 
     /// When each pipeline last succeeded before this daemon began, in Unix milliseconds.
     pub(super) fn remember_successes(&self, successes: &BTreeMap<String, i64>) {
-        for (pipeline, at_ms) in successes {
-            let of_pipeline = OfPipeline { pipeline: pipeline.clone() };
-            let last = self.last_success.get_or_create(&of_pipeline);
-            last.set(last.get().max(seconds(*at_ms)));
-        }
+        self.standings.remember(successes);
+    }
+
+    /// A run is over, as the ledger has it, whichever process did it. Told more than once it counts once.
+    pub(super) fn saw_end(&self, run: &Run) {
+        self.standings.ended(run);
     }
 
     /// Counts a run as under way until the answer is dropped.
@@ -209,23 +207,20 @@ impl Metrics {
         Running(self.running.clone())
     }
 
-    /// A run is over, as the ledger has it. One whose end could not be recorded is not counted.
+    /// A run of this daemon is over, as the ledger has it. One whose end could not be recorded is not counted.
     pub(super) fn run_ended(&self, run: &Run) {
         if !run.state.is_final() {
             return;
         }
         let outcome = run.outcome.clone().unwrap_or_default();
-        let of_pipeline = OfPipeline { pipeline: run.pipeline.clone() };
         let ended = Ended { pipeline: run.pipeline.clone(), trigger: run.trigger.word(), outcome };
         self.runs.get_or_create(&ended).inc();
-        if let (Some(began), Some(finished)) = (run.started_at, run.finished_at) {
-            let took = (finished - began).to_std().unwrap_or_default().as_secs_f64();
-            self.run_seconds.get_or_create(&OfOutcome { outcome: ended.outcome.clone() }).observe(took);
-            self.last_seconds.get_or_create(&of_pipeline).set(took);
-            if ended.outcome == "done" {
-                self.last_success.get_or_create(&of_pipeline).set(seconds(finished.timestamp_millis()));
-            }
+        let took = run.started_at.zip(run.finished_at).map(|(began, finished)| finished - began);
+        let took = took.map(|took| took.to_std().unwrap_or_default().as_secs_f64());
+        if let Some(took) = took {
+            self.run_seconds.get_or_create(&OfOutcome { outcome: ended.outcome }).observe(took);
         }
+        self.standings.ended_here(run, took);
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         for stream in &run.streams {
             // A run that goes on where another one ended tells of that one's versions too.
@@ -235,9 +230,30 @@ impl Metrics {
             }
             *newest = stream.version.map_or(*newest, |version| version + 1);
             let of_dataset = OfDataset { dataset: stream.dataset.clone() };
-            self.rows.get_or_create(&of_dataset).inc_by(stream.rows);
-            self.quarantined.get_or_create(&of_dataset).inc_by(stream.quarantined);
-            self.bytes.get_or_create(&of_dataset).inc_by(stream.bytes);
+            for (counter, more) in
+                self.of_datasets().into_iter().zip([stream.rows, stream.quarantined, stream.bytes])
+            {
+                counter.get_or_create(&of_dataset).inc_by(more);
+            }
+        }
+    }
+
+    const fn of_datasets(&self) -> [&Family<OfDataset, Counter>; 3] {
+        [&self.rows, &self.quarantined, &self.bytes]
+    }
+
+    /// Brings what is told of pipelines up to date. Counters of what they may publish begin at 0: what a series is born
+    /// with, nobody sees to come.
+    fn look(&self, look: &Look<'_>) {
+        if !self.standings.look(look) {
+            return;
+        }
+        let streams = look.pipelines.values().flat_map(|pipeline| &pipeline.streams);
+        for dataset in streams.filter_map(|stream| single_dataset(&stream.selector, &stream.dataset)?.ok()) {
+            let of_dataset = OfDataset { dataset: dataset.to_string() };
+            for counter in self.of_datasets() {
+                drop(counter.get_or_create(&of_dataset));
+            }
         }
     }
 
@@ -273,11 +289,6 @@ impl Drop for Running {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries are exact")]
-fn seconds(at_ms: i64) -> f64 {
-    at_ms as f64 / 1e3
-}
-
 /// `GET /metrics`: OpenMetrics, unless the caller takes only other text.
 pub(super) async fn show(api: &Api, headers: &HeaderMap) -> Result<Response, Problem> {
     let metrics = api.dispatcher.metrics();
@@ -286,6 +297,12 @@ pub(super) async fn show(api: &Api, headers: &HeaderMap) -> Result<Response, Pro
     metrics.store_up.set(i64::from(matches!(answered, Ok(Ok(())))));
     metrics.store_seconds.set(asked.elapsed().as_secs_f64());
     metrics.invalid_documents.set(i64::try_from(api.invalid_documents()).unwrap_or(i64::MAX));
+    metrics.lost.inner().fetch_max(api.dispatcher.ledger().lost_messages(), Ordering::Relaxed);
+    metrics.look(&Look {
+        pipelines: &api.dispatcher.registry().all(),
+        rests: &|pipeline| api.dispatcher.is_paused(pipeline),
+        now: api.clock.now(),
+    });
     let active = api.dispatcher.count();
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_none_or(|accepted| {

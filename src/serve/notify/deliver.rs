@@ -51,6 +51,12 @@ impl Outbox {
                 places.push(place);
             }
         }
+        // Counters begin at 0, so that the first loss is seen to come.
+        for kind in places.iter().map(Place::kind) {
+            for result in ["delivered", "postponed", "dropped"] {
+                drop(deliveries.get_or_create(&Delivered { kind, result }));
+            }
+        }
         Ok(Self { ledger: ledger.clone(), places, clients: Clients::new()?, deliveries })
     }
 

@@ -170,9 +170,6 @@ impl Watch {
 
     /// Tells of every run that ended since the last look.
     async fn follow(&mut self) -> Result<()> {
-        if self.alerts.is_empty() && self.lineage.is_none() {
-            return Ok(());
-        }
         let mark = match self.mark_ms {
             Some(mark) => mark,
             None => self.ledger().watch_mark(MARK, now_ms()).await?,
@@ -202,6 +199,7 @@ impl Watch {
     }
 
     async fn tell(&self, ended: &EndedRun) -> Result<()> {
+        self.dispatcher.metrics().saw_end(&ended.run);
         if let Some((settings, places)) = &self.lineage {
             let event = lineage::ended(settings, ended);
             for place in places {
