@@ -185,7 +185,7 @@ impl Clients {
     }
 }
 
-/// A client for what is beyond this machine, by TLS only, or on it, where a proxy would carry it in plain text.
+/// A client for what is beyond this machine, by TLS only, or for what is on it.
 ///
 /// # Errors
 /// `Failed` when TLS cannot be set up.
