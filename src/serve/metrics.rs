@@ -28,7 +28,7 @@ use super::notify::Deliveries;
 use super::problem::Problem;
 use super::registry::Pipelines;
 use crate::error::{Error, Result};
-use crate::run::ledger::{Run, State};
+use crate::run::ledger::{self, Run};
 use crate::spec::single_dataset;
 
 /// How the metrics are written.
@@ -272,7 +272,7 @@ impl Metrics {
         let of_pipeline = OfPipeline { pipeline: run.pipeline.clone() };
         let ended = Ended { pipeline: run.pipeline.clone(), trigger: run.trigger.word(), outcome };
         self.runs.get_or_create(&ended).inc();
-        if !matches!(run.state, State::Succeeded | State::Cancelled) {
+        if !matches!(run.state, ledger::State::Succeeded | ledger::State::Cancelled) {
             self.failed.get_or_create(&of_pipeline).inc();
         }
         if let (Some(began), Some(finished)) = (run.started_at, run.finished_at) {
