@@ -185,6 +185,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// Text of others, such as a column's name, as it may stand in a message: without what would begin a line of its own.
+#[must_use]
+pub fn harmless(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 /// Adds a place to the error of a result.
 pub trait At<T> {
     /// The same result, its error telling that it happened in `place`.
@@ -231,5 +237,10 @@ mod tests {
             error.to_string(),
             "column `ssn` has no action\n  in stream people\n  in pipeline crm\nhelp: tag it"
         );
+    }
+    #[test]
+    fn what_others_named_stays_on_its_line() {
+        let name = "x\n2026-11-29T02:00:00Z  INFO forged\r\u{1b}[2K";
+        assert_eq!(harmless(name), "x\u{fffd}2026-11-29T02:00:00Z  INFO forged\u{fffd}\u{fffd}[2K");
     }
 }

@@ -14,7 +14,7 @@ use super::carried::{self, Leaf};
 use super::companion::{self, Companion};
 use super::digest::Digests;
 use super::{choice, fit};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, harmless};
 use crate::keys::{Domain, Keyring, Purpose};
 use crate::spec::action::{DateShift, EncryptValue, Fpe, Scrub};
 use crate::spec::verdict::{Origin, Verdict};
@@ -86,6 +86,7 @@ impl Plan {
     ) -> Result<Self> {
         let mut problems = Vec::new();
         let held = |problems: Vec<String>| {
+            let problems: Vec<String> = problems.iter().map(|problem| harmless(problem)).collect();
             Error::held(problems.join("\n"))
                 .help("tag the columns under `columns` in the pipeline, or ask for a policy rule that covers them")
                 .at(format!("dataset {dataset}"))

@@ -1,9 +1,8 @@
 //! What the daemon tells Prometheus, as OpenMetrics 1.0 or as text 0.0.4. Labels are names of our own: pipelines, datasets,
-//! routes, outcomes; never a value of a row. A pipeline has two series once it ran, one where it goes by the clock, and one
-//! for each way in which its runs were asked for and ended.
+//! routes, outcomes; never a value of a row. A pipeline has a series from the first, two more once it ran, one where it goes by
+//! the clock, and one for each way in which its runs were asked for and ended.
 
 mod process;
-mod scrapers;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -24,13 +23,13 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use self::process::Process;
-use self::scrapers::Scrapers;
-pub(super) use self::scrapers::remembered;
 use super::api::Api;
 use super::notify::Deliveries;
 use super::problem::Problem;
+use super::registry::Pipelines;
 use crate::error::{Error, Result};
-use crate::run::ledger::Run;
+use crate::run::ledger::{self, Run};
+use crate::spec::single_dataset;
 
 /// How the metrics are written.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -91,6 +90,7 @@ type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
 pub(super) struct Metrics {
     registry: Registry,
     runs: Family<Ended, Counter>,
+    failed: Family<OfPipeline, Counter>,
     run_seconds: Seconds<OfOutcome>,
     last_seconds: Family<OfPipeline, Gauge<f64, AtomicU64>>,
     last_success: Family<OfPipeline, Gauge<f64, AtomicU64>>,
@@ -111,7 +111,6 @@ pub(super) struct Metrics {
     request_seconds: Seconds<OfRoute>,
     /// Past the newest version of each dataset that is counted.
     counted: Mutex<BTreeMap<String, u64>>,
-    scrapers: Scrapers,
 }
 
 impl Metrics {
@@ -119,6 +118,7 @@ impl Metrics {
         let mut new = Self {
             registry: Registry::default(),
             runs: Family::default(),
+            failed: Family::default(),
             run_seconds: Family::new_with_constructor(|| Histogram::new(RUN_SECONDS)),
             last_seconds: Family::default(),
             last_success: Family::default(),
@@ -138,7 +138,6 @@ impl Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             counted: Mutex::default(),
-            scrapers: Scrapers::default(),
         };
         new.register();
         new
@@ -151,6 +150,8 @@ impl Metrics {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program", version);
         registry.register("runs", "Runs that are over", new.runs.clone());
+        let help = "Runs that did not succeed, cancelled ones left out";
+        registry.register("failed_runs", help, new.failed.clone());
         let help = "From the begin of a run to its end";
         registry.register_with_unit("run_duration", help, Unit::Seconds, new.run_seconds.clone());
         let help = "How long the last run of the pipeline took";
@@ -234,6 +235,20 @@ impl Metrics {
         }
     }
 
+    /// These are in force. Counters of theirs begin at 0: what a series is born with, nobody sees to come.
+    pub(super) fn in_force(&self, pipelines: &Pipelines) {
+        for (name, pipeline) in pipelines {
+            drop(self.failed.get_or_create(&OfPipeline { pipeline: name.to_string() }));
+            let streams = pipeline.streams.iter();
+            for dataset in streams.filter_map(|one| single_dataset(&one.selector, &one.dataset)?.ok()) {
+                let of_dataset = OfDataset { dataset: dataset.to_string() };
+                for counter in [&self.rows, &self.quarantined, &self.bytes] {
+                    drop(counter.get_or_create(&of_dataset));
+                }
+            }
+        }
+    }
+
     /// The pipeline is not there any more. What was counted of it stays.
     pub(super) fn forget(&self, pipeline: &str) {
         let of_pipeline = OfPipeline { pipeline: pipeline.to_owned() };
@@ -257,6 +272,9 @@ impl Metrics {
         let of_pipeline = OfPipeline { pipeline: run.pipeline.clone() };
         let ended = Ended { pipeline: run.pipeline.clone(), trigger: run.trigger.word(), outcome };
         self.runs.get_or_create(&ended).inc();
+        if !matches!(run.state, ledger::State::Succeeded | ledger::State::Cancelled) {
+            self.failed.get_or_create(&of_pipeline).inc();
+        }
         if let (Some(began), Some(finished)) = (run.started_at, run.finished_at) {
             let took = (finished - began).to_std().unwrap_or_default().as_secs_f64();
             self.run_seconds.get_or_create(&OfOutcome { outcome: ended.outcome.clone() }).observe(took);

@@ -44,7 +44,7 @@ mod text;
 mod tree;
 
 pub use action::Action;
-pub(crate) use claims::Claims;
+pub(crate) use claims::{Claims, dataset as single_dataset};
 pub use config::Config;
 pub(crate) use folder::{documents_in, read_each};
 pub use follow::check_followed;

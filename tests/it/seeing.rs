@@ -2,6 +2,7 @@
 //! it may hold a value of a row.
 
 mod alerts;
+mod attempts;
 mod lineage;
 mod logs;
 mod metrics;

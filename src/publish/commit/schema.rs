@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use serde_json::{Map, Value, json};
 
 use super::Evolution;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, harmless};
 
 /// Characters that Delta takes in no column name (without column mapping).
 const REFUSED_IN_NAMES: &[char] = &[' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='];
@@ -129,7 +129,7 @@ fn check_names(fields: &Fields, above: &str) -> Result<()> {
     for field in fields {
         let name = field.name();
         let invalid = |what: &str| {
-            Error::invalid(format!("column `{above}{name}` {what}"))
+            Error::invalid(harmless(&format!("column `{above}{name}` {what}")))
                 .help("rename it in the stream's SQL: `\"old name\" AS new_name`")
         };
         if name.is_empty() || name.contains(REFUSED_IN_NAMES) || name.contains(char::is_control) {
@@ -265,6 +265,13 @@ mod tests {
         let plain = DataType::Timestamp(TimeUnit::Microsecond, None);
         let list = DataType::List(std::sync::Arc::new(Field::new("element", plain, true)));
         assert!(needs_timestamp_ntz(&of_type(list)));
+    }
+
+    #[test]
+    fn a_refused_name_begins_no_line() {
+        let fields = vec![Field::new("x\n2026-11-29T02:00:00Z  INFO forged", DataType::Int64, true)];
+        let error = check(&Schema::new(fields)).unwrap_err();
+        assert!(error.message().contains("Delta readers") && !error.message().contains('\n'), "{error:?}");
     }
 
     #[test]

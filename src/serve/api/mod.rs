@@ -154,8 +154,7 @@ fn described(api: &Api, gate: &Gate) -> (Router<Api>, OpenApi) {
     let known = || middleware::from_fn_with_state(gate.clone(), require_principal);
     let paced = || middleware::from_fn_with_state(api.clone(), limits::paced);
     let v1 = v1().fallback(|| async { StatusCode::NOT_FOUND }).layer(paced()).layer(known());
-    let remembered = middleware::from_fn_with_state(api.clone(), metrics::remembered);
-    let scraped = scraped().layer(paced()).layer(known()).layer(remembered);
+    let scraped = scraped().layer(paced()).layer(known());
     OpenApiRouter::default().nest("/v1", v1).merge(scraped).merge(open()).split_for_parts()
 }
 

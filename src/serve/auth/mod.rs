@@ -41,6 +41,8 @@ use crate::spec::access::Access;
 
 /// How long a password may wait for its turn to be tried.
 const TURN_LIMIT: Duration = Duration::from_secs(5);
+/// How long the metadata store may take to say who reads metrics: Prometheus waits for ten seconds.
+const STORE_LIMIT: Duration = Duration::from_secs(2);
 /// How long an answer waits for the trail to take what it tells.
 const TELL_LIMIT: Duration = Duration::from_secs(5);
 /// How long the end waits for what is still asked of directories and providers.
@@ -149,6 +151,19 @@ impl Gate {
             Err(why) => Err(Refusal::wrong(why)),
         };
         self.noted(peer, judged).await
+    }
+
+    /// Who reads the metrics. They tell that the metadata store is away, so who read them lately goes on while it is.
+    async fn admit_to_metrics(&self, peer: &Peer, headers: &HeaderMap) -> Result<Principal, Refusal> {
+        let lately = match Credentials::of(headers) {
+            Ok(Some(Credentials::Bearer(text))) => self.0.tokens.lately(text),
+            _ => None,
+        };
+        let Some(lately) = lately else { return self.admit(peer, headers).await };
+        match timeout(STORE_LIMIT, self.admit(peer, headers)).await {
+            Ok(Err(Refusal::Unknown(_))) | Err(_) => Ok(lately),
+            Ok(answer) => answer,
+        }
     }
 
     /// Who holds this token. What is right is right, however much was wrong before it: nobody guesses a token.

@@ -42,6 +42,11 @@ impl<T: Clone> Remembered<T> {
         }
         things.insert(digest, (thing, now + time));
     }
+
+    /// Forgets it.
+    pub(super) fn forget(&self, digest: &[u8]) {
+        self.things.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    }
 }
 
 #[cfg(test)]
@@ -55,6 +60,8 @@ mod tests {
         assert_eq!(remembered.get(&[1]), Some("one"));
         assert_eq!(remembered.get(&[2]), None);
         assert_eq!(remembered.get_at(Instant::now() + Duration::from_secs(5), &[1]), None);
+        remembered.forget(&[1]);
+        assert_eq!(remembered.get(&[1]), None);
         for number in 0_u32..5000 {
             remembered.keep(number.to_be_bytes().to_vec(), "one", Duration::from_secs(5));
             assert!(remembered.things.lock().unwrap().len() <= MOST);

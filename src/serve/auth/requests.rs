@@ -16,6 +16,8 @@ use crate::govern::{Permission, Principal, Source};
 use crate::serve::problem::{Denial, Problem};
 use crate::spec::PipelineName;
 
+/// Where metrics are read.
+const METRICS: &str = "/metrics";
 /// How often who asked for something that lasts is looked at again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -28,7 +30,12 @@ pub(in crate::serve) async fn require_principal(
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return Problem::from(Error::failed("the connection is unknown")).into_response();
     };
-    let principal = match gate.admit(&peer, request.headers()).await {
+    let is_scrape = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == METRICS);
+    let admitted = match is_scrape {
+        true => gate.admit_to_metrics(&peer, request.headers()).await,
+        false => gate.admit(&peer, request.headers()).await,
+    };
+    let principal = match admitted {
         Ok(principal) => principal,
         Err(refusal) => return answer(refusal),
     };

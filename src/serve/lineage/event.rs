@@ -2,8 +2,6 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 /// Who writes events, and which release.
 const PRODUCER: &str = concat!("urn:sealift:", env!("CARGO_PKG_VERSION"));
@@ -104,39 +102,7 @@ pub(super) fn parent_of(run_id: &str, namespace: &str, pipeline: &str) -> Value 
     facet("1-2-0", "ParentRunFacet", parent)
 }
 
-/// The id of a stream's part of an attempt of a run: the same whoever asks. A UUID of version 8, of a digest. What has ended
-/// does not begin again: each attempt is another one.
-pub(super) fn run_id_of(run_id: &str, stream: &str, attempt: u32) -> String {
-    let digest = match attempt {
-        0 | 1 => Sha256::digest(format!("{run_id}/{stream}")),
-        _ => Sha256::digest(format!("{run_id}/{attempt}/{stream}")),
-    };
-    let mut bytes = [0; 16];
-    for (byte, digested) in bytes.iter_mut().zip(digest.iter()) {
-        *byte = *digested;
-    }
-    bytes[6] = (bytes[6] & 0x0f) | 0x80;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    Uuid::from_bytes(bytes).to_string()
-}
-
 /// An instant as the specification writes it.
 pub(super) fn written(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_streams_run_has_an_id_of_its_own_that_stays() {
-        let of = |stream, attempt| run_id_of("019a0000-0000-7000-8000-000000000000", stream, attempt);
-        let id = of("public.orders", 1);
-        assert_eq!(id, of("public.orders", 1));
-        assert_ne!(id, of("public.people", 1));
-        assert_ne!(id, of("public.orders", 2));
-        let uuid = Uuid::parse_str(&id).unwrap();
-        assert_eq!((uuid.get_version_num(), uuid.get_variant()), (8, uuid::Variant::RFC4122));
-    }
 }

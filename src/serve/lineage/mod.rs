@@ -9,20 +9,22 @@ mod naming;
 mod stream;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
+use uuid::Uuid;
 
 pub(super) use self::event::Event;
-use self::event::{Kind, facet, job_facets, parent_of, run_facets, run_id_of};
+use self::event::{Kind, facet, job_facets, parent_of, run_facets};
 use super::notify::lineage_places;
 use crate::error::{Error, Result};
 use crate::govern::store::now_ms;
 use crate::run::ledger::outbox::{Outgoing, Put};
-use crate::run::ledger::{EndedRun, Ledger, RunId, State, Trigger};
+use crate::run::ledger::{EndedRun, Ledger, State, Trigger};
 use crate::run::progress::{Both, Counter};
 use crate::run::{self, Engine, Job, Progress, Published, StreamPlan};
 use crate::spec::config::Lineage;
@@ -32,33 +34,30 @@ const QUEUE: usize = 256;
 /// How long the metadata store may take for one event.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// As [`run::execute`], and puts the events of the streams out where the configuration asks for lineage.
+/// As [`run::execute`], and puts the events of the streams out where the configuration asks for lineage. Dropped, it tells
+/// that the streams under way were aborted.
 ///
 /// # Errors
 /// Those of [`run::execute`]; what befalls an event is only logged.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "awaited here; dropped, it has a bounded number of events to write"
+)]
 pub async fn execute(engine: &Engine, job: &Job<'_>, progress: &dyn Progress) -> Result<Vec<Published>> {
     let Some(settings) = &engine.config.observability.lineage else {
         return run::execute(engine, job, progress).await;
     };
     let (sender, events) = mpsc::channel(QUEUE);
-    let attempt = attempt(&engine.ledger, &job.run_id).await;
-    let recorder = Recorder { engine, job, settings, attempt, sender, open: Mutex::default() };
+    let written = write(engine.ledger.clone(), lineage_places(settings), events).in_current_span();
+    let written = tokio::spawn(written);
+    let recorder = Recorder { engine, job, settings, sender, open: Mutex::default() };
     recorder.begin();
-    let run = async move {
-        let done = run::execute(engine, job, &Both(progress, &recorder)).await;
-        recorder.end(done.as_ref().err());
-        done
-    };
-    let (done, ()) = tokio::join!(run, write(&engine.ledger, settings, events));
+    let done = run::execute(engine, job, &Both(progress, &recorder)).await;
+    recorder.end(done.as_ref().err());
+    drop(recorder);
+    // It does not panic.
+    let _ = written.await;
     done
-}
-
-/// Which attempt of a run is under way; where the ledger does not tell, it is taken for the first.
-async fn attempt(ledger: &Ledger, run_id: &RunId) -> u32 {
-    match tokio::time::timeout(LIMIT, ledger.run(run_id)).await {
-        Ok(Ok(Some(run))) => run.attempt,
-        _ => 1,
-    }
 }
 
 /// The end of a run, as the ledger has it.
@@ -110,11 +109,10 @@ pub(super) async fn put(ledger: &Ledger, place: &str, event: &Event) -> Result<P
 }
 
 /// Writes events as they come, until the run is over.
-async fn write(ledger: &Ledger, settings: &Lineage, mut events: mpsc::Receiver<Event>) {
-    let places = lineage_places(settings);
+async fn write(ledger: Ledger, places: Vec<String>, mut events: mpsc::Receiver<Event>) {
     while let Some(event) = events.recv().await {
         for place in &places {
-            if !matches!(tokio::time::timeout(LIMIT, put(ledger, place, &event)).await, Ok(Ok(_))) {
+            if !matches!(tokio::time::timeout(LIMIT, put(&ledger, place, &event)).await, Ok(Ok(_))) {
                 tracing::warn!("an event of lineage was lost: the metadata store does not answer");
             }
         }
@@ -126,10 +124,16 @@ struct Recorder<'a> {
     engine: &'a Engine,
     job: &'a Job<'a>,
     settings: &'a Lineage,
-    attempt: u32,
     sender: mpsc::Sender<Event>,
     /// Streams that have begun and not ended.
-    open: Mutex<BTreeMap<String, stream::Described>>,
+    open: Mutex<BTreeMap<String, Begun>>,
+}
+
+/// A stream that has begun.
+struct Begun {
+    /// A run of its own, which is of this attempt: another one begins another.
+    run_id: Uuid,
+    described: stream::Described,
 }
 
 impl Recorder<'_> {
@@ -142,36 +146,43 @@ impl Recorder<'_> {
         self.send(Event::new(Kind::Start, now(), run, job, [Value::Null, Value::Null]));
     }
 
-    /// Streams that have not ended by themselves ended with the run.
+    /// Streams that have not ended by themselves ended with the attempt.
     fn end(&self, error: Option<&Error>) {
-        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
-        let Some(error) = error else { return };
+        let Some(error) = error else { return self.open().clear() };
         let kind = match error.kind() {
             crate::error::Kind::Cancelled(_) => Kind::Abort,
             _ => Kind::Fail,
         };
-        let text = error.to_string();
-        for (stream, described) in open {
-            self.tell(kind, &stream, &described, Some(&text));
+        self.end_all(kind, &error.to_string());
+    }
+
+    fn end_all(&self, kind: Kind, error: &str) {
+        let open = std::mem::take(&mut *self.open());
+        for (stream, begun) in open {
+            self.tell(kind, &stream, &begun, Some(error));
         }
     }
 
-    fn tell(&self, kind: Kind, stream: &str, described: &stream::Described, error: Option<&str>) {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<String, Begun>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, kind: Kind, stream: &str, begun: &Begun, error: Option<&str>) {
         let pipeline = self.job.pipeline;
         let namespace = &self.settings.namespace;
         let mut facets = run_facets(error);
-        let run_id = self.job.run_id.to_string();
-        facets.insert("parent".into(), parent_of(&run_id, namespace, pipeline.name.as_str()));
+        let parent = parent_of(&self.job.run_id.to_string(), namespace, pipeline.name.as_str());
+        facets.insert("parent".into(), parent);
         let policy = &self.engine.policy;
         let told = json!({
             "policy": policy.name, "policyDigest": policy.digest, "specDigest": pipeline.digest,
             "connection": pipeline.connection.as_str(),
         });
         facets.insert("sealift_stream".into(), event::own_facet("stream", told));
-        let run = json!({"runId": run_id_of(&run_id, stream, self.attempt), "facets": facets});
+        let run = json!({"runId": begun.run_id.to_string(), "facets": facets});
         let name = format!("{}.{stream}", pipeline.name);
         let job = json!({"namespace": namespace, "name": name, "facets": job_facets(Some(&pipeline.owner))});
-        self.send(Event::new(kind, now(), run, job, described.datasets()));
+        self.send(Event::new(kind, now(), run, job, begun.described.datasets()));
     }
 
     fn send(&self, event: Event) {
@@ -185,19 +196,26 @@ impl Progress for Recorder<'_> {
     fn started(&self, plan: &StreamPlan) -> Counter {
         let stream = plan.relation.stream.to_string();
         let described = stream::Described::of(self.engine, self.job.pipeline, plan);
-        self.tell(Kind::Start, &stream, &described, None);
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(stream, described);
+        let begun = Begun { run_id: Uuid::now_v7(), described };
+        self.tell(Kind::Start, &stream, &begun, None);
+        self.open().insert(stream, begun);
         std::sync::Arc::new(|_, _| {})
     }
 
     fn published(&self, published: &Published) {
         let stream = published.stream.to_string();
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&stream);
+        let open = self.open().remove(&stream);
         // A stream that an earlier run published has not begun in this one.
-        if let Some(mut described) = open {
-            described.became(published);
-            self.tell(Kind::Complete, &stream, &described, None);
+        if let Some(mut begun) = open {
+            begun.described.became(published);
+            self.tell(Kind::Complete, &stream, &begun, None);
         }
+    }
+}
+
+impl Drop for Recorder<'_> {
+    fn drop(&mut self) {
+        self.end_all(Kind::Abort, "stopped where it stood");
     }
 }
 

@@ -118,9 +118,7 @@ fn decided(decision: &Decision) -> Value {
 fn column_lineage(plan: &StreamPlan, source: &Named) -> Value {
     let mut lineage = Map::new();
     for field in plan.protection.output().fields() {
-        // Of a column with fields, what is done to the one that is protected most.
-        let leaves = plan.protection.decisions().iter().filter(|one| top(&one.path) == field.name());
-        let decision = leaves.max_by_key(|one| one.action.strength());
+        let decision = strictest(plan.protection.decisions(), field.name());
         let made_of = decision.map_or(field.name().as_str(), |one| top(one.made_of()));
         let verdict = plan.verdicts.iter().find(|verdict| verdict.column == made_of);
         let inputs: Vec<Value> = from(plan, verdict)
@@ -137,6 +135,11 @@ fn column_lineage(plan: &StreamPlan, source: &Named) -> Value {
         }
     }
     facet("1-2-0", "ColumnLineageDatasetFacet", json!({"fields": lineage}))
+}
+
+/// What is done to a column; of a nested one with decisions for its parts the strictest.
+fn strictest<'a>(decisions: &'a [Decision], column: &str) -> Option<&'a Decision> {
+    decisions.iter().filter(|one| top(&one.path) == column).max_by_key(|one| one.action.strength())
 }
 
 fn from(plan: &StreamPlan, verdict: Option<&Verdict>) -> Vec<String> {
@@ -159,18 +162,59 @@ fn transformation(
     let aggregate = index.and_then(|index| plan.transform.aggregates().get(index)?.as_ref());
     let action = decision.map_or(&Action::Allow, |decision| &decision.action);
     let is_copy = verdict.is_some_and(|verdict| verdict.copy_of.is_some());
-    let subtype = match aggregate {
-        Some(_) => "AGGREGATION",
-        // Who has the key of an encrypted column reads the values as they are.
-        None if is_copy && matches!(action, Action::Allow | Action::Encrypt) => "IDENTITY",
-        None => "TRANSFORMATION",
-    };
     json!({
-        "type": "DIRECT", "subtype": subtype, "description": action.word(),
+        "type": "DIRECT", "subtype": subtype(aggregate.is_some(), is_copy, action), "description": action.word(),
         "masking": *action != Action::Allow,
     })
 }
 
+/// A copy is one only where who may read it gets the value itself.
+fn subtype(is_aggregate: bool, is_copy: bool, action: &Action) -> &'static str {
+    match action {
+        _ if is_aggregate => "AGGREGATION",
+        Action::Allow | Action::Encrypt if is_copy => "IDENTITY",
+        _ => "TRANSFORMATION",
+    }
+}
+
 fn top(path: &str) -> &str {
     path.split('.').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(path: &str, action: Action) -> Decision {
+        Decision {
+            path: path.into(),
+            tag: None,
+            key: None,
+            action,
+            because: String::new(),
+            companion_of: None,
+        }
+    }
+
+    #[test]
+    fn a_struct_is_as_protected_as_its_strictest_part() {
+        let decisions = [
+            decision("person.name", Action::Allow),
+            decision("person.ssn", Action::Encrypt),
+            decision("person.note", Action::Allow),
+            decision("id", Action::Allow),
+        ];
+        assert_eq!(strictest(&decisions, "person").unwrap().action, Action::Encrypt);
+        assert_eq!(strictest(&decisions, "id").unwrap().action, Action::Allow);
+        assert!(strictest(&decisions, "seen_at").is_none());
+    }
+
+    #[test]
+    fn only_a_value_that_stays_is_the_same() {
+        assert_eq!(subtype(false, true, &Action::Allow), "IDENTITY");
+        assert_eq!(subtype(false, true, &Action::Encrypt), "IDENTITY");
+        assert_eq!(subtype(false, true, &Action::Nullify), "TRANSFORMATION");
+        assert_eq!(subtype(false, false, &Action::Allow), "TRANSFORMATION");
+        assert_eq!(subtype(true, false, &Action::Encrypt), "AGGREGATION");
+    }
 }

@@ -61,6 +61,12 @@ impl Outbox {
                 places.push(place);
             }
         }
+        // Counters begin at 0, so that the first loss is seen to come.
+        for kind in places.iter().map(Place::kind) {
+            for result in ["delivered", "postponed", "dropped"] {
+                drop(deliveries.get_or_create(&Delivered { kind, result }));
+            }
+        }
         let (clients, asked) = (Clients::new()?, Arc::default());
         Ok(Self { ledger: ledger.clone(), places, clients, deliveries, asked })
     }

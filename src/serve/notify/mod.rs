@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::deliver::Deliveries;
 use self::deliver::Outbox;
 use self::place::Place;
+pub(super) use self::place::client;
 use self::watch::Watch;
 use super::dispatch::Dispatcher;
 use super::lineage;

@@ -171,20 +171,7 @@ impl Clients {
     /// # Errors
     /// `Failed` when TLS cannot be set up.
     pub(super) fn new() -> Result<Self> {
-        let builder = || {
-            Client::builder()
-                .use_rustls_tls()
-                .min_tls_version(tls::Version::TLS_1_2)
-                // A redirect would take the token elsewhere.
-                .redirect(redirect::Policy::none())
-                .connect_timeout(CONNECT_LIMIT)
-                .timeout(LIMIT)
-                .user_agent(concat!("sealift/", env!("CARGO_PKG_VERSION")))
-        };
-        let broken = |_| Error::failed("TLS cannot be set up").help("check this machine's authorities");
-        let far = builder().https_only(true).build().map_err(broken)?;
-        let near = builder().no_proxy().build().map_err(broken)?;
-        Ok(Self { far, near })
+        Ok(Self { far: client(true, LIMIT)?, near: client(false, LIMIT)? })
     }
 
     fn post(&self, url: &Address, token: Option<&Reference>, body: &[u8]) -> Result<RequestBuilder> {
@@ -196,6 +183,25 @@ impl Clients {
         }
         Ok(request)
     }
+}
+
+/// A client for what is beyond this machine, by TLS only, or for what is on it.
+///
+/// # Errors
+/// `Failed` when TLS cannot be set up.
+pub(in crate::serve) fn client(is_far: bool, limit: Duration) -> Result<Client> {
+    let builder = Client::builder()
+        .use_rustls_tls()
+        .min_tls_version(tls::Version::TLS_1_2)
+        // A redirect would take what is sent, and the token, elsewhere.
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(limit)
+        .user_agent(concat!("sealift/", env!("CARGO_PKG_VERSION")));
+    let builder = if is_far { builder.https_only(true) } else { builder.no_proxy() };
+    builder
+        .build()
+        .map_err(|_| Error::failed("TLS cannot be set up").help("check this machine's authorities"))
 }
 
 fn bearer(token: Option<&Reference>) -> Result<Option<HeaderValue>> {

@@ -112,6 +112,7 @@ impl Watch {
 
     /// Until `stop`, and then for what was left to say.
     pub(super) async fn keep(mut self, stop: CancellationToken) {
+        self.dispatcher.metrics().in_force(&self.known);
         self.remember_successes().await;
         while !stop.is_cancelled() {
             let dispatcher = self.dispatcher.clone();
@@ -183,6 +184,7 @@ impl Watch {
         for name in self.known.keys().filter(|name| !pipelines.contains_key(*name)) {
             self.dispatcher.metrics().forget(name.as_str());
         }
+        self.dispatcher.metrics().in_force(&pipelines);
         self.known = pipelines;
         self.late_at.clear();
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use reqwest::{Client, redirect, tls};
+use reqwest::Client;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::serve::notify;
 
 /// Sends spans, and goes nowhere else with them.
 #[derive(Debug)]
@@ -18,18 +19,7 @@ impl Collector {
     /// # Errors
     /// `Failed` when TLS cannot be set up.
     pub(super) fn at(endpoint: &str, limit: Duration) -> Result<Self> {
-        let builder = Client::builder()
-            .use_rustls_tls()
-            .min_tls_version(tls::Version::TLS_1_2)
-            // A redirect would take spans and token elsewhere.
-            .redirect(redirect::Policy::none())
-            .timeout(limit);
-        let is_near = endpoint.starts_with("http:");
-        // A proxy would carry what is meant for this machine in plain text.
-        let builder = if is_near { builder.no_proxy() } else { builder.https_only(true) };
-        let client = builder.build();
-        let broken = |_| Error::failed("TLS cannot be set up").help("check this machine's authorities");
-        client.map(Self).map_err(broken)
+        notify::client(!endpoint.starts_with("http:"), limit).map(Self)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::servers::postgres::Database;
 use crate::servers::receiver::{Received, Receiver};
 
 /// What the client makes of events, one a line.
-fn read(house: &House, events: &str) -> Vec<Value> {
+pub(super) fn read(house: &House, events: &str) -> Vec<Value> {
     holds_no_value("an event", events.as_bytes());
     house.write("out/events", events);
     let told = script("openlineage_events.py", &[house.path("out/events").to_str().unwrap()], &[]);
