@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::chain::Deed;
-use super::{Action, Outcome, add};
+use super::{Action, Outcome, add_all};
 use crate::error::Result;
 use crate::govern::store::Store;
 
@@ -93,7 +93,7 @@ impl Denials {
             .map(|due| Deed::now(&due.denial.actor, due.denial.action, &due.subject, Outcome::Denied))
             .collect();
         if !deeds.is_empty() {
-            add(store, &deeds).await?;
+            add_all(store, &deeds).await?;
         }
         self.settle(&due);
         Ok(())

@@ -160,8 +160,13 @@ async fn add<S: AsRef<str>>(
     let actor = placed(actor, is_postgres(store.pool()));
     let deeds: Vec<Deed<'_>> =
         subjects.iter().map(|subject| Deed::now(&actor, action, subject.as_ref(), outcome)).collect();
+    add_all(store, &deeds).await
+}
+
+/// Adds entries of deeds of one or more actors: all or none.
+async fn add_all(store: &(impl Store + ?Sized), deeds: &[Deed<'_>]) -> Result<()> {
     let mut turn = turn(store).await?;
-    let added = chain::append(&mut turn, &deeds).await?;
+    let added = chain::append(&mut turn, deeds).await?;
     turn.commit().await.map_err(|e| fault(&e))?;
     added.iter().for_each(Entry::announce);
     Ok(())

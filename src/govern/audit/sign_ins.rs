@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::chain::Deed;
-use super::{Action, Outcome, add};
+use super::{Action, Outcome, add_all};
 use crate::error::Result;
 use crate::govern::store::Store;
 
@@ -79,7 +79,7 @@ impl SignIns {
         }
         let deeds: Vec<Deed<'_>> =
             due.iter().map(|one| Deed::now(&one.actor, Action::Login, &one.subject, Outcome::Done)).collect();
-        add(store, &deeds).await?;
+        add_all(store, &deeds).await?;
         let mut seen = self.seen();
         for sign_in in &due {
             if let Some(one) = seen.get_mut(sign_in) {
