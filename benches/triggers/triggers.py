@@ -24,7 +24,7 @@ def arguments():
     parser.add_argument("--rate", type=int, default=500, help="requests a second")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=12_000_000, help="rows of each large sync")
+    parser.add_argument("--rows", type=int, default=60_000_000, help="rows of each large sync")
     parser.add_argument("--limit-ms", type=float, default=20.0)
     return parser.parse_args()
 

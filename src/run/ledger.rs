@@ -239,6 +239,7 @@ impl Ledger {
         for outcome in streams {
             record_stream(&mut *all, run_id, outcome, None).await?;
         }
+        ended::number(&mut all, &[*run_id]).await?;
         all.commit().await.map_err(|e| fault(&e))
     }
 

@@ -53,9 +53,8 @@ async fn nobody_takes_a_lease_while_something_is_recorded_under_it() {
     };
     // What is recorded does not come to its end while the table is locked.
     database.run("BEGIN; LOCK TABLE run_parts IN EXCLUSIVE MODE").await;
-    let (recorded, ()) =
-        let written = part(run_id);
-        tokio::join!(ledger.part_written(&stream, &written), nobody_takes_it("run_parts"));
+    let written = part(run_id);
+    let (recorded, ()) = tokio::join!(ledger.part_written(&stream, &written), nobody_takes_it("run_parts"));
     recorded.unwrap();
     database.run("BEGIN; LOCK TABLE runs IN EXCLUSIVE MODE").await;
     let (buried, ()) = tokio::join!(ledger.bury(&crm, &leases[0]), nobody_takes_it("runs"));
