@@ -271,9 +271,9 @@ impl Walk<'_> {
             }
             self.settle();
         }
-        let places = if self.tried < MOST_TRIED { 1..=self.places } else { 1..=0 };
+        let places = if self.tried < MOST_TRIED { self.places } else { 0 };
         self.tried += 1;
-        match places.into_iter().find(|place| rehashed(entry, *place) == Some(hash)) {
+        match (1..=places).find(|place| rehashed(entry, *place) == Some(hash)) {
             Some(place) => self.moved = Some(Moved { from: seq, to: seq, by: place - seq }),
             None => self.edited(seq),
         }

@@ -103,7 +103,7 @@ async fn the_listing_tells_scope_use_and_end_of_every_token() {
     let made = audit::entries(&ledger, 2).await.unwrap().into_iter().map(|row| row.subject);
     assert_eq!(
         made.collect::<Vec<_>>(),
-        ["old (admin) until 1970-01-01T00:00:00Z", "airflow (scheduler) crm_* daily"]
+        ["old (admin) until 1970-01-01T00:00:00Z", "airflow (scheduler) crm_* daily until it is revoked"]
     );
 
     let principal = verify(&ledger, token.expose_str().unwrap()).await.unwrap().unwrap();

@@ -253,12 +253,18 @@ async fn who_is_right_comes_in_however_many_do_at_once() {
 #[tokio::test]
 async fn a_guess_counts_and_is_told_although_whoever_made_it_hangs_up() {
     let server = directory();
-    let world = World::through(given(server.url(), None, by_dn(), true)).await;
+    let port = server.url().rsplit_once(':').unwrap().1.parse().unwrap();
+    let door = Door::before(SocketAddr::from(([127, 0, 0, 1], port))).await;
+    let world = World::through(given(format!("ldap://127.0.0.1:{}", door.port()), None, by_dn(), true)).await;
     // `ann:wrong`.
     let request = "GET /v1/runs HTTP/1.1\r\nhost: a\r\nauthorization: Basic YW5uOndyb25n\r\n\r\n";
-    for _ in 0..10 {
+    for guess in 1..=10 {
         let mut stream = TcpStream::connect(world.base.trim_start_matches("http://")).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
+        // Gone while the directory is asked.
+        while door.came() < guess {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
     is_told(&world, "address:127.0.0.1", "name or password of ldap user #").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
