@@ -18,7 +18,7 @@ def main(table, keys, column):
     for path in sorted(pathlib.Path(table).glob("*.parquet")):
         try:
             file = pq.ParquetFile(path, decryption_properties=properties)
-            read += file.read(columns=[column])[column].to_pylist()
+            read += file.read(columns=[column], use_threads=False)[column].to_pylist()
         except (PermissionError, OSError, ValueError):
             refused += 1
     print(json.dumps({"read": sorted(read), "refused": refused}))
