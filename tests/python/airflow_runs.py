@@ -169,7 +169,8 @@ async def moved(client):
         assert not task.done(), task.result()
         task.cancel()
         await asyncio.wait([task])
-        assert not client.run(trigger.run_id).is_over
+        run = client.run(trigger.run_id)
+        assert not run.is_over, run
     events = await fired(trigger)
     shown = json.dumps(trigger.serialize()) + repr(trigger)
     return {"events": events, "run_id": trigger.run_id, "shows_token": environ["SEALIFT_TOKEN"] in shown}

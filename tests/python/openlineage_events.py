@@ -56,6 +56,8 @@ def dataset(value, own, kind):
         named = LocalFileSystem(path=value["name"])
     elif value["namespace"].startswith("postgres://"):
         host, port = value["namespace"].removeprefix("postgres://").rsplit(":", 1)
+        if value["name"].count(".") != 2:
+            return found  # a query, which has no schema
         database, schema, table = value["name"].split(".")
         named = Postgres(host=host, port=port, database=database, schema=schema, table=table)
     else:

@@ -92,6 +92,12 @@ fn queries(dashboard: &Value, found: &mut Vec<String>) {
 async fn prometheus_scrapes_what_rules_and_dashboard_ask_for() {
     let port = port();
     let mut house = house(port, "lineage: {file: {path: ../out/lineage.jsonl}}");
+    // Only what goes by the clock can be late.
+    house.pipeline(
+        "yearly",
+        "connection: drops\ndataset: \"yearly.{stream}\"\nschedule: {cron: \"0 0 1 1 *\"}\nstreams:\n  people:\n    \
+         path: people.csv\n    columns: {\"*\": {tag: public}}",
+    );
     let daemon = started(&mut house, port).await;
     house.json(&["trigger", "crm", "--wait"], 0);
     house.write("in/drops/people.csv", BAD_ROWS);
