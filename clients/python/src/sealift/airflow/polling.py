@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
@@ -22,6 +24,23 @@ MOST_WAITING = 128
 half a thousand for all that comes from one machine."""
 
 _waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def _turn(places: asyncio.Semaphore, seconds: float) -> AsyncIterator[bool]:
+    """Whether there is a place within the time; it is given back at the end.
+
+    ``asyncio.wait_for`` loses a cancellation that comes just when there is one (before Python 3.12).
+    """
+    place = asyncio.ensure_future(places.acquire())
+    try:
+        await asyncio.wait([place], timeout=seconds)
+        yield place.done()
+    finally:
+        if place.done() and not place.cancelled():
+            places.release()
+        else:
+            place.cancel()
 
 
 class Polling:
@@ -57,14 +76,9 @@ class Polling:
             return await self._run(run_id, 0)
         until = time.monotonic() + wait
         places = _waiting.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MOST_WAITING))
-        try:
-            await asyncio.wait_for(places.acquire(), wait)
-        except asyncio.TimeoutError:
-            return await self._run(run_id, 0)
-        try:
-            return await self._run(run_id, max(0, round(until - time.monotonic())))
-        finally:
-            places.release()
+        async with _turn(places, wait) as has_place:
+            left = max(0, round(until - time.monotonic()))
+            return await self._run(run_id, left if has_place else 0)
 
     async def _run(self, run_id: str, wait: int) -> Run:
         return Run.of(await self._ask("GET", f"/v1/runs/{segment(run_id)}?wait={wait}"))
