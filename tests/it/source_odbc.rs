@@ -73,7 +73,10 @@ fn of_sqlite(path: &std::path::Path) -> config::Odbc {
 fn secret(name: &str, value: &str) -> Reference {
     let path =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}.secret", std::process::id()));
-    std::fs::write(&path, value).unwrap();
+    // Tests beside this one read it while it is written anew.
+    let file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    std::fs::write(file.path(), value).unwrap();
+    file.persist(&path).unwrap();
     Reference::File(path)
 }
 
