@@ -26,6 +26,8 @@ const WRITE_BACK: Duration = Duration::from_secs(1);
 pub(super) async fn keep(dispatcher: Dispatcher, stop: CancellationToken) {
     let length = dispatcher.ledger().lease_length();
     let mut look = every(length.map_or(LOOK_INTERVAL, |length| length / LOOKS));
+    // The start has just looked.
+    look.reset();
     let (mut tell, mut write_back) = (every(TELL_INTERVAL), every(WRITE_BACK));
     loop {
         let done = tokio::select! {

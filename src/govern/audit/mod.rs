@@ -75,7 +75,7 @@ impl Entry {
 
     /// Gives the log a copy, which its collector keeps out of reach of who can write to the metadata store. Called
     /// once the entry is committed.
-    pub fn announce(&self) {
+    fn announce(&self) {
         let Self { seq, at_ms, actor, action, subject, outcome, prev, hash } = self;
         tracing::info!(seq, at_ms, actor, action, subject, outcome, prev, hash, "audit");
     }
@@ -118,8 +118,7 @@ pub async fn record_each<S: AsRef<str>>(
 }
 
 /// Adds an entry for each of these pairs of an actor and a subject within the caller's own [`turn`], so that entries and
-/// deeds are committed together or not at all. After the commit the caller lets the log have a copy
-/// ([`Entry::announce`]).
+/// deeds are committed together or not at all, by [`commit`].
 ///
 /// # Errors
 /// As [`record`].
@@ -134,6 +133,16 @@ pub async fn record_within<'a>(
     let deeds: Vec<Deed<'_>> =
         done.iter().map(|(actor, subject)| Deed::now(actor, action, subject, Outcome::Done)).collect();
     chain::append(turn, &deeds).await
+}
+
+/// Commits a [`turn`], and lets the log have a copy of the entries that were added within it.
+///
+/// # Errors
+/// As [`record`].
+pub async fn commit(turn: Turn, entries: &[Entry]) -> Result<()> {
+    turn.commit().await.map_err(|e| fault(&e))?;
+    entries.iter().for_each(Entry::announce);
+    Ok(())
 }
 
 /// Adds an entry that tells which keys a deed uses (`seal crm.people`), likewise before it.
@@ -167,9 +176,7 @@ async fn add<S: AsRef<str>>(
 async fn add_all(store: &(impl Store + ?Sized), deeds: &[Deed<'_>]) -> Result<()> {
     let mut turn = turn(store).await?;
     let added = chain::append(&mut turn, deeds).await?;
-    turn.commit().await.map_err(|e| fault(&e))?;
-    added.iter().for_each(Entry::announce);
-    Ok(())
+    commit(turn, &added).await
 }
 
 /// The actor of a command run by hand: `os:` and the numeric id of the user of this process.

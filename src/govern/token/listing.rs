@@ -94,9 +94,7 @@ pub async fn revoke(store: &impl Store, actor: &str, name: &str) -> Result<()> {
     .execute(&mut *turn)
     .await
     .map_err(|e| fault(&e))?;
-    turn.commit().await.map_err(|e| fault(&e))?;
-    entries.iter().for_each(audit::Entry::announce);
-    Ok(())
+    audit::commit(turn, &entries).await
 }
 
 /// Notes that a token was used. A store that cannot be written now hears of it another time.

@@ -110,8 +110,7 @@ pub async fn create_with(store: &impl Store, actor: &str, name: &str, terms: &Te
         .map_err(|e| fault(&e))?;
     let subject = subject(name, terms);
     let entries = audit::record_within(&mut turn, Action::TokenCreate, [(actor, subject.as_str())]).await?;
-    turn.commit().await.map_err(|e| fault(&e))?;
-    entries.iter().for_each(audit::Entry::announce);
+    audit::commit(turn, &entries).await?;
     Ok(token)
 }
 

@@ -92,8 +92,7 @@ impl Written {
     /// # Errors
     /// Those of the store. Where its answer was lost, all of it may be recorded all the same.
     pub async fn commit(self) -> Result<Vec<Option<RunId>>> {
-        self.alone.commit().await.map_err(|e| fault(&e))?;
-        self.entries.iter().for_each(audit::Entry::announce);
+        audit::commit(self.alone, &self.entries).await?;
         Ok(self.taken)
     }
 }

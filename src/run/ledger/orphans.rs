@@ -152,9 +152,7 @@ async fn commit(mut all: audit::Turn, taken_over: &[String]) -> Result<()> {
     let actor = audit::operator();
     let deeds = taken_over.iter().map(|subject| (actor.as_str(), subject.as_str()));
     let entries = audit::record_within(&mut all, Action::RunTakeover, deeds).await?;
-    all.commit().await.map_err(|e| fault(&e))?;
-    entries.iter().for_each(audit::Entry::announce);
-    Ok(())
+    audit::commit(all, &entries).await
 }
 
 fn expect(rows: u64) -> Result<()> {
