@@ -20,6 +20,8 @@ use crate::source::tls;
 const MOST_PACKET_BYTES: u32 = 1 << 30;
 /// `utf8mb4_general_ci`; `SET NAMES` follows.
 const COLLATION: u8 = 45;
+/// Bytes of a challenge of `client_ed25519` (MariaDB, plugin/auth_ed25519).
+const ED25519_NONCE_BYTES: usize = 32;
 /// Most messages of one login.
 const MOST_ROUNDS: usize = 8;
 /// What the server and we may say about a password: more of it follows.
@@ -172,7 +174,7 @@ impl Login<'_> {
                 [EOF, _, ..] => {
                     let switch: AuthSwitchRequest<'_> =
                         ParseBuf(&answer).parse(()).map_err(|_| unreadable(endpoint))?;
-                    (plugin, nonce) = (switch.auth_plugin().into_owned(), switch.plugin_data().to_vec());
+                    (plugin, nonce) = challenge(&switch);
                     let proof = self.proof(&plugin, &nonce).ok_or_else(|| endpoint.no_common_way())?;
                     self.send(&proof).await.map_err(broken)?;
                 }
@@ -224,5 +226,37 @@ impl Login<'_> {
         let seal = tokio::task::spawn_blocking(move || mysql_common::crypto::encrypt(&password, &key));
         let sealed = seal.await.map_err(|_| endpoint.no_common_way())?;
         self.send(&sealed).await.map_err(broken)
+    }
+}
+
+/// How the server wants us to prove who we are, and over which bytes.
+fn challenge(switch: &AuthSwitchRequest<'_>) -> (AuthPlugin<'static>, Vec<u8>) {
+    let (plugin, mut nonce) = (switch.auth_plugin().into_owned(), switch.plugin_data().to_vec());
+    if plugin == AuthPlugin::Ed25519 {
+        // Random to its last byte, while the library takes a zero there for an end: of 256 logins one would fail.
+        nonce.resize(ED25519_NONCE_BYTES, 0);
+    }
+    (plugin, nonce)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_taken_whole() {
+        let nonce = |last: u8| [vec![7; 31], vec![last]].concat();
+        let asked = |name: &[u8], data: &[u8]| {
+            let packet = [&[0xfe], name, &[0], data].concat();
+            let switch: AuthSwitchRequest<'_> = ParseBuf(&packet).parse(()).unwrap();
+            challenge(&switch)
+        };
+        for last in [0, 1] {
+            let told = asked(b"client_ed25519", &nonce(last));
+            assert_eq!(told, (AuthPlugin::Ed25519, nonce(last)));
+        }
+        // The others' end with a zero of the protocol.
+        let told = asked(b"mysql_native_password", &[&[7; 20][..], &[0]].concat());
+        assert_eq!(told, (AuthPlugin::MysqlNativePassword, vec![7; 20]));
     }
 }
