@@ -48,6 +48,26 @@ async fn a_pipeline_comes_changes_and_goes() {
 }
 
 #[tokio::test]
+async fn of_many_who_replace_the_same_document_at_once_one_does() {
+    let served = Served::new().await;
+    let created = served.put("crm", &document("crm", "first"), None).await;
+    let mut etag = created.headers()["etag"].to_str().unwrap().to_owned();
+    for round in 0..5 {
+        let texts: Vec<String> =
+            (0..8).map(|writer| document("crm", &format!("round {round}, writer {writer}"))).collect();
+        let puts = texts.iter().map(|text| served.put("crm", text, Some(("if-match", &etag))));
+        let answers = futures::future::join_all(puts).await;
+        let won: Vec<usize> = (0..8).filter(|writer| answers[*writer].status() == 200).collect();
+        let [winner] = won[..] else { panic!("{won:?} replaced it") };
+        assert_eq!(answers.iter().filter(|answer| answer.status() == 412).count(), 7);
+        let (_, shown) = served.get("/v1/pipelines/crm").await;
+        assert_eq!(shown["document"], texts[winner], "round {round}");
+        etag = answers[winner].headers()["etag"].to_str().unwrap().to_owned();
+    }
+    served.stop();
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_document_is_told_with_its_place() {
     let served = Served::new().await;
     let wrong = document("crm", "").replace("owner: tests", "ownr: tests");
