@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use sqlx::AnyPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -125,6 +127,34 @@ impl Lease {
             Ok(Err(error)) if matches!(error.kind(), Kind::Cancelled(_)) => Err(lost(&row.name)),
             Ok(done) => done,
             Err(_) => Err(lost(&row.name)),
+        }
+    }
+
+    /// Does `work` while all of these are held, and drops it where it stands once one of them could not be renewed in time.
+    ///
+    /// # Errors
+    /// `Temporary` when one was lost; else those of `work`.
+    pub async fn under<'l, T>(
+        held: impl IntoIterator<Item = &'l Self>,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let rows = held.into_iter().filter_map(|lease| match &lease.0 {
+            Held::Row(row) => Some(row),
+            Held::File { .. } => None,
+        });
+        let mut losses: FuturesUnordered<_> = rows
+            .map(|row| async move {
+                row.lost.cancelled().await;
+                &row.name
+            })
+            .collect();
+        tokio::select! {
+            biased;
+            done = work => done,
+            Some(name) = losses.next() => {
+                tracing::warn!(lease = %name, "the lease is lost: what was done under it is stopped");
+                Err(lost(name).help("the metadata store was away, or this process stood still; run it again"))
+            }
         }
     }
 

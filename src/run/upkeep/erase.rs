@@ -11,6 +11,7 @@ use crate::govern::audit::Action;
 use crate::keys::{Domain, Purpose};
 use crate::publish::upkeep::{Doomed, Erased, Request};
 use crate::publish::{History, Table, Upkeep};
+use crate::run::ledger::Lease;
 use crate::run::parts::kept;
 use crate::run::quarantine::orphans;
 use crate::run::{Engine, RunId};
@@ -70,7 +71,7 @@ pub async fn erase(engine: &Engine, dataset: &DatasetName, erasure: Erasure<'_>)
         Ok(quarantine) if Table::exists(&place.store, &quarantine).await? => Some(quarantine),
         _ => None,
     };
-    let _lease = lease(engine, dataset).await?;
+    let lease = lease(engine, dataset).await?;
     for set_aside in quarantine.iter().chain(dataset.is_quarantine().then_some(dataset)) {
         settled(&place, set_aside).await?;
     }
@@ -91,7 +92,7 @@ pub async fn erase(engine: &Engine, dataset: &DatasetName, erasure: Erasure<'_>)
         }
         None => Beside::None,
     };
-    let erased = one(&upkeep, &doomed, request.as_ref()).await?;
+    let erased = Lease::under([&lease], one(&upkeep, &doomed, request.as_ref())).await?;
     tracing::info!(%dataset, rows = erased.rows, version = erased.version, "rows were erased");
     Ok(Outcome { erased, beside, digest })
 }
@@ -131,8 +132,9 @@ async fn beside(
     let quarantine = upkeep.dataset.clone();
     match doomed(upkeep, condition).await {
         Ok(doomed) => {
-            let _lease = lease(engine, &quarantine).await?;
-            Ok(Beside::Erased(quarantine, one(upkeep, &doomed, request).await?))
+            let lease = lease(engine, &quarantine).await?;
+            let erased = Lease::under([&lease], one(upkeep, &doomed, request)).await?;
+            Ok(Beside::Erased(quarantine, erased))
         }
         Err(error) if error.kind() == Kind::Invalid => {
             Ok(Beside::Unfit(quarantine, error.message().to_owned()))
@@ -163,8 +165,8 @@ async fn settled(place: &Place, quarantine: &DatasetName) -> Result<()> {
 async fn forget_parts(engine: &Engine, place: &Place, dataset: &DatasetName) -> Result<()> {
     for pipeline in &engine.pipelines {
         if !engine.ledger.streams_with_parts(&pipeline.name).await?.is_empty() {
-            let _lease = engine.lease(&pipeline.name).await?;
-            kept::erase(engine, &place.store, dataset, pipeline).await?;
+            let lease = engine.lease(&pipeline.name).await?;
+            Lease::under([&lease], kept::erase(engine, &place.store, dataset, pipeline)).await?;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ mod cells;
 mod erase;
 mod reseal;
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ pub async fn compact(engine: &Engine, dataset: &DatasetName, wish: Wish) -> Resu
         return Err(Error::invalid(format!("{dataset} is a quarantine, and its files are left as they are"))
             .help("its files tell which run they belong to; settled, its folder can be removed"));
     }
-    let _lease = lease(engine, dataset).await?;
+    let lease = lease(engine, dataset).await?;
     recorded(engine, Action::DatasetCompact, &dataset.to_string()).await?;
     let upkeep = place.upkeep(engine, dataset, &[]).await?;
     let compaction = Compaction {
@@ -60,7 +61,7 @@ pub async fn compact(engine: &Engine, dataset: &DatasetName, wish: Wish) -> Resu
         // Three copies of what is sorted are held.
         sort_bytes: Memory::of(engine.config.memory_limit_bytes).transform_bytes / 3,
     };
-    upkeep.compact(&compaction, &RunId::draw().to_string()).await
+    Lease::under([&lease], upkeep.compact(&compaction, &RunId::draw().to_string())).await
 }
 
 /// What was removed, and whether files that no commit names were spared because runs are under way.
@@ -85,11 +86,11 @@ pub async fn vacuum(
     dry_run: bool,
 ) -> Result<Vacuumed> {
     let place = Place::find(engine, dataset).await?;
-    let _lease = lease(engine, dataset).await?;
+    let lease = lease(engine, dataset).await?;
     // While these are held no run of this machine writes files, nor takes any over.
     let leases = idle(engine).await?;
     let spared_strays = leases.is_none();
-    let strays_since = match leases {
+    let strays_since = match &leases {
         Some(_) => before(now, retain),
         None => before(now, retain.max(STRAYS)).min(oldest_writer(engine).await?),
     };
@@ -98,7 +99,8 @@ pub async fn vacuum(
         let since = retention.versions_since.to_rfc3339_opts(SecondsFormat::Secs, true);
         recorded(engine, Action::DatasetVacuum, &format!("{dataset} versions before {since}")).await?;
     }
-    let swept = upkeep::vacuum(&place.store, dataset, &retention, dry_run).await?;
+    let held = iter::once(&lease).chain(leases.iter().flatten());
+    let swept = Lease::under(held, upkeep::vacuum(&place.store, dataset, &retention, dry_run)).await?;
     Ok(Vacuumed { swept, spared_strays })
 }
 

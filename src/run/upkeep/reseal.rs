@@ -1,6 +1,7 @@
 //! Published columns are protected as the policy asks by now, without their source.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use super::{Place, lease};
 use crate::error::{Error, Kind, Result};
@@ -56,9 +57,9 @@ pub async fn reseal(engine: &Engine, dataset: &DatasetName, demand: &Demand) -> 
         return Err(Error::invalid(format!("{dataset} is a quarantine, and its files are left as they are"))
             .help("its files tell which run they belong to; settled, its folder can be removed"));
     }
-    let _lease = lease(engine, dataset).await?;
+    let lease = lease(engine, dataset).await?;
     // A run that was planned under the policy before would add rows as that one asked.
-    let _publishers = publishers(engine, &place, dataset).await?;
+    let publishers = publishers(engine, &place, dataset).await?;
     let table = Table::load(&place.store, dataset, None).await?;
     let table = table.ok_or_else(|| Error::failed(format!("there is no table of {dataset}")))?;
     let recorded = recorded::decided(&place.store, dataset, table.version).await?;
@@ -75,7 +76,8 @@ pub async fn reseal(engine: &Engine, dataset: &DatasetName, demand: &Demand) -> 
     let subject = format!("{dataset} by policy {}: {}", engine.policy.name, told.join(", "));
     super::recorded(engine, audit::Action::ColumnReseal, &subject).await?;
     let upkeep = place.upkeep(engine, dataset, &shared(engine, dataset, &changed).await?).await?;
-    let resealed = upkeep.reseal(&wanted, &RunId::draw().to_string()).await?;
+    let held = iter::once(&lease).chain(&publishers);
+    let resealed = Lease::under(held, upkeep.reseal(&wanted, &RunId::draw().to_string())).await?;
     tracing::info!(%dataset, resealed.version, "columns were sealed otherwise");
     Ok(Outcome { changed, resealed: Some(resealed) })
 }
