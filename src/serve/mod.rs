@@ -134,6 +134,7 @@ impl Daemon {
         } = settings;
         let gate = Gate::new(ledger.clone(), entrance.access.clone())?;
         let dispatcher = Dispatcher::new(ledger, registry, runner, limits, cancel_wait);
+        notify::begin(dispatcher.ledger()).await?;
         dispatcher.take_over().await?;
 
         let stop_telling = CancellationToken::new();

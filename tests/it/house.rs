@@ -212,7 +212,7 @@ impl House {
 /// A call under way.
 pub(crate) struct Started {
     pub(crate) child: Child,
-    stdout: PathBuf,
+    pub(crate) stdout: PathBuf,
     pub(crate) stderr: PathBuf,
 }
 

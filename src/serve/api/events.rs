@@ -168,8 +168,8 @@ impl Teller {
         let dispatcher = self.api.dispatcher.clone();
         let mut told: Option<(Stand, Vec<StreamProgress>)> = None;
         loop {
-            let mut ended = std::pin::pin!(dispatcher.end_of(&self.run_id));
-            ended.as_mut().enable();
+            let mut news = std::pin::pin!(dispatcher.news_of(&self.run_id));
+            news.as_mut().enable();
             let Ok(Some(run)) = dispatcher.ledger().run(&self.run_id).await else {
                 // The store is away for a moment.
                 tokio::select! {
@@ -195,8 +195,12 @@ impl Teller {
             // What was heard is spared at the begin alone: the same is news when it comes again.
             self.heard.clear();
             sleep(PACE).await;
+            if changes.is_none() && self.api.views.live.of(&self.run_id).is_some() {
+                // From here on there is something to see.
+                continue;
+            }
             tokio::select! {
-                () = ended => {}
+                () = news => {}
                 () = changed(changes) => {}
                 () = self.events.closed() => return None,
                 () = sleep(LOOK_INTERVAL) => {}

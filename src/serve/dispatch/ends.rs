@@ -1,4 +1,4 @@
-//! Who waits for the end of a run is woken by that end.
+//! Who follows a run is woken when it begins or ends.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -10,7 +10,7 @@ use crate::run::ledger::RunId;
 /// Among so many bells runs are divided: now and then one rings for another run of its own.
 const BELLS: u64 = 1024;
 
-/// Bells that ring when runs end.
+/// Bells that ring when runs begin or end.
 #[derive(Debug)]
 pub(super) struct Ends {
     any: Notify,
@@ -22,7 +22,12 @@ impl Ends {
         Self { any: Notify::new(), bells: (0..BELLS).map(|_| Notify::new()).collect() }
     }
 
-    /// Wakes who waits for the end of this run, or of any.
+    /// Wakes who follows this run: it has begun.
+    pub(super) fn ring_in(&self, run_id: &RunId) {
+        self.bell(run_id).notify_waiters();
+    }
+
+    /// Wakes who follows this run, or waits for the end of any: it is over.
     pub(super) fn ring(&self, run_id: &RunId) {
         self.bell(run_id).notify_waiters();
         self.any.notify_waiters();
@@ -33,7 +38,7 @@ impl Ends {
         self.any.notified()
     }
 
-    /// Ends when this run does, and hardly ever when another one does.
+    /// Ends when this run begins or ends, and hardly ever when another one does.
     pub(super) fn of(&self, run_id: &RunId) -> Notified<'_> {
         self.bell(run_id).notified()
     }

@@ -21,7 +21,7 @@ pub(super) use self::deliver::Deliveries;
 use self::deliver::Outbox;
 use self::place::Place;
 pub(super) use self::place::client;
-use self::watch::Watch;
+use self::watch::{MARK, Watch};
 use super::dispatch::Dispatcher;
 use super::lineage;
 use super::schedule::{Clock, Schedules};
@@ -32,6 +32,14 @@ use crate::spec::config::Observability;
 
 /// How long the last messages may take when a run of the command line is over; a daemon that stops gives them as long.
 pub const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Where nobody was told of ends before, those are told that come from here on.
+///
+/// # Errors
+/// Those of the ledger.
+pub(super) async fn begin(ledger: &Ledger) -> Result<()> {
+    ledger.watch_mark(MARK).await.map(drop)
+}
 
 /// Starts telling others, until `stop`; what waits then is given [`LAST_WORDS`].
 ///

@@ -38,7 +38,7 @@ const SWEEP_INTERVAL_MS: i64 = 60 * 60 * 1000;
 /// Runs of one look into the ledger.
 const PAGE: u32 = 500;
 /// The name of the mark up to which ends were looked at.
-const MARK: &str = "ended";
+pub(super) const MARK: &str = "ended";
 
 /// Watches runs for alerts, lineage and metrics, and puts out what is to be told.
 pub(super) struct Watch {

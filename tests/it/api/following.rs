@@ -109,3 +109,38 @@ async fn a_run_is_followed_to_its_end() {
     assert_eq!(serde_json::from_str::<Value>(&next).unwrap(), lines[1]);
     served.stop();
 }
+
+#[tokio::test]
+async fn who_follows_a_run_hears_of_its_end_although_the_daemon_is_lost_meanwhile() {
+    let rows: String = (0..300_000).map(|id| format!("{id},Bern,555-01-{:04}\n", id % 10_000)).collect();
+    let mut served = Served::with(|house| {
+        house.write("in/drops/rows.csv", &format!("id,city,ssn\n{rows}"));
+        let slow = document("slow", "") + "retry: {attempts: 3, backoff: 1s}\n";
+        house.write("in/pipelines/slow.yaml", &slow);
+    })
+    .await;
+    served.house.write("in/token", &served.token);
+    let token = format!("file:{}", served.house.path("in/token").display());
+    let run_id = served.trigger("slow").await;
+    let follow = ["runs", &run_id, "--follow", "--json", "--url", &served.url, "--token", &token];
+    let following = served.house.start(served.house.command(&follow));
+    let begun = std::time::Instant::now();
+    loop {
+        let told = std::fs::read_to_string(&following.stdout).unwrap();
+        if told.contains("\"stage\":\"reading\"") {
+            break;
+        }
+        assert!(
+            !told.contains("\"outcome\"") && begun.elapsed() < PATIENCE,
+            "it is not seen under way: {told}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    served.lose().await;
+    let told = served.house.finish(following).expect(0).summary();
+    assert_eq!(
+        (&told["run_id"], &told["outcome"], &told["attempt"]),
+        (&json!(run_id), &json!("done"), &json!(2))
+    );
+    served.stop();
+}

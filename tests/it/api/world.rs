@@ -46,14 +46,27 @@ impl Served {
         let token = house.json(&["token", "create", "admin", "--role", "admin"], 0)["token"].clone();
         let daemon = house.start(house.command(&["serve"]));
         let url = format!("http://127.0.0.1:{port}");
-        let http = Client::new();
+        let token = token.as_str().unwrap().to_owned();
+        let served = Self { house, url, token, http: Client::new(), daemon };
+        served.ready().await;
+        served
+    }
+
+    async fn ready(&self) {
         let begun = Instant::now();
-        while !matches!(http.get(format!("{url}/readyz")).send().await, Ok(answer) if answer.status() == 200)
-        {
+        let ready = format!("{}/readyz", self.url);
+        while !matches!(self.http.get(&ready).send().await, Ok(answer) if answer.status() == 200) {
             assert!(begun.elapsed() < PATIENCE, "the daemon is not ready");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Self { house, url, token: token.as_str().unwrap().to_owned(), http, daemon }
+    }
+
+    /// Kills the daemon where it stands, and starts another one in its place.
+    pub async fn lose(&mut self) {
+        self.daemon.child.kill().unwrap();
+        self.daemon.child.wait().unwrap();
+        self.daemon = self.house.start(self.house.command(&["serve"]));
+        self.ready().await;
     }
 
     /// A request of the admin.
