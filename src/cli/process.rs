@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -63,8 +67,19 @@ pub(super) fn runtime() -> Result<Runtime> {
 /// Threads for the runs of a daemon, apart from those that answer requests, to which they give way.
 pub(super) struct Workers(Option<Runtime>);
 
-/// How much they give way, as `nice` counts it.
-const WORKERS_NICE: i32 = 5;
+/// How much they give way, as `nice` counts it, where the system knows no other way.
+const WORKERS_NICE: i32 = 10;
+
+/// The calling thread runs where no other of its control group wants to: on Linux as `SCHED_IDLE` (sched(7)), which is
+/// interrupted at once when another one wakes. One that is merely nicer is let go on to the end of its slice, and of the
+/// dozen wake-ups that a request takes some would wait for that.
+fn give_way() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).is_err() {
+        // Where neither can be had, requests wait longer.
+        let _ = rustix::process::setpriority_process(None, WORKERS_NICE);
+    }
+}
 
 impl Workers {
     /// As many threads as the machine has cores.
@@ -75,10 +90,7 @@ impl Workers {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("sealift-run")
-            // Of the calling thread. Where it cannot be had, requests wait longer.
-            .on_thread_start(|| {
-                let _ = rustix::process::setpriority_process(None, WORKERS_NICE);
-            })
+            .on_thread_start(give_way)
             .build()
             .map_err(|e| Error::failed(format!("the runs' threads could not be started: {}", e.kind())))?;
         Ok(Self(Some(runtime)))

@@ -30,6 +30,7 @@ const BANNED_NAMES: &[&str] = &["common", "helper", "helpers", "manager", "misc"
 const LEFTOVERS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 const MACHINE_FOLDERS: &[&str] = &["home", "root", "Users", "work"];
 const TOP_LEVEL: &[&str] = &[
+    ".cargo",
     ".ci",
     ".gitignore",
     "CHANGELOG.md",
