@@ -1,6 +1,7 @@
 //! Who may do what, and the record of what was done. Decides; moves no data.
 
 pub mod audit;
+pub(crate) mod batch;
 pub mod permission;
 pub mod principal;
 pub mod store;

@@ -100,6 +100,19 @@ pub(crate) async fn begin_writing(pool: &AnyPool) -> Result<Alone> {
     begin_alone(pool, "").await
 }
 
+/// Most rows of one statement that writes or names several: far from what either store binds.
+pub(crate) const ROWS_AT_ONCE: usize = 100;
+
+/// The placeholders of so many rows of so many columns: `($1, $2), ($3, $4)`.
+pub(crate) fn places(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let places: Vec<String> =
+            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
 /// A column of a row.
 pub(crate) fn get<'r, T>(row: &'r AnyRow, column: &str) -> Result<T>
 where

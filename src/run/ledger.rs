@@ -18,10 +18,12 @@ pub use self::orders::{Order, Under, Written};
 pub use self::parts::WrittenPart;
 pub use self::schedules::{Awaited, Handled, Turn};
 pub use self::tables::Remembered;
+pub use self::waiting::Waits;
 pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{At as _, Error, Result};
 use crate::govern::audit;
-use crate::govern::store::{Store, begin_writing, fault, get, now_ms};
+use crate::govern::batch::{Batch, Statement, Value};
+use crate::govern::store::{ROWS_AT_ONCE, Store, begin_writing, fault, get, now_ms};
 use crate::spec::config::Metadata;
 use crate::spec::{DatasetName, PipelineName};
 
@@ -125,7 +127,13 @@ impl Ledger {
     /// # Errors
     /// `Temporary` when another process keeps the store busy, `Failed` when it cannot be written.
     pub async fn queue(&self, pipeline: &PipelineName, spec_digest: &str, trigger: Trigger) -> Result<RunId> {
-        insert_queued(&self.pool, pipeline, spec_digest, trigger).await
+        let run_id = RunId::draw();
+        let mut alone = begin_writing(&self.pool).await?;
+        let mut batch = Batch::default();
+        insert_queued(&mut batch, &[Queued { run_id, pipeline, spec_digest, trigger }]);
+        batch.run(&mut alone).await?;
+        alone.commit().await.map_err(|e| fault(&e))?;
+        Ok(run_id)
     }
 
     /// Records what became of a stream; told again of the same stream, the later word stands.
@@ -285,26 +293,25 @@ impl Store for Ledger {
     }
 }
 
-async fn insert_queued(
-    executor: impl sqlx::AnyExecutor<'_>,
-    pipeline: &PipelineName,
-    spec_digest: &str,
+/// A run as it is when it is asked for.
+struct Queued<'a> {
+    run_id: RunId,
+    pipeline: &'a PipelineName,
+    spec_digest: &'a str,
     trigger: Trigger,
-) -> Result<RunId> {
-    let run_id = RunId::draw();
-    sqlx::query(
-        r#"INSERT INTO runs (run_id, pipeline, spec_digest, "trigger", state, created_ms)
-           VALUES ($1, $2, $3, $4, 'queued', $5)"#,
-    )
-    .bind(run_id.to_string())
-    .bind(pipeline.as_str())
-    .bind(spec_digest)
-    .bind(trigger.word())
-    .bind(now_ms())
-    .execute(executor)
-    .await
-    .map_err(|e| fault(&e))?;
-    Ok(run_id)
+}
+
+fn insert_queued(batch: &mut Batch, runs: &[Queued<'_>]) {
+    for some in runs.chunks(ROWS_AT_ONCE) {
+        let row = |Queued { run_id, pipeline, spec_digest, trigger }: &Queued<'_>| {
+            let [pipeline, spec_digest, trigger, state] =
+                [pipeline.as_str(), spec_digest, trigger.word(), State::Queued.word()].map(Value::from);
+            [run_id.to_string().into(), pipeline, spec_digest, trigger, state, now_ms().into()]
+        };
+        let into =
+            r#"INSERT INTO runs (run_id, pipeline, spec_digest, "trigger", state, created_ms) VALUES "#;
+        batch.add(Statement::new(into).rows(some.iter().map(row)));
+    }
 }
 
 /// Records what became of a stream of a run that is of this epoch; how many rows were changed.

@@ -96,6 +96,7 @@ fn record(dataset: &DatasetName, told: Account) -> Option<(Run, StreamOutcome)> 
         attempt: 1,
         heartbeat_at: None,
         not_before: None,
+        is_to_stop: false,
         streams: Vec::new(),
     };
     #[expect(clippy::cast_precision_loss, reason = "seconds for people")]

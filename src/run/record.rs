@@ -158,6 +158,8 @@ pub struct Run {
     pub heartbeat_at: Option<DateTime<Utc>>,
     /// When the attempt that waits may begin.
     pub not_before: Option<DateTime<Utc>>,
+    /// It was asked to stop, by way of a daemon that is not at it.
+    pub is_to_stop: bool,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When its first attempt began.

@@ -28,6 +28,7 @@ use self::board::{Board, Waiting};
 use self::desk::Desk;
 use self::ends::Ends;
 use self::take::Asked;
+pub use self::take::Taken;
 use super::metrics::Metrics;
 use super::registry::Registry;
 use crate::error::{Error, Kind, Result};
@@ -191,8 +192,8 @@ impl Dispatcher {
         self.0.ends.any()
     }
 
-    /// Ends when this run does, as far as it is of this daemon.
-    pub fn end_of(&self, run_id: &RunId) -> Notified<'_> {
+    /// Ends when this run begins or ends, as far as it is of this daemon.
+    pub fn news_of(&self, run_id: &RunId) -> Notified<'_> {
         self.0.ends.of(run_id)
     }
 
@@ -208,7 +209,7 @@ impl Dispatcher {
         trigger: Trigger,
         actor: &str,
         key: Option<&RequestKey>,
-    ) -> Result<RunId, Refusal> {
+    ) -> Result<Taken, Refusal> {
         let pipeline = self.0.registry.get(pipeline).ok_or(Refusal::Unknown)?;
         let under = key.map_or(Under::Nothing(trigger), |key| Under::Key(trigger, key.clone()));
         let taken = self.take(Asked { pipeline, actor: actor.to_owned(), under, may_wait: false }).await?;
@@ -227,10 +228,11 @@ impl Dispatcher {
         may_wait: bool,
     ) -> Result<Option<RunId>, Refusal> {
         let pipeline = self.0.registry.get(pipeline).ok_or(Refusal::Unknown)?;
-        self.take(Asked { pipeline, actor: "schedule".to_owned(), under: Under::Turn(turn), may_wait }).await
+        let asked = Asked { pipeline, actor: "schedule".to_owned(), under: Under::Turn(turn), may_wait };
+        Ok(self.take(asked).await?.map(|taken| taken.run_id))
     }
 
-    async fn take(&self, asked: Asked) -> Result<Option<RunId>, Refusal> {
+    async fn take(&self, asked: Asked) -> Result<Option<Taken>, Refusal> {
         // A task of its own: a caller that goes away must not leave a run that is queued and nobody's.
         let taken = self.0.tasks.spawn(Arc::clone(&self.0).take(asked).in_current_span());
         taken.await.unwrap_or(Err(Refusal::Stopping))
@@ -283,8 +285,7 @@ impl Shared {
                 self.tasks.spawn(Arc::clone(&self).carry(run).instrument(span));
                 continue;
             }
-            let now = Instant::now();
-            let wake = self.board().next_wake(now).unwrap_or(now + LONGEST_REST);
+            let wake = self.board().next_wake().unwrap_or(Instant::now() + LONGEST_REST);
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => break,

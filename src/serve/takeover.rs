@@ -16,7 +16,8 @@ use super::dispatch::Dispatcher;
 const LOOKS: u32 = 10;
 /// How often it is looked where leases are locks of one machine.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// How often it is said what waits here; far more often than once in the time after which it is abandoned.
+/// How often it is said what waits here, and old keys are forgotten; far more often than once in the time after which what
+/// waits is abandoned.
 const TELL_INTERVAL: Duration = Duration::from_hours(1);
 /// How often an SQLite store is brought up to date with its log.
 const WRITE_BACK: Duration = Duration::from_secs(1);
@@ -36,7 +37,12 @@ pub(super) async fn keep(dispatcher: Dispatcher, stop: CancellationToken) {
                 Some(_) => dispatcher.take_over().await,
                 None => dispatcher.adopt().await,
             },
-            _ = tell.tick() => dispatcher.tell_what_waits().await,
+            _ = tell.tick() => {
+                if let Err(error) = dispatcher.keep_records().await {
+                    tracing::warn!(%error, "it could not be said which runs wait here, or old keys not be forgotten");
+                }
+                continue;
+            }
             _ = write_back.tick(), if length.is_none() => {
                 if let Err(error) = dispatcher.ledger().write_back().await {
                     tracing::debug!(%error, "the log of the metadata store stays longer for now");

@@ -185,7 +185,8 @@ async fn a_key_has_one_run_whoever_asks_and_however_many_at_once() {
         let queue = |instead_of: Option<RunId>| {
             let under = Under::Key(Trigger::Api, key.clone());
             let (spec_digest, actor) = ("d".to_owned(), "token:a".to_owned());
-            let order = Order { pipeline: crm.clone(), spec_digest, actor, under, instead_of };
+            let order =
+                Order { pipeline: crm.clone(), spec_digest, actor, under, instead_of, if_idle: false };
             let ledger = &ledger;
             async move { ledger.take_orders(&[order]).await.unwrap()[0] }
         };
@@ -314,6 +315,7 @@ async fn what_tables_tell_is_recorded_again_once_and_widened() {
             attempt: 1,
             heartbeat_at: None,
             not_before: None,
+            is_to_stop: false,
             created_at: at(100).unwrap(),
             started_at: at(100),
             finished_at: at(200),

@@ -113,6 +113,7 @@ async fn a_run_that_waits_for_a_daemon_that_is_gone_is_carried_out_by_the_one_th
         actor: "token:airflow".to_owned(),
         under: Under::Key(Trigger::Api, key),
         instead_of: None,
+        if_idle: false,
     };
     let left = world.ledger.take_orders(&[order]).await.unwrap()[0].unwrap();
     let lease = world.ledger.lease(&name("crm")).await.unwrap().unwrap();

@@ -3,14 +3,14 @@
 //! Whoever adds an entry first has the head to themselves, among all processes: so numbers have no gap, and every
 //! entry comes after exactly one other.
 
-use sqlx::AnyConnection as Connection;
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection as Connection, Row as _};
 
 use super::layout::{self, Hash, Said};
 use super::{Action, Entry, Outcome};
 use crate::error::{Error, Result};
-use crate::govern::store::{Alone, Store, begin_alone, fault, is_postgres, now_ms};
+use crate::govern::batch::{Batch, Statement};
+use crate::govern::store::{Alone, ROWS_AT_ONCE, Store, begin_alone, fault, is_postgres, now_ms};
 
 /// Most bytes of an entry's subject, far above what any deed names.
 const SUBJECT_BYTES: usize = 1 << 20;
@@ -130,8 +130,12 @@ async fn take_over(turn: &mut Connection) -> Result<()> {
             };
             let (id, at_ms, actor, action, subject) = read().map_err(|e| fault(&e))?;
             let outcome = Outcome::Done.word();
-            append(turn, &[Deed { at_ms, actor: &actor, action: &action, subject: &subject, outcome }])
-                .await?;
+            append(
+                turn,
+                Batch::default(),
+                &[Deed { at_ms, actor: &actor, action: &action, subject: &subject, outcome }],
+            )
+            .await?;
             last = id;
         }
         if rows.is_empty() {
@@ -140,30 +144,31 @@ async fn take_over(turn: &mut Connection) -> Result<()> {
     }
 }
 
-/// Adds entries. The connection is in a transaction of [`turn`], and whoever owns that commits it.
+/// Carries out a batch and adds entries. The connection is in a transaction of [`turn`], and whoever owns that commits it.
 ///
 /// # Errors
 /// As [`turn`]; `Failed` when the trail has lost its head, or a subject is far too long.
-pub(super) async fn append(turn: &mut Connection, deeds: &[Deed<'_>]) -> Result<Vec<Entry>> {
-    if deeds.is_empty() {
-        return Ok(Vec::new());
-    }
-    let head = head(turn).await?.ok_or_else(headless)?;
-    let mut prev = Hash::parse(&head.hash).ok_or_else(headless)?;
+pub(super) async fn append(
+    turn: &mut Connection,
+    mut batch: Batch,
+    deeds: &[Deed<'_>],
+) -> Result<Vec<Entry>> {
     let mut entries = Vec::with_capacity(deeds.len());
-    let first = head.seq.checked_add(1).filter(|seq| *seq > 0).ok_or_else(headless)?;
-    for (seq, deed) in (first..).zip(deeds) {
-        let (entry, hash) = follow(seq, prev, deed)?;
-        insert(turn, &entry).await?;
-        entries.push(entry);
-        prev = hash;
+    if !deeds.is_empty() {
+        let head = head(turn).await?.ok_or_else(headless)?;
+        let mut prev = Hash::parse(&head.hash).ok_or_else(headless)?;
+        let first = head.seq.checked_add(1).filter(|seq| *seq > 0).ok_or_else(headless)?;
+        for (seq, deed) in (first..).zip(deeds) {
+            let (entry, hash) = follow(seq, prev, deed)?;
+            entries.push(entry);
+            prev = hash;
+        }
+        entries.chunks(ROWS_AT_ONCE).map(inserted).for_each(|statement| batch.add(statement));
+        let added = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+        let moved = Statement::new("UPDATE audit_head SET seq = seq + ").value(added);
+        batch.add(moved.sql(", hash = ").value(prev.to_string()).sql(" WHERE id = 1"));
     }
-    sqlx::query("UPDATE audit_head SET seq = seq + $1, hash = $2 WHERE id = 1")
-        .bind(i64::try_from(entries.len()).unwrap_or(i64::MAX))
-        .bind(prev.to_string())
-        .execute(turn)
-        .await
-        .map_err(|e| fault(&e))?;
+    batch.run(turn).await?;
     Ok(entries)
 }
 
@@ -188,23 +193,15 @@ fn follow(seq: i64, prev: Hash, deed: &Deed<'_>) -> Result<(Entry, Hash)> {
     Ok((entry, hash))
 }
 
-async fn insert(turn: &mut Connection, entry: &Entry) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO audit (seq, at_ms, actor, action, subject, outcome, prev, hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(entry.seq)
-    .bind(entry.at_ms)
-    .bind(&entry.actor)
-    .bind(&entry.action)
-    .bind(&entry.subject)
-    .bind(&entry.outcome)
-    .bind(&entry.prev)
-    .bind(&entry.hash)
-    .execute(turn)
-    .await
-    .map_err(|e| fault(&e))?;
-    Ok(())
+fn inserted(entries: &[Entry]) -> Statement {
+    let row = |entry: &Entry| {
+        let Entry { seq, at_ms, actor, action, subject, outcome, prev, hash } = entry;
+        let [actor, action, subject, outcome, prev, hash] =
+            [actor, action, subject, outcome, prev, hash].map(|text| text.as_str().into());
+        [(*seq).into(), (*at_ms).into(), actor, action, subject, outcome, prev, hash]
+    };
+    Statement::new("INSERT INTO audit (seq, at_ms, actor, action, subject, outcome, prev, hash) VALUES ")
+        .rows(entries.iter().map(row))
 }
 
 /// The head; `None` where the trail has not begun, or has lost it.

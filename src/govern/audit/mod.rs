@@ -28,6 +28,7 @@ pub use self::denials::Denials;
 pub use self::listing::{Filter, MAX_LISTED, after, entries, hash_of, head, list, newest_of};
 pub use self::sign_ins::SignIns;
 pub use self::verify::{Fault, Findings, What, Witness, verify};
+use super::batch::Batch;
 use super::store::{Store, fault, is_postgres};
 use crate::error::Result;
 
@@ -127,12 +128,25 @@ pub async fn record_within<'a>(
     action: Action,
     done: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<Entry>> {
+    record_with(turn, Batch::default(), action, done).await
+}
+
+/// As [`record_within`], after a batch of statements: what is done, and that it is.
+///
+/// # Errors
+/// As [`record`].
+pub(crate) async fn record_with<'a>(
+    turn: &mut Connection,
+    batch: Batch,
+    action: Action,
+    done: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<Entry>> {
     let is_shared = turn.backend_name() == "PostgreSQL";
     let done: Vec<(Cow<'a, str>, &'a str)> =
         done.into_iter().map(|(actor, subject)| (placed(actor, is_shared), subject)).collect();
     let deeds: Vec<Deed<'_>> =
         done.iter().map(|(actor, subject)| Deed::now(actor, action, subject, Outcome::Done)).collect();
-    chain::append(turn, &deeds).await
+    chain::append(turn, batch, &deeds).await
 }
 
 /// Commits a [`turn`], and lets the log have a copy of the entries that were added within it.
@@ -175,7 +189,7 @@ async fn add<S: AsRef<str>>(
 /// Adds entries of deeds of one or more actors: all or none.
 async fn add_all(store: &(impl Store + ?Sized), deeds: &[Deed<'_>]) -> Result<()> {
     let mut turn = turn(store).await?;
-    let added = chain::append(&mut turn, deeds).await?;
+    let added = chain::append(&mut turn, Batch::default(), deeds).await?;
     commit(turn, &added).await
 }
 

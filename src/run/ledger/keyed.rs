@@ -1,33 +1,34 @@
 //! Runs that were asked for under a key of the caller's own, so that asking again makes no second one.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::{Ledger, Run, RunId, fault, get};
 use crate::error::{Error, Kind, Result};
-use crate::govern::store::now_ms;
+use crate::govern::batch::{Batch, Statement};
+use crate::govern::store::{ROWS_AT_ONCE, begin_writing, now_ms, places};
 
 /// How long a key is remembered after the end of its run.
 const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
+/// Most keys that are forgotten by one statement: others wait for it.
+const FORGOTTEN_AT_ONCE: u32 = 1000;
 /// Most characters of a key.
 const MAX_CHARS: usize = 255;
 
-/// That the run of a row of `run_keys` is not over, or ended after the instant of the placeholder.
-macro_rules! is_remembered {
-    ($since:literal) => {
-        concat!(
-            "EXISTS (SELECT 1 FROM runs WHERE runs.run_id = run_keys.run_id
-              AND (runs.finished_ms IS NULL OR runs.finished_ms > ",
-            $since,
-            "))"
-        )
-    };
+/// That the row of `run_keys` was written after the instant of this placeholder, or its run is not over, or ended after it.
+/// What was asked for since did not end before: only the runs of older keys are looked at.
+fn is_remembered(since: usize) -> String {
+    format!(
+        "(run_keys.created_ms > ${since} OR EXISTS (SELECT 1 FROM runs WHERE runs.run_id = run_keys.run_id
+         AND (runs.finished_ms IS NULL OR runs.finished_ms > ${since})))"
+    )
 }
 
 /// A caller's own name for one request. Keys of different callers never meet.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestKey(String);
 
 impl RequestKey {
@@ -48,39 +49,46 @@ impl RequestKey {
         }
         Ok(Self(hex::encode(digest.finalize())))
     }
-
-    /// Has the key name this run, where it names none or the run `instead_of`; false where it names another one by now.
-    pub(super) async fn name(
-        &self,
-        store: &mut AnyConnection,
-        run_id: &RunId,
-        instead_of: Option<&RunId>,
-    ) -> Result<bool> {
-        let done = sqlx::query(
-            "INSERT INTO run_keys (digest, run_id, created_ms) VALUES ($1, $2, $3)
-             ON CONFLICT (digest) DO UPDATE SET run_id = excluded.run_id, created_ms = excluded.created_ms
-             WHERE run_keys.run_id = $4",
-        )
-        .bind(&self.0)
-        .bind(run_id.to_string())
-        .bind(now_ms())
-        .bind(instead_of.map(RunId::to_string))
-        .execute(store)
-        .await
-        .map_err(|e| fault(&e))?;
-        Ok(done.rows_affected() == 1)
-    }
 }
 
-/// Forgets keys whose runs ended more than a day ago.
-pub(super) async fn forget_old(store: &mut AnyConnection) -> Result<()> {
-    // What was asked for since did not end before: only older keys are looked at.
-    sqlx::query(concat!("DELETE FROM run_keys WHERE created_ms <= $1 AND NOT ", is_remembered!("$1")))
-        .bind(now_ms() - REMEMBERED_MS)
-        .execute(store)
-        .await
-        .map_err(|e| fault(&e))?;
-    Ok(())
+/// The runs that have these keys, by key: nothing of one that no run has.
+pub(super) async fn holders(
+    store: &mut AnyConnection,
+    keys: &[&RequestKey],
+) -> Result<HashMap<RequestKey, RunId>> {
+    let mut holders = HashMap::with_capacity(keys.len());
+    for some in keys.chunks(ROWS_AT_ONCE) {
+        let since = some.len() + 1;
+        let sql = format!(
+            "SELECT digest, run_id FROM run_keys WHERE digest IN {} AND {}",
+            places(1, some.len()),
+            is_remembered(since)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(some.len() == 1);
+        for key in some {
+            query = query.bind(&key.0);
+        }
+        let query = query.bind(now_ms() - REMEMBERED_MS);
+        for row in query.fetch_all(&mut *store).await.map_err(|e| fault(&e))? {
+            let run_id: String = get(&row, "run_id")?;
+            holders.insert(RequestKey(get(&row, "digest")?), RunId::parse(&run_id)?);
+        }
+    }
+    Ok(holders)
+}
+
+/// Has each of these keys name this run from here on; none is there twice.
+pub(super) fn name(batch: &mut Batch, named: &[(&RequestKey, RunId)]) {
+    for some in named.chunks(ROWS_AT_ONCE) {
+        let row = |(key, run_id): &(&RequestKey, RunId)| {
+            [key.0.as_str().into(), run_id.to_string().into(), now_ms().into()]
+        };
+        let rows = Statement::new("INSERT INTO run_keys (digest, run_id, created_ms) VALUES ")
+            .rows(some.iter().map(row));
+        batch.add(rows.sql(
+            " ON CONFLICT (digest) DO UPDATE SET run_id = excluded.run_id, created_ms = excluded.created_ms",
+        ));
+    }
 }
 
 /// Without the key, which may say more than callers know.
@@ -96,19 +104,34 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn asked_under(&self, key: &RequestKey) -> Result<Option<Run>> {
-        let row = sqlx::query(concat!(
-            "SELECT run_id FROM run_keys WHERE digest = $1 AND (created_ms > $2 OR ",
-            is_remembered!("$2"),
-            ")"
-        ))
-        .bind(&key.0)
-        .bind(now_ms() - REMEMBERED_MS)
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
-        let Some(row) = row else { return Ok(None) };
-        let run_id: String = get(&row, "run_id")?;
-        self.run(&RunId::parse(&run_id)?).await
+        let mut store = self.pool.acquire().await.map_err(|e| fault(&e))?;
+        let found = holders(&mut store, &[key]).await?.remove(key);
+        drop(store);
+        match found {
+            Some(run_id) => self.run(&run_id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Forgets keys whose runs ended more than a day ago, some at once. Whether there may be more.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn forget_old_keys(&self) -> Result<bool> {
+        let sql = format!(
+            "DELETE FROM run_keys WHERE digest IN (SELECT digest FROM run_keys
+             WHERE created_ms <= $1 AND NOT {} ORDER BY created_ms LIMIT $2)",
+            is_remembered(1)
+        );
+        let mut alone = begin_writing(&self.pool).await?;
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(now_ms() - REMEMBERED_MS)
+            .bind(i64::from(FORGOTTEN_AT_ONCE))
+            .execute(&mut *alone)
+            .await
+            .map_err(|e| fault(&e))?;
+        alone.commit().await.map_err(|e| fault(&e))?;
+        Ok(done.rows_affected() >= u64::from(FORGOTTEN_AT_ONCE))
     }
 }
 
@@ -145,7 +168,7 @@ mod tests {
         let instead = |of: Option<RunId>| {
             let under = Under::Key(Trigger::Api, key.clone());
             let (pipeline, spec_digest, actor) = (pipeline.clone(), "d".to_owned(), "token:a".to_owned());
-            let order = Order { pipeline, spec_digest, actor, under, instead_of: of };
+            let order = Order { pipeline, spec_digest, actor, under, instead_of: of, if_idle: false };
             let ledger = &ledger;
             async move { ledger.take_orders(&[order]).await.unwrap().pop().unwrap() }
         };
@@ -161,7 +184,7 @@ mod tests {
 
         let a_day_later = async |table, column| {
             let sql = format!("UPDATE {table} SET {column} = {column} - $1");
-            let later = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(REMEMBERED_MS);
+            let later = sqlx::query(AssertSqlSafe(sql)).bind(REMEMBERED_MS);
             later.execute(&ledger.pool).await.unwrap();
         };
         a_day_later("run_keys", "created_ms").await;
@@ -172,6 +195,15 @@ mod tests {
         assert_eq!(ask().await, None);
         a_day_later("runs", "finished_ms").await;
         assert_eq!(ledger.asked_under(&key).await.unwrap(), None);
-        assert!(ask().await.is_some());
+        let third = ask().await.unwrap();
+        let kept =
+            async || sqlx::query("SELECT 1 FROM run_keys").fetch_all(&ledger.pool).await.unwrap().len();
+        a_day_later("run_keys", "created_ms").await;
+        ledger.forget_old_keys().await.unwrap();
+        assert_eq!(kept().await, 1, "its run is not over");
+        ledger.conclude(&third, &Ok(())).await.unwrap();
+        a_day_later("runs", "finished_ms").await;
+        ledger.forget_old_keys().await.unwrap();
+        assert_eq!(kept().await, 0);
     }
 }

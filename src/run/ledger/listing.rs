@@ -8,15 +8,21 @@ use sqlx::any::AnyRow;
 
 use super::{Ledger, MAX_LISTED, Run, RunId, State, StreamOutcome, fault, get};
 use crate::error::Result;
+use crate::govern::store::{ROWS_AT_ONCE, places};
 use crate::spec::PipelineName;
 
 /// Runs with what their attempts came to.
-pub(super) const SELECT: &str =
-    "SELECT r.*, t.attempt, t.heartbeat_ms, t.not_before_ms, t.error AS attempt_error
+pub(super) const SELECT: &str = "SELECT r.*, t.attempt, t.heartbeat_ms, t.not_before_ms, t.cancel_ms,
+                             t.error AS attempt_error
                       FROM runs r LEFT JOIN run_turns t ON t.run_id = r.run_id";
 
-/// Runs whose streams are read by one statement.
-const RUNS_AT_ONCE: usize = 100;
+/// That a run is not over, as the index `runs_unfinished` has it.
+macro_rules! unfinished {
+    () => {
+        "AND r.state IN ('queued', 'running')"
+    };
+}
+pub(super) use unfinished;
 
 /// Which runs are wanted; without anything all of them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,7 +79,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn add_most_streams(&self, runs: &mut Vec<Run>, most: usize) -> Result<bool> {
         let (mut kept, mut streams) = (0, 0);
-        'all: for some in runs.chunks(RUNS_AT_ONCE) {
+        'all: for some in runs.chunks(ROWS_AT_ONCE) {
             let counts = self.stream_counts(some).await?;
             for run in some {
                 streams += counts.get(&run.run_id.to_string()).copied().unwrap_or(0);
@@ -85,7 +91,7 @@ impl Ledger {
         }
         let is_cut = kept < runs.len();
         runs.truncate(kept);
-        for some in runs.chunks_mut(RUNS_AT_ONCE) {
+        for some in runs.chunks_mut(ROWS_AT_ONCE) {
             self.add_streams(some).await?;
         }
         Ok(is_cut)
@@ -98,7 +104,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn unfinished(&self, pipeline: Option<&PipelineName>) -> Result<Vec<Run>> {
         let wanted = Wanted { pipeline, ..Wanted::default() };
-        self.list("AND r.state IN ('queued', 'running')", &wanted, MAX_LISTED).await
+        self.list(unfinished!(), &wanted, MAX_LISTED).await
     }
 
     /// Runs that are over once their process is gone ([`Run::needs_its_process`]), newest first, of one pipeline or of all.
@@ -106,7 +112,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn in_processes(&self, pipeline: Option<&PipelineName>) -> Result<Vec<Run>> {
-        let filter = "AND (r.state = 'running' OR (r.state = 'queued' AND r.\"trigger\" = 'cli'))";
+        let filter = concat!(unfinished!(), " AND (r.state = 'running' OR r.\"trigger\" = 'cli')");
         self.list(filter, &Wanted { pipeline, ..Wanted::default() }, MAX_LISTED).await
     }
 
@@ -118,7 +124,7 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Run>> {
         let mut runs = self.rows(filter, wanted, limit).await?;
-        for runs in runs.chunks_mut(RUNS_AT_ONCE) {
+        for runs in runs.chunks_mut(ROWS_AT_ONCE) {
             self.add_streams(runs).await?;
         }
         Ok(runs)
@@ -142,7 +148,9 @@ impl Ledger {
             place += 1;
             let _ = write!(sql, " AND {before}${place}{after}");
         }
-        let _ = write!(sql, " ORDER BY r.created_ms DESC, r.run_id DESC LIMIT ${}", place + 1);
+        // What is filtered is little among many: SQLite is to find it and sort it, and not to look through all by age.
+        let age = if filter.is_empty() { "r.created_ms" } else { "r.created_ms + 0" };
+        let _ = write!(sql, " ORDER BY {age} DESC, r.run_id DESC LIMIT ${}", place + 1);
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         if let Some(pipeline) = wanted.pipeline {
             query = query.bind(pipeline.as_str());
@@ -180,9 +188,8 @@ impl Ledger {
 
     /// What `run_streams` has of some runs.
     async fn of_runs(&self, what: &'static str, how: &'static str, runs: &[Run]) -> Result<Vec<AnyRow>> {
-        let places: Vec<String> = (1..=runs.len()).map(|number| format!("${number}")).collect();
-        let sql = format!("{what} FROM run_streams WHERE run_id IN ({}) {how}", places.join(", "));
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        let sql = format!("{what} FROM run_streams WHERE run_id IN {} {how}", places(1, runs.len()));
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(runs.len() == 1);
         for run in runs {
             query = query.bind(run.run_id.to_string());
         }
@@ -222,6 +229,7 @@ pub(super) fn read_run(row: &AnyRow) -> Result<Run> {
         attempt: attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(1),
         heartbeat_at: time("heartbeat_ms")?,
         not_before: time("not_before_ms")?,
+        is_to_stop: time("cancel_ms")?.is_some(),
         created_at: time("created_ms")?.unwrap_or_default(),
         started_at: time("started_ms")?,
         finished_at: time("finished_ms")?,

@@ -65,6 +65,8 @@ pub(super) async fn sqlite(path: &Path, locks: &Path) -> Result<AnyPool> {
         .max_connections(CONNECTIONS)
         .idle_timeout(None)
         .max_lifetime(None)
+        // Nothing lies between a connection and its file that could be lost while it rests.
+        .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_with(address)
         .await

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::AnyConnection;
 
 use super::ended::number;
+use super::listing::unfinished;
 use super::turns::wait_again;
 use super::{Lease, Ledger, MAX_LISTED, Run, RunId, State, Wanted, fenced};
 use crate::error::{Error, Kind, Result};
@@ -12,7 +13,7 @@ use crate::govern::store::{Alone, begin_writing, fault, now_ms};
 use crate::spec::PipelineName;
 
 impl Ledger {
-    /// Marks as failed what an earlier process left unfinished of the pipeline, given that the caller holds its lease:
+    /// Marks as failed, or as cancelled where it was to stop, what an earlier process left unfinished of the pipeline, given that the caller holds its lease:
     /// every running run, and those of the command line that did not begin. What a daemon queued waits for a daemon.
     /// Answers with their ids. The audit trail has an entry of each.
     ///
@@ -26,13 +27,23 @@ impl Ledger {
         let mut all = audit::turn(self).await?;
         self.check(&mut all, pipeline, lease).await?;
         for run in &left {
+            let (state, kind, why) = match run.is_to_stop {
+                true => {
+                    (State::Cancelled, Kind::Cancelled(15), "cancelled, and the process that ran it is gone")
+                }
+                false => (
+                    State::Failed,
+                    Kind::Temporary,
+                    "interrupted: the process that ran it ended before it did",
+                ),
+            };
             let done = sqlx::query(
                 "UPDATE runs SET state = $1, outcome = $2, error = $3, finished_ms = $4
                  WHERE run_id = $5 AND state IN ('queued', 'running')",
             )
-            .bind(State::Failed.word())
-            .bind(Kind::Temporary.meaning().outcome)
-            .bind("interrupted: the process that ran it ended before it did")
+            .bind(state.word())
+            .bind(kind.meaning().outcome)
+            .bind(why)
             .bind(now_ms())
             .bind(run.run_id.to_string())
             .execute(&mut *all)
@@ -85,9 +96,12 @@ impl Ledger {
             return self.in_processes(None).await;
         }
         self.list(
-            r#"AND (r.state = 'running' OR (r.state = 'queued' AND r."trigger" = 'cli')) AND NOT EXISTS
-               (SELECT 1 FROM leases WHERE leases.name = r.pipeline
-                AND leases.expires_ms > (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT)"#,
+            concat!(
+                unfinished!(),
+                r#" AND (r.state = 'running' OR r."trigger" = 'cli') AND NOT EXISTS
+                (SELECT 1 FROM leases WHERE leases.name = r.pipeline
+                 AND leases.expires_ms > (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT)"#
+            ),
             &Wanted::default(),
             MAX_LISTED,
         )

@@ -295,7 +295,7 @@ mod tests {
     async fn queue_turn(ledger: &Ledger, pipeline: &PipelineName, turn: Turn) -> bool {
         let (spec_digest, actor) = ("d".to_owned(), "schedule".to_owned());
         let (pipeline, under) = (pipeline.clone(), Under::Turn(turn));
-        let order = Order { pipeline, spec_digest, actor, under, instead_of: None };
+        let order = Order { pipeline, spec_digest, actor, under, instead_of: None, if_idle: false };
         ledger.take_orders(&[order]).await.unwrap()[0].is_some()
     }
 

@@ -78,31 +78,51 @@ impl Ledger {
         })
     }
 
-    /// Records that runs are alive.
+    /// Records that a run is alive. Whether it was asked to stop ([`Ledger::ask_to_stop`]).
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn beat(&self, run_ids: &[RunId]) -> Result<()> {
-        let mut all = begin_writing(&self.pool).await?;
-        for run_id in run_ids {
-            sqlx::query(concat!(
-                "UPDATE run_turns SET heartbeat_ms = $1 WHERE run_id = $2
-                 AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = $2 AND ",
-                is_ours!("$3"),
-                ")"
-            ))
-            .bind(now_ms())
-            .bind(run_id.to_string())
-            .bind(self.epoch(run_id))
-            .execute(&mut *all)
-            .await
-            .map_err(|e| fault(&e))?;
-        }
-        all.commit().await.map_err(|e| fault(&e))
+    pub async fn beat(&self, run_id: &RunId) -> Result<bool> {
+        let mut alone = begin_writing(&self.pool).await?;
+        let row = sqlx::query(concat!(
+            "UPDATE run_turns SET heartbeat_ms = $1 WHERE run_id = $2
+             AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = $2 AND ",
+            is_ours!("$3"),
+            ") RETURNING cancel_ms"
+        ))
+        .bind(now_ms())
+        .bind(run_id.to_string())
+        .bind(self.epoch(run_id))
+        .fetch_optional(&mut *alone)
+        .await
+        .map_err(|e| fault(&e))?;
+        alone.commit().await.map_err(|e| fault(&e))?;
+        let asked: Option<Option<i64>> = row.map(|row| get(&row, "cancel_ms")).transpose()?;
+        Ok(asked.flatten().is_some())
+    }
+
+    /// Asks a run to stop that a daemon is at, which finds that with its next [`Ledger::beat`]. False where none is.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn ask_to_stop(&self, run_id: &RunId) -> Result<bool> {
+        let mut alone = begin_writing(&self.pool).await?;
+        let asked = sqlx::query(
+            "UPDATE run_turns SET cancel_ms = coalesce(cancel_ms, $1) WHERE run_id = $2
+             AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = $2 AND state = 'running' AND \"trigger\" <> 'cli')",
+        )
+        .bind(now_ms())
+        .bind(run_id.to_string())
+        .execute(&mut *alone)
+        .await
+        .map_err(|e| fault(&e))?;
+        alone.commit().await.map_err(|e| fault(&e))?;
+        Ok(asked.rows_affected() == 1)
     }
 
     /// Records that an attempt of a running run failed, for `why` (the text of one of our own errors), and that attempt
-    /// number `attempt` begins not before an instant: it is the same run, which is queued again.
+    /// number `attempt` begins not before an instant: it is the same run, which is queued again. False where it was asked to
+    /// stop meanwhile: then it is under way as before, and the caller records its end.
     ///
     /// # Errors
     /// `Failed` when the run is not running, `Temporary` when another process has it by now; else as [`Ledger::queue`].
@@ -112,11 +132,12 @@ impl Ledger {
         attempt: u32,
         not_before: DateTime<Utc>,
         why: &str,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut both = begin_writing(&self.pool).await?;
         let done = sqlx::query(concat!(
             "UPDATE runs SET state = 'queued', epoch = NULL, holder = NULL
-             WHERE run_id = $1 AND state = 'running' AND ",
+             WHERE run_id = $1 AND state = 'running' AND NOT EXISTS
+               (SELECT 1 FROM run_turns t WHERE t.run_id = runs.run_id AND t.cancel_ms IS NOT NULL) AND ",
             is_ours!("$2")
         ))
         .bind(run_id.to_string())
@@ -126,12 +147,16 @@ impl Ledger {
         .map_err(|e| fault(&e))?;
         if done.rows_affected() != 1 {
             both.rollback().await.map_err(|e| fault(&e))?;
-            return self.expect_one(0, run_id, "running").await;
+            let run = self.run(run_id).await?;
+            if run.is_some_and(|run| run.state == State::Running && run.is_to_stop) {
+                return Ok(false);
+            }
+            return self.expect_one(0, run_id, "running").await.map(|()| true);
         }
         wait_again(&mut both, run_id, attempt, not_before, why).await?;
         both.commit().await.map_err(|e| fault(&e))?;
         self.forget(run_id);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -186,12 +211,17 @@ mod tests {
         assert_eq!((waits.error.as_deref(), waits.finished_at), (Some("away"), None));
 
         ledger.start(&run_id).await.unwrap();
-        ledger.beat(&[run_id]).await.unwrap();
+        assert!(!ledger.beat(&run_id).await.unwrap());
+        assert!(ledger.ask_to_stop(&run_id).await.unwrap());
+        assert!(ledger.beat(&run_id).await.unwrap());
+        assert!(!ledger.try_again(&run_id, 3, later, "away").await.unwrap(), "it is to stop");
+        assert_eq!(shown().await.state, State::Running);
         let second = shown().await;
         assert_eq!((second.attempt, second.not_before, second.started_at), (2, None, first.started_at));
         ledger.conclude(&run_id, &Err(Error::temporary("away"))).await.unwrap();
         let over = shown().await;
         assert_eq!((over.state, over.outcome.as_deref()), (State::Failed, Some("temporary")));
+        assert!(!ledger.ask_to_stop(&run_id).await.unwrap(), "it is over");
     }
 
     #[tokio::test]

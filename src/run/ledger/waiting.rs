@@ -1,31 +1,63 @@
 //! Runs that wait for a daemon: which they are, and which of them none has.
 
 use chrono::{DateTime, Utc};
+use sqlx::any::AnyRow;
 
 use super::listing::{SELECT, read_run};
-use super::{Ledger, MAX_LISTED, Run, RunId, fault};
+use super::{Ledger, MAX_LISTED, Run, RunId, fault, get};
 use crate::error::Result;
-use crate::govern::store::{begin_writing, now_ms};
+use crate::govern::store::{ROWS_AT_ONCE, begin_writing, now_ms, places};
 
-/// Runs that are named by one statement.
-const RUNS_AT_ONCE: usize = 500;
+/// A run that waits for a daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Which one.
+    pub run_id: RunId,
+    /// Of which pipeline.
+    pub pipeline: String,
+    /// When it was asked for, in milliseconds since 1970.
+    pub asked_ms: i64,
+}
 
 impl Ledger {
-    /// Runs that a daemon queued and that did not begin, or whose next attempt did not: oldest first, at most `most`,
-    /// without their streams.
+    /// Runs that a daemon queued and that did not begin, or whose next attempt did not: oldest first, at most `most`.
     ///
     /// # Errors
     /// As [`Ledger::queue`].
-    pub async fn waiting(&self, most: usize) -> Result<Vec<Run>> {
-        let sql = format!(
-            "{SELECT} WHERE r.state = 'queued' AND r.\"trigger\" <> 'cli' ORDER BY r.created_ms, r.run_id LIMIT $1"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(i64::try_from(most).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
-        rows.iter().map(read_run).collect()
+    pub async fn waiting(&self, most: usize) -> Result<Vec<Waits>> {
+        let rows = sqlx::query(
+            "SELECT run_id, pipeline, created_ms FROM runs WHERE state = 'queued' AND \"trigger\" <> 'cli'
+             ORDER BY created_ms, run_id LIMIT $1",
+        )
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|e| fault(&e))?;
+        let read = |row: &AnyRow| -> Result<Waits> {
+            let run_id = RunId::parse(&get::<String>(row, "run_id")?)?;
+            Ok(Waits { run_id, pipeline: get(row, "pipeline")?, asked_ms: get(row, "created_ms")? })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Those of these runs that wait for a daemon, without their streams, in no order.
+    ///
+    /// # Errors
+    /// As [`Ledger::queue`].
+    pub async fn still_waiting(&self, run_ids: &[RunId]) -> Result<Vec<Run>> {
+        let mut runs = Vec::with_capacity(run_ids.len());
+        for some in run_ids.chunks(ROWS_AT_ONCE) {
+            let sql = format!("{SELECT} WHERE r.state = 'queued' AND r.run_id IN {}", places(1, some.len()));
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(some.len() == 1);
+            for run_id in some {
+                query = query.bind(run_id.to_string());
+            }
+            let rows = query.fetch_all(&self.pool).await.map_err(|e| fault(&e))?;
+            for row in &rows {
+                runs.push(read_run(row)?);
+            }
+        }
+        Ok(runs)
     }
 
     /// Of the runs that wait for a daemon those that none said to have since this time ([`Ledger::still_wait`]), and that
@@ -53,16 +85,17 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn still_wait(&self, run_ids: &[RunId]) -> Result<()> {
-        for some in run_ids.chunks(RUNS_AT_ONCE) {
-            let places: Vec<String> = (2..=some.len() + 1).map(|number| format!("${number}")).collect();
+        for some in run_ids.chunks(ROWS_AT_ONCE) {
             let sql = format!(
-                "UPDATE runs SET waited_ms = $1 WHERE state = 'queued' AND run_id IN ({})",
-                places.join(", ")
+                "UPDATE runs SET waited_ms = ${} WHERE state = 'queued' AND run_id IN {}",
+                some.len() + 1,
+                places(1, some.len())
             );
-            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now_ms());
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(some.len() == 1);
             for run_id in some {
                 query = query.bind(run_id.to_string());
             }
+            let query = query.bind(now_ms());
             let mut alone = begin_writing(&self.pool).await?;
             query.execute(&mut *alone).await.map_err(|e| fault(&e))?;
             alone.commit().await.map_err(|e| fault(&e))?;

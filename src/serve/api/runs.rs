@@ -18,6 +18,7 @@ use crate::govern::audit::{self, Action};
 use crate::govern::{Permission, Principal};
 use crate::run::ledger::{MAX_LISTED, RequestKey, Run, RunId, State as Stand, Trigger, Wanted};
 use crate::serve::auth::require;
+use crate::serve::dispatch::Taken;
 use crate::serve::problem::Problem;
 use crate::spec::PipelineName;
 
@@ -67,12 +68,8 @@ pub(super) async fn trigger_run(
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| RequestKey::of(&actor, key.as_bytes()));
     let key = key.transpose()?;
     let pipeline = PipelineName::parse(&name).map_err(|_| no_such_pipeline())?;
-    let known = match &key {
-        Some(key) => api.dispatcher.ledger().asked_under(key).await?,
-        None => None,
-    };
-    let run_id = api.dispatcher.trigger(&pipeline, Trigger::Api, &actor, key.as_ref()).await?;
-    let is_new = known.is_none_or(|known| known.run_id != run_id);
+    let Taken { run_id, is_new } =
+        api.dispatcher.trigger(&pipeline, Trigger::Api, &actor, key.as_ref()).await?;
     let location = format!("/v1/runs/{run_id}");
     let body = Json(json!({"run_id": run_id.to_string(), "created": is_new}));
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response())
@@ -145,7 +142,7 @@ async fn wait_for_end(
     let known = id_of(run_id)?;
     loop {
         // Listened for before the look, so that an end between the two is heard.
-        let mut ended = std::pin::pin!(api.dispatcher.end_of(&known));
+        let mut ended = std::pin::pin!(api.dispatcher.news_of(&known));
         ended.as_mut().enable();
         let run = find_run(api, run_id).await?;
         may(principal, Permission::RunRead, &run)?;
@@ -164,7 +161,7 @@ async fn wait_for_end(
 
 /// Stop a run
 ///
-/// It stops soon, at a point where nothing half-done is visible.
+/// It stops soon, at a point where nothing half-done is visible; where another daemon is at it, after some seconds.
 #[utoipa::path(
     post, path = "/runs/{run_id}/cancel", operation_id = "cancelRun", tag = "runs",
     params(("run_id" = String, Path, description = "The run.", format = "uuid")),
@@ -172,7 +169,7 @@ async fn wait_for_end(
     responses(
         (status = 202, description = "The run was told to stop.", body = Cancelling),
         (status = 404, description = "`no-such-run`"),
-        (status = 409, description = "`run-over`, or `run-elsewhere`: another process runs it."),
+        (status = 409, description = "`run-over`, or `run-elsewhere`: a command runs it."),
     ),
 )]
 pub(super) async fn cancel_run(
@@ -191,7 +188,12 @@ pub(super) async fn cancel_run(
     let subject = format!("{} {}", run.pipeline, run.run_id);
     audit::record(api.dispatcher.ledger(), &principal.actor(), Action::RunCancel, &subject).await?;
     if !api.dispatcher.cancel(&run.run_id).await? {
-        return Err(conflict("run-elsewhere", "the run is over, or another process runs it"));
+        let run = find_run(&api, &run_id).await?;
+        return Err(match run.state.is_final() {
+            true => conflict("run-over", "the run is over").with("state", run.state.word()),
+            false => conflict("run-elsewhere", "a command runs it")
+                .with("help", "stop `sealift sync` or `sealift backfill` where it was started"),
+        });
     }
     let body = Json(json!({"run_id": run.run_id.to_string(), "state": "cancelling"}));
     Ok((StatusCode::ACCEPTED, body).into_response())

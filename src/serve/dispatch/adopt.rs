@@ -1,6 +1,6 @@
 //! Takes on what other processes left, and lets wait what waits in the ledger.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Dispatcher, Shared, Waiting};
 use crate::error::{Error, Result};
 use crate::govern::store::now_ms;
-use crate::run::ledger::{Lease, Run, RunId, State, Trigger};
+use crate::run::ledger::{Lease, Run, RunId, State, Trigger, Waits};
 use crate::spec::schedule::Retry;
 use crate::spec::{Pipeline, PipelineName};
 
@@ -42,14 +42,20 @@ impl Dispatcher {
         self.0.adopt().await
     }
 
-    /// Says in the ledger that what waits here does, so that no daemon takes it for abandoned.
+    /// Says in the ledger that what waits here does, so that no daemon takes it for abandoned, and forgets the keys of
+    /// runs that are over for long.
     ///
     /// # Errors
     /// Those of the ledger.
-    pub(in crate::serve) async fn tell_what_waits(&self) -> Result<()> {
+    pub(in crate::serve) async fn keep_records(&self) -> Result<()> {
         let waiting: Vec<RunId> =
             self.0.board().all_waiting().into_iter().map(|(_, run_id, _)| run_id).collect();
-        self.0.ledger.still_wait(&waiting).await
+        self.0.ledger.still_wait(&waiting).await?;
+        while self.0.ledger.forget_old_keys().await? {
+            // Others write in between.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 }
 
@@ -77,7 +83,7 @@ impl Shared {
 
     /// How long after its process was lost a run is tried again; `None` where it is over.
     fn next_of(&self, run: &Run, pipeline: &Pipeline) -> Option<Duration> {
-        if run.state != State::Running || run.trigger == Trigger::Cli {
+        if run.state != State::Running || run.trigger == Trigger::Cli || run.is_to_stop {
             return None;
         }
         if self.ledger.lease_length().is_some() && run.attempt <= MOST_LOST {
@@ -141,17 +147,24 @@ impl Shared {
             (board.all_waiting(), board.most_waiting())
         };
         let queued = self.ledger.waiting(most).await?;
-        let known: BTreeMap<RunId, &Run> = queued.iter().map(|run| (run.run_id, run)).collect();
+        let known: BTreeSet<RunId> = queued.iter().map(|run| run.run_id).collect();
         // Up to when the list has all there are.
         let last = queued.last().filter(|_| queued.len() >= most);
-        let all_until_ms = last.map_or(i64::MAX, |run| run.created_at.timestamp_millis());
+        let all_until_ms = last.map_or(i64::MAX, |run| run.asked_ms);
         for (name, run_id, asked_ms) in here {
-            if asked_ms < all_until_ms && !known.contains_key(&run_id) {
+            if asked_ms < all_until_ms && !known.contains(&run_id) {
                 self.board().take(&name, &run_id);
             }
         }
-        for run in &queued {
-            // One that is not known here is for another daemon, or its document is to be mended.
+        // One that is not known here is for another daemon, or its document is to be mended.
+        let is_new = |run: &Waits| {
+            let pipeline = PipelineName::parse(&run.pipeline).ok().and_then(|name| self.registry.get(&name));
+            pipeline.is_some_and(|pipeline| !self.board().has(&pipeline.name, &run.run_id))
+        };
+        let new: Vec<RunId> = queued.iter().filter(|run| is_new(run)).map(|run| run.run_id).collect();
+        let mut new = self.ledger.still_waiting(&new).await?;
+        new.sort_by_key(|run| (run.created_at, run.run_id));
+        for run in &new {
             let pipeline = PipelineName::parse(&run.pipeline).ok().and_then(|name| self.registry.get(&name));
             let Some(pipeline) = pipeline else { continue };
             let has_room = {

@@ -1,8 +1,6 @@
 //! Which runs wait and which are under way: who is next, decided without waiting for anybody.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use tokio::time::{Duration, Instant};
@@ -65,11 +63,11 @@ struct Running {
 #[derive(Debug, Default)]
 pub(super) struct Board {
     limits: Limits,
-    /// By rank: the least is next.
-    order: BTreeSet<(i64, PipelineName)>,
     waiting: BTreeMap<PipelineName, (i64, Waiting)>,
-    /// Before when some of them may not begin, and how many.
-    later: BTreeMap<Instant, usize>,
+    /// Those whose time has come, by connection and rank: the least of one that has a place is next.
+    order: BTreeMap<ConnectionName, BTreeSet<(i64, PipelineName)>>,
+    /// The others, and when they may begin.
+    later: BTreeSet<(Instant, PipelineName)>,
     running: BTreeMap<PipelineName, Running>,
     busy: BTreeMap<ConnectionName, usize>,
     /// How many runs failed in a row.
@@ -138,9 +136,9 @@ impl Board {
         let set_back = self.failed.get(&name).copied().unwrap_or(0).min(MOST_SET_BACK);
         let steps = set_back.saturating_sub(run.pipeline.priority.level());
         let rank = run.asked_ms.saturating_add(steps.saturating_mul(STEP_MS));
-        self.order.insert((rank, name.clone()));
-        if let Some(at) = run.not_before {
-            *self.later.entry(at).or_default() += 1;
+        match run.not_before {
+            Some(at) => drop(self.later.insert((at, name.clone()))),
+            None => self.line_up(run.pipeline.connection.clone(), rank, name.clone()),
         }
         self.waiting.insert(name, (rank, run));
         true
@@ -148,23 +146,35 @@ impl Board {
 
     /// The next run that may begin, which counts as under way from here on. One that has to wait holds up nobody.
     pub(super) fn begin_next(&mut self, now: Instant) -> Option<Waiting> {
+        self.line_up_due(now);
         if self.running.len() >= self.limits.runs.at_once {
             return None;
         }
-        let ready = |(_, name): &&(i64, PipelineName)| {
-            let run = self.waiting.get(name).map(|(_, run)| run);
-            run.is_some_and(|run| {
-                run.not_before.is_none_or(|at| at <= now)
-                    && !self.running.contains_key(name)
-                    && self.has_place(&run.pipeline.connection)
-            })
-        };
-        let name = self.order.iter().find(ready).map(|(_, name)| name.clone())?;
+        let with_place = self.order.iter().filter(|(connection, _)| self.has_place(connection));
+        let firsts = with_place
+            .filter_map(|(_, order)| order.iter().find(|(_, name)| !self.running.contains_key(name)));
+        let (_, name) = firsts.min()?.clone();
         let run = self.remove(&name)?;
         let connection = run.pipeline.connection.clone();
         *self.busy.entry(connection.clone()).or_default() += 1;
         self.running.insert(name, Running { run_id: run.run_id, connection, cancel: run.cancel.clone() });
         Some(run)
+    }
+
+    fn line_up(&mut self, connection: ConnectionName, rank: i64, name: PipelineName) {
+        self.order.entry(connection).or_default().insert((rank, name));
+    }
+
+    fn line_up_due(&mut self, now: Instant) {
+        while let Some((at, name)) = self.later.pop_first() {
+            if at > now {
+                self.later.insert((at, name));
+                break;
+            }
+            if let Some((rank, run)) = self.waiting.get(&name) {
+                self.line_up(run.pipeline.connection.clone(), *rank, name);
+            }
+        }
     }
 
     fn has_place(&self, connection: &ConnectionName) -> bool {
@@ -173,8 +183,8 @@ impl Board {
     }
 
     /// When a run may begin that could not before for its own sake.
-    pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
-        self.later.range((Bound::Excluded(now), Bound::Unbounded)).next().map(|(at, _)| *at)
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        self.later.first().map(|(at, _)| *at)
     }
 
     /// A run is no longer under way.
@@ -204,12 +214,15 @@ impl Board {
 
     fn remove(&mut self, pipeline: &PipelineName) -> Option<Waiting> {
         let (rank, run) = self.waiting.remove(pipeline)?;
-        self.order.remove(&(rank, pipeline.clone()));
-        if let Some(Entry::Occupied(mut many)) = run.not_before.map(|at| self.later.entry(at)) {
-            match many.get() {
-                0 | 1 => drop(many.remove()),
-                _ => *many.get_mut() -= 1,
+        let connection = &run.pipeline.connection;
+        if let Some(order) = self.order.get_mut(connection) {
+            order.remove(&(rank, pipeline.clone()));
+            if order.is_empty() {
+                self.order.remove(connection);
             }
+        }
+        if let Some(at) = run.not_before {
+            self.later.remove(&(at, pipeline.clone()));
         }
         Some(run)
     }

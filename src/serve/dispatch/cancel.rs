@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
-use super::{Dispatcher, Shared, cancelled};
+use super::{Dispatcher, Shared, Waiting, cancelled};
 use crate::error::{Error, Result};
 use crate::run::ledger::{RunId, State};
 use crate::spec::PipelineName;
 
 impl Dispatcher {
-    /// Tells a run that is under way here to stop, or ends one that waits, wherever it does. False when it is over, or
-    /// another process is at it.
+    /// Tells a run to stop that a daemon is at, this one or another, or ends one that waits, wherever it does. False when
+    /// it is over, or a command is at it.
     ///
     /// # Errors
     /// Those of the ledger; then the run goes on waiting.
@@ -31,6 +31,9 @@ impl Shared {
         }
         let Some(run) = self.ledger.run(run_id).await? else { return Ok(false) };
         let name = PipelineName::parse(&run.pipeline)?;
+        if run.state == State::Running {
+            return self.stop_elsewhere(run_id, &name).await;
+        }
         if run.state != State::Queued || run.needs_its_process() {
             return Ok(false);
         }
@@ -55,8 +58,31 @@ impl Shared {
         }
         match self.ledger.run(run_id).await {
             // Another process was faster.
+            Ok(Some(run)) if run.state == State::Running => self.stop_elsewhere(run_id, &name).await,
             Ok(Some(run)) if run.state != State::Queued => Ok(false),
             _ => Err(error),
+        }
+    }
+
+    /// Asks whoever is at a run to stop it. One whose process is gone is over by that.
+    async fn stop_elsewhere(&self, run_id: &RunId, pipeline: &PipelineName) -> Result<bool> {
+        if !self.ledger.ask_to_stop(run_id).await? {
+            return Ok(false);
+        }
+        if let Some(lease) = self.free(pipeline).await? {
+            lease.end().await;
+            self.ends.ring(run_id);
+        }
+        Ok(true)
+    }
+
+    /// A run that was told to stop here is another daemon's by now: that one is told.
+    pub(super) async fn pass_on(&self, run: &Waiting) {
+        if !run.cancel.is_cancelled() {
+            return;
+        }
+        if let Err(error) = self.ledger.ask_to_stop(&run.run_id).await {
+            tracing::warn!(run_id = %run.run_id, %error, "the daemon that is at the run could not be told to stop it");
         }
     }
 }

@@ -38,6 +38,8 @@ impl Shared {
     pub(super) async fn carry(self: Arc<Self>, run: Waiting) {
         match self.begin(run.clone()).await {
             Begun::Under(lease, run) => {
+                self.ends.ring_in(&run.run_id);
+                self.heed(&run).await;
                 let result = lease.guard(&run.cancel, self.work(&run)).await;
                 if lease.is_lost() && result.is_err() {
                     // Who takes the pipeline finds it under way and without a lease, as it would after a crash.
@@ -49,9 +51,13 @@ impl Shared {
                 }
             }
             Begun::NotYet(run) => self.put_back(run).await,
-            Begun::Gone => self.leave(&run),
+            Begun::Gone => {
+                self.pass_on(&run).await;
+                self.leave(&run);
+            }
             Begun::Failed(error) => {
                 self.finish(&run, &Err(error)).await;
+                self.pass_on(&run).await;
                 self.leave(&run);
             }
         }
@@ -71,6 +77,7 @@ impl Shared {
         };
         if is_cancelled {
             self.finish(&run, &Err(cancelled("cancelled before it began"))).await;
+            self.pass_on(&run).await;
             self.ends.ring(&run.run_id);
         }
         self.changed.notify_one();
@@ -116,6 +123,18 @@ impl Shared {
         }
     }
 
+    /// A run may have been told to stop between two of its attempts, by way of another daemon.
+    async fn heed(&self, run: &Waiting) {
+        if run.attempt == 1 {
+            return;
+        }
+        match self.ledger.run(&run.run_id).await {
+            Ok(Some(known)) if known.is_to_stop => run.cancel.cancel(),
+            // Else its first heartbeat finds it.
+            _ => {}
+        }
+    }
+
     /// Lets the runner work, for as long as it may.
     async fn work(&self, run: &Waiting) -> Result<()> {
         let _running = self.metrics.running();
@@ -124,7 +143,7 @@ impl Shared {
         let limit = sleep(run.pipeline.timeout);
         let patience = self.patience(&stop);
         // Beside all that, since the store may take its time to record them.
-        let beats = self.beat(run.run_id);
+        let beats = self.beat(run);
         tokio::pin!(work, limit, patience, beats);
         let (mut is_late, mut is_cut) = (false, false);
         loop {
@@ -154,14 +173,20 @@ impl Shared {
         }
     }
 
-    /// Says again and again that a run is alive.
-    async fn beat(&self, run_id: RunId) -> Infallible {
+    /// Says again and again that a run is alive, and hears whether another daemon was asked to stop it.
+    async fn beat(&self, run: &Waiting) -> Infallible {
+        let run_id = run.run_id;
         let mut beats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
-            if let Err(error) = self.ledger.beat(&[run_id]).await {
-                tracing::warn!(%run_id, %error, "the heartbeat was not recorded");
+            match self.ledger.beat(&run_id).await {
+                Ok(is_to_stop) if is_to_stop && !run.cancel.is_cancelled() => {
+                    tracing::info!(%run_id, "told to stop, by way of another daemon");
+                    run.cancel.cancel();
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%run_id, %error, "the heartbeat was not recorded"),
             }
         }
     }
@@ -185,13 +210,18 @@ impl Shared {
         if was_cut {
             self.cut_short.fetch_add(1, Ordering::AcqRel);
         }
-        if let Err(error) = &result
-            && let Some(next) = self.next_attempt(&run, error, was_cut).await
-        {
-            lease.end().await;
-            self.put_back(next).await;
-            return;
-        }
+        let result = match result {
+            Ok(()) => Ok(()),
+            Err(error) => match self.next_attempt(&run, &error, was_cut).await {
+                Ok(Some(next)) => {
+                    lease.end().await;
+                    self.put_back(next).await;
+                    return;
+                }
+                Ok(None) => Err(error),
+                Err(cancelled) => Err(cancelled),
+            },
+        };
         self.finish(&run, &result).await;
         lease.end().await;
         self.leave(&run);
@@ -199,25 +229,34 @@ impl Shared {
 
     /// The next attempt of a run, where there is one; it is recorded then. One that was stopped for the daemon's sake
     /// has one at once, with the next daemon.
-    async fn next_attempt(&self, run: &Waiting, error: &Error, was_cut: bool) -> Option<Waiting> {
+    ///
+    /// # Errors
+    /// `Cancelled` where it was told to stop meanwhile by way of another daemon, and is over by that.
+    async fn next_attempt(&self, run: &Waiting, error: &Error, was_cut: bool) -> Result<Option<Waiting>> {
         let (pause, why) = if was_cut {
             (Duration::ZERO, "interrupted: the daemon stopped".to_owned())
         } else if error.kind().meaning().retry && !is_cancelled(error) && !run.cancel.is_cancelled() {
             let elapsed = u64::try_from(now_ms().saturating_sub(run.asked_ms)).unwrap_or_default();
-            let pause = run.pipeline.retry.pause(run.attempt, Duration::from_millis(elapsed))?;
+            let Some(pause) = run.pipeline.retry.pause(run.attempt, Duration::from_millis(elapsed)) else {
+                return Ok(None);
+            };
             (pause, error.to_string())
         } else {
-            return None;
+            return Ok(None);
         };
         let attempt = run.attempt.saturating_add(1);
-        let not_before = DateTime::<Utc>::from_timestamp_millis(now_ms())? + pause;
-        if let Err(error) = self.ledger.try_again(&run.run_id, attempt, not_before, &why).await {
-            tracing::error!(run_id = %run.run_id, %error, "the next attempt could not be recorded");
-            return None;
+        let not_before = DateTime::<Utc>::from_timestamp_millis(now_ms()).unwrap_or_default() + pause;
+        match self.ledger.try_again(&run.run_id, attempt, not_before, &why).await {
+            Ok(true) => {}
+            Ok(false) => return Err(cancelled("cancelled before its next attempt")),
+            Err(error) => {
+                tracing::error!(run_id = %run.run_id, %error, "the next attempt could not be recorded");
+                return Ok(None);
+            }
         }
         let (run_id, pipeline) = (run.run_id, &run.pipeline.name);
         tracing::warn!(%run_id, %pipeline, error = %why, attempt, ?pause, "is tried again");
-        Some(Waiting { attempt, not_before: Some(Instant::now() + pause), ..run.clone() })
+        Ok(Some(Waiting { attempt, not_before: Some(Instant::now() + pause), ..run.clone() }))
     }
 
     /// Records the end of a run, where it can be. Else the run is unfinished in the ledger, and whoever finds its lease

@@ -24,20 +24,112 @@ pub(super) struct Asked {
     pub(super) may_wait: bool,
 }
 
+/// A run that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Which one.
+    pub run_id: RunId,
+    /// Whether it is there because of this; else it was there already.
+    pub is_new: bool,
+}
+
+/// A pipeline of which a run is to be recorded.
+enum Held {
+    /// By who runs it, this process or another: the new run waits for that.
+    ByWhoRunsIt,
+    /// By this, until the run is recorded.
+    Until(Lease),
+    /// The run that is meant is there already.
+    Meant(RunId),
+}
+
+impl Taken {
+    const fn known(run_id: RunId) -> Self {
+        Self { run_id, is_new: false }
+    }
+}
+
 impl Shared {
     /// Takes a run on, or says which one is it already; `None` for a turn that is taken.
-    pub(super) async fn take(self: Arc<Self>, asked: Asked) -> Result<Option<RunId>, Refusal> {
+    pub(super) async fn take(self: Arc<Self>, asked: Asked) -> Result<Option<Taken>, Refusal> {
         let name = &asked.pipeline.name;
         // Of two that ask at once one finds the other's run.
         let _turn = self.turn(name).await;
+        if let Some(run_id) = self.take_idle(&asked).await? {
+            return Ok(Some(self.taken(asked, run_id)));
+        }
         let earlier = self.asked_under(&asked.under, name).await?;
         let waiting = self.waiting(name).await?;
-        let (running, is_full) = {
-            let board = self.board();
-            (board.running(name), board.is_full())
+        let running = self.board().running(name);
+        if let Some(run_id) = self.known(&asked, earlier.as_ref(), waiting, running)? {
+            return Ok(Some(Taken::known(run_id)));
+        }
+        let lease = match self.hold(&asked, earlier.as_ref(), running).await? {
+            Held::ByWhoRunsIt => None,
+            Held::Until(lease) => Some(lease),
+            Held::Meant(run_id) => return Ok(Some(Taken::known(run_id))),
         };
+        let Some(run_id) = self.queue(&asked, earlier.as_ref(), false).await? else {
+            // Another process was faster.
+            let theirs = self.asked_under(&asked.under, name).await?;
+            return Ok(theirs.map(|run| Taken::known(run.run_id)));
+        };
+        if let Some(lease) = lease {
+            lease.end().await;
+        }
+        Ok(Some(self.taken(asked, run_id)))
+    }
+
+    /// A run of a pipeline that has none, under a key that has none, as nearly all are: what there is of either is looked
+    /// for together with recording it. `None` where it is not like that.
+    async fn take_idle(&self, asked: &Asked) -> Result<Option<RunId>, Refusal> {
+        let name = &asked.pipeline.name;
+        let is_idle = {
+            let board = self.board();
+            board.running(name).or(board.waiting(name)).is_none() && !board.is_full()
+        };
+        if !is_idle || self.stopping.is_cancelled() {
+            return Ok(None);
+        }
+        let Ok(Some(lease)) = self.ledger.lease(name).await else { return Ok(None) };
+        let taken = self.queue(asked, None, true).await;
+        lease.end().await;
+        match (taken, &asked.under) {
+            // A run that is there can be told of by a store that cannot record one.
+            (Err(Refusal::Ledger(_)), Under::Key(..)) => Ok(None),
+            (taken, _) => taken,
+        }
+    }
+
+    /// A run that is recorded waits here.
+    fn taken(&self, asked: Asked, run_id: RunId) -> Taken {
+        let Asked { pipeline, under, .. } = asked;
+        tracing::info!(%run_id, pipeline = %pipeline.name, trigger = %under.trigger(), "queued");
+        let new = Waiting {
+            run_id,
+            pipeline,
+            asked_ms: now_ms(),
+            attempt: 1,
+            not_before: None,
+            cancel: CancellationToken::new(),
+            asker: tracing::Span::current(),
+        };
+        self.board().wait(new);
+        self.changed.notify_one();
+        Taken { run_id, is_new: true }
+    }
+
+    /// The run that is meant, where there is one already: it waits here from now on, where it waits. `None` where a new one
+    /// may be recorded as far as this process knows.
+    fn known(
+        &self,
+        asked: &Asked,
+        earlier: Option<&Run>,
+        waiting: Option<RunId>,
+        running: Option<RunId>,
+    ) -> Result<Option<RunId>, Refusal> {
         let is_here = |run: &Run| running == Some(run.run_id) || waiting == Some(run.run_id);
-        if let Some(run) = earlier.as_ref().filter(|run| is_here(run) || is_settled(run)) {
+        if let Some(run) = earlier.filter(|run| is_here(run) || is_settled(run)) {
             return Ok(Some(run.run_id));
         }
         if self.stopping.is_cancelled() {
@@ -46,67 +138,54 @@ impl Shared {
         if let Some(active) = waiting.or(running.filter(|_| !asked.may_wait)) {
             return Err(Refusal::Active(active));
         }
-        if is_full {
+        if self.board().is_full() {
             return Err(Refusal::Full);
         }
-        if let Some(run) =
-            earlier.as_ref().filter(|run| run.state == State::Queued && !run.needs_its_process())
-        {
+        let left = earlier.filter(|run| run.state == State::Queued && !run.needs_its_process());
+        if let Some(run) = left {
             // A daemon that is gone had queued it, or another one has: whoever comes first runs it.
             self.wait(&asked.pipeline, run);
-            return Ok(Some(run.run_id));
         }
-        let lease = match running {
-            // This process holds it.
-            Some(_) => None,
-            // Held until the run is recorded, so that no other process begins one in between.
-            None => self.free(name).await?,
-        };
+        Ok(left.map(|run| run.run_id))
+    }
+
+    /// Holds the pipeline until its run is recorded, so that no other process begins one in between, or finds the run that
+    /// is meant.
+    async fn hold(
+        &self,
+        asked: &Asked,
+        earlier: Option<&Run>,
+        running: Option<RunId>,
+    ) -> Result<Held, Refusal> {
+        let name = &asked.pipeline.name;
+        if running.is_some() {
+            return Ok(Held::ByWhoRunsIt);
+        }
+        let lease = self.free(name).await?;
         // What a process that is gone was at may wait here by now.
         let given_back = self.board().waiting(name);
         if let Some(active) = given_back {
             if let Some(lease) = lease {
                 lease.end().await;
             }
-            let is_meant = earlier.as_ref().is_some_and(|run| run.run_id == active);
-            return if is_meant { Ok(Some(active)) } else { Err(Refusal::Active(active)) };
+            let is_meant = earlier.is_some_and(|run| run.run_id == active);
+            return if is_meant { Ok(Held::Meant(active)) } else { Err(Refusal::Active(active)) };
         }
         let lease = match lease {
-            None if running.is_none() && !asked.may_wait => {
-                match self.elsewhere(&asked, earlier.as_ref()).await? {
-                    Ok(lease) => Some(lease),
-                    Err(theirs) => return Ok(Some(theirs)),
-                }
-            }
-            lease => lease,
+            Some(lease) => lease,
+            None if asked.may_wait => return Ok(Held::ByWhoRunsIt),
+            None => match self.elsewhere(asked, earlier).await? {
+                Ok(lease) => lease,
+                Err(theirs) => return Ok(Held::Meant(theirs)),
+            },
         };
-        if running.is_none()
-            && !asked.may_wait
-            && let Some(theirs) = self.queued_elsewhere(&asked).await?
-        {
-            return Ok(Some(theirs));
+        if asked.may_wait {
+            return Ok(Held::Until(lease));
         }
-        let Some(run_id) = self.queue(&asked, earlier.as_ref()).await? else {
-            // Another process was faster.
-            let theirs = self.asked_under(&asked.under, name).await?;
-            return Ok(theirs.map(|run| run.run_id));
-        };
-        if let Some(lease) = lease {
-            lease.end().await;
+        match self.queued_elsewhere(asked).await? {
+            Some(theirs) => Ok(Held::Meant(theirs)),
+            None => Ok(Held::Until(lease)),
         }
-        let new = Waiting {
-            run_id,
-            pipeline: Arc::clone(&asked.pipeline),
-            asked_ms: now_ms(),
-            attempt: 1,
-            not_before: None,
-            cancel: CancellationToken::new(),
-            asker: tracing::Span::current(),
-        };
-        tracing::info!(%run_id, pipeline = %name, trigger = %asked.under.trigger(), "queued");
-        self.board().wait(new);
-        self.changed.notify_one();
-        Ok(Some(run_id))
     }
 
     /// The lease of a pipeline that another process had a moment ago, or its run that is meant.
@@ -161,14 +240,21 @@ impl Shared {
         }
     }
 
-    /// Records the run and that it was asked for; `None` where another process was faster.
-    async fn queue(&self, asked: &Asked, instead_of: Option<&Run>) -> Result<Option<RunId>, Refusal> {
+    /// Records the run and that it was asked for; `None` where another process was faster, or the pipeline is not idle and
+    /// is to be.
+    async fn queue(
+        &self,
+        asked: &Asked,
+        instead_of: Option<&Run>,
+        if_idle: bool,
+    ) -> Result<Option<RunId>, Refusal> {
         let order = Order {
             pipeline: asked.pipeline.name.clone(),
             spec_digest: asked.pipeline.digest.clone(),
             actor: asked.actor.clone(),
             under: asked.under.clone(),
             instead_of: instead_of.map(|run| run.run_id),
+            if_idle,
         };
         Ok(self.desk.take(order).await?)
     }

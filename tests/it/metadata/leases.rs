@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sealift::error::{Error, Kind};
-use sealift::run::ledger::{RunId, State, Trigger, WrittenPart};
+use sealift::run::ledger::{Lease, RunId, State, Trigger, WrittenPart};
 use sealift::spec::{DatasetName, StreamName};
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +99,7 @@ async fn who_lost_the_lease_records_nothing_any_more_and_may_not_publish() {
     refused(still.start(&run_id).await.unwrap_err());
     other.start(&run_id).await.unwrap();
     everything_is_refused().await;
-    still.beat(&[run_id]).await.unwrap();
+    still.beat(&run_id).await.unwrap();
     // Letting go what one does not have takes nothing from who has it.
     for lease in leases {
         lease.end().await;
@@ -156,4 +156,9 @@ async fn what_is_done_under_a_lease_is_stopped_when_it_is_lost_and_not_before() 
     // What heeds nothing is dropped where it stands.
     let error = lease.guard(&cancel, std::future::pending::<sealift::error::Result<()>>()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Temporary, "{error}");
+    // Of several one is enough.
+    let held = ledger.lease(&pipeline("erp")).await.unwrap().unwrap();
+    assert_eq!(Lease::under([&held], async { Ok(1) }).await.unwrap(), 1);
+    let never = std::future::pending::<sealift::error::Result<()>>();
+    assert_eq!(Lease::under([&held, &lease], never).await.unwrap_err().kind(), Kind::Temporary);
 }

@@ -106,7 +106,8 @@ impl Node {
     }
 
     async fn ask_for(&self, pipeline: &str, key: Option<&RequestKey>) -> Result<RunId, Refusal> {
-        self.dispatcher().trigger(&name(pipeline), Trigger::Api, "token:a", key).await
+        let taken = self.dispatcher().trigger(&name(pipeline), Trigger::Api, "token:a", key).await?;
+        Ok(taken.run_id)
     }
 
     /// Waits until it has begun a run of the pipeline.
@@ -147,8 +148,13 @@ async fn attempts_are_counted_and_pauses_kept_whoever_makes_them() {
 
 #[tokio::test]
 async fn what_the_other_one_has_or_had_is_known_to_one_that_has_no_place_for_it() {
-    let acts = [("block", Act::WaitForGo), ("crm", Act::Publish), ("slow", Act::WaitForGo)];
-    let pipelines = ["block", "crm", "slow"].map(|name| pipeline(name, None));
+    let acts = [
+        ("block", Act::WaitForGo),
+        ("crm", Act::Publish),
+        ("slow", Act::WaitForGo),
+        ("stops", Act::WaitForCancel),
+    ];
+    let pipelines = acts.map(|(name, _)| pipeline(name, None));
     let site = Site::new(SHORT, &acts, pipelines.to_vec()).await;
     let mut full = site.start().await;
     let block = full.ask_for("block", None).await.unwrap();
@@ -160,9 +166,13 @@ async fn what_the_other_one_has_or_had_is_known_to_one_that_has_no_place_for_it(
         assert_eq!(site.end_of(run_id).await.state, State::Succeeded);
         free.began("crm").await;
     }
+    // What the other one is at stops there.
+    let stops = full.ask_for("stops", None).await.unwrap();
+    free.began("stops").await;
+    assert!(full.dispatcher().cancel(&stops).await.unwrap());
+    assert_eq!(site.end_of(stops).await.state, State::Cancelled);
     let slow = full.ask_for("slow", None).await.unwrap();
     free.began("slow").await;
-    assert!(!full.dispatcher().cancel(&slow).await.unwrap(), "it is the other one's");
     assert_eq!(full.ask_for("slow", None).await, Err(Refusal::Elsewhere(Some(slow))));
     // What waits with both can be ended at either.
     let waits = free.ask_for("crm", None).await.unwrap();
@@ -179,6 +189,48 @@ async fn what_the_other_one_has_or_had_is_known_to_one_that_has_no_place_for_it(
 }
 
 #[tokio::test]
+async fn a_run_that_is_to_stop_has_no_further_attempt() {
+    let retry = Retry { attempts: 3, ..Retry::default() };
+    let stumbles = Pipeline { retry, ..pipeline("stumbles", None) };
+    let acts = [("stumbles", Act::StumbleOnGo), ("crm", Act::WaitForGo)];
+    let site = Site::new(LONG, &acts, vec![stumbles, pipeline("crm", None)]).await;
+    let mut first = site.start().await;
+    let failing = first.ask_for("stumbles", None).await.unwrap();
+    first.began("stumbles").await;
+    let second = site.start().await;
+    // It fails before its daemon hears of that, and would be tried again.
+    assert!(second.dispatcher().cancel(&failing).await.unwrap());
+    site.go.add_permits(1);
+    let run = site.end_of(failing).await;
+    assert_eq!((run.state, run.attempt), (State::Cancelled, 1), "{run:?}");
+    assert!(!second.dispatcher().cancel(&failing).await.unwrap(), "it is over");
+
+    // Its process is lost: nobody would hear.
+    let lease = site.ledger.lease(&name("crm")).await.unwrap().unwrap();
+    let lost = site.ledger.queue(&name("crm"), "d", Trigger::Api).await.unwrap();
+    site.ledger.start(&lost).await.unwrap();
+    site.sql("UPDATE leases SET expires_ms = 0").await;
+    assert!(second.dispatcher().cancel(&lost).await.unwrap());
+    let run = site.ledger.run(&lost).await.unwrap().unwrap();
+    assert_eq!((run.state, run.outcome.as_deref()), (State::Cancelled, Some("cancelled")));
+    drop(lease);
+    first.stop().await;
+    second.stop().await;
+
+    // It was asked for just when the attempt before was over.
+    let lease = site.ledger.lease(&name("crm")).await.unwrap().unwrap();
+    let between = site.ledger.queue(&name("crm"), "d", Trigger::Api).await.unwrap();
+    site.ledger.start(&between).await.unwrap();
+    assert!(site.ledger.try_again(&between, 2, Utc::now(), "away").await.unwrap());
+    lease.end().await;
+    site.sql("UPDATE run_turns SET cancel_ms = 1").await;
+    let third = site.start().await;
+    let run = site.end_of(between).await;
+    assert_eq!((run.state, run.attempt), (State::Cancelled, 2), "{run:?}");
+    third.stop().await;
+}
+
+#[tokio::test]
 async fn who_finds_the_run_of_a_lost_process_first_gives_it_back() {
     let site = Site::new(LONG, &[("crm", Act::WaitForGo)], vec![pipeline("crm", None)]).await;
     let mut node = site.start().await;
@@ -190,6 +242,7 @@ async fn who_finds_the_run_of_a_lost_process_first_gives_it_back() {
         actor: "token:a".to_owned(),
         under: Under::Key(Trigger::Api, key.clone()),
         instead_of: None,
+        if_idle: false,
     };
     let run_id = site.ledger.take_orders(&[order]).await.unwrap()[0].unwrap();
     site.ledger.start(&run_id).await.unwrap();
@@ -252,7 +305,7 @@ async fn daemons_that_start_together_share_what_was_left() {
     let (first, second) = tokio::join!(site.start(), site.start());
     for run_id in left {
         let run = site.end_of(run_id).await;
-        assert_eq!((run.state, run.attempt), (State::Succeeded, 2));
+        assert_eq!((run.state, run.attempt), (State::Succeeded, 2), "{run:?}");
     }
     for run_id in unknown {
         let run = site.end_of(run_id).await;

@@ -223,7 +223,7 @@ class Client:
         """Ask for a run to stop. It has stopped once it is over; one that is cancelled already stays so.
 
         Raises:
-            Conflict: when it came to another end, or another process runs it.
+            Conflict: when it came to another end, or a command runs it (``sealift sync``).
             NotFound: when there is no such run.
             SealiftError: of its kind.
 

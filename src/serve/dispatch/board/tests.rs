@@ -104,17 +104,17 @@ fn what_waits_for_its_next_attempt_is_woken_and_passed_by() {
     board.wait(waiting("b", "c", Priority::Low, 1));
     assert_eq!(board.begin_next(now).unwrap().pipeline.name, name("b"));
     assert!(board.begin_next(now).is_none());
-    assert_eq!(board.next_wake(now), Some(later));
+    assert_eq!(board.next_wake(), Some(later));
     assert_eq!(board.begin_next(later).unwrap().pipeline.name, name("a"));
-    assert_eq!(board.next_wake(later), None);
+    assert_eq!(board.next_wake(), None);
 
     for waits in ["d", "e"] {
         board.wait(Waiting { not_before: Some(later), ..waiting(waits, "c", Priority::High, 0) });
     }
     board.remove(&name("d"));
-    assert_eq!(board.next_wake(now), Some(later), "another one begins then");
+    assert_eq!(board.next_wake(), Some(later), "another one begins then");
     board.remove(&name("e"));
-    assert_eq!(board.next_wake(now), None);
+    assert_eq!(board.next_wake(), None);
 }
 
 #[test]
