@@ -157,16 +157,16 @@ impl Shared {
             }
         }
         // One that is not known here is for another daemon, or its document is to be mended.
+        let known_here =
+            |pipeline: &str| PipelineName::parse(pipeline).ok().and_then(|name| self.registry.get(&name));
         let is_new = |run: &Waits| {
-            let pipeline = PipelineName::parse(&run.pipeline).ok().and_then(|name| self.registry.get(&name));
-            pipeline.is_some_and(|pipeline| !self.board().has(&pipeline.name, &run.run_id))
+            known_here(&run.pipeline).is_some_and(|pipeline| !self.board().has(&pipeline.name, &run.run_id))
         };
         let new: Vec<RunId> = queued.iter().filter(|run| is_new(run)).map(|run| run.run_id).collect();
         let mut new = self.ledger.still_waiting(&new).await?;
         new.sort_by_key(|run| (run.created_at, run.run_id));
         for run in &new {
-            let pipeline = PipelineName::parse(&run.pipeline).ok().and_then(|name| self.registry.get(&name));
-            let Some(pipeline) = pipeline else { continue };
+            let Some(pipeline) = known_here(&run.pipeline) else { continue };
             let has_room = {
                 let board = self.board();
                 !board.is_full() && !board.has(&pipeline.name, &run.run_id)

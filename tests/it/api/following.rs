@@ -6,6 +6,7 @@ use reqwest::Response;
 use serde_json::{Value, json};
 
 use super::world::{Served, document};
+use crate::house::Started;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -50,6 +51,14 @@ async fn rest(mut text: String, mut answer: Response) -> Vec<Told> {
     text.split("\n\n").filter(|block| block.contains("event: ")).map(read).collect()
 }
 
+/// The command that follows a run.
+fn follow(served: &Served, run_id: &str) -> Started {
+    served.house.write("in/token", &served.token);
+    let token = format!("file:{}", served.house.path("in/token").display());
+    let args = ["runs", run_id, "--follow", "--json", "--url", &served.url, "--token", &token];
+    served.house.start(served.house.command(&args))
+}
+
 #[tokio::test]
 async fn a_run_is_followed_to_its_end() {
     // Enough rows that it can be seen under way.
@@ -62,11 +71,8 @@ async fn a_run_is_followed_to_its_end() {
         house.write("in/pipelines/slow.yaml", &document("slow", ""));
     })
     .await;
-    served.house.write("in/token", &served.token);
-    let token = format!("file:{}", served.house.path("in/token").display());
     let run_id = served.trigger("slow").await;
-    let follow = ["runs", &run_id, "--follow", "--json", "--url", &served.url, "--token", &token];
-    let following = served.house.start(served.house.command(&follow));
+    let following = follow(&served, &run_id);
     let path = format!("/v1/runs/{run_id}/events");
     let mut answer = served.ask("GET", &path).send().await.unwrap();
     let begin = until(&mut answer, "event: progress").await;
@@ -119,11 +125,8 @@ async fn who_follows_a_run_hears_of_its_end_although_the_daemon_is_lost_meanwhil
         house.write("in/pipelines/slow.yaml", &slow);
     })
     .await;
-    served.house.write("in/token", &served.token);
-    let token = format!("file:{}", served.house.path("in/token").display());
     let run_id = served.trigger("slow").await;
-    let follow = ["runs", &run_id, "--follow", "--json", "--url", &served.url, "--token", &token];
-    let following = served.house.start(served.house.command(&follow));
+    let following = follow(&served, &run_id);
     let begun = std::time::Instant::now();
     loop {
         let told = std::fs::read_to_string(&following.stdout).unwrap();
