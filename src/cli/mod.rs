@@ -44,6 +44,7 @@ use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 
 use crate::error::{Error, Kind};
+use crate::keys::root;
 use crate::run::Engine;
 use crate::serve::RunLogs;
 use crate::serve::traces::Traces;
@@ -120,6 +121,7 @@ pub fn main() -> ExitCode {
         });
         // What still runs after its verb ended (a read that blocks, a log line) must not hold up the exit.
         runtime.shutdown_background();
+        root::end();
         done
     });
     match done {

@@ -11,6 +11,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
+use crate::keys::root;
 
 /// A core dump would hold keys and rows in plaintext, and so would what a debugger reads. Not dumpable, the
 /// process is closed to others of its user, its environment with the secrets in it too. It is as well where that
@@ -146,6 +147,7 @@ impl Stop {
                 _ = term.recv() => 15,
             };
             if self.token.is_cancelled() {
+                root::end();
                 std::process::exit(128 + i32::from(number));
             }
             eprintln!("stopping: what is being written is removed (again to stop at once)");

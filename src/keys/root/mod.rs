@@ -41,6 +41,11 @@ pub trait Root: Send + Sync {
     async fn unwrap(&self, wrapped: &[u8], aad: &[u8]) -> Result<Secret>;
 }
 
+/// Ends what providers keep open in this process, for its end: nothing can be asked of a PKCS #11 module after it.
+pub fn end() {
+    pkcs11::module::end_all();
+}
+
 /// Opens the provider of the settings, and makes sure that its key is there and fit to wrap.
 /// `notice` is told what was created, and what would be better otherwise.
 ///

@@ -6,15 +6,14 @@
 
 mod fault;
 mod fit;
+pub(super) mod module;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11 as Context};
+use cryptoki::context::Pkcs11 as Context;
 use cryptoki::error::{Error as Fault, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
@@ -26,14 +25,11 @@ use cryptoki::types::AuthPin;
 use super::Root;
 use crate::error::{At, Error, Result};
 use crate::keys::aead;
-use crate::keys::dataset::blocking;
 use crate::keys::records::Folder;
 use crate::secret::Secret;
 use crate::spec::config::Pkcs11 as Settings;
 
 const TAG_BYTES: usize = 16;
-/// Most time that a module may take, whose calls cannot be stopped.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A key in a token.
 pub struct Pkcs11 {
@@ -55,9 +51,9 @@ impl Pkcs11 {
     /// token; `Temporary` when the device fails, or the token of keys that are in use is gone.
     pub(super) async fn open(settings: &Settings, records: &Folder) -> Result<Self> {
         let (settings, records) = (settings.clone(), records.clone());
-        bounded(move || {
+        module::call(move || {
             let token = Token {
-                module: module(&settings.module)?,
+                module: module::load(&settings.module)?,
                 was_used: AtomicBool::new(records.holds_any()?),
                 settings,
                 open: Mutex::default(),
@@ -79,7 +75,7 @@ impl Root for Pkcs11 {
 
     async fn wrap(&self, key: &Secret, aad: &[u8]) -> Result<Vec<u8>> {
         let (token, key, aad) = (Arc::clone(&self.token), key.clone(), aad.to_vec());
-        bounded(move || {
+        module::call(move || {
             let nonce = aead::random()?;
             token.with(|open| open.encrypt(nonce, key.expose(), &aad))
         })
@@ -88,7 +84,7 @@ impl Root for Pkcs11 {
 
     async fn unwrap(&self, wrapped: &[u8], aad: &[u8]) -> Result<Secret> {
         let (token, wrapped, aad) = (Arc::clone(&self.token), wrapped.to_vec(), aad.to_vec());
-        bounded(move || {
+        module::call(move || {
             if wrapped.len() < aead::NONCE_BYTES + TAG_BYTES {
                 return Err(fault::altered());
             }
@@ -105,11 +101,11 @@ impl Root for Pkcs11 {
     }
 }
 
-/// The token, logged in at the first use and again when the session was lost. One session, and one call at a
-/// time for each module: what a wrapped key needs is short.
+/// The token, logged in at the first use and again when the session was lost. One session, and one call at a time
+/// ([`module::call`]): what a wrapped key needs is short.
 struct Token {
     settings: Settings,
-    module: Arc<Mutex<Context>>,
+    module: Context,
     open: Mutex<Option<Open>>,
     /// A PIN that was wrong once is not tried again: a few more tries would lock the token.
     refused: OnceLock<Error>,
@@ -120,14 +116,14 @@ struct Token {
 impl Token {
     /// Does `work` with the key; once more with a new session where the session was lost.
     fn with<T>(&self, work: impl Fn(&Open) -> Result<T, Fault>) -> Result<T> {
-        let module = locked(&self.module);
+        let module = &self.module;
         let mut open = locked(&self.open);
         let mut tries_left = 2;
         loop {
             tries_left -= 1;
             let session = match open.take() {
                 Some(session) => session,
-                None => self.log_in(&module)?,
+                None => self.log_in(module)?,
             };
             match work(open.insert(session)) {
                 Ok(done) => return Ok(done),
@@ -150,7 +146,7 @@ impl Token {
         if slot.is_none() && self.was_used.load(Ordering::Relaxed) {
             // Some modules see that a token came back only when they begin anew.
             let _ = module.clone().finalize();
-            initialize(module).map_err(|error| self.told(&error))?;
+            module::initialize(module).map_err(|error| self.told(&error))?;
             slot = self.slot(module)?;
         }
         let slot = slot.ok_or_else(|| self.absent(module))?;
@@ -263,8 +259,9 @@ impl Token {
 impl Drop for Token {
     fn drop(&mut self) {
         // Closing a session is a call, too.
-        let _module = locked(&self.module);
-        *locked(&self.open) = None;
+        if let Some(open) = locked(&self.open).take() {
+            module::drop_there(open);
+        }
     }
 }
 
@@ -316,36 +313,6 @@ impl Probe {
         let opened = open.decrypt(&wrapped, b"sealift probe")?;
         if opened.expose() == self.plain.expose() { Ok(()) } else { Err(Fault::NotSupported) }
     }
-}
-
-/// The module of a path, loaded and initialized once in a process and never unloaded: PKCS #11 allows no
-/// second `C_Initialize`, whoever asks for it.
-fn module(path: &Path) -> Result<Arc<Mutex<Context>>> {
-    static MODULES: Mutex<Vec<(PathBuf, Arc<Mutex<Context>>)>> = Mutex::new(Vec::new());
-    let mut modules = locked(&MODULES);
-    if let Some((_, module)) = modules.iter().find(|(loaded, _)| loaded == path) {
-        return Ok(Arc::clone(module));
-    }
-    let module = Context::new(path).map_err(|error| fault::unloadable(&error, path))?;
-    initialize(&module).map_err(|error| fault::unloadable(&error, path))?;
-    let module = Arc::new(Mutex::new(module));
-    modules.push((path.to_owned(), Arc::clone(&module)));
-    Ok(module)
-}
-
-fn initialize(module: &Context) -> Result<(), Fault> {
-    match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        Err(Fault::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
-        done => done,
-    }
-}
-
-/// Calls of the module, off the async threads.
-async fn bounded<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::time::timeout(LIMIT, blocking(work)).await.unwrap_or_else(|_| {
-        Err(Error::temporary(format!("the PKCS #11 module does not answer within {} s", LIMIT.as_secs()))
-            .help("see the module's own log; nothing is lost, run the same command again when it works"))
-    })
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
