@@ -196,6 +196,14 @@ impl Draft {
         self.columns.iter().filter_map(|column| column.key.as_deref())
     }
 
+    /// The ids of the keys that a stream of `protection` seals with, as far as there are such keys.
+    ///
+    /// # Errors
+    /// Those of the keyring.
+    pub(super) async fn keys_of(engine: &Engine, protection: &protect::Plan) -> Result<BTreeSet<String>> {
+        Ok(columns(engine, protection).await?.into_iter().filter_map(|column| column.key).collect())
+    }
+
     fn told(&self, provenance: &Provenance) -> Provenance {
         // What stays in the table from before is told too.
         let is_own = |one: &Decided| self.columns.iter().any(|own| own.column == one.column);

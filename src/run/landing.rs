@@ -2,6 +2,7 @@
 //! rows, then the stream's own.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 
@@ -43,6 +44,27 @@ impl Drafts {
     }
 }
 
+/// Tells the audit trail which keys may have sealed rows of a stream that nobody sees. How the stream ended is decided
+/// by now: where the trail cannot be told, a warning has to do.
+pub(super) async fn record_unpublished(engine: &Engine, job: &Job<'_>, plan: &StreamPlan) {
+    let set_aside = plan.quarantine.as_ref().map(|quarantine| (&quarantine.dataset, &quarantine.protection));
+    for (dataset, protection) in [(&plan.dataset, &plan.protection)].into_iter().chain(set_aside) {
+        let told = async {
+            let mut keys = Draft::keys_of(engine, protection).await?;
+            keys.extend(engine.keyring.peek(&Purpose::Footer(dataset.clone())).await?);
+            record_keys(engine, job, &format!("seal {dataset}, not published"), keys).await
+        };
+        if let Err(error) = told.await {
+            tracing::warn!(%dataset, %error, "the keys of rows that are not published are not in the audit trail");
+        }
+    }
+}
+
+async fn record_keys(engine: &Engine, job: &Job<'_>, deed: &str, keys: BTreeSet<String>) -> Result<()> {
+    let keys: Vec<String> = keys.into_iter().collect();
+    audit::key_use(&engine.ledger, &format!("run:{}", job.run_id), deed, &keys).await
+}
+
 /// Where the drafts of a stream go.
 pub(super) struct Landing<'a> {
     pub(super) engine: &'a Engine,
@@ -53,6 +75,8 @@ pub(super) struct Landing<'a> {
     pub(super) asked: &'a Asked,
     /// When the source was read.
     pub(super) taken_at: DateTime<Utc>,
+    /// Set once the audit trail knows the keys.
+    pub(super) lands: &'a AtomicBool,
 }
 
 impl Landing<'_> {
@@ -91,6 +115,7 @@ impl Landing<'_> {
         if let (Some(rejected), Some(quarantine)) = (&drafts.rejected, &plan.quarantine) {
             self.record_keys(&quarantine.dataset, rejected).await?;
         }
+        self.lands.store(true, Ordering::Relaxed);
         // The log itself refuses what comes out of order; this is sooner, and says why.
         engine.ledger.check_standing(&self.job.run_id).await?;
         let order = self.fence(own, &provenance).await?;
@@ -109,9 +134,7 @@ impl Landing<'_> {
         if self.asked.mode == Mode::Merge {
             keys.extend(keyring.list(Some(dataset)).await?);
         }
-        let keys: Vec<String> = keys.into_iter().collect();
-        let actor = format!("run:{}", self.job.run_id);
-        audit::key_use(&self.engine.ledger, &actor, &format!("seal {dataset}"), &keys).await
+        record_keys(self.engine, self.job, &format!("seal {dataset}"), keys).await
     }
 
     /// What the stream's own version comes after. Where rejected rows of another run are to be taken back, that run

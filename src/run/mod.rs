@@ -20,6 +20,7 @@ pub mod plan;
 pub mod policy;
 mod present;
 pub mod progress;
+mod published;
 pub mod quality;
 pub mod quarantine;
 pub mod rebuild;
@@ -31,7 +32,7 @@ pub mod upkeep;
 pub mod verify;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -46,6 +47,7 @@ pub use memory::Memory;
 pub use plan::StreamPlan;
 pub use present::Keys;
 pub use progress::Progress;
+pub use published::Published;
 pub use quarantine::{Quarantine, Quarantined};
 pub use standing::{Standing, standing};
 
@@ -59,11 +61,10 @@ use self::resume::Earlier;
 use crate::Rejected;
 use crate::error::{At, Error, Kind, Result};
 use crate::govern::store::now_ms;
-use crate::protect;
 use crate::publish::receipt::Rows;
-use crate::publish::{Outcome, Provenance, Store};
+use crate::publish::{Provenance, Store};
 use crate::source::{self, Snapshot};
-use crate::spec::{DatasetName, Pipeline, StreamName};
+use crate::spec::{Pipeline, StreamName};
 
 /// What is asked of one run.
 #[derive(Debug)]
@@ -90,30 +91,6 @@ pub enum Extent {
     Full,
     /// Of incremental streams a part by the cursor, which stays where it is.
     Part(Part),
-}
-
-/// A version that a run published.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// The stream.
-    pub stream: StreamName,
-    /// The dataset.
-    pub dataset: DatasetName,
-    /// What is visible now.
-    pub outcome: Outcome,
-    /// The rows that are in its quarantine instead; `None` where it has none.
-    pub quarantined: Option<Quarantined>,
-    /// What was found wrong with the rows, and is only told.
-    pub warnings: Vec<String>,
-    /// What happened to each leaf column.
-    pub decisions: Vec<protect::Decision>,
-    /// Seconds from the first row asked for to the commit.
-    pub seconds: f64,
-    /// Nothing was new: the version is the one that stood already.
-    pub unchanged: bool,
-    /// Published by an earlier run of the pipeline that ended before its last stream; this run
-    /// left it alone so that no row is appended twice.
-    pub earlier: bool,
 }
 
 /// Runs a pipeline: every stream is read at one instant, planned before any row moves, sealed, and
@@ -182,24 +159,8 @@ async fn streams(
     Ok(published)
 }
 
-impl From<&Published> for ledger::StreamOutcome {
-    fn from(published: &Published) -> Self {
-        Self {
-            stream: published.stream.to_string(),
-            dataset: published.dataset.to_string(),
-            version: Some(published.outcome.version),
-            rows: published.outcome.rows,
-            quarantined: published.quarantined.as_ref().map_or(0, |quarantined| quarantined.rows),
-            bytes: published.outcome.bytes,
-            seconds: published.seconds,
-            receipt: published.outcome.receipt.clone(),
-            state: ledger::StreamState::Published,
-        }
-    }
-}
-
-/// Source -> decisions on types -> transform -> seal -> Parquet objects -> commit, for one stream. Rows
-/// that are rejected on the way are written beside it and made visible first.
+/// One stream. Where its rows were read and do not come as far as to be published, the audit trail is told of their keys
+/// nevertheless.
 async fn publish(
     engine: &Engine,
     job: &Job<'_>,
@@ -209,10 +170,38 @@ async fn publish(
     standing: &Standing,
     progress: &dyn Progress,
 ) -> Result<Published> {
+    let course = Course::default();
+    let published = read_and_land(engine, job, source, store, plan, standing, progress, &course).await;
+    if course.read.load(Ordering::Relaxed) > 0 && !course.lands.load(Ordering::Relaxed) {
+        landing::record_unpublished(engine, job, plan).await;
+    }
+    published
+}
+
+/// How far a stream has come.
+#[derive(Default)]
+struct Course {
+    /// How many rows were read.
+    read: Arc<AtomicU64>,
+    /// The trail was told that they are about to be made visible, and of their keys.
+    lands: AtomicBool,
+}
+
+/// Source -> decisions on types -> transform -> seal -> Parquet objects -> commit. Rows that are rejected on the way
+/// are written beside it and made visible first.
+async fn read_and_land(
+    engine: &Engine,
+    job: &Job<'_>,
+    source: &mut Instant,
+    store: &Store,
+    plan: &StreamPlan,
+    standing: &Standing,
+    progress: &dyn Progress,
+    course: &Course,
+) -> Result<Published> {
     let started = std::time::Instant::now();
     let told = provenance(engine, job, plan).await?;
-    let read = Arc::new(AtomicU64::new(0));
-    let counter = counted(progress.started(plan), &read);
+    let counter = counted(progress.started(plan), &course.read);
     let stop = job.cancel.child_token();
     let (rejects, rejected) = quarantine::queue();
 
@@ -259,10 +248,11 @@ async fn publish(
             return Err(error);
         }
     };
-    let rows = Rows::of(read.load(Ordering::Relaxed), set_aside, written);
+    let rows = Rows::of(course.read.load(Ordering::Relaxed), set_aside, written);
     let columns = plan.comparison.stays().to_vec();
     let provenance = Provenance { snapshot: source.snapshot.id(), rows, facts, columns, ..told };
-    let landing = Landing { engine, job, store, plan, standing, asked: &asked, taken_at };
+    let landing =
+        Landing { engine, job, store, plan, standing, asked: &asked, taken_at, lands: &course.lands };
     progress.landing(plan);
     // From here on a commit may name the files: they are no part of another load. Where that is refused they may be by
     // now, and stay.
@@ -289,25 +279,6 @@ async fn give_up(engine: &Engine, job: &Job<'_>, store: &Store, plan: &StreamPla
     match engine.ledger.forget_parts(&job.run_id, &plan.relation.stream).await {
         Ok(()) => drafts.discard(store).await,
         Err(error) => tracing::warn!(%error, "files that were written and not published stay"),
-    }
-}
-
-impl Published {
-    /// The version that stands, where nothing is new.
-    fn unchanged(plan: &StreamPlan, standing: &Standing, seconds: f64) -> Self {
-        let version = standing.dataset.newest.unwrap_or_default();
-        let nothing = |quarantine: &Quarantine| Quarantined { dataset: quarantine.dataset.clone(), rows: 0 };
-        Self {
-            stream: plan.relation.stream.clone(),
-            dataset: plan.dataset.clone(),
-            outcome: Outcome { version, rows: 0, bytes: 0, receipt: None },
-            quarantined: plan.quarantine.as_ref().map(nothing),
-            warnings: Vec::new(),
-            decisions: plan.protection.decisions().to_vec(),
-            seconds,
-            unchanged: true,
-            earlier: false,
-        }
     }
 }
 

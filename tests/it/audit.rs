@@ -246,6 +246,30 @@ fn keys_that_evidence_is_checked_with_are_named() {
 }
 
 #[test]
+fn keys_of_rows_that_are_not_published_are_named() {
+    let house = house("");
+    let spec = house.path("in/pipelines/crm.yaml");
+    let demand = format!(
+        "{}\n    quality: [{{range: {{column: id, max: 1}}}}]\n",
+        fs::read_to_string(&spec).unwrap().trim_end()
+    );
+    fs::write(&spec, demand).unwrap();
+    house.run(&["sync", "crm"]).expect(65);
+    let used = listed(&house, &["--action", "key.use"]);
+    let [entry] = used.as_slice() else { panic!("{used:?}") };
+    assert_eq!(
+        word(entry, "subject"),
+        "seal crm.people, not published sealift:crm.people/_footer@1 sealift:crm.people/ssn@1"
+    );
+    assert!(word(entry, "actor").starts_with("run:"), "{entry}");
+
+    // Where no row was read, no key has sealed one.
+    fs::remove_file(house.path("in/drops/people.csv")).unwrap();
+    assert_ne!(house.run(&["sync", "crm"]).code, Some(0));
+    assert_eq!(listed(&house, &["--action", "key.use"]).len(), 1);
+}
+
+#[test]
 fn another_configuration_is_on_the_record_whoever_uses_it_first() {
     let house = house("");
     house.run(&["plan", "crm"]).expect(0);

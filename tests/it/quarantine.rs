@@ -164,6 +164,10 @@ async fn where_more_rows_are_rejected_than_may_be_nothing_is_published() {
     let ran = house.run(&["sync", "pay"]);
     says(ran.expect(65), &["than the 30 that may be", "max_quarantine_rows", "pay.payments__quarantine"]);
     assert_eq!(objects(&house.path("out/lake")), [""; 0].map(PathBuf::from));
+    let used = house.json(&["audit", "--action", "key.use"], 0)["entries"].to_string();
+    for dataset in ["pay.payments", "pay.payments__quarantine"] {
+        assert!(used.contains(&format!("seal {dataset}, not published sealift:{dataset}/")), "{used}");
+    }
 
     // The dataset's own fault leaves nothing of the quarantine either.
     let columns = COLUMNS.replace("\"*\"", "id: {tag: public, as: int32}, \"*\"");
