@@ -5,10 +5,14 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 use sqlx::sqlite::SqliteError;
 use sqlx::{Any, AnyConnection, AnyPool, Row as _, Transaction};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use crate::error::{Error, Result};
 
@@ -16,6 +20,32 @@ use crate::error::{Error, Result};
 pub trait Store: Send + Sync {
     /// The connections; the tables `tokens` and `audit` are there.
     fn pool(&self) -> &AnyPool;
+
+    /// Where transactions of those are done whose own threads may have to wait for others ([`done_at`]).
+    fn home(&self) -> Option<&Handle> {
+        None
+    }
+}
+
+impl Store for AnyPool {
+    fn pool(&self) -> &AnyPool {
+        self
+    }
+}
+
+/// Does `work` on the threads of `home`, where there are such, and drops it there when this is dropped. A transaction of a
+/// daemon's run would else keep everybody from writing for as long as the run's threads give way to others.
+///
+/// # Errors
+/// Those of `work`; `Temporary` when the process ends meanwhile.
+#[expect(clippy::disallowed_methods, reason = "awaited here, and dropped where this is dropped")]
+pub(crate) async fn done_at<T: Send + 'static>(
+    home: Option<&Handle>,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let Some(home) = home else { return work.await };
+    let done = AbortOnDropHandle::new(home.spawn(work.in_current_span())).await;
+    done.unwrap_or_else(|_| Err(Error::temporary("the process ends").help("try again later")))
 }
 
 /// Whether the store is PostgreSQL, which several machines can share.
@@ -100,6 +130,16 @@ pub(crate) async fn begin_writing(pool: &AnyPool) -> Result<Alone> {
     begin_alone(pool, "").await
 }
 
+/// Carries out one statement that writes, beside no other of this process on SQLite; how many rows it changed.
+///
+/// # Errors
+/// As [`fault`] tells them.
+pub(crate) async fn write(pool: &AnyPool, statement: Query<'_, Any, AnyArguments>) -> Result<u64> {
+    let _writing = if is_postgres(pool) { None } else { Some(WRITING.lock().await) };
+    let done = statement.execute(pool).await.map_err(|e| fault(&e))?;
+    Ok(done.rows_affected())
+}
+
 /// Most rows of one statement that writes or names several: far from what either store binds.
 pub(crate) const ROWS_AT_ONCE: usize = 100;
 
@@ -181,6 +221,12 @@ fn postgres(code: &str) -> Error {
         }
         _ => Error::failed(format!("the metadata store refused a statement (SQLSTATE {code})")),
     }
+}
+
+/// The fault of a store that was not waited for any longer.
+pub(crate) fn too_slow() -> Error {
+    Error::temporary("the metadata store took too long")
+        .help("is its server up, and can it be reached from here?")
 }
 
 fn busy() -> Error {

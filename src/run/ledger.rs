@@ -7,7 +7,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::AnyPool;
+use sqlx::{AnyConnection, AnyPool};
+use tokio::runtime::Handle;
 
 pub use self::ended::{EndedRun, Ends};
 pub use self::keyed::RequestKey;
@@ -23,7 +24,7 @@ pub use super::record::{Run, RunId, State, StreamOutcome, StreamState, Trigger};
 use crate::error::{At as _, Error, Result};
 use crate::govern::audit;
 use crate::govern::batch::{Batch, Statement, Value};
-use crate::govern::store::{ROWS_AT_ONCE, Store, begin_writing, fault, get, now_ms};
+use crate::govern::store::{ROWS_AT_ONCE, Store, begin_writing, done_at, fault, get, now_ms};
 use crate::spec::config::Metadata;
 use crate::spec::{DatasetName, PipelineName};
 
@@ -65,6 +66,8 @@ mod waiting;
 pub struct Ledger {
     pool: AnyPool,
     leases: Leases,
+    /// The threads that it was opened on.
+    home: Handle,
 }
 
 impl Ledger {
@@ -76,19 +79,21 @@ impl Ledger {
     /// safe; `Temporary` when another process holds the store, or its server does not answer; `Denied` when the server
     /// refuses the role; `Failed` when the store is damaged or newer than this program.
     pub async fn open(settings: &Metadata) -> Result<Self> {
+        let home = Handle::current();
         let ledger = match settings {
             Metadata::Sqlite(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let locks = folder.unwrap_or(Path::new(".")).join("locks");
                 let pool = open::sqlite(path, &locks).await?;
-                Self { pool, leases: Leases::Files(locks) }
+                Self { pool, leases: Leases::Files(locks), home }
             }
             Metadata::Postgres { url, lease } => {
                 let holder = lease::holder();
                 let address = address::postgres(&url.resolve()?)?;
-                let pool = open::postgres(address, holder.clone()).await?;
-                let rows = Rows::new(pool.clone(), holder, *lease);
-                Self { pool, leases: Leases::Rows(rows) }
+                let renewals = open::renewals(address.clone(), &holder);
+                let pool = open::postgres(address, &holder).await?;
+                let rows = Rows::new(pool.clone(), renewals, holder, *lease);
+                Self { pool, leases: Leases::Rows(rows), home }
             }
         };
         audit::prepare(&ledger).await.at(|| "metadata store".to_owned())?;
@@ -141,8 +146,14 @@ impl Ledger {
     /// # Errors
     /// `Failed` for an unknown run, `Temporary` when another process has it by now; else as [`Ledger::queue`].
     pub async fn stream_published(&self, run_id: &RunId, outcome: &StreamOutcome) -> Result<()> {
-        let rows = record_stream(&self.pool, run_id, outcome, self.epoch(run_id)).await?;
-        self.expect_one(rows, run_id, "known").await
+        let (ledger, run_id, outcome) = (self.clone(), *run_id, outcome.clone());
+        let recording = async move {
+            let mut alone = begin_writing(&ledger.pool).await?;
+            let rows = record_stream(&mut alone, &run_id, &outcome, ledger.epoch(&run_id)).await?;
+            alone.commit().await.map_err(|e| fault(&e))?;
+            ledger.expect_one(rows, &run_id, "known").await
+        };
+        done_at(self.home(), recording).await
     }
 
     /// Records the end of a run that was queued or running. `error` is the text of one of our own
@@ -245,7 +256,7 @@ impl Ledger {
             });
         }
         for outcome in streams {
-            record_stream(&mut *all, run_id, outcome, None).await?;
+            record_stream(&mut all, run_id, outcome, None).await?;
         }
         ended::number(&mut all, &[*run_id]).await?;
         all.commit().await.map_err(|e| fault(&e))
@@ -258,7 +269,7 @@ impl Ledger {
     }
 
     /// The run is not this process's any more.
-    fn forget(&self, run_id: &RunId) {
+    pub(crate) fn forget(&self, run_id: &RunId) {
         if let Some(rows) = self.leases.rows() {
             rows.begun().remove(run_id);
         }
@@ -291,6 +302,10 @@ impl Store for Ledger {
     fn pool(&self) -> &AnyPool {
         &self.pool
     }
+
+    fn home(&self) -> Option<&Handle> {
+        Some(&self.home)
+    }
 }
 
 /// A run as it is when it is asked for.
@@ -316,7 +331,7 @@ fn insert_queued(batch: &mut Batch, runs: &[Queued<'_>]) {
 
 /// Records what became of a stream of a run that is of this epoch; how many rows were changed.
 async fn record_stream(
-    executor: impl sqlx::AnyExecutor<'_>,
+    store: &mut AnyConnection,
     run_id: &RunId,
     outcome: &StreamOutcome,
     epoch: Option<i64>,
@@ -342,7 +357,7 @@ async fn record_stream(
     .bind(&outcome.receipt)
     .bind(outcome.state.word())
     .bind(epoch)
-    .execute(executor)
+    .execute(store)
     .await
     .map_err(|e| fault(&e))?;
     Ok(done.rows_affected())

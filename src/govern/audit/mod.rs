@@ -29,7 +29,7 @@ pub use self::listing::{Filter, MAX_LISTED, after, entries, hash_of, head, list,
 pub use self::sign_ins::SignIns;
 pub use self::verify::{Fault, Findings, What, Witness, verify};
 use super::batch::Batch;
-use super::store::{Store, fault, is_postgres};
+use super::store::{Store, done_at, fault, is_postgres};
 use crate::error::Result;
 
 /// Begins the actor of a command run by hand.
@@ -180,10 +180,15 @@ async fn add<S: AsRef<str>>(
     subjects: &[S],
     outcome: Outcome,
 ) -> Result<()> {
-    let actor = placed(actor, is_postgres(store.pool()));
-    let deeds: Vec<Deed<'_>> =
-        subjects.iter().map(|subject| Deed::now(&actor, action, subject.as_ref(), outcome)).collect();
-    add_all(store, &deeds).await
+    let pool = store.pool().clone();
+    let actor = placed(actor, is_postgres(&pool)).into_owned();
+    let subjects: Vec<String> = subjects.iter().map(|subject| subject.as_ref().to_owned()).collect();
+    let adding = async move {
+        let deeds: Vec<Deed<'_>> =
+            subjects.iter().map(|subject| Deed::now(&actor, action, subject, outcome)).collect();
+        add_all(&pool, &deeds).await
+    };
+    done_at(store.home(), adding).await
 }
 
 /// Adds entries of deeds of one or more actors: all or none.

@@ -9,7 +9,7 @@ use super::scope_of;
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::{self, Action};
 use crate::govern::principal::Scope;
-use crate::govern::store::{Store, fault, now_ms};
+use crate::govern::store::{Store, fault, now_ms, write};
 use crate::spec::Role;
 
 /// Most tokens one listing gives.
@@ -102,10 +102,8 @@ pub(super) async fn note_use(store: &impl Store, name: &str, at_ms: i64) {
     let noted = sqlx::query(
         "INSERT INTO token_terms (name, pipelines, last_used_ms) VALUES ($1, '', $2)
          ON CONFLICT (name) DO UPDATE SET last_used_ms = excluded.last_used_ms",
-    )
-    .bind(name)
-    .bind(at_ms)
-    .execute(store.pool());
+    );
+    let noted = write(store.pool(), noted.bind(name).bind(at_ms));
     if !matches!(tokio::time::timeout(NOTE_LIMIT, noted).await, Ok(Ok(_))) {
         tracing::debug!(token = name, "its use could not be noted");
     }

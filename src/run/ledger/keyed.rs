@@ -119,7 +119,8 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn forget_old_keys(&self) -> Result<bool> {
         let sql = format!(
-            "DELETE FROM run_keys WHERE digest IN (SELECT digest FROM run_keys
+            // Asked twice: one that was found may be given to another run before it goes.
+            "DELETE FROM run_keys WHERE created_ms <= $1 AND digest IN (SELECT digest FROM run_keys
              WHERE created_ms <= $1 AND NOT {} ORDER BY created_ms LIMIT $2)",
             is_remembered(1)
         );

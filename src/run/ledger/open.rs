@@ -23,6 +23,8 @@ const LOG_PAGES: u32 = 4096;
 const CONNECTIONS: u32 = 4;
 /// Connections of one process to a server.
 const SERVER_CONNECTIONS: u32 = 8;
+/// Connections of one process to a server for nothing but renewing leases.
+const RENEWING_CONNECTIONS: u32 = 2;
 /// How long a server may take to give a connection.
 const SERVER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -67,6 +69,8 @@ pub(super) async fn sqlite(path: &Path, locks: &Path) -> Result<AnyPool> {
         .max_lifetime(None)
         // Nothing lies between a connection and its file that could be lost while it rests.
         .test_before_acquire(false)
+        // A full disk ends a transaction without a word to the driver, which would begin none any more.
+        .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
         .after_connect(|connection, _| Box::pin(prepare(connection)))
         .connect_with(address)
         .await
@@ -91,14 +95,25 @@ pub(super) async fn write_back(pool: &AnyPool) -> sqlx::Result<()> {
 }
 
 /// Connects to a database of PostgreSQL. `name` is how its server shows this process.
-pub(super) async fn postgres(address: AnyConnectOptions, name: String) -> Result<AnyPool> {
+pub(super) async fn postgres(address: AnyConnectOptions, name: &str) -> Result<AnyPool> {
     sqlx::any::install_default_drivers();
     let at = "metadata store in PostgreSQL";
-    let pool = AnyPoolOptions::new()
-        .max_connections(SERVER_CONNECTIONS)
-        .acquire_timeout(SERVER_PATIENCE)
-        .after_connect(move |connection, _| {
-            let name = format!("sealift {name}");
+    let pool = server(name, SERVER_CONNECTIONS).connect_with(address).await.map_err(|e| fault(&e).at(at))?;
+    migrate(&pool, &migrations(&POSTGRES, ["INTEGER", "BIGINT"])).await.map_err(|error| error.at(at))?;
+    Ok(pool)
+}
+
+/// Connections for what renews leases, which waits for nothing else of this process. They are made when they are needed.
+pub(super) fn renewals(address: AnyConnectOptions, name: &str) -> AnyPool {
+    sqlx::any::install_default_drivers();
+    server(name, RENEWING_CONNECTIONS).connect_lazy_with(address)
+}
+
+fn server(name: &str, connections: u32) -> AnyPoolOptions {
+    let name = format!("sealift {name}");
+    AnyPoolOptions::new().max_connections(connections).acquire_timeout(SERVER_PATIENCE).after_connect(
+        move |connection, _| {
+            let name = name.clone();
             Box::pin(async move {
                 // What hangs must not hang for ever, least of all what renews leases.
                 connection
@@ -110,12 +125,8 @@ pub(super) async fn postgres(address: AnyConnectOptions, name: String) -> Result
                 let named = sqlx::query("SELECT set_config('application_name', $1, false)").bind(name);
                 named.execute(connection).await.map(drop)
             })
-        })
-        .connect_with(address)
-        .await
-        .map_err(|e| fault(&e).at(at))?;
-    migrate(&pool, &migrations(&POSTGRES, ["INTEGER", "BIGINT"])).await.map_err(|error| error.at(at))?;
-    Ok(pool)
+        },
+    )
 }
 
 async fn migrate(pool: &AnyPool, migrations: &Migrator) -> Result<()> {
@@ -182,6 +193,7 @@ fn unusable(path: &Path, error: &std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::govern::store::begin_writing;
 
     #[tokio::test]
     async fn a_path_may_hold_what_means_something_in_an_address() {
@@ -196,6 +208,32 @@ mod tests {
         assert_eq!(mode, "wal");
         let enforced: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&pool).await.unwrap();
         assert_eq!(enforced, 1);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_for_a_while_leaves_no_connection_behind_that_begins_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = sqlite(&folder.path().join("sealift.db"), &folder.path().join("locks")).await.unwrap();
+        let mut full = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let mut connection = pool.acquire().await.unwrap();
+            let pages: i64 =
+                sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *connection).await.unwrap();
+            let most = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+            connection.execute(most).await.unwrap();
+            full.push(connection);
+        }
+        drop(full);
+        let note =
+            "INSERT INTO pauses (pipeline, actor, paused_ms) VALUES (hex(randomblob(9000)), 'os:0', 1)";
+        let mut refused = 0;
+        for _ in 0..2 * CONNECTIONS {
+            let mut alone = begin_writing(&pool).await.unwrap();
+            refused += u32::from(alone.execute(note).await.is_err());
+            drop(alone);
+        }
+        // Each of them once: those that took their places know of no bound.
+        assert_eq!(refused, CONNECTIONS);
     }
 
     #[test]

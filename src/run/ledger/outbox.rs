@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Ledger, get};
 use crate::error::Result;
-use crate::govern::store::{begin_writing, fault, now_ms};
+use crate::govern::store::{begin_writing, fault, now_ms, write};
 
 /// Most messages that wait for one place.
 pub const MAX_WAITING: i64 = 10_000;
@@ -119,17 +119,12 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn claim(&self, message: &Message, until_ms: i64) -> Result<bool> {
-        let done = sqlx::query(
+        let claim = sqlx::query(
             "UPDATE outbox SET due_ms = $1, attempts = attempts + 1
              WHERE message_id = $2 AND due_ms = $3 AND delivered_ms IS NULL",
-        )
-        .bind(until_ms)
-        .bind(&message.message_id)
-        .bind(message.due_ms)
-        .execute(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
-        Ok(done.rows_affected() == 1)
+        );
+        let claim = claim.bind(until_ms).bind(&message.message_id).bind(message.due_ms);
+        Ok(write(&self.pool, claim).await? == 1)
     }
 
     /// A claimed message is to be sent again at `due_ms`.
@@ -137,13 +132,8 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn postpone(&self, message: &Message, due_ms: i64) -> Result<()> {
-        sqlx::query("UPDATE outbox SET due_ms = $1 WHERE message_id = $2")
-            .bind(due_ms)
-            .bind(&message.message_id)
-            .execute(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
-        Ok(())
+        let later = sqlx::query("UPDATE outbox SET due_ms = $1 WHERE message_id = $2");
+        write(&self.pool, later.bind(due_ms).bind(&message.message_id)).await.map(drop)
     }
 
     /// A claimed message needs no more attempts: it arrived, or never will.
@@ -151,13 +141,8 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn settle_message(&self, message: &Message) -> Result<()> {
-        sqlx::query("UPDATE outbox SET delivered_ms = $1 WHERE message_id = $2")
-            .bind(now_ms())
-            .bind(&message.message_id)
-            .execute(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
-        Ok(())
+        let settled = sqlx::query("UPDATE outbox SET delivered_ms = $1 WHERE message_id = $2");
+        write(&self.pool, settled.bind(now_ms()).bind(&message.message_id)).await.map(drop)
     }
 
     /// Forgets what was delivered a day ago, and gives up what waited for a week; answers how many were given up, by place.
@@ -165,11 +150,8 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn sweep_outbox(&self) -> Result<BTreeMap<String, u64>> {
-        sqlx::query("DELETE FROM outbox WHERE delivered_ms < $1")
-            .bind(now_ms() - REMEMBERED_MS)
-            .execute(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
+        let delivered = sqlx::query("DELETE FROM outbox WHERE delivered_ms < $1");
+        write(&self.pool, delivered.bind(now_ms() - REMEMBERED_MS)).await?;
         let rows =
             sqlx::query("DELETE FROM outbox WHERE delivered_ms IS NULL AND created_ms < $1 RETURNING place")
                 .bind(now_ms() - MAX_AGE_MS)

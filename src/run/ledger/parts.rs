@@ -2,6 +2,8 @@
 
 use super::{Ledger, RunId, fault, get, to_i64};
 use crate::error::Result;
+use crate::govern::Store as _;
+use crate::govern::store::done_at;
 use crate::spec::{PipelineName, StreamName};
 
 /// One part that a run has written.
@@ -29,6 +31,11 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::check_standing`].
     pub async fn part_written(&self, stream: &StreamName, part: &WrittenPart) -> Result<()> {
+        let (ledger, stream, part) = (self.clone(), stream.clone(), part.clone());
+        done_at(self.home(), async move { ledger.add_part(&stream, &part).await }).await
+    }
+
+    async fn add_part(&self, stream: &StreamName, part: &WrittenPart) -> Result<()> {
         let mut alone = self.begin_standing(&part.run_id).await?;
         sqlx::query(
             "INSERT INTO run_parts (run_id, stream, part, asked, instant, rows, bytes, manifest)
@@ -117,6 +124,11 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::check_standing`].
     pub async fn forget_parts(&self, run_id: &RunId, stream: &StreamName) -> Result<()> {
+        let (ledger, run_id, stream) = (self.clone(), *run_id, stream.clone());
+        done_at(self.home(), async move { ledger.delete_parts(&run_id, &stream).await }).await
+    }
+
+    async fn delete_parts(&self, run_id: &RunId, stream: &StreamName) -> Result<()> {
         let mut alone = self.begin_standing(run_id).await?;
         sqlx::query(
             "DELETE FROM run_parts WHERE stream = $1 AND run_id IN

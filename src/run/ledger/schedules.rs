@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::{Ledger, fault, get};
 use crate::error::Result;
-use crate::govern::store::{begin_writing, now_ms};
+use crate::govern::store::{begin_writing, now_ms, write};
 use crate::spec::{DatasetName, PipelineName};
 
 /// How far the schedule of a pipeline was handled.
@@ -154,8 +154,9 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn left_out(&self, pipeline: &PipelineName, turn: &Turn) -> Result<()> {
-        let mut alone = self.pool.acquire().await.map_err(|e| fault(&e))?;
-        take_turn(&mut alone, pipeline, turn).await.map(drop)
+        let mut alone = begin_writing(&self.pool).await?;
+        take_turn(&mut alone, pipeline, turn).await?;
+        alone.commit().await.map_err(|e| fault(&e))
     }
 
     /// As [`Ledger::left_out`], because the schedule rests: nobody waits for what fell due meanwhile.
@@ -214,17 +215,11 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn pause(&self, pipeline: &PipelineName, actor: &str) -> Result<()> {
-        sqlx::query(
+        let pause = sqlx::query(
             "INSERT INTO pauses (pipeline, actor, paused_ms) VALUES ($1, $2, $3)
              ON CONFLICT (pipeline) DO NOTHING",
-        )
-        .bind(pipeline.as_str())
-        .bind(actor)
-        .bind(now_ms())
-        .execute(&self.pool)
-        .await
-        .map_err(|e| fault(&e))?;
-        Ok(())
+        );
+        write(&self.pool, pause.bind(pipeline.as_str()).bind(actor).bind(now_ms())).await.map(drop)
     }
 
     /// Ends the rest of a pipeline's schedule.
@@ -232,12 +227,8 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn resume(&self, pipeline: &PipelineName) -> Result<()> {
-        sqlx::query("DELETE FROM pauses WHERE pipeline = $1")
-            .bind(pipeline.as_str())
-            .execute(&self.pool)
-            .await
-            .map_err(|e| fault(&e))?;
-        Ok(())
+        let resume = sqlx::query("DELETE FROM pauses WHERE pipeline = $1");
+        write(&self.pool, resume.bind(pipeline.as_str())).await.map(drop)
     }
 
     /// The pipelines whose schedules rest.
