@@ -37,6 +37,8 @@ use crate::spec::{Pipeline, PipelineName};
 
 /// How many pipelines are asked for at the same time: of those that share one of these, one after the other.
 const TURNS: usize = 1024;
+/// How long what was dropped may take to tell the ledger so.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 /// Longest time between two looks at what waits.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
@@ -255,7 +257,9 @@ impl Dispatcher {
         shared.cut.cancel();
         if tokio::time::timeout(cancel_wait, &mut done).await.is_err() {
             shared.abandon.cancel();
-            done.await;
+            if tokio::time::timeout(LAST_WAIT, done).await.is_err() {
+                tracing::error!("what still waits for the metadata store is left as it stands there");
+            }
         }
         shared.cut_short.load(Ordering::Acquire)
     }

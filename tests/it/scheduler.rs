@@ -235,6 +235,10 @@ async fn a_schedule_that_is_away_for_a_moment_goes_on_and_one_that_comes_back_la
     world.handled("crm", at(17, 30)).await;
     tokio::time::sleep(A_WHILE).await;
     assert!(world.ledger.paused().await.unwrap().is_empty());
+    let trail = sealift::govern::audit::entries(&world.ledger, 10).await.unwrap();
+    let lifted = trail.iter().filter(|entry| entry.action == "pipeline.resume");
+    let lifted: Vec<_> = lifted.map(|entry| (entry.actor.as_str(), entry.subject.as_str())).collect();
+    assert_eq!(lifted, [("schedule", "crm")]);
     world.ended("crm", 1).await;
     world.set(at(18, 0));
     world.ended("crm", 2).await;

@@ -198,6 +198,9 @@ async fn a_run_is_cancelled_on_request() {
         assert_eq!((run["state"].as_str(), run["outcome"].as_str()), (Some("cancelled"), Some("cancelled")));
     }
     assert!(world.started.try_recv().is_err(), "the waiting run must never have begun");
+    // Were its daemon lost before it has stopped, it would be over by that.
+    let recorded = world.ledger.run(&RunId::parse(&running).unwrap()).await.unwrap().unwrap();
+    assert!(recorded.is_to_stop);
     let (status, problem) = world.ask(Method::POST, &format!("/v1/runs/{running}/cancel")).await;
     assert_eq!((status, problem["state"].as_str()), (StatusCode::CONFLICT, Some("cancelled")));
 }

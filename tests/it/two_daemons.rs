@@ -24,6 +24,8 @@ use crate::servers::postgres::{Database, Server};
 
 /// For what must come about sooner or later.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the lease of a daemon that is lost stands at most.
+const LEASE: Duration = Duration::from_secs(10);
 const ROWS: u64 = 500;
 
 /// A daemon of its own configuration and processes.
@@ -63,7 +65,8 @@ impl Shared {
             first.map(|first| format!("lake: {{url: \"file:{}\"}}", first.house.path("out/lake").display()));
         let listen = format!("listen: {{http: \"127.0.0.1:{port}\"}}");
         house.config_listening(&lake.unwrap_or_default(), &connection(&self.source), &listen);
-        house.metadata("{postgres: {url: \"env:METADATA\", lease: 10s}}");
+        let lease = LEASE.as_secs();
+        house.metadata(&format!("{{postgres: {{url: \"env:METADATA\", lease: {lease}s}}}}"));
         house.env("METADATA", &self.address);
         house.policy("- {tags: [secret], action: encrypt}\n- {tags: [public], action: allow}");
         house.pipeline(
@@ -230,9 +233,11 @@ async fn the_run_of_one_that_is_killed_is_taken_over_by_the_other() {
     second.wait_for("a read that waits", async || shared.waiting().await == 1).await;
     let (_, lost, holder) = shared.epochs().await;
     first.daemon.child.kill().unwrap();
+    let killed = Instant::now();
     // Until the lease has run out the pipeline is the dead one's.
     assert_eq!(second.trigger(Some("order-2")).await.1["run_id"], run_id.as_str());
     second.taken_over(&run_id).await;
+    assert!(killed.elapsed() < 2 * LEASE, "taken over after {:?}", killed.elapsed());
     let (lease, now, taker) = shared.epochs().await;
     assert!(now > lost && now == Some(lease) && taker != holder, "{now:?} {lost:?} {taker:?}");
     drop(held_up);

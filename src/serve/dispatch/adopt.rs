@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Dispatcher, Shared, Waiting};
+use super::{Dispatcher, Refusal, Shared, Waiting};
 use crate::error::{Error, Result};
 use crate::govern::store::now_ms;
 use crate::run::ledger::{Lease, Run, RunId, State, Trigger, Waits};
@@ -56,6 +56,24 @@ impl Dispatcher {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+}
+
+impl Dispatcher {
+    /// Holds a pipeline of which no run waits or is under way, in any process.
+    ///
+    /// # Errors
+    /// `Active` or `Elsewhere` where one does or is, `Ledger` where it cannot be told.
+    pub async fn hold_idle(&self, pipeline: &PipelineName) -> Result<Lease, Refusal> {
+        let ledger = &self.0.ledger;
+        let Some(lease) = self.0.free(pipeline).await? else {
+            let theirs = ledger.in_processes(Some(pipeline)).await?;
+            return Err(Refusal::Elsewhere(theirs.first().map(|run| run.run_id)));
+        };
+        // Whoever left something: it waits by now, or is over.
+        let Some(waiting) = ledger.unfinished(Some(pipeline)).await?.pop() else { return Ok(lease) };
+        lease.end().await;
+        Err(Refusal::Active(waiting.run_id))
     }
 }
 
@@ -133,7 +151,7 @@ impl Shared {
                 Error::temporary("interrupted: no daemon took it on within a day").help("trigger it again");
             if self.conclude(&run.run_id, &name, &Err(over)).await.is_err() {
                 // Another daemon may be at the same: the next look finds what is left.
-                break;
+                continue;
             }
             self.ends.ring(&run.run_id);
         }

@@ -234,6 +234,11 @@ impl Board {
         std::mem::take(&mut self.waiting).len()
     }
 
+    /// Whether this run is under way.
+    pub(super) fn is_at(&self, run_id: &RunId) -> bool {
+        self.running.values().any(|run| run.run_id == *run_id)
+    }
+
     /// Tells a run to stop that is under way; false when it is not here.
     pub(super) fn stop(&self, run_id: &RunId) -> bool {
         let run = self.running.values().find(|run| run.run_id == *run_id);

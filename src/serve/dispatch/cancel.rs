@@ -1,13 +1,19 @@
 //! Ends runs that are not wanted any more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::{Dispatcher, Shared, Waiting, cancelled};
 use crate::error::{Error, Result};
+use crate::govern::store::too_slow;
 use crate::run::ledger::{RunId, State};
 use crate::spec::PipelineName;
+
+/// How long a run that is to stop waits for the store to know it.
+const TELL_LIMIT: Duration = Duration::from_secs(5);
 
 impl Dispatcher {
     /// Tells a run to stop that a daemon is at, this one or another, or ends one that waits, wherever it does. False when
@@ -26,7 +32,7 @@ impl Dispatcher {
 
 impl Shared {
     async fn cancel(&self, run_id: &RunId) -> Result<bool> {
-        if self.board().stop(run_id) {
+        if self.stop(run_id).await {
             return Ok(true);
         }
         let Some(run) = self.ledger.run(run_id).await? else { return Ok(false) };
@@ -41,11 +47,14 @@ impl Shared {
         let _turn = self.turn(&name).await;
         let waiting = {
             let mut board = self.board();
-            if board.stop(run_id) {
-                // It began meanwhile.
-                return Ok(true);
+            match board.running(&name) == Some(*run_id) {
+                true => None,
+                false => Some(board.take(&name, run_id)),
             }
-            board.take(&name, run_id)
+        };
+        let Some(waiting) = waiting else {
+            // It began meanwhile.
+            return Ok(self.stop(run_id).await);
         };
         let Err(error) = self.conclude(run_id, &name, &Err(cancelled("cancelled before it began"))).await
         else {
@@ -74,6 +83,19 @@ impl Shared {
             self.ends.ring(run_id);
         }
         Ok(true)
+    }
+
+    /// Tells a run to stop that is under way here. The ledger hears of it first: a run whose daemon is lost before it has
+    /// stopped is not to be tried again. False where it is not here.
+    async fn stop(&self, run_id: &RunId) -> bool {
+        if !self.board().is_at(run_id) {
+            return false;
+        }
+        let told = timeout(TELL_LIMIT, self.ledger.ask_to_stop(run_id)).await;
+        if let Err(error) = told.unwrap_or_else(|_| Err(too_slow())) {
+            tracing::warn!(%run_id, %error, "that the run is told to stop could not be recorded");
+        }
+        self.board().stop(run_id)
     }
 
     /// A run that was told to stop here is another daemon's by now: that one is told.

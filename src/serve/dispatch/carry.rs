@@ -8,20 +8,26 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use futures::future::BoxFuture;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::adopt::not_before;
 use super::board::ELSEWHERE_PAUSE;
 use super::{Shared, Waiting, cancelled};
 use crate::error::{Error, Kind, Result};
-use crate::govern::store::now_ms;
+use crate::govern::store::{now_ms, too_slow};
 use crate::run::ledger::{Lease, RunId, State};
 use crate::serve::traces;
 use crate::spec::PipelineName;
 
 /// How often a run says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long recording what became of a run may take, before it is tried anew.
+const RECORD_LIMIT: Duration = Duration::from_mins(1);
+/// How soon it is tried again, at first and at last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Whether an attempt could begin.
 enum Begun {
@@ -44,6 +50,7 @@ impl Shared {
                 if lease.is_lost() && result.is_err() {
                     // Who takes the pipeline finds it under way and without a lease, as it would after a crash.
                     tracing::warn!(run_id = %run.run_id, pipeline = %run.pipeline.name, "given up: the lease is lost");
+                    self.ledger.forget(&run.run_id);
                     lease.end().await;
                     self.leave(&run);
                 } else {
@@ -55,32 +62,47 @@ impl Shared {
                 self.pass_on(&run).await;
                 self.leave(&run);
             }
-            Begun::Failed(error) => {
-                self.finish(&run, &Err(error)).await;
-                self.pass_on(&run).await;
-                self.leave(&run);
-            }
+            Begun::Failed(error) => self.end_unbegun(run, error).await,
         }
     }
 
     /// A run under way waits again: here, or where another one of its pipeline does or the daemon stops, in the ledger
     /// alone, for who adopts it.
     async fn put_back(&self, run: Waiting) {
-        let is_cancelled = {
+        {
+            let mut board = self.board();
+            if !run.cancel.is_cancelled() {
+                board.end(&run.pipeline.name);
+                if !self.stopping.is_cancelled() {
+                    board.wait(run);
+                }
+                self.changed.notify_one();
+                return;
+            }
+        }
+        self.end_unbegun(run, cancelled("cancelled before it began")).await;
+    }
+
+    /// Ends a run that waits in the ledger and counts as under way. Where that cannot be recorded it waits on, to be ended.
+    async fn end_unbegun(&self, run: Waiting, error: Error) {
+        if !self.finish(&run, &Err(error)).await && self.may_wait_in_the_ledger(&run.run_id).await {
             let mut board = self.board();
             board.end(&run.pipeline.name);
-            let is_cancelled = run.cancel.is_cancelled();
-            if !is_cancelled && !self.stopping.is_cancelled() {
-                board.wait(run.clone());
+            if !self.stopping.is_cancelled() {
+                board.wait(a_little_later(run));
             }
-            is_cancelled
-        };
-        if is_cancelled {
-            self.finish(&run, &Err(cancelled("cancelled before it began"))).await;
-            self.pass_on(&run).await;
-            self.ends.ring(&run.run_id);
+            drop(board);
+            self.changed.notify_one();
+            return;
         }
-        self.changed.notify_one();
+        self.pass_on(&run).await;
+        self.leave(&run);
+    }
+
+    /// Whether a run waits for an attempt, or nobody can tell.
+    async fn may_wait_in_the_ledger(&self, run_id: &RunId) -> bool {
+        let known = self.ledger.run(run_id).await;
+        known.map_or(true, |known| known.is_some_and(|known| known.state == State::Queued))
     }
 
     /// Begins an attempt, by the document that is in force now.
@@ -197,76 +219,100 @@ impl Shared {
         sleep(self.cancel_wait).await;
     }
 
-    /// An attempt is over: the run is, too, or waits for the next one.
+    /// An attempt is over: the run is, too, or waits for the next one. Where neither can be recorded, whoever finds the
+    /// lease free takes it for interrupted.
     async fn end(&self, run: Waiting, lease: Lease, result: Result<()>) {
-        let name = run.pipeline.name.clone();
-        // Held from before its end can be seen, so that who saw it finds the pipeline free.
-        let _turn = self.turn(&name).await;
-        if !result.as_ref().is_err_and(is_cancelled) {
-            self.board().came_out(&name, result.is_ok());
+        let is_stopped = result.as_ref().is_err_and(is_cancelled);
+        if !is_stopped {
+            self.board().came_out(&run.pipeline.name, result.is_ok());
         }
-        let was_cut =
-            result.as_ref().is_err_and(is_cancelled) && self.cut.is_cancelled() && !run.cancel.is_cancelled();
+        let was_cut = is_stopped && self.cut.is_cancelled() && !run.cancel.is_cancelled();
         if was_cut {
             self.cut_short.fetch_add(1, Ordering::AcqRel);
         }
-        let result = match result {
-            Ok(()) => Ok(()),
-            Err(error) => match self.next_attempt(&run, &error, was_cut).await {
-                Ok(Some(next)) => {
+        let mut result = result;
+        if let Err(error) = &result
+            && let Some(next) = next_attempt(&run, error, was_cut)
+        {
+            match self.recorded(&lease, &run, || self.try_again(&run, &next).boxed()).await {
+                Some(true) => {
                     lease.end().await;
-                    self.put_back(next).await;
-                    return;
+                    let not_before = Some(Instant::now() + next.pause);
+                    return self.put_back(Waiting { attempt: next.attempt, not_before, ..run }).await;
                 }
-                Ok(None) => Err(error),
-                Err(cancelled) => Err(cancelled),
-            },
+                Some(false) => result = Err(cancelled("cancelled before its next attempt")),
+                None => {
+                    lease.end().await;
+                    return self.leave(&run);
+                }
+            }
+        }
+        traces::concluded(&result);
+        let conclude = async || {
+            // Held from before its end can be seen, so that who saw it finds the pipeline free.
+            let turn = self.turn(&run.pipeline.name).await;
+            self.conclude(&run.run_id, &run.pipeline.name, &result).await.map(|()| turn)
         };
-        self.finish(&run, &result).await;
+        let _turn = self.recorded(&lease, &run, || conclude().boxed()).await;
         lease.end().await;
         self.leave(&run);
     }
 
-    /// The next attempt of a run, where there is one; it is recorded then. One that was stopped for the daemon's sake
-    /// has one at once, with the next daemon.
-    ///
-    /// # Errors
-    /// `Cancelled` where it was told to stop meanwhile by way of another daemon, and is over by that.
-    async fn next_attempt(&self, run: &Waiting, error: &Error, was_cut: bool) -> Result<Option<Waiting>> {
-        let (pause, why) = if was_cut {
-            (Duration::ZERO, "interrupted: the daemon stopped".to_owned())
-        } else if error.kind().meaning().retry && !is_cancelled(error) && !run.cancel.is_cancelled() {
-            let elapsed = u64::try_from(now_ms().saturating_sub(run.asked_ms)).unwrap_or_default();
-            let Some(pause) = run.pipeline.retry.pause(run.attempt, Duration::from_millis(elapsed)) else {
-                return Ok(None);
+    /// Records what became of an attempt whose lease is held, however long the store cannot: it must not stand there as
+    /// under way. `None` where the lease is lost, or the run has another end, or the daemon stops.
+    async fn recorded<'r, T>(
+        &self,
+        lease: &Lease,
+        run: &Waiting,
+        record: impl Fn() -> BoxFuture<'r, Result<T>>,
+    ) -> Option<T> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match timeout(RECORD_LIMIT, record()).await.unwrap_or_else(|_| Err(too_slow())) {
+                Ok(recorded) => return Some(recorded),
+                Err(error) => error,
             };
-            (pause, error.to_string())
-        } else {
-            return Ok(None);
-        };
-        let attempt = run.attempt.saturating_add(1);
-        let not_before = DateTime::<Utc>::from_timestamp_millis(now_ms()).unwrap_or_default() + pause;
-        match self.ledger.try_again(&run.run_id, attempt, not_before, &why).await {
-            Ok(true) => {}
-            Ok(false) => return Err(cancelled("cancelled before its next attempt")),
-            Err(error) => {
-                tracing::error!(run_id = %run.run_id, %error, "the next attempt could not be recorded");
-                return Ok(None);
+            tracing::error!(run_id = %run.run_id, %error, "what became of the run could not be recorded");
+            if lease.is_lost() || self.has_another_end(run).await {
+                return None;
+            }
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = self.abandon.cancelled() => return None,
             }
         }
-        let (run_id, pipeline) = (run.run_id, &run.pipeline.name);
-        tracing::warn!(%run_id, %pipeline, error = %why, attempt, ?pause, "is tried again");
-        Ok(Some(Waiting { attempt, not_before: Some(Instant::now() + pause), ..run.clone() }))
     }
 
-    /// Records the end of a run, where it can be. Else the run is unfinished in the ledger, and whoever finds its lease
-    /// free takes it for interrupted.
-    async fn finish(&self, run: &Waiting, result: &Result<()>) {
+    /// Whether the ledger has a run for anything but under way, whoever recorded that.
+    async fn has_another_end(&self, run: &Waiting) -> bool {
+        let known = timeout(RECORD_LIMIT, self.ledger.run(&run.run_id)).await;
+        known.is_ok_and(|known| {
+            known.is_ok_and(|known| known.is_none_or(|known| known.state != State::Running))
+        })
+    }
+
+    /// Records that a run waits for its next attempt. False where it was told to stop meanwhile by way of another daemon,
+    /// and is over by that.
+    async fn try_again(&self, run: &Waiting, next: &Next) -> Result<bool> {
+        let Next { attempt, pause, why } = next;
+        let not_before = DateTime::<Utc>::from_timestamp_millis(now_ms()).unwrap_or_default() + *pause;
+        let is_recorded = self.ledger.try_again(&run.run_id, *attempt, not_before, why).await?;
+        if is_recorded {
+            let (run_id, pipeline) = (run.run_id, &run.pipeline.name);
+            tracing::warn!(%run_id, %pipeline, error = %why, attempt, ?pause, "is tried again");
+        }
+        Ok(is_recorded)
+    }
+
+    /// Records the end of a run, where it can be. One that waits does so on in the ledger otherwise.
+    async fn finish(&self, run: &Waiting, result: &Result<()>) -> bool {
         traces::concluded(result);
-        if let Err(error) = self.conclude(&run.run_id, &run.pipeline.name, result).await {
+        let done = self.conclude(&run.run_id, &run.pipeline.name, result).await;
+        if let Err(error) = &done {
             let came_to = result.as_ref().map_or_else(|error| error.to_string(), |()| "done".to_owned());
             tracing::error!(run_id = %run.run_id, %error, came_to, "the end of the run could not be recorded");
         }
+        done.is_ok()
     }
 
     /// Records the end of a run, and tells of it.
@@ -293,6 +339,33 @@ impl Shared {
         self.ends.ring(&run.run_id);
         self.changed.notify_one();
     }
+}
+
+/// A further attempt of a run.
+struct Next {
+    attempt: u32,
+    pause: Duration,
+    /// Why the one before did not do.
+    why: String,
+}
+
+/// The next attempt of a run, where there is one. One that was stopped for the daemon's sake has one at once, with the next
+/// daemon.
+fn next_attempt(run: &Waiting, error: &Error, was_cut: bool) -> Option<Next> {
+    let attempt = run.attempt.saturating_add(1);
+    if was_cut {
+        return Some(Next {
+            attempt,
+            pause: Duration::ZERO,
+            why: "interrupted: the daemon stopped".to_owned(),
+        });
+    }
+    if !error.kind().meaning().retry || is_cancelled(error) || run.cancel.is_cancelled() {
+        return None;
+    }
+    let elapsed = u64::try_from(now_ms().saturating_sub(run.asked_ms)).unwrap_or_default();
+    let pause = run.pipeline.retry.pause(run.attempt, Duration::from_millis(elapsed))?;
+    Some(Next { attempt, pause, why: error.to_string() })
 }
 
 fn a_little_later(run: Waiting) -> Waiting {

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::{Error, Result};
+use crate::govern::store::too_slow;
 use crate::run::ledger::{Ledger, Order, RunId};
 
 /// Most orders of one transaction.
@@ -15,6 +16,9 @@ const MOST_AT_ONCE: usize = 64;
 /// How soon after each other transactions begin at the soonest. Who comes alone waits for nothing; of many, more are
 /// recorded together, which the disk and the processor are spared.
 const PACE: Duration = Duration::from_millis(4);
+/// How long a word to the store may take. A server answers sooner ([`Ledger`] bounds its statements); a connection that is
+/// dead without a word must not keep the others from it.
+const LIMIT: Duration = Duration::from_mins(1);
 /// Most orders that lie on the desk; who comes then waits.
 const ROOM: usize = 1024;
 
@@ -66,9 +70,13 @@ async fn attend(ledger: Ledger, mut desk: mpsc::Receiver<Asked>) {
     }
 }
 
+async fn in_time<T>(word: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(LIMIT, word).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
 async fn record(ledger: &Ledger, orders: &[Order]) -> Vec<Answer> {
-    match ledger.write_orders(orders).await {
-        Ok(written) => match written.commit().await {
+    match in_time(ledger.write_orders(orders)).await {
+        Ok(written) => match in_time(written.commit()).await {
             Ok(taken) => taken.into_iter().map(Ok).collect(),
             // They may be recorded all the same: once more would be another run.
             Err(error) => orders.iter().map(|_| Err(error.clone())).collect(),
@@ -78,7 +86,7 @@ async fn record(ledger: &Ledger, orders: &[Order]) -> Vec<Answer> {
         Err(_) => {
             let mut answers = Vec::with_capacity(orders.len());
             for order in orders {
-                let taken = ledger.take_orders(std::slice::from_ref(order)).await;
+                let taken = in_time(ledger.take_orders(std::slice::from_ref(order))).await;
                 answers.push(taken.map(|mut taken| taken.pop().flatten()));
             }
             answers

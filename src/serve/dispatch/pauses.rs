@@ -34,6 +34,21 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Ends the rest of a schedule whose pipeline was gone for so long that this is another one of its name.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub(in crate::serve) async fn forget_pause(&self, pipeline: &PipelineName) -> Result<()> {
+        if !self.0.ledger.paused().await?.contains(pipeline) {
+            return Ok(());
+        }
+        audit::record(&self.0.ledger, "schedule", Action::PipelineResume, pipeline.as_str()).await?;
+        self.0.ledger.resume(pipeline).await?;
+        self.0.told_of_pause(pipeline, false);
+        tracing::warn!(%pipeline, "the pause was of a pipeline that was gone: its schedule goes on");
+        Ok(())
+    }
+
     /// Whether the schedule of a pipeline rests.
     #[must_use]
     pub fn is_paused(&self, pipeline: &PipelineName) -> bool {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
 use super::follow::Newest;
 use super::plan::{Occurrence, Plan, SET_BACK};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::govern::store::too_slow;
 use crate::run::ledger::Turn;
 use crate::serve::dispatch::{Dispatcher, Refusal};
 use crate::spec::schedule::{Missed, WhenActive};
@@ -47,8 +49,7 @@ impl Ask {
         } else {
             tokio::time::timeout(LIMIT, self.by_others()).await
         };
-        let late = |_| Err(Error::temporary("the metadata store took too long"));
-        asked.unwrap_or_else(late).unwrap_or_else(|error| {
+        asked.unwrap_or_else(|_| Err(too_slow())).unwrap_or_else(|error| {
             tracing::error!(%pipeline, %error, "the schedule will ask again");
             Told::Later
         })
@@ -74,9 +75,15 @@ impl Ask {
         // What is caught up waits its turn, whatever is said of occurrences in time.
         let is_caught_up = plan.schedule.missed == Missed::All && (ripe.len() > 1 || chosen.is_missed(now));
         let may_wait = !is_caught_up && plan.schedule.when_active == WhenActive::Queue;
-        self.dispatcher.metrics().triggered_late((now - chosen.due).to_std().unwrap_or_default());
+        let late = (now - chosen.due).to_std().unwrap_or_default();
+        let asked = Instant::now();
         match self.dispatcher.take_turn(pipeline, turn(chosen, now), may_wait).await {
-            Ok(_) => Ok(Told::Through(chosen.at)),
+            Ok(taken) => {
+                if taken.is_some() {
+                    self.dispatcher.metrics().triggered_late(late + asked.elapsed());
+                }
+                Ok(Told::Through(chosen.at))
+            }
             // Another process may just be taking this very turn: what it takes is not left out here.
             Err(Refusal::Elsewhere(_)) => Ok(Told::Later),
             Err(Refusal::Active(_)) if is_caught_up => Ok(Told::Later),

@@ -10,13 +10,14 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::ask::{Ask, Told};
 use super::follow::Newest;
 use super::plan::{SET_BACK, handled};
 use super::{Clock, Plan, Schedules};
 use crate::error::Result;
+use crate::govern::store::too_slow;
 use crate::run::ledger::Handled;
 use crate::serve::dispatch::Dispatcher;
 use crate::serve::registry::Pipelines;
@@ -29,6 +30,8 @@ const ASKS_AT_ONCE: usize = 32;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often is looked at what other processes did.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a look may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(30);
 /// How long a schedule may be gone and still go on where it was: files that are swapped are away for a moment, and a share for
 /// as long as it is not mounted.
 const LONGEST_ABSENCE: TimeDelta = TimeDelta::hours(1);
@@ -123,7 +126,8 @@ impl Keeper {
                 },
                 _ = looks.tick() => {
                     self.heed_clock();
-                    if let Err(error) = self.look().await {
+                    let looked = timeout(LOOK_LIMIT, self.look()).await;
+                    if let Err(error) = looked.unwrap_or_else(|_| Err(too_slow())) {
                         tracing::warn!(%error, "the schedules do not hear of other runs");
                     }
                 }
@@ -146,7 +150,7 @@ impl Keeper {
             let is_another = before.as_ref().is_some_and(|handled| is_long_gone(handled, now));
             if is_another {
                 // The pause was of another pipeline of this name.
-                ledger.resume(&pipeline).await?;
+                self.dispatcher.forget_pause(&pipeline).await?;
             }
             let handled = match before.filter(|handled| handled.timing == timing && !is_another) {
                 Some(handled) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sealift::govern::Store as _;
 use sealift::run::ledger::{State, Trigger};
 use sealift::spec::schedule::{Retry, Schedule, WhenActive};
 use sealift::spec::{ConnectionName, Pipeline};
@@ -25,6 +26,21 @@ async fn a_run_is_tried_again_where_that_may_help_and_stays_the_same_run() {
     let held = world.ask_for("held").await;
     let run = world.end_of(held).await;
     assert_eq!((run.state, run.attempt), (State::Held, 1), "it would be held again");
+}
+
+#[tokio::test]
+async fn a_further_attempt_that_cannot_be_recorded_is_made_once_it_can() {
+    let mut world = world_of(&[("away", Act::Stumble(1))], vec![retrying("away", 3)], 4).await;
+    let full = "CREATE TRIGGER full BEFORE UPDATE OF state ON runs WHEN NEW.state <> 'running'
+                BEGIN SELECT RAISE(ABORT, 'full'); END";
+    sqlx::query(full).execute(world.ledger.pool()).await.unwrap();
+    let run_id = world.ask_for("away").await;
+    world.started.recv().await.unwrap();
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(world.ledger.run(&run_id).await.unwrap().unwrap().state, State::Running);
+    sqlx::query("DROP TRIGGER full").execute(world.ledger.pool()).await.unwrap();
+    let run = world.end_of(run_id).await;
+    assert_eq!((run.state, run.attempt), (State::Succeeded, 2));
 }
 
 #[tokio::test]
