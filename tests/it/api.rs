@@ -8,6 +8,8 @@ pub mod world;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
 
 use world::{Served, problem};
 
@@ -31,6 +33,24 @@ async fn the_document_is_served_to_anybody_and_is_the_one_of_the_docs() {
     }
     assert!(text == golden(), "renew it with `sealift schema api > docs/openapi.json`");
     assert_eq!(served.house.run(&["schema", "api"]).expect(0).stdout, text);
+    served.stop();
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_recorded_is_recorded_as_soon_as_it_can() {
+    let served = Served::new().await;
+    let store = SqliteConnectOptions::new().filename(served.house.path("out/var/sealift.db"));
+    let mut store = SqliteConnection::connect_with(&store).await.unwrap();
+    let full =
+        "CREATE TRIGGER full BEFORE UPDATE OF finished_ms ON runs BEGIN SELECT RAISE(ABORT, 'full'); END";
+    sqlx::query(full).execute(&mut store).await.unwrap();
+    let run_id = served.trigger("daily").await;
+    served.until_said("what became of the run could not be recorded").await;
+    assert_eq!(served.get(&format!("/v1/runs/{run_id}")).await.1["state"], "running");
+    sqlx::query("DROP TRIGGER full").execute(&mut store).await.unwrap();
+    let run = served.over(&run_id).await;
+    assert_eq!((&run["outcome"], &run["attempt"]), (&json!("done"), &json!(1)), "{run}");
+    assert_eq!(served.over(&served.trigger("daily").await).await["outcome"], "done");
     served.stop();
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
@@ -16,7 +17,7 @@ use utoipa::ToSchema;
 use super::etag::{expected, quoted};
 use super::params::Params;
 use super::shapes::{DocumentProblem, PipelineDocument, PlanShape};
-use super::{Answer, Api, conflict, no_such_pipeline, unavailable};
+use super::{Answer, Api, no_such_pipeline, unavailable};
 use crate::error::Error;
 use crate::govern::{Permission, Principal};
 use crate::run::classification::Look;
@@ -28,6 +29,22 @@ use crate::spec::{PipelineName, Problems, StreamName};
 
 /// How long a plan may take; below [`super::REQUEST_TIMEOUT`].
 const PLAN_LIMIT: Duration = Duration::from_secs(25);
+
+/// Who may write some pipeline: known before the document is read.
+pub(super) struct Writer(Principal);
+
+impl<S: Sync> FromRequestParts<S> for Writer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let principal = parts.extensions.get::<Principal>().cloned();
+        let principal = principal.ok_or_else(|| Error::failed("nobody is known to send this"))?;
+        if !principal.may_some(Permission::PipelineWrite) {
+            require(&principal, Permission::PipelineWrite, None)?;
+        }
+        Ok(Self(principal))
+    }
+}
 
 /// What is found of a document that was sent.
 #[derive(Serialize, ToSchema)]
@@ -59,13 +76,10 @@ pub(super) struct Validated {
 )]
 pub(super) async fn validate_pipeline(
     State(api): State<Api>,
-    Extension(principal): Extension<Principal>,
+    Writer(principal): Writer,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    if !principal.may_some(Permission::PipelineWrite) {
-        require(&principal, Permission::PipelineWrite, None)?;
-    }
     let text = yaml(&headers, &body)?.to_owned();
     let documents = documents(&api)?.clone();
     let place = Arc::clone(&api.checks).try_acquire_owned();
@@ -193,7 +207,7 @@ pub(super) struct RegisteredPipeline {
 )]
 pub(super) async fn register_pipeline(
     State(api): State<Api>,
-    Extension(principal): Extension<Principal>,
+    Writer(principal): Writer,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -256,12 +270,11 @@ pub(super) async fn delete_pipeline(
         return Err(no_such_pipeline());
     }
     let expected = expected(&headers)?;
-    if let Some(run_id) = api.dispatcher.active().get(&name) {
-        return Err(
-            conflict("run-active", "the pipeline has an active run").with("run_id", run_id.to_string())
-        );
-    }
-    match documents.delete(&principal.actor(), &name, expected).await? {
+    // Held until it is gone, so that no process begins a run in between.
+    let idle = api.dispatcher.hold_idle(&name).await?;
+    let deleted = documents.delete(&principal.actor(), &name, expected).await;
+    idle.end().await;
+    match deleted? {
         Deleted::Deleted => Ok(StatusCode::NO_CONTENT.into_response()),
         Deleted::Absent => Err(no_such_pipeline()),
         Deleted::Conflict => Err(precondition()),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
+use sealift::govern::{Role, token};
 use sealift::serve::{Bounds, Entrance};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -82,6 +83,21 @@ async fn what_is_too_much_or_malformed_is_refused() {
     let answer = said(&world, chunked.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     serves_others(&world).await;
+}
+
+#[tokio::test]
+async fn who_may_not_write_is_told_so_before_a_document_is_read() {
+    let world = bounded().await;
+    let token = token::create(&world.ledger, "os:0", "reader", Role::Modeler, None).await.unwrap();
+    for asked in ["PUT /v1/pipelines/crm", "POST /v1/pipelines/validate"] {
+        // The document never comes.
+        let head = format!(
+            "{asked} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\nconnection: close\r\ncontent-length: 9\r\n\r\n",
+            token.expose_str().unwrap()
+        );
+        let answer = said(&world, head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{asked}: {answer}");
+    }
 }
 
 #[tokio::test]

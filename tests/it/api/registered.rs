@@ -1,5 +1,8 @@
 //! Pipelines over the API: checked, planned, registered, removed, listed.
 
+use sealift::run::Ledger;
+use sealift::spec::PipelineName;
+use sealift::spec::config::Metadata;
 use serde_json::json;
 
 use super::world::{Served, document, problem};
@@ -44,6 +47,18 @@ async fn a_pipeline_comes_changes_and_goes() {
         ["pipeline.delete", "pipeline.register", "pipeline.register", "pipeline.register"],
         "refusals are none of these: {trail}"
     );
+    served.stop();
+}
+
+#[tokio::test]
+async fn a_pipeline_that_another_process_runs_is_not_removed() {
+    let served = Served::new().await;
+    let other = Ledger::open(&Metadata::Sqlite(served.house.path("out/var/sealift.db"))).await.unwrap();
+    let held = other.lease(&PipelineName::parse("daily").unwrap()).await.unwrap().unwrap();
+    let refused = served.ask("DELETE", "/v1/pipelines/daily").send().await.unwrap();
+    assert_eq!(problem(refused).await["type"], "urn:sealift:problem:run-active");
+    held.end().await;
+    assert_eq!(served.ask("DELETE", "/v1/pipelines/daily").send().await.unwrap().status(), 204);
     served.stop();
 }
 

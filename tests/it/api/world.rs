@@ -113,6 +113,15 @@ impl Served {
         }
     }
 
+    /// Waits until the daemon has logged this.
+    pub async fn until_said(&self, words: &str) {
+        let begun = Instant::now();
+        while !std::fs::read_to_string(&self.daemon.stderr).unwrap().contains(words) {
+            assert!(begun.elapsed() < PATIENCE, "the daemon does not say `{words}`");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Ends the daemon.
     pub fn stop(self) {
         let pid =
