@@ -22,7 +22,7 @@ use super::shapes::EventShape;
 use super::{Answer, Api, unavailable};
 use crate::govern::{Permission, Principal};
 use crate::run::RunId;
-use crate::run::ledger::{Run, State as Stand};
+use crate::run::ledger::Run;
 use crate::serve::auth::{Gate, Peer, lost};
 use crate::serve::live::StreamProgress;
 use crate::serve::logs::MAX_LINES;
@@ -166,7 +166,7 @@ impl Teller {
     /// Tells until the run is over; `None` once nobody hears.
     async fn tell(mut self) -> Option<()> {
         let dispatcher = self.api.dispatcher.clone();
-        let mut told: Option<(Stand, Vec<StreamProgress>)> = None;
+        let (mut state, mut streams) = (None, Vec::new());
         loop {
             let mut news = std::pin::pin!(dispatcher.news_of(&self.run_id));
             news.as_mut().enable();
@@ -180,32 +180,43 @@ impl Teller {
             if run.state.is_final() {
                 return self.send(END, Event::default().event("end").id(END), &run.to_json()).await;
             }
-            let seen = self.api.views.live.of(&self.run_id);
-            let changes = seen.as_ref().map(|seen| seen.changes());
-            let streams = seen.map(|seen| seen.streams()).unwrap_or_default();
-            let (state_before, streams_before) =
-                told.take().map_or((None, Vec::new()), |(state, s)| (Some(state), s));
-            if state_before != Some(run.state) {
+            if state != Some(run.state) {
                 self.state(&run).await?;
+                state = Some(run.state);
             }
-            if streams != streams_before {
-                self.progress(&streams, &streams_before).await?;
-            }
-            told = Some((run.state, streams));
-            // What was heard is spared at the begin alone: the same is news when it comes again.
-            self.heard.clear();
-            sleep(PACE).await;
-            if changes.is_none() && self.api.views.live.of(&self.run_id).is_some() {
-                // From here on there is something to see.
-                continue;
-            }
-            tokio::select! {
-                () = news => {}
-                () = changed(changes) => {}
-                () = self.events.closed() => return None,
-                () = sleep(LOOK_INTERVAL) => {}
+            // What another process does is seen in the ledger alone.
+            let look_again = sleep(LOOK_INTERVAL);
+            tokio::pin!(look_again);
+            loop {
+                let changes = self.see(&mut streams).await?;
+                sleep(PACE).await;
+                if changes.is_none() && self.api.views.live.of(&self.run_id).is_some() {
+                    // From here on there is something to see.
+                    continue;
+                }
+                tokio::select! {
+                    () = &mut news => break,
+                    () = &mut look_again => break,
+                    () = changed(changes) => {}
+                    () = self.events.closed() => return None,
+                }
             }
         }
+    }
+
+    /// Tells where the streams stand, where that is not as it was `before`; answers what hears of the next change, where one
+    /// can be seen from here.
+    async fn see(&mut self, before: &mut Vec<StreamProgress>) -> Option<Option<watch::Receiver<u64>>> {
+        let seen = self.api.views.live.of(&self.run_id);
+        let changes = seen.as_ref().map(|seen| seen.changes());
+        let streams = seen.map(|seen| seen.streams()).unwrap_or_default();
+        if streams != *before {
+            self.progress(&streams, before).await?;
+        }
+        *before = streams;
+        // What was heard is spared at the begin alone: the same is news when it comes again.
+        self.heard.clear();
+        Some(changes)
     }
 
     async fn state(&mut self, run: &Run) -> Option<()> {

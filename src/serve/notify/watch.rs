@@ -26,6 +26,7 @@ use crate::serve::registry::Pipelines;
 use crate::serve::schedule::{Clock, Schedules};
 use crate::spec::PipelineName;
 use crate::spec::config::{Alert, Concern, Lineage, Observability};
+use crate::spec::schedule::Schedule;
 
 mod late;
 
@@ -185,8 +186,8 @@ impl Watch {
             self.dispatcher.metrics().forget(name.as_str());
         }
         self.dispatcher.metrics().in_force(&pipelines);
-        self.known = pipelines;
-        self.late_at.clear();
+        let known = std::mem::replace(&mut self.known, pipelines);
+        self.late_at.retain(|(_, name), _| schedule_of(&known, name) == schedule_of(&self.known, name));
     }
 
     /// Tells of every run that ended since the last look.
@@ -287,6 +288,10 @@ impl Watch {
         }
         Ok(lost.is_some())
     }
+}
+
+fn schedule_of<'p>(pipelines: &'p Pipelines, name: &PipelineName) -> Option<&'p Schedule> {
+    pipelines.get(name)?.schedule.as_ref()
 }
 
 /// A mark that sorts by the number of the end up to which was looked. That something is late after an end is later than it.
