@@ -299,12 +299,26 @@ async fn lines_of_cron_and_of_unit_files_call_the_job() {
         units.push(path);
     }
     assert_eq!(units.len(), 3);
-    let mut verify = world.command("systemd-analyze");
-    verify.arg("verify").args(&units).env("SYSTEMD_UNIT_PATH", format!("{}:", folder.display()));
-    let said = verify.output().unwrap();
-    let told = String::from_utf8_lossy(&said.stderr);
-    assert!(said.status.success() && !told.contains("out/units"), "{told}");
+    are_sound(world.command("systemd-analyze"), &folder, &units);
     world.end();
+}
+
+/// Nothing is said against these units.
+fn are_sound(mut systemd_analyze: Command, folder: &Path, units: &[PathBuf]) {
+    systemd_analyze.arg("verify").args(units).env("SYSTEMD_UNIT_PATH", format!("{}:", folder.display()));
+    let said = systemd_analyze.output().unwrap();
+    let told = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success() && !told.contains(folder.to_str().unwrap()), "{told}");
+}
+
+#[test]
+fn the_unit_of_the_daemon_is_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(root().join("config/sealift.service")).unwrap();
+    assert!(text.contains("ExecStart=/usr/local/bin/sealift "));
+    let unit = folder.path().join("sealift.service");
+    fs::write(&unit, text.replace("/usr/local/bin/sealift", "/bin/true")).unwrap();
+    are_sound(Command::new("systemd-analyze"), folder.path(), &[unit]);
 }
 
 #[tokio::test]
