@@ -1,9 +1,15 @@
 -- For wrk: each request triggers another pipeline, under a key of its own. Arguments: the token, the number of the first
--- pipeline, and how many there are; after the last one the first comes again, under its key.
-local token, first, count, asked
+-- pipeline, how many there are (after the last one the first comes again, under its key), and how many milliseconds a
+-- connection rests between two requests.
+local token, first, count, rest_ms, asked
 
 function init(args)
-  token, first, count, asked = args[1], tonumber(args[2]), tonumber(args[3]), 0
+  token, first, count, rest_ms, asked = args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4]), 0
+end
+
+-- Not all at once: each rests up to twice as long.
+function delay()
+  return math.random(0, 2 * rest_ms)
 end
 
 function request()

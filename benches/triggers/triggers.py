@@ -15,8 +15,8 @@ import urllib.request
 from pathlib import Path
 
 CONNECTIONS = 32
-# Pipelines for each second of wrk.
-MOST_BY_WRK = 1_000
+# What an answer takes, about: so much less a connection of wrk rests.
+EXPECTED_MS = 7
 BIG = ("big_a", "big_b")
 # Object storage is elsewhere: what the syncs write must not be what the metadata store waits for.
 MEMORY = Path("/dev/shm/sealift-triggers")
@@ -31,7 +31,7 @@ def arguments():
     parser.add_argument("--rows", type=int, default=60_000_000, help="rows of each large sync")
     parser.add_argument("--lake", type=Path, help="where the syncs publish; in memory where the machine lets it")
     parser.add_argument("--limit-ms", type=float, default=20.0)
-    parser.add_argument("--wrk", type=int, default=0, help="seconds for which wrk asks as fast as it can, after that")
+    parser.add_argument("--wrk", type=int, default=0, help="seconds for which wrk asks at this rate after that")
     return parser.parse_args()
 
 
@@ -160,19 +160,21 @@ async def load(port, token, rate, seconds):
 
 
 def by_wrk(args, port, token):
-    """Asks over 16 connections, each as soon as it has its answer; for pipelines that were not asked for before."""
+    """The same rate by wrk, for pipelines that were not asked for before; each connection rests between two requests."""
     script = Path(__file__).with_name("keys.lua")
-    numbers = [str(args.rate * args.seconds), str(args.wrk * MOST_BY_WRK)]
-    load = ["wrk", "-t1", "-c16", f"-d{args.wrk}s", "--latency", "-s", script, f"http://127.0.0.1:{port}"]
-    said = subprocess.run([*load, "--", token, *numbers], check=True, capture_output=True, text=True).stdout
-    wanted = ("50%", "99%", "requests in", "Requests/sec", "Non-2xx")
-    print("wrk: " + "; ".join(" ".join(line.split()) for line in said.splitlines() if any(w in line for w in wanted)))
+    rest_ms = 1000 * CONNECTIONS / args.rate - EXPECTED_MS
+    said = [str(args.rate * args.seconds), str(args.wrk * args.rate * 2), f"{rest_ms:.0f}"]
+    load = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{args.wrk}s", "--latency", "-s", script]
+    load += [f"http://127.0.0.1:{port}", "--", token, *said]
+    lines = subprocess.run(load, check=True, capture_output=True, text=True).stdout.splitlines()
+    wanted = ("50%", "99%", "Requests/sec", "Non-2xx")
+    print("wrk: " + ", ".join(" ".join(line.split()) for line in lines if any(word in line for word in wanted)), flush=True)
 
 
 def one(args):
     port = free_port()
     lake = args.lake or (MEMORY if MEMORY.parent.is_dir() else args.work / "out/lake")
-    house(args.work, lake, port, args.rate * args.seconds + args.wrk * MOST_BY_WRK, args.rows)
+    house(args.work, lake, port, args.rate * (args.seconds + 2 * args.wrk), args.rows)
     (args.work / "out").mkdir(exist_ok=True)
     daemon = Daemon(args.work, port)
     try:

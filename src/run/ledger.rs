@@ -90,9 +90,8 @@ impl Ledger {
             Metadata::Postgres { url, lease } => {
                 let holder = lease::holder();
                 let address = address::postgres(&url.resolve()?)?;
-                let renewals = open::renewals(address.clone(), &holder);
-                let pool = open::postgres(address, &holder).await?;
-                let rows = Rows::new(pool.clone(), renewals, holder, *lease);
+                let pool = open::postgres(address, holder.clone()).await?;
+                let rows = Rows::new(pool.clone(), holder, *lease);
                 Self { pool, leases: Leases::Rows(rows), home }
             }
         };
@@ -287,7 +286,7 @@ impl Ledger {
     }
 
     /// Whether a run is another process's.
-    async fn is_fenced(&self, run_id: &RunId) -> Result<bool> {
+    pub(crate) async fn is_fenced(&self, run_id: &RunId) -> Result<bool> {
         let found = sqlx::query(concat!("SELECT 1 FROM runs WHERE run_id = $1 AND NOT ", is_ours!("$2")))
             .bind(run_id.to_string())
             .bind(self.epoch(run_id))

@@ -53,8 +53,6 @@ pub(super) enum Leases {
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
     pool: AnyPool,
-    /// Where nobody waits for a turn of the audit trail, or whatever else takes long.
-    renewals: AnyPool,
     /// This process, and no other one ever.
     pub(super) holder: String,
     /// How long a lease stands without being renewed.
@@ -192,8 +190,8 @@ impl Drop for Row {
 }
 
 impl Rows {
-    pub(super) fn new(pool: AnyPool, renewals: AnyPool, holder: String, length: Duration) -> Self {
-        Self { pool, renewals, holder, length, begun: Arc::default() }
+    pub(super) fn new(pool: AnyPool, holder: String, length: Duration) -> Self {
+        Self { pool, holder, length, begun: Arc::default() }
     }
 
     pub(super) fn begun(&self) -> MutexGuard<'_, BTreeMap<RunId, i64>> {
@@ -248,7 +246,7 @@ impl Rows {
         .bind(&self.holder)
         .bind(epoch)
         .bind(ms(self.length))
-        .execute(&self.renewals)
+        .execute(&self.pool)
         .await
         .map_err(|e| fault(&e))?;
         Ok(done.rows_affected() == 1)

@@ -23,8 +23,6 @@ const LOG_PAGES: u32 = 4096;
 const CONNECTIONS: u32 = 4;
 /// Connections of one process to a server.
 const SERVER_CONNECTIONS: u32 = 8;
-/// Connections of one process to a server for nothing but renewing leases.
-const RENEWING_CONNECTIONS: u32 = 2;
 /// How long a server may take to give a connection.
 const SERVER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -95,25 +93,14 @@ pub(super) async fn write_back(pool: &AnyPool) -> sqlx::Result<()> {
 }
 
 /// Connects to a database of PostgreSQL. `name` is how its server shows this process.
-pub(super) async fn postgres(address: AnyConnectOptions, name: &str) -> Result<AnyPool> {
+pub(super) async fn postgres(address: AnyConnectOptions, name: String) -> Result<AnyPool> {
     sqlx::any::install_default_drivers();
     let at = "metadata store in PostgreSQL";
-    let pool = server(name, SERVER_CONNECTIONS).connect_with(address).await.map_err(|e| fault(&e).at(at))?;
-    migrate(&pool, &migrations(&POSTGRES, ["INTEGER", "BIGINT"])).await.map_err(|error| error.at(at))?;
-    Ok(pool)
-}
-
-/// Connections for what renews leases, which waits for nothing else of this process. They are made when they are needed.
-pub(super) fn renewals(address: AnyConnectOptions, name: &str) -> AnyPool {
-    sqlx::any::install_default_drivers();
-    server(name, RENEWING_CONNECTIONS).connect_lazy_with(address)
-}
-
-fn server(name: &str, connections: u32) -> AnyPoolOptions {
-    let name = format!("sealift {name}");
-    AnyPoolOptions::new().max_connections(connections).acquire_timeout(SERVER_PATIENCE).after_connect(
-        move |connection, _| {
-            let name = name.clone();
+    let pool = AnyPoolOptions::new()
+        .max_connections(SERVER_CONNECTIONS)
+        .acquire_timeout(SERVER_PATIENCE)
+        .after_connect(move |connection, _| {
+            let name = format!("sealift {name}");
             Box::pin(async move {
                 // What hangs must not hang for ever, least of all what renews leases.
                 connection
@@ -125,8 +112,12 @@ fn server(name: &str, connections: u32) -> AnyPoolOptions {
                 let named = sqlx::query("SELECT set_config('application_name', $1, false)").bind(name);
                 named.execute(connection).await.map(drop)
             })
-        },
-    )
+        })
+        .connect_with(address)
+        .await
+        .map_err(|e| fault(&e).at(at))?;
+    migrate(&pool, &migrations(&POSTGRES, ["INTEGER", "BIGINT"])).await.map_err(|error| error.at(at))?;
+    Ok(pool)
 }
 
 async fn migrate(pool: &AnyPool, migrations: &Migrator) -> Result<()> {

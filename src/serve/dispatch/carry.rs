@@ -259,7 +259,7 @@ impl Shared {
     }
 
     /// Records what became of an attempt whose lease is held, however long the store cannot: it must not stand there as
-    /// under way. `None` where the lease is lost, or the run has another end, or the daemon stops.
+    /// under way. `None` where the lease is lost, the run is no more this process's, or the daemon stops.
     async fn recorded<'r, T>(
         &self,
         lease: &Lease,
@@ -273,7 +273,7 @@ impl Shared {
                 Err(error) => error,
             };
             tracing::error!(run_id = %run.run_id, %error, "what became of the run could not be recorded");
-            if lease.is_lost() || self.has_another_end(run).await {
+            if lease.is_lost() || self.is_out_of_hand(run).await {
                 return None;
             }
             tokio::select! {
@@ -283,12 +283,14 @@ impl Shared {
         }
     }
 
-    /// Whether the ledger has a run for anything but under way, whoever recorded that.
-    async fn has_another_end(&self, run: &Waiting) -> bool {
-        let known = timeout(RECORD_LIMIT, self.ledger.run(&run.run_id)).await;
-        known.is_ok_and(|known| {
-            known.is_ok_and(|known| known.is_none_or(|known| known.state != State::Running))
-        })
+    /// Whether the ledger has a run for anything but under way here, whoever recorded that.
+    async fn is_out_of_hand(&self, run: &Waiting) -> bool {
+        let look = async {
+            let known = self.ledger.run(&run.run_id).await?;
+            let is_under_way = known.is_some_and(|known| known.state == State::Running);
+            Ok::<_, Error>(!is_under_way || self.ledger.is_fenced(&run.run_id).await?)
+        };
+        matches!(timeout(RECORD_LIMIT, look).await, Ok(Ok(true)))
     }
 
     /// Records that a run waits for its next attempt. False where it was told to stop meanwhile by way of another daemon,
