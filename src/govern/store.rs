@@ -4,6 +4,7 @@
 //! `ON CONFLICT` with the table named.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
@@ -11,6 +12,7 @@ use sqlx::sqlite::SqliteError;
 use sqlx::{Any, AnyConnection, AnyPool, Row as _, Transaction};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
@@ -223,10 +225,15 @@ fn postgres(code: &str) -> Error {
     }
 }
 
-/// The fault of a store that was not waited for any longer.
-pub(crate) fn too_slow() -> Error {
-    Error::temporary("the metadata store took too long")
-        .help("is its server up, and can it be reached from here?")
+/// Waits for an answer of the store for so long.
+///
+/// # Errors
+/// Its own; `Temporary` where it took too long.
+pub(crate) async fn in_time<T>(limit: Duration, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, answer).await.unwrap_or_else(|_| {
+        Err(Error::temporary("the metadata store took too long")
+            .help("is its server up, and can it be reached from here?"))
+    })
 }
 
 fn busy() -> Error {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::{Dispatcher, Shared, Waiting, cancelled};
 use crate::error::{Error, Result};
-use crate::govern::store::too_slow;
+use crate::govern::store::in_time;
 use crate::run::ledger::{RunId, State};
 use crate::spec::PipelineName;
 
@@ -91,8 +90,7 @@ impl Shared {
         if !self.board().is_at(run_id) {
             return false;
         }
-        let told = timeout(TELL_LIMIT, self.ledger.ask_to_stop(run_id)).await;
-        if let Err(error) = told.unwrap_or_else(|_| Err(too_slow())) {
+        if let Err(error) = in_time(TELL_LIMIT, self.ledger.ask_to_stop(run_id)).await {
             tracing::warn!(%run_id, %error, "that the run is told to stop could not be recorded");
         }
         self.board().stop(run_id)

@@ -9,14 +9,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::adopt::not_before;
 use super::board::ELSEWHERE_PAUSE;
 use super::{Shared, Waiting, cancelled};
 use crate::error::{Error, Kind, Result};
-use crate::govern::store::{now_ms, too_slow};
+use crate::govern::store::{in_time, now_ms};
 use crate::run::ledger::{Lease, RunId, State};
 use crate::serve::traces;
 use crate::spec::PipelineName;
@@ -268,7 +268,7 @@ impl Shared {
     ) -> Option<T> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match timeout(RECORD_LIMIT, record()).await.unwrap_or_else(|_| Err(too_slow())) {
+            let error = match in_time(RECORD_LIMIT, record()).await {
                 Ok(recorded) => return Some(recorded),
                 Err(error) => error,
             };
@@ -288,9 +288,9 @@ impl Shared {
         let look = async {
             let known = self.ledger.run(&run.run_id).await?;
             let is_under_way = known.is_some_and(|known| known.state == State::Running);
-            Ok::<_, Error>(!is_under_way || self.ledger.is_fenced(&run.run_id).await?)
+            Ok(!is_under_way || self.ledger.is_fenced(&run.run_id).await?)
         };
-        matches!(timeout(RECORD_LIMIT, look).await, Ok(Ok(true)))
+        in_time(RECORD_LIMIT, look).await == Ok(true)
     }
 
     /// Records that a run waits for its next attempt. False where it was told to stop meanwhile by way of another daemon,

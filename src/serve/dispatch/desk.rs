@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, Result};
-use crate::govern::store::too_slow;
+use crate::govern::store::in_time;
 use crate::run::ledger::{Ledger, Order, RunId};
 
 /// Most orders of one transaction.
@@ -70,13 +70,9 @@ async fn attend(ledger: Ledger, mut desk: mpsc::Receiver<Asked>) {
     }
 }
 
-async fn in_time<T>(word: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(LIMIT, word).await.unwrap_or_else(|_| Err(too_slow()))
-}
-
 async fn record(ledger: &Ledger, orders: &[Order]) -> Vec<Answer> {
-    match in_time(ledger.write_orders(orders)).await {
-        Ok(written) => match in_time(written.commit()).await {
+    match in_time(LIMIT, ledger.write_orders(orders)).await {
+        Ok(written) => match in_time(LIMIT, written.commit()).await {
             Ok(taken) => taken.into_iter().map(Ok).collect(),
             // They may be recorded all the same: once more would be another run.
             Err(error) => orders.iter().map(|_| Err(error.clone())).collect(),
@@ -86,7 +82,7 @@ async fn record(ledger: &Ledger, orders: &[Order]) -> Vec<Answer> {
         Err(_) => {
             let mut answers = Vec::with_capacity(orders.len());
             for order in orders {
-                let taken = in_time(ledger.take_orders(std::slice::from_ref(order))).await;
+                let taken = in_time(LIMIT, ledger.take_orders(std::slice::from_ref(order))).await;
                 answers.push(taken.map(|mut taken| taken.pop().flatten()));
             }
             answers

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::follow::Newest;
 use super::plan::{Occurrence, Plan, SET_BACK};
 use crate::error::Result;
-use crate::govern::store::too_slow;
+use crate::govern::store::in_time;
 use crate::run::ledger::Turn;
 use crate::serve::dispatch::{Dispatcher, Refusal};
 use crate::spec::schedule::{Missed, WhenActive};
@@ -45,11 +45,11 @@ impl Ask {
     pub(super) async fn ask(mut self) -> Told {
         let pipeline = self.plan.pipeline.clone();
         let asked = if self.plan.after().is_none() {
-            tokio::time::timeout(LIMIT, self.by_clock()).await
+            in_time(LIMIT, self.by_clock()).await
         } else {
-            tokio::time::timeout(LIMIT, self.by_others()).await
+            in_time(LIMIT, self.by_others()).await
         };
-        asked.unwrap_or_else(|_| Err(too_slow())).unwrap_or_else(|error| {
+        asked.unwrap_or_else(|error| {
             tracing::error!(%pipeline, %error, "the schedule will ask again");
             Told::Later
         })

@@ -10,14 +10,14 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::ask::{Ask, Told};
 use super::follow::Newest;
 use super::plan::{SET_BACK, handled};
 use super::{Clock, Plan, Schedules};
 use crate::error::Result;
-use crate::govern::store::too_slow;
+use crate::govern::store::in_time;
 use crate::run::ledger::Handled;
 use crate::serve::dispatch::Dispatcher;
 use crate::serve::registry::Pipelines;
@@ -126,8 +126,7 @@ impl Keeper {
                 },
                 _ = looks.tick() => {
                     self.heed_clock();
-                    let looked = timeout(LOOK_LIMIT, self.look()).await;
-                    if let Err(error) = looked.unwrap_or_else(|_| Err(too_slow())) {
+                    if let Err(error) = in_time(LOOK_LIMIT, self.look()).await {
                         tracing::warn!(%error, "the schedules do not hear of other runs");
                     }
                 }
