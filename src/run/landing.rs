@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::draft::{Draft, Merging};
 use super::increment::Asked;
 use super::quarantine::{self, Quarantined};
-use super::standing::Standing;
+use super::stream::Stream;
 use super::{Engine, Job, StreamPlan, unless_cancelled};
 use crate::error::{Error, Result};
 use crate::govern::audit;
@@ -67,11 +67,7 @@ async fn record_keys(engine: &Engine, job: &Job<'_>, deed: &str, keys: BTreeSet<
 
 /// Where the drafts of a stream go.
 pub(super) struct Landing<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) job: &'a Job<'a>,
-    pub(super) store: &'a Store,
-    pub(super) plan: &'a StreamPlan,
-    pub(super) standing: &'a Standing,
+    pub(super) stream: &'a Stream<'a>,
     pub(super) asked: &'a Asked,
     /// When the source was read.
     pub(super) taken_at: DateTime<Utc>,
@@ -91,7 +87,7 @@ impl Landing<'_> {
         provenance: Provenance,
     ) -> Result<(Outcome, Option<Quarantined>)> {
         let landed = self.each(&mut drafts, provenance).await;
-        drafts.discard(self.store).await;
+        drafts.discard(self.stream.store).await;
         landed
     }
 
@@ -100,15 +96,16 @@ impl Landing<'_> {
         drafts: &mut Drafts,
         provenance: Provenance,
     ) -> Result<(Outcome, Option<Quarantined>)> {
-        let Self { engine, store, plan, asked, .. } = *self;
+        let Stream { engine, store, plan, .. } = *self.stream;
+        let asked = self.asked;
         let marked = asked.mark(engine, plan, provenance.clone()).await?;
         let nothing = || Error::failed("there is nothing to publish");
         let own = drafts.own.as_ref().ok_or_else(nothing)?;
         // Whatever can fail does so before anything of the run is visible.
         if let (Some(merging), Some(_)) =
-            (self.merging(None, self.standing.order(), &marked), &drafts.rejected)
+            (self.merging(None, self.stream.standing.order(), &marked), &drafts.rejected)
         {
-            unless_cancelled(self.job.cancel, own.check_keys(&merging)).await?;
+            unless_cancelled(self.stream.job.cancel, own.check_keys(&merging)).await?;
         }
         plan.comparison.reshape(engine, store, plan, &plan.dataset, &marked).await?;
         self.record_keys(&plan.dataset, own).await?;
@@ -117,7 +114,7 @@ impl Landing<'_> {
         }
         self.lands.store(true, Ordering::Relaxed);
         // The log itself refuses what comes out of order; this is sooner, and says why.
-        engine.ledger.check_standing(&self.job.run_id).await?;
+        engine.ledger.check_standing(&self.stream.job.run_id).await?;
         let order = self.fence(own, &provenance).await?;
         let quarantined = self.rejected(drafts.rejected.take(), &provenance).await?;
         let own = drafts.own.take().ok_or_else(nothing)?;
@@ -128,22 +125,22 @@ impl Landing<'_> {
     /// Tells the audit trail which keys sealed the columns, and which a merge may read and write again what is there with;
     /// what cannot be told is not published.
     async fn record_keys(&self, dataset: &DatasetName, draft: &Draft) -> Result<()> {
-        let keyring = &self.engine.keyring;
+        let keyring = &self.stream.engine.keyring;
         let mut keys: BTreeSet<String> = draft.keys().map(str::to_owned).collect();
         keys.extend(keyring.peek(&Purpose::Footer(dataset.clone())).await?);
         if self.asked.mode == Mode::Merge {
             keys.extend(keyring.list(Some(dataset)).await?);
         }
-        record_keys(self.engine, self.job, &format!("seal {dataset}"), keys).await
+        record_keys(self.stream.engine, self.stream.job, &format!("seal {dataset}"), keys).await
     }
 
     /// What the stream's own version comes after. Where rejected rows of another run are to be taken back, that run
     /// must not publish any longer what they were left out of.
     async fn fence(&self, own: &Draft, provenance: &Provenance) -> Result<Order> {
-        let Self { store, plan, standing, asked, .. } = *self;
+        let Stream { store, plan, standing, .. } = *self.stream;
         let order = standing.order();
         if plan.quarantine.is_none()
-            || quarantine::withdrawn(asked.mode, &provenance.stream, standing).is_empty()
+            || quarantine::withdrawn(self.asked.mode, &provenance.stream, standing).is_empty()
         {
             return Ok(order);
         }
@@ -157,9 +154,9 @@ impl Landing<'_> {
         order: Order,
         provenance: &'m Provenance,
     ) -> Option<Merging<'m>> {
-        let Self { engine, store, plan, .. } = *self;
+        let Stream { engine, store, plan, .. } = *self.stream;
         let rules = plan.rules.as_ref()?;
-        let (at_us, stop) = (self.taken_at.timestamp_micros(), self.job.cancel);
+        let (at_us, stop) = (self.taken_at.timestamp_micros(), self.stream.job.cancel);
         Some(Merging { engine, store, plan, rules, keys, at_us, order, provenance, stop })
     }
 
@@ -177,12 +174,13 @@ impl Landing<'_> {
             Mode::Overwrite => Effect::Overwrite,
             Mode::Append | Mode::Merge => Effect::Append { withdrawn: &[], unseen: self.asked.unseen() },
         };
-        own.commit(self.store, effect, order, self.plan.comparison.evolution(), provenance).await
+        own.commit(self.stream.store, effect, order, self.stream.plan.comparison.evolution(), provenance)
+            .await
     }
 
     /// Rejected rows, where the stream has a quarantine.
     async fn rejected(&self, draft: Option<Draft>, told: &Provenance) -> Result<Option<Quarantined>> {
-        let Self { engine, store, plan, standing, asked, .. } = *self;
+        let Stream { engine, store, plan, standing, .. } = *self.stream;
         let Some(quarantine) = &plan.quarantine else { return Ok(None) };
         let set_aside = told.rows.quarantined;
         let provenance = Provenance {
@@ -191,6 +189,6 @@ impl Landing<'_> {
             facts: None,
             ..told.clone()
         };
-        quarantine.commit(engine, store, plan, asked.mode, draft, standing, &provenance).await.map(Some)
+        quarantine.commit(engine, store, plan, self.asked.mode, draft, standing, &provenance).await.map(Some)
     }
 }

@@ -13,20 +13,16 @@ use super::increment::known::Known;
 use super::parts::{Loaded, Parts};
 use super::passage::{Found, Passage};
 use super::progress::Counter;
-use super::{Engine, Job, Memory, Standing, StreamPlan, cancelled, unless_cancelled};
+use super::stream::Stream;
+use super::{Memory, cancelled, unless_cancelled};
 use crate::error::Result;
-use crate::publish::{Store, Written};
+use crate::publish::Written;
 use crate::source::{Relation, Snapshot};
 use crate::{Batches, Rejects};
 
 /// One stream of a run, while it is loaded.
 pub(super) struct Load<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) job: &'a Job<'a>,
-    pub(super) store: &'a Store,
-    pub(super) plan: &'a StreamPlan,
-    /// What is published of it.
-    pub(super) standing: &'a Standing,
+    pub(super) stream: &'a Stream<'a>,
     /// Which rows, and how they are told from those that are published.
     pub(super) asked: &'a Asked,
     /// What is found of the rows on their way.
@@ -55,7 +51,7 @@ impl Load<'_> {
             let rows = self.read(snapshot, &self.asked.relation).await?;
             return self.seal(rows, known, rejects).await;
         };
-        let mut whole = Draft::of(self.engine, self.plan, Written::default()).await?;
+        let mut whole = Draft::of(self.stream.engine, self.stream.plan, Written::default()).await?;
         while let Some(part) = parts.next() {
             let loaded = match part.kept {
                 Some(kept) => {
@@ -77,12 +73,14 @@ impl Load<'_> {
     }
 
     async fn read(&self, snapshot: &mut dyn Snapshot, relation: &Relation) -> Result<Batches> {
-        let rows = unless_cancelled(self.job.cancel, snapshot.read(relation, &self.plan.reads)).await?;
+        let rows = unless_cancelled(self.stream.job.cancel, snapshot.read(relation, &self.stream.plan.reads))
+            .await?;
         Ok(until_cancelled(rows, self.stop.clone(), self.counter.clone()))
     }
 
     async fn seal(&self, rows: Batches, known: Option<Known>, rejects: Option<Rejects>) -> Result<Draft> {
-        let Self { engine, store, plan, asked, found, .. } = *self;
+        let Self { asked, found, .. } = *self;
+        let Stream { engine, store, plan, .. } = *self.stream;
         let passage = Passage { engine, store, plan, asked, found, taken_at: self.taken_at };
         let rows = passage.take(rows, rejects).await?;
         let memory = Memory::of(engine.config.memory_limit_bytes);

@@ -65,8 +65,8 @@ impl Parts {
             kept::give_up(load, kept, "the stream is read another way now").await?;
             return Ok(None);
         }
-        let (relation, file_bytes) = (&load.plan.relation, load.plan.parquet.file_size_bytes);
-        let (relations, ranges) = match load.plan.resume {
+        let (relation, file_bytes) = (&load.stream.plan.relation, load.stream.plan.parquet.file_size_bytes);
+        let (relations, ranges) = match load.stream.plan.resume {
             Resume::SameInstant => (snapshot.parts(relation, file_bytes).await?, None),
             Resume::MixedInstants => {
                 let known = kept.first().and_then(|kept| kept.manifest.ranges.clone());
@@ -117,10 +117,10 @@ impl Parts {
         }
         let taken = parts.iter().filter(|part| part.kept.is_some()).count();
         if taken > 0 {
-            let stream = &load.plan.relation.stream;
+            let stream = &load.stream.plan.relation.stream;
             tracing::warn!(%stream, "a load that died goes on: {taken} of {} parts are written already", parts.len());
         }
-        let version = table::versions(load.store, &load.plan.dataset).await?.last().copied();
+        let version = table::versions(load.stream.store, &load.stream.plan.dataset).await?.last().copied();
         Ok(Some(Self { left: parts.into_iter(), asked, instant, ranges, version }))
     }
 
@@ -152,7 +152,7 @@ impl Parts {
             reached: load.asked.reached(),
         };
         let part = WrittenPart {
-            run_id: load.job.run_id,
+            run_id: load.stream.job.run_id,
             part: index,
             asked: self.asked.clone(),
             instant: self.instant.clone(),
@@ -160,14 +160,14 @@ impl Parts {
             bytes: files.bytes,
             manifest: manifest.seal(load).await?,
         };
-        load.engine.ledger.part_written(&load.plan.relation.stream, &part).await
+        load.stream.engine.ledger.part_written(&load.stream.plan.relation.stream, &part).await
     }
 }
 
 /// Whether parts of the load can stand for themselves: all rows are read, one by one, and no row is
 /// rejected on the way.
 fn is_resumable(load: &Load<'_>) -> bool {
-    let plan = load.plan;
+    let plan = load.stream.plan;
     // The cursor of rows of several instants would pass by rows that came in between.
     let has_cursor = plan.increment.is_some() && plan.resume == Resume::MixedInstants;
     plan.quarantine.is_none()
@@ -182,13 +182,13 @@ fn is_resumable(load: &Load<'_>) -> bool {
 /// A digest of all that decides what a part's files hold, but for the source's instant and the bounds: these are
 /// values of rows, and sealed.
 fn asked(load: &Load<'_>, parts: usize) -> String {
-    let plan = load.plan;
+    let plan = load.stream.plan;
     let mut digest = Sha256::new();
     let columns = |schema: &arrow::datatypes::Schema| format!("{:?}", schema.fields());
     for text in [
-        load.job.pipeline.digest.as_str(),
-        load.engine.policy.digest.as_str(),
-        load.store.url().as_str(),
+        load.stream.job.pipeline.digest.as_str(),
+        load.stream.engine.policy.digest.as_str(),
+        load.stream.store.url().as_str(),
         plan.dataset.to_string().as_str(),
         columns(&plan.converted).as_str(),
         columns(plan.protection.output()).as_str(),

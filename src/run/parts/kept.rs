@@ -47,14 +47,20 @@ pub(super) struct Manifest {
 /// # Errors
 /// Those of ledger, keyring and store.
 pub(super) async fn of(load: &Load<'_>) -> Result<Vec<Kept>> {
-    let (pipeline, stream) = (&load.job.pipeline.name, &load.plan.relation.stream);
-    let listed = load.engine.ledger.parts(pipeline, stream).await?;
+    let (pipeline, stream) = (&load.stream.job.pipeline.name, &load.stream.plan.relation.stream);
+    let listed = load.stream.engine.ledger.parts(pipeline, stream).await?;
     if listed.is_empty() {
         return Ok(Vec::new());
     }
-    let listed = readable(load.engine, &load.plan.dataset, &about(load.job.pipeline, stream), listed).await;
+    let listed = readable(
+        load.stream.engine,
+        &load.stream.plan.dataset,
+        &about(load.stream.job.pipeline, stream),
+        listed,
+    )
+    .await;
     let total = listed.len();
-    let kept = unpublished(load.store, &load.plan.dataset, listed).await?;
+    let kept = unpublished(load.stream.store, &load.stream.plan.dataset, listed).await?;
     if kept.len() == total {
         return Ok(kept);
     }
@@ -72,7 +78,7 @@ pub(super) async fn give_up(load: &Load<'_>, kept: Vec<Kept>, why: &str) -> Resu
         tell_anew(load);
         return Ok(());
     }
-    let stream = &load.plan.relation.stream;
+    let stream = &load.stream.plan.relation.stream;
     tracing::warn!(%stream, "starts over: {} parts of a load that died are of no use, for {why}", kept.len());
     remove(load, kept).await
 }
@@ -80,18 +86,22 @@ pub(super) async fn give_up(load: &Load<'_>, kept: Vec<Kept>, why: &str) -> Resu
 /// Forgets all parts of the stream first, as only who has the pipeline can: from then on nobody takes them over, and
 /// their files can go.
 async fn remove(load: &Load<'_>, kept: Vec<Kept>) -> Result<()> {
-    load.engine.ledger.forget_parts(&load.job.run_id, &load.plan.relation.stream).await?;
+    load.stream
+        .engine
+        .ledger
+        .forget_parts(&load.stream.job.run_id, &load.stream.plan.relation.stream)
+        .await?;
     for kept in kept {
-        kept.manifest.files.discard_quietly(load.store, &load.plan.dataset).await;
+        kept.manifest.files.discard_quietly(load.stream.store, &load.stream.plan.dataset).await;
     }
     Ok(())
 }
 
 /// Says that all rows of a database are read again, as it cannot give an instant a second time.
 fn tell_anew(load: &Load<'_>) {
-    let (plan, relation) = (load.plan, &load.asked.relation);
+    let (plan, relation) = (load.stream.plan, &load.asked.relation);
     let is_of_files = matches!(relation.selector, Selector::Files(_));
-    if is_of_files || !load.standing.is_cut_off || relation.bound.is_some() {
+    if is_of_files || !load.stream.standing.is_cut_off || relation.bound.is_some() {
         return;
     }
     // Where the remedy is taken already, or is none, the stream is read as a whole.
@@ -135,11 +145,11 @@ impl Kept {
     /// The part, if every one of its files is as it was written.
     pub(super) async fn still_there(self, load: &Load<'_>) -> Result<Option<Loaded>> {
         let Manifest { files, read, digests: kept, reached, .. } = self.manifest;
-        if !files.is_there(load.store, &load.plan.dataset).await? {
+        if !files.is_there(load.stream.store, &load.stream.plan.dataset).await? {
             return Ok(None);
         }
         load.asked.reaches(reached);
-        let mut digests = load.plan.protection.digests(&load.engine.keyring).await?;
+        let mut digests = load.stream.plan.protection.digests(&load.stream.engine.keyring).await?;
         digests.resume(&kept);
         Ok(Some(Loaded { files: Written { digests, ..files }, read }))
     }
@@ -149,8 +159,9 @@ impl Manifest {
     pub(super) async fn seal(&self, load: &Load<'_>) -> Result<String> {
         let unlisted = |_| Error::failed("a part's files cannot be listed");
         let manifest = serde_json::to_vec(self).map_err(unlisted)?;
-        let about = about(load.job.pipeline, &load.plan.relation.stream);
-        let note = Note::seal(&load.engine.keyring, &load.plan.dataset, &about, &manifest).await?;
+        let about = about(load.stream.job.pipeline, &load.stream.plan.relation.stream);
+        let note =
+            Note::seal(&load.stream.engine.keyring, &load.stream.plan.dataset, &about, &manifest).await?;
         serde_json::to_string(&note).map_err(unlisted)
     }
 

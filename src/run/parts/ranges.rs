@@ -55,7 +55,7 @@ impl Ranges {
 /// # Errors
 /// `Invalid` when there is no such column, or it has no order that all agree on; those of the source.
 pub(super) async fn find(load: &Load<'_>, snapshot: &mut dyn Snapshot) -> Result<Ranges> {
-    let plan = load.plan;
+    let plan = load.stream.plan;
     let name = plan.relation.split_by.clone().unwrap_or_default();
     let place = plan.reads.iter().position(|column| column.name == name);
     let place = place.ok_or_else(|| {
@@ -63,10 +63,12 @@ pub(super) async fn find(load: &Load<'_>, snapshot: &mut dyn Snapshot) -> Result
             .help("let `transform` select it, split by another column, or remove `resume`")
     })?;
     let column = &plan.reads[place];
-    let rows = unless_cancelled(load.job.cancel, snapshot.read(&plan.relation, std::slice::from_ref(column)));
+    let rows =
+        unless_cancelled(load.stream.job.cancel, snapshot.read(&plan.relation, std::slice::from_ref(column)));
     let mut rows = rows.await?;
     let mut sample = Sample::default();
-    while let Some(batch) = unless_cancelled(load.job.cancel, async { rows.next().await.transpose() }).await?
+    while let Some(batch) =
+        unless_cancelled(load.stream.job.cancel, async { rows.next().await.transpose() }).await?
     {
         sample.take(batch.column(0), &name)?;
     }
