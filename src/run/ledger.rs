@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::{AnyConnection, AnyPool};
 use tokio::runtime::Handle;
 
+use self::connections::Connections;
 pub use self::ended::{EndedRun, Ends};
 pub use self::keyed::RequestKey;
 pub use self::lease::{Lease, let_go};
@@ -46,6 +47,7 @@ macro_rules! is_ours {
 }
 
 mod address;
+mod connections;
 mod ended;
 mod keyed;
 mod lease;
@@ -64,10 +66,8 @@ mod waiting;
 /// The record of all runs.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    pool: AnyPool,
+    connections: Connections,
     leases: Leases,
-    /// The threads that it was opened on.
-    home: Handle,
 }
 
 impl Ledger {
@@ -79,24 +79,29 @@ impl Ledger {
     /// safe; `Temporary` when another process holds the store, or its server does not answer; `Denied` when the server
     /// refuses the role; `Failed` when the store is damaged or newer than this program.
     pub async fn open(settings: &Metadata) -> Result<Self> {
-        let home = Handle::current();
         let ledger = match settings {
             Metadata::Sqlite(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let locks = folder.unwrap_or(Path::new(".")).join("locks");
-                let pool = open::sqlite(path, &locks).await?;
-                Self { pool, leases: Leases::Files(locks), home }
+                let connections = Connections::of_all(open::sqlite(path, &locks).await?);
+                Self { connections, leases: Leases::Files(locks) }
             }
             Metadata::Postgres { url, lease } => {
                 let holder = lease::holder();
                 let address = address::postgres(&url.resolve()?)?;
-                let pool = open::postgres(address, holder.clone()).await?;
-                let rows = Rows::new(pool.clone(), holder, *lease);
-                Self { pool, leases: Leases::Rows(rows), home }
+                let (own, others) = open::postgres(address, &holder).await?;
+                let connections = Connections::of_threads(own, others);
+                let rows = Rows::new(connections.clone(), holder, *lease);
+                Self { connections, leases: Leases::Rows(rows) }
             }
         };
         audit::prepare(&ledger).await.at(|| "metadata store".to_owned())?;
         Ok(ledger)
+    }
+
+    /// The connections of the current threads.
+    fn here(&self) -> &AnyPool {
+        self.connections.here()
     }
 
     /// How long a lease stands that is not renewed, where several machines share the store; `None` where leases are locks
@@ -111,7 +116,7 @@ impl Ledger {
     /// # Errors
     /// `Temporary` or `Failed` when it does not.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(|e| fault(&e))?;
+        sqlx::query("SELECT 1").execute(self.here()).await.map_err(|e| fault(&e))?;
         Ok(())
     }
 
@@ -121,7 +126,7 @@ impl Ledger {
     /// As [`Ledger::ping`].
     pub async fn write_back(&self) -> Result<()> {
         match &self.leases {
-            Leases::Files(_) => open::write_back(&self.pool).await.map_err(|e| fault(&e)),
+            Leases::Files(_) => open::write_back(self.here()).await.map_err(|e| fault(&e)),
             Leases::Rows(_) => Ok(()),
         }
     }
@@ -132,7 +137,7 @@ impl Ledger {
     /// `Temporary` when another process keeps the store busy, `Failed` when it cannot be written.
     pub async fn queue(&self, pipeline: &PipelineName, spec_digest: &str, trigger: Trigger) -> Result<RunId> {
         let run_id = RunId::draw();
-        let mut alone = begin_writing(&self.pool).await?;
+        let mut alone = begin_writing(self.here()).await?;
         let mut batch = Batch::default();
         insert_queued(&mut batch, &[Queued { run_id, pipeline, spec_digest, trigger }]);
         batch.run(&mut alone).await?;
@@ -147,7 +152,7 @@ impl Ledger {
     pub async fn stream_published(&self, run_id: &RunId, outcome: &StreamOutcome) -> Result<()> {
         let (ledger, run_id, outcome) = (self.clone(), *run_id, outcome.clone());
         let recording = async move {
-            let mut alone = begin_writing(&ledger.pool).await?;
+            let mut alone = begin_writing(ledger.here()).await?;
             let rows = record_stream(&mut alone, &run_id, &outcome, ledger.epoch(&run_id)).await?;
             alone.commit().await.map_err(|e| fault(&e))?;
             ledger.expect_one(rows, &run_id, "known").await
@@ -168,7 +173,7 @@ impl Ledger {
         outcome: &str,
         error: Option<&str>,
     ) -> Result<()> {
-        let mut both = begin_writing(&self.pool).await?;
+        let mut both = begin_writing(self.here()).await?;
         let done = sqlx::query(concat!(
             "UPDATE runs SET state = $1, outcome = $2, error = $3, finished_ms = $4
              WHERE run_id = $5 AND state IN ('queued', 'running') AND ",
@@ -232,7 +237,7 @@ impl Ledger {
     /// `Failed` when the run is not recorded as ended without success, `Temporary` when another process has `by`; else
     /// as [`Ledger::queue`].
     pub async fn settle(&self, run_id: &RunId, streams: &[StreamOutcome], by: &RunId) -> Result<()> {
-        let mut all = begin_writing(&self.pool).await?;
+        let mut all = begin_writing(self.here()).await?;
         // Who began it is gone, whatever its epoch was: from here on it has none.
         let done = sqlx::query(concat!(
             "UPDATE runs SET state = 'succeeded', outcome = 'done', error = NULL, epoch = NULL, holder = NULL
@@ -290,7 +295,7 @@ impl Ledger {
         let found = sqlx::query(concat!("SELECT 1 FROM runs WHERE run_id = $1 AND NOT ", is_ours!("$2")))
             .bind(run_id.to_string())
             .bind(self.epoch(run_id))
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.here())
             .await
             .map_err(|e| fault(&e))?;
         Ok(found.is_some())
@@ -299,11 +304,11 @@ impl Ledger {
 
 impl Store for Ledger {
     fn pool(&self) -> &AnyPool {
-        &self.pool
+        self.here()
     }
 
     fn home(&self) -> Option<&Handle> {
-        Some(&self.home)
+        Some(self.connections.home())
     }
 }
 

@@ -47,7 +47,7 @@ impl Ledger {
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(seq)
             .bind(i64::from(limit))
-            .fetch_all(&self.pool)
+            .fetch_all(self.here())
             .await
             .map_err(|e| fault(&e))?;
         let mut ended = Vec::with_capacity(rows.len());
@@ -69,7 +69,7 @@ impl Ledger {
              WHERE r.end_seq > $1 GROUP BY r.pipeline, s.dataset",
         )
         .bind(seq)
-        .fetch_all(&self.pool)
+        .fetch_all(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let mut ends = Ends::default();
@@ -87,7 +87,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn newest_end(&self) -> Result<i64> {
         let row =
-            sqlx::query("SELECT seq FROM run_ends").fetch_one(&self.pool).await.map_err(|e| fault(&e))?;
+            sqlx::query("SELECT seq FROM run_ends").fetch_one(self.here()).await.map_err(|e| fault(&e))?;
         get(&row, "seq")
     }
 
@@ -99,7 +99,7 @@ impl Ledger {
         let rows = sqlx::query(
             "SELECT pipeline, max(finished_ms) AS at_ms FROM runs WHERE state = 'succeeded' GROUP BY pipeline",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let mut successes = BTreeMap::new();
@@ -121,12 +121,12 @@ impl Ledger {
              ON CONFLICT (name) DO NOTHING",
         )
         .bind(name)
-        .execute(&self.pool)
+        .execute(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let row = sqlx::query("SELECT seq FROM watch_marks WHERE name = $1")
             .bind(name)
-            .fetch_one(&self.pool)
+            .fetch_one(self.here())
             .await
             .map_err(|e| fault(&e))?;
         get(&row, "seq")
@@ -141,7 +141,7 @@ impl Ledger {
             .bind(seq)
             .bind(name)
             .bind(seq)
-            .execute(&self.pool)
+            .execute(self.here())
             .await
             .map_err(|e| fault(&e))?;
         Ok(())
@@ -207,7 +207,7 @@ mod tests {
         ledger.conclude(&second, &Ok(())).await.unwrap();
         // The clock was years ahead, and is right again.
         sqlx::query("UPDATE runs SET created_ms = created_ms * 2, finished_ms = finished_ms * 2")
-            .execute(&ledger.pool)
+            .execute(ledger.here())
             .await
             .unwrap();
         let mark = ledger.watch_mark("test").await.unwrap();

@@ -104,7 +104,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn asked_under(&self, key: &RequestKey) -> Result<Option<Run>> {
-        let mut store = self.pool.acquire().await.map_err(|e| fault(&e))?;
+        let mut store = self.here().acquire().await.map_err(|e| fault(&e))?;
         let found = holders(&mut store, &[key]).await?.remove(key);
         drop(store);
         match found {
@@ -124,7 +124,7 @@ impl Ledger {
              WHERE created_ms <= $1 AND NOT {} ORDER BY created_ms LIMIT $2)",
             is_remembered(1)
         );
-        let mut alone = begin_writing(&self.pool).await?;
+        let mut alone = begin_writing(self.here()).await?;
         let done = sqlx::query(AssertSqlSafe(sql))
             .bind(now_ms() - REMEMBERED_MS)
             .bind(i64::from(FORGOTTEN_AT_ONCE))
@@ -186,7 +186,7 @@ mod tests {
         let a_day_later = async |table, column| {
             let sql = format!("UPDATE {table} SET {column} = {column} - $1");
             let later = sqlx::query(AssertSqlSafe(sql)).bind(REMEMBERED_MS);
-            later.execute(&ledger.pool).await.unwrap();
+            later.execute(ledger.here()).await.unwrap();
         };
         a_day_later("run_keys", "created_ms").await;
         assert_eq!(ledger.asked_under(&key).await.unwrap().unwrap().run_id, second, "it is not over");
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(ledger.asked_under(&key).await.unwrap(), None);
         let third = ask().await.unwrap();
         let kept =
-            async || sqlx::query("SELECT 1 FROM run_keys").fetch_all(&ledger.pool).await.unwrap().len();
+            async || sqlx::query("SELECT 1 FROM run_keys").fetch_all(ledger.here()).await.unwrap().len();
         a_day_later("run_keys", "created_ms").await;
         ledger.forget_old_keys().await.unwrap();
         assert_eq!(kept().await, 1, "its run is not over");

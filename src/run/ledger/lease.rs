@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use sqlx::AnyPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::RunId;
+use super::connections::Connections;
 use crate::error::{Error, Kind, Result};
 use crate::govern::audit::machine;
 use crate::govern::store::{fault, now_ms};
@@ -52,7 +52,7 @@ pub(super) enum Leases {
 /// Leases as rows of PostgreSQL.
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
-    pool: AnyPool,
+    connections: Connections,
     /// This process, and no other one ever.
     pub(super) holder: String,
     /// How long a lease stands without being renewed.
@@ -190,8 +190,8 @@ impl Drop for Row {
 }
 
 impl Rows {
-    pub(super) fn new(pool: AnyPool, holder: String, length: Duration) -> Self {
-        Self { pool, holder, length, begun: Arc::default() }
+    pub(super) fn new(connections: Connections, holder: String, length: Duration) -> Self {
+        Self { connections, holder, length, begun: Arc::default() }
     }
 
     pub(super) fn begun(&self) -> MutexGuard<'_, BTreeMap<RunId, i64>> {
@@ -230,7 +230,7 @@ impl Rows {
         .bind(name)
         .bind(&self.holder)
         .bind(ms(self.length))
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.connections.here())
         .await
         .map_err(|e| fault(&e))
     }
@@ -246,7 +246,7 @@ impl Rows {
         .bind(&self.holder)
         .bind(epoch)
         .bind(ms(self.length))
-        .execute(&self.pool)
+        .execute(self.connections.here())
         .await
         .map_err(|e| fault(&e))?;
         Ok(done.rows_affected() == 1)
@@ -258,7 +258,7 @@ impl Rows {
                 .bind(name)
                 .bind(&self.holder)
                 .bind(epoch)
-                .execute(&self.pool);
+                .execute(self.connections.here());
         if !matches!(timeout(LETTING_GO, gone).await, Ok(Ok(_))) {
             tracing::warn!(lease = %name, "the lease could not be let go: it runs out by itself");
         }

@@ -45,7 +45,7 @@ impl Ledger {
     pub async fn run(&self, run_id: &RunId) -> Result<Option<Run>> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE r.run_id = $1")))
             .bind(run_id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.here())
             .await
             .map_err(|e| fault(&e))?;
         match row {
@@ -165,7 +165,7 @@ impl Ledger {
             query = query.bind(after.to_string());
         }
         let query = query.bind(i64::from(limit.min(MAX_LISTED + 1)));
-        let rows = query.fetch_all(&self.pool).await.map_err(|e| fault(&e))?;
+        let rows = query.fetch_all(self.here()).await.map_err(|e| fault(&e))?;
         rows.iter().map(read_run).collect()
     }
 
@@ -193,7 +193,7 @@ impl Ledger {
         for run in runs {
             query = query.bind(run.run_id.to_string());
         }
-        query.fetch_all(&self.pool).await.map_err(|e| fault(&e))
+        query.fetch_all(self.here()).await.map_err(|e| fault(&e))
     }
 
     /// Reads the streams of some runs.

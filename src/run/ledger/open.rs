@@ -21,8 +21,9 @@ const BUSY_TIMEOUT_MS: u32 = 10_000;
 const LOG_PAGES: u32 = 4096;
 /// Connections of one process.
 const CONNECTIONS: u32 = 4;
-/// Connections of one process to a server.
+/// Connections of one process to a server: of the threads that the store was opened on, and of all others.
 const SERVER_CONNECTIONS: u32 = 8;
+const OTHER_CONNECTIONS: u32 = 4;
 /// How long a server may take to give a connection.
 const SERVER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -92,15 +93,24 @@ pub(super) async fn write_back(pool: &AnyPool) -> sqlx::Result<()> {
     sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_all(pool).await.map(drop)
 }
 
-/// Connects to a database of PostgreSQL. `name` is how its server shows this process.
-pub(super) async fn postgres(address: AnyConnectOptions, name: String) -> Result<AnyPool> {
+/// Connects to a database of PostgreSQL: those of the current threads, and those of others, of which none is there
+/// before it is asked for. `name` is how its server shows this process.
+pub(super) async fn postgres(address: AnyConnectOptions, name: &str) -> Result<(AnyPool, AnyPool)> {
     sqlx::any::install_default_drivers();
     let at = "metadata store in PostgreSQL";
-    let pool = AnyPoolOptions::new()
-        .max_connections(SERVER_CONNECTIONS)
-        .acquire_timeout(SERVER_PATIENCE)
-        .after_connect(move |connection, _| {
-            let name = format!("sealift {name}");
+    let others = to_server(OTHER_CONNECTIONS, name).connect_lazy_with(address.clone());
+    let own = to_server(SERVER_CONNECTIONS, name).connect_with(address).await;
+    let own = own.map_err(|e| fault(&e).at(at))?;
+    let migrated = migrate(&own, &migrations(&POSTGRES, ["INTEGER", "BIGINT"])).await;
+    migrated.map_err(|error| error.at(at))?;
+    Ok((own, others))
+}
+
+fn to_server(most: u32, name: &str) -> AnyPoolOptions {
+    let name = format!("sealift {name}");
+    AnyPoolOptions::new().max_connections(most).acquire_timeout(SERVER_PATIENCE).after_connect(
+        move |connection, _| {
+            let name = name.clone();
             Box::pin(async move {
                 // What hangs must not hang for ever, least of all what renews leases.
                 connection
@@ -112,12 +122,8 @@ pub(super) async fn postgres(address: AnyConnectOptions, name: String) -> Result
                 let named = sqlx::query("SELECT set_config('application_name', $1, false)").bind(name);
                 named.execute(connection).await.map(drop)
             })
-        })
-        .connect_with(address)
-        .await
-        .map_err(|e| fault(&e).at(at))?;
-    migrate(&pool, &migrations(&POSTGRES, ["INTEGER", "BIGINT"])).await.map_err(|error| error.at(at))?;
-    Ok(pool)
+        },
+    )
 }
 
 async fn migrate(pool: &AnyPool, migrations: &Migrator) -> Result<()> {

@@ -122,7 +122,7 @@ impl Ledger {
 
     /// As [`Ledger::check_standing`]; until the transaction is over nobody takes the lease.
     pub(super) async fn begin_standing(&self, run_id: &RunId) -> Result<Alone> {
-        let mut alone = begin_writing(&self.pool).await?;
+        let mut alone = begin_writing(self.here()).await?;
         let Some(rows) = self.leases.rows() else { return Ok(alone) };
         let found = sqlx::query(
             "SELECT 1 FROM runs JOIN leases ON leases.name = runs.pipeline AND leases.epoch = runs.epoch

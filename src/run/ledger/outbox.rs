@@ -75,7 +75,7 @@ impl Ledger {
         if self.undelivered(message.place).await? >= MAX_WAITING {
             return Ok(Put::Full);
         }
-        Ok(if insert(&self.pool, message).await? { Put::Out } else { Put::Known })
+        Ok(if insert(self.here(), message).await? { Put::Out } else { Put::Known })
     }
 
     /// How many messages wait for a place.
@@ -85,7 +85,7 @@ impl Ledger {
     pub async fn undelivered(&self, place: &str) -> Result<i64> {
         let row = sqlx::query("SELECT count(*) AS n FROM outbox WHERE place = $1 AND delivered_ms IS NULL")
             .bind(place)
-            .fetch_one(&self.pool)
+            .fetch_one(self.here())
             .await
             .map_err(|e| fault(&e))?;
         get(&row, "n")
@@ -101,7 +101,7 @@ impl Ledger {
              WHERE place = $1 AND delivered_ms IS NULL ORDER BY message_id LIMIT 1",
         )
         .bind(place)
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let Some(row) = row else { return Ok(None) };
@@ -124,7 +124,7 @@ impl Ledger {
              WHERE message_id = $2 AND due_ms = $3 AND delivered_ms IS NULL",
         );
         let claim = claim.bind(until_ms).bind(&message.message_id).bind(message.due_ms);
-        Ok(write(&self.pool, claim).await? == 1)
+        Ok(write(self.here(), claim).await? == 1)
     }
 
     /// A claimed message is to be sent again at `due_ms`.
@@ -133,7 +133,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn postpone(&self, message: &Message, due_ms: i64) -> Result<()> {
         let later = sqlx::query("UPDATE outbox SET due_ms = $1 WHERE message_id = $2");
-        write(&self.pool, later.bind(due_ms).bind(&message.message_id)).await.map(drop)
+        write(self.here(), later.bind(due_ms).bind(&message.message_id)).await.map(drop)
     }
 
     /// A claimed message needs no more attempts: it arrived, or never will.
@@ -142,7 +142,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn settle_message(&self, message: &Message) -> Result<()> {
         let settled = sqlx::query("UPDATE outbox SET delivered_ms = $1 WHERE message_id = $2");
-        write(&self.pool, settled.bind(now_ms()).bind(&message.message_id)).await.map(drop)
+        write(self.here(), settled.bind(now_ms()).bind(&message.message_id)).await.map(drop)
     }
 
     /// Forgets what was delivered a day ago, and gives up what waited for a week; answers how many were given up, by place.
@@ -151,11 +151,11 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn sweep_outbox(&self) -> Result<BTreeMap<String, u64>> {
         let delivered = sqlx::query("DELETE FROM outbox WHERE delivered_ms < $1");
-        write(&self.pool, delivered.bind(now_ms() - REMEMBERED_MS)).await?;
+        write(self.here(), delivered.bind(now_ms() - REMEMBERED_MS)).await?;
         let rows =
             sqlx::query("DELETE FROM outbox WHERE delivered_ms IS NULL AND created_ms < $1 RETURNING place")
                 .bind(now_ms() - MAX_AGE_MS)
-                .fetch_all(&self.pool)
+                .fetch_all(self.here())
                 .await
                 .map_err(|e| fault(&e))?;
         let mut lost = BTreeMap::new();
@@ -181,7 +181,7 @@ impl Ledger {
         .bind(alert)
         .bind(pipeline)
         .bind(aspect)
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let Some(row) = row else { return Ok(None) };
@@ -195,7 +195,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn turn<'a>(&self, turn: &Turn<'_>, messages: &[Outgoing<'a>]) -> Result<Option<Vec<&'a str>>> {
-        let mut both = begin_writing(&self.pool).await?;
+        let mut both = begin_writing(self.here()).await?;
         let done = sqlx::query(
             "INSERT INTO alert_states (alert, pipeline, aspect, state, mark) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (alert, pipeline, aspect) DO UPDATE SET state = excluded.state, mark = excluded.mark
@@ -289,7 +289,7 @@ mod tests {
         assert_ne!(ledger.oldest("p").await.unwrap().unwrap().message_id, first.message_id);
         assert_eq!(ledger.put(message("a")).await.unwrap(), Put::Known, "a delivered one is remembered");
         assert!(ledger.sweep_outbox().await.unwrap().is_empty());
-        sqlx::query("UPDATE outbox SET created_ms = 0").execute(&ledger.pool).await.unwrap();
+        sqlx::query("UPDATE outbox SET created_ms = 0").execute(ledger.here()).await.unwrap();
         let lost = ledger.sweep_outbox().await.unwrap();
         assert_eq!(lost, BTreeMap::from([("p".to_owned(), 1)]), "one waited for too long");
     }
@@ -304,7 +304,7 @@ mod tests {
              SELECT printf('%06d', n), printf('%06d', n), 'p', '{}', 0, 0, 0 FROM numbers",
         )
         .bind(MAX_WAITING)
-        .execute(&ledger.pool)
+        .execute(ledger.here())
         .await
         .unwrap();
         let message = |place| Outgoing { place, told: place, body: "{}" };

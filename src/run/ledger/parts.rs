@@ -70,7 +70,7 @@ impl Ledger {
         )
         .bind(pipeline.as_str())
         .bind(stream.as_str())
-        .fetch_all(&self.pool)
+        .fetch_all(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let read = |row| {
@@ -96,7 +96,7 @@ impl Ledger {
             "SELECT DISTINCT p.stream FROM run_parts p JOIN runs r ON r.run_id = p.run_id WHERE r.pipeline = $1",
         )
         .bind(pipeline.as_str())
-        .fetch_all(&self.pool)
+        .fetch_all(self.here())
         .await
         .map_err(|e| fault(&e))?;
         rows.iter().map(|row| StreamName::parse(&get::<String>(row, "stream")?)).collect()
@@ -112,7 +112,7 @@ impl Ledger {
             "SELECT min(created_ms) AS oldest FROM runs
              WHERE state IN ('queued', 'running') OR run_id IN (SELECT run_id FROM run_parts)",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(self.here())
         .await
         .map_err(|e| fault(&e))?;
         get(&row, "oldest")
@@ -153,7 +153,7 @@ impl Ledger {
         )
         .bind(stream.as_str())
         .bind(pipeline.as_str())
-        .execute(&self.pool)
+        .execute(self.here())
         .await
         .map_err(|e| fault(&e))?;
         Ok(())

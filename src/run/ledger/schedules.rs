@@ -63,7 +63,7 @@ impl Ledger {
     pub async fn schedules(&self) -> Result<BTreeMap<String, Handled>> {
         let rows =
             sqlx::query("SELECT pipeline, timing, through_ms, followed, since_ms, gone_ms FROM schedules")
-                .fetch_all(&self.pool)
+                .fetch_all(self.here())
                 .await
                 .map_err(|e| fault(&e))?;
         let mut schedules = BTreeMap::new();
@@ -92,7 +92,7 @@ impl Ledger {
              FROM schedules WHERE pipeline = $1",
         )
         .bind(pipeline.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let Some(row) = row else { return Ok(None) };
@@ -109,7 +109,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn schedules_begin(&self, begun: &[(PipelineName, Handled)]) -> Result<()> {
-        let mut all = begin_writing(&self.pool).await?;
+        let mut all = begin_writing(self.here()).await?;
         for (pipeline, handled) in begun {
             sqlx::query(
                 "INSERT INTO schedules (pipeline, timing, through_ms, followed, since_ms) VALUES ($1, $2, $3, $4, $5)
@@ -137,7 +137,7 @@ impl Ledger {
         if pipelines.is_empty() {
             return Ok(());
         }
-        let mut all = begin_writing(&self.pool).await?;
+        let mut all = begin_writing(self.here()).await?;
         for pipeline in pipelines {
             sqlx::query("UPDATE schedules SET gone_ms = $2 WHERE pipeline = $1")
                 .bind(pipeline.as_str())
@@ -154,7 +154,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn left_out(&self, pipeline: &PipelineName, turn: &Turn) -> Result<()> {
-        let mut alone = begin_writing(&self.pool).await?;
+        let mut alone = begin_writing(self.here()).await?;
         take_turn(&mut alone, pipeline, turn).await?;
         alone.commit().await.map_err(|e| fault(&e))
     }
@@ -164,7 +164,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn rested(&self, pipeline: &PipelineName, turn: &Turn) -> Result<()> {
-        let mut both = begin_writing(&self.pool).await?;
+        let mut both = begin_writing(self.here()).await?;
         if take_turn(&mut both, pipeline, turn).await? {
             sqlx::query("UPDATE schedules SET since_ms = through_ms WHERE pipeline = $1")
                 .bind(pipeline.as_str())
@@ -185,7 +185,7 @@ impl Ledger {
              ORDER BY end_seq DESC, finished_ms DESC LIMIT 1",
         )
         .bind(pipeline.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.here())
         .await
         .map_err(|e| fault(&e))?;
         row.map(|row| get(&row, "run_id")).transpose()
@@ -204,7 +204,7 @@ impl Ledger {
         )
         .bind(dataset.to_string())
         .bind(but_of.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.here())
         .await
         .map_err(|e| fault(&e))?;
         row.map(|row| get(&row, "version")).transpose()
@@ -219,7 +219,7 @@ impl Ledger {
             "INSERT INTO pauses (pipeline, actor, paused_ms) VALUES ($1, $2, $3)
              ON CONFLICT (pipeline) DO NOTHING",
         );
-        write(&self.pool, pause.bind(pipeline.as_str()).bind(actor).bind(now_ms())).await.map(drop)
+        write(self.here(), pause.bind(pipeline.as_str()).bind(actor).bind(now_ms())).await.map(drop)
     }
 
     /// Ends the rest of a pipeline's schedule.
@@ -228,7 +228,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn resume(&self, pipeline: &PipelineName) -> Result<()> {
         let resume = sqlx::query("DELETE FROM pauses WHERE pipeline = $1");
-        write(&self.pool, resume.bind(pipeline.as_str())).await.map(drop)
+        write(self.here(), resume.bind(pipeline.as_str())).await.map(drop)
     }
 
     /// The pipelines whose schedules rest.
@@ -237,7 +237,7 @@ impl Ledger {
     /// As [`Ledger::queue`].
     pub async fn paused(&self) -> Result<BTreeSet<PipelineName>> {
         let rows =
-            sqlx::query("SELECT pipeline FROM pauses").fetch_all(&self.pool).await.map_err(|e| fault(&e))?;
+            sqlx::query("SELECT pipeline FROM pauses").fetch_all(self.here()).await.map_err(|e| fault(&e))?;
         rows.iter().map(|row| PipelineName::parse(row.try_get("pipeline").map_err(|e| fault(&e))?)).collect()
     }
 }

@@ -22,7 +22,7 @@ impl Ledger {
             .bind(place)
             .bind(since)
             .bind(now)
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.here())
             .await
             .map_err(|e| fault(&e))?;
         Ok(found.is_some())
@@ -39,7 +39,7 @@ impl Ledger {
         )
         .bind(place)
         .bind(now_ms())
-        .execute(&self.pool)
+        .execute(self.here())
         .await
         .map_err(|e| fault(&e))?;
         Ok(())

@@ -37,7 +37,7 @@ impl Ledger {
         )
         .bind(dataset.to_string())
         .bind(i64::from(MAX_LISTED))
-        .fetch_all(&self.pool)
+        .fetch_all(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let read = |row: &sqlx::any::AnyRow| {
@@ -70,7 +70,7 @@ impl Ledger {
         .bind(run_id)
         .bind(version.map(to_i64))
         .bind(receipt)
-        .execute(&self.pool)
+        .execute(self.here())
         .await
         .map_err(|e| fault(&e))?;
         Ok(())
@@ -84,7 +84,7 @@ impl Ledger {
         let row = sqlx::query("SELECT 1 FROM versions WHERE dataset = $1 AND run_id = $2 LIMIT 1")
             .bind(dataset.to_string())
             .bind(run_id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.here())
             .await
             .map_err(|e| fault(&e))?;
         Ok(row.is_some())
@@ -111,7 +111,7 @@ impl Ledger {
         .bind(run.created_at.timestamp_millis())
         .bind(ms(run.started_at))
         .bind(ms(run.finished_at))
-        .execute(&self.pool)
+        .execute(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let new_stream = sqlx::query(
@@ -130,7 +130,7 @@ impl Ledger {
         .bind(stream.seconds)
         .bind(&stream.receipt)
         .bind(stream.state.word())
-        .execute(&self.pool)
+        .execute(self.here())
         .await
         .map_err(|e| fault(&e))?;
         Ok((new_run.rows_affected() == 1, new_stream.rows_affected() == 1))
@@ -149,7 +149,7 @@ impl Ledger {
         .bind(run.run_id.to_string())
         .bind(run.started_at.map(|at| at.timestamp_millis()))
         .bind(run.finished_at.map(|at| at.timestamp_millis()))
-        .execute(&self.pool)
+        .execute(self.here())
         .await
         .map_err(|e| fault(&e))?;
         Ok(())

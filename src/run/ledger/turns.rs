@@ -31,7 +31,7 @@ impl Ledger {
 
     async fn begin_as(&self, run_id: &RunId, wanted: Option<(u32, &str)>) -> Result<bool> {
         let rows = self.leases.rows();
-        let mut both = begin_writing(&self.pool).await?;
+        let mut both = begin_writing(self.here()).await?;
         let begun = sqlx::query(
             "UPDATE runs SET state = 'running', started_ms = coalesce(started_ms, $1), holder = $3,
                  spec_digest = coalesce($4, spec_digest),
@@ -83,7 +83,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn beat(&self, run_id: &RunId) -> Result<bool> {
-        let mut alone = begin_writing(&self.pool).await?;
+        let mut alone = begin_writing(self.here()).await?;
         let row = sqlx::query(concat!(
             "UPDATE run_turns SET heartbeat_ms = $1 WHERE run_id = $2
              AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = $2 AND ",
@@ -106,7 +106,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::queue`].
     pub async fn ask_to_stop(&self, run_id: &RunId) -> Result<bool> {
-        let mut alone = begin_writing(&self.pool).await?;
+        let mut alone = begin_writing(self.here()).await?;
         let asked = sqlx::query(
             "UPDATE run_turns SET cancel_ms = coalesce(cancel_ms, $1) WHERE run_id = $2
              AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = $2 AND state = 'running' AND \"trigger\" <> 'cli')",
@@ -133,7 +133,7 @@ impl Ledger {
         not_before: DateTime<Utc>,
         why: &str,
     ) -> Result<bool> {
-        let mut both = begin_writing(&self.pool).await?;
+        let mut both = begin_writing(self.here()).await?;
         let done = sqlx::query(concat!(
             "UPDATE runs SET state = 'queued', epoch = NULL, holder = NULL
              WHERE run_id = $1 AND state = 'running' AND NOT EXISTS

@@ -30,7 +30,7 @@ impl Ledger {
              ORDER BY created_ms, run_id LIMIT $1",
         )
         .bind(i64::try_from(most).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
+        .fetch_all(self.here())
         .await
         .map_err(|e| fault(&e))?;
         let read = |row: &AnyRow| -> Result<Waits> {
@@ -52,7 +52,7 @@ impl Ledger {
             for run_id in some {
                 query = query.bind(run_id.to_string());
             }
-            let rows = query.fetch_all(&self.pool).await.map_err(|e| fault(&e))?;
+            let rows = query.fetch_all(self.here()).await.map_err(|e| fault(&e))?;
             for row in &rows {
                 runs.push(read_run(row)?);
             }
@@ -74,7 +74,7 @@ impl Ledger {
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(since.timestamp_millis())
             .bind(i64::from(MAX_LISTED))
-            .fetch_all(&self.pool)
+            .fetch_all(self.here())
             .await
             .map_err(|e| fault(&e))?;
         rows.iter().map(read_run).collect()
@@ -96,7 +96,7 @@ impl Ledger {
                 query = query.bind(run_id.to_string());
             }
             let query = query.bind(now_ms());
-            let mut alone = begin_writing(&self.pool).await?;
+            let mut alone = begin_writing(self.here()).await?;
             query.execute(&mut *alone).await.map_err(|e| fault(&e))?;
             alone.commit().await.map_err(|e| fault(&e))?;
         }
@@ -125,7 +125,7 @@ mod tests {
         }
         let [nobodys, waits, tried, over] = runs[..] else { panic!("{runs:?}") };
         sqlx::query("UPDATE runs SET created_ms = created_ms - 90000000")
-            .execute(&ledger.pool)
+            .execute(ledger.here())
             .await
             .unwrap();
         let now = DateTime::from_timestamp_millis(now_ms()).unwrap();

@@ -186,7 +186,7 @@ fn command(folder: &Path, port: u16, tls: Option<&Certificates>) -> Command {
     command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
     command.arg("-k").arg(folder);
     // The limit on temporary files keeps a careless query of a test from filling the disk.
-    for setting in ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=60", "temp_file_limit=100MB"]
+    for setting in ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=120", "temp_file_limit=100MB"]
     {
         command.args(["-c", setting]);
     }
