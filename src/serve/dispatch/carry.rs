@@ -234,7 +234,7 @@ impl Shared {
         if let Err(error) = &result
             && let Some(next) = next_attempt(&run, error, was_cut)
         {
-            match self.recorded(&lease, &run, || self.try_again(&run, &next).boxed()).await {
+            match self.recorded(&lease, &run, &next.why, || self.try_again(&run, &next).boxed()).await {
                 Some(true) => {
                     lease.end().await;
                     let not_before = Some(Instant::now() + next.pause);
@@ -253,17 +253,19 @@ impl Shared {
             let turn = self.turn(&run.pipeline.name).await;
             self.conclude(&run.run_id, &run.pipeline.name, &result).await.map(|()| turn)
         };
-        let _turn = self.recorded(&lease, &run, || conclude().boxed()).await;
+        let _turn = self.recorded(&lease, &run, &came_to(&result), || conclude().boxed()).await;
         lease.end().await;
         self.leave(&run);
     }
 
-    /// Records what became of an attempt whose lease is held, however long the store cannot: it must not stand there as
-    /// under way. `None` where the lease is lost, the run is no more this process's, or the daemon stops.
+    /// Records what became of an attempt whose lease is held, however long the store cannot, while the log tells what it
+    /// `came_to`: it must not stand there as under way. `None` where the lease is lost, the run is no more this process's,
+    /// or the daemon stops.
     async fn recorded<'r, T>(
         &self,
         lease: &Lease,
         run: &Waiting,
+        came_to: &str,
         record: impl Fn() -> BoxFuture<'r, Result<T>>,
     ) -> Option<T> {
         let mut pause = FIRST_PAUSE;
@@ -272,8 +274,10 @@ impl Shared {
                 Ok(recorded) => return Some(recorded),
                 Err(error) => error,
             };
-            tracing::error!(run_id = %run.run_id, %error, "what became of the run could not be recorded");
+            tracing::error!(run_id = %run.run_id, %error, came_to, "what became of the run could not be recorded");
             if lease.is_lost() || self.is_out_of_hand(run).await {
+                tracing::warn!(run_id = %run.run_id, "given up: the lease is lost, or that is recorded by now");
+                self.ledger.forget(&run.run_id);
                 return None;
             }
             tokio::select! {
@@ -311,7 +315,7 @@ impl Shared {
         traces::concluded(result);
         let done = self.conclude(&run.run_id, &run.pipeline.name, result).await;
         if let Err(error) = &done {
-            let came_to = result.as_ref().map_or_else(|error| error.to_string(), |()| "done".to_owned());
+            let came_to = came_to(result);
             tracing::error!(run_id = %run.run_id, %error, came_to, "the end of the run could not be recorded");
         }
         done.is_ok()
@@ -368,6 +372,11 @@ fn next_attempt(run: &Waiting, error: &Error, was_cut: bool) -> Option<Next> {
     let elapsed = u64::try_from(now_ms().saturating_sub(run.asked_ms)).unwrap_or_default();
     let pause = run.pipeline.retry.pause(run.attempt, Duration::from_millis(elapsed))?;
     Some(Next { attempt, pause, why: error.to_string() })
+}
+
+/// What an attempt came to, for the log where nothing else can tell.
+fn came_to(result: &Result<()>) -> String {
+    result.as_ref().map_or_else(|error| error.to_string(), |()| "done".to_owned())
 }
 
 fn a_little_later(run: Waiting) -> Waiting {
