@@ -147,7 +147,8 @@ impl Daemon {
         )?;
         let stop_api = CancellationToken::new();
         let (kept, ticking) = (schedules.clone(), Arc::clone(&clock));
-        let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, stop_api.clone());
+        let (bounds, closing) = (&entrance.bounds, stop_api.clone());
+        let api = api::Api::new(dispatcher.clone(), schedules, clock, documents, views, bounds, closing);
         let router = api::router(api, gate.clone());
         let door = Door::new(listener, entrance, router, gate, reloads.subscribe(), stop_api.clone())?;
         let stop_schedule = CancellationToken::new();

@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
@@ -16,14 +16,9 @@ use tokio::sync::Semaphore;
 
 use super::{Answer, Api, unavailable};
 use crate::govern::Principal;
+use crate::serve::door::Bounds;
 use crate::serve::problem::Problem;
 
-/// Requests that are answered at the same time, those that wait among them.
-const AT_ONCE: usize = 1_024;
-/// Requests of one caller in a second, for as long as it likes.
-const PER_SECOND: NonZeroU32 = number(1_000);
-/// Requests of one caller at once after a rest.
-const BURST: NonZeroU32 = number(2_000);
 /// Callers that are remembered; those that rested are forgotten first.
 const MOST_CALLERS: usize = 10_000;
 /// Most characters of path and query.
@@ -33,23 +28,12 @@ const MOST_URI_CHARS: usize = 8 << 10;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-const fn number(number: u32) -> NonZeroU32 {
-    match NonZeroU32::new(number) {
-        Some(number) => number,
-        None => NonZeroU32::MIN,
-    }
-}
-
 /// The limits of one daemon.
 pub(super) struct Limits {
     places: Semaphore,
     callers: RateLimiter<String, DefaultKeyedStateStore<String>, DefaultClock, StateInformationMiddleware>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::of(AT_ONCE, Quota::per_second(PER_SECOND).allow_burst(BURST))
-    }
+    per_second: NonZeroU32,
+    burst: NonZeroU32,
 }
 
 /// What is left to a caller, or how long it has to rest.
@@ -60,9 +44,23 @@ enum Left {
 }
 
 impl Limits {
-    fn of(at_once: usize, quota: Quota) -> Self {
+    pub(super) fn of(bounds: &Bounds) -> Self {
+        let Bounds { requests, per_second, burst, .. } = *bounds;
+        let quota = Quota::per_second(per_second).allow_burst(burst);
         let callers = RateLimiter::keyed(quota).with_middleware();
-        Self { places: Semaphore::new(at_once), callers }
+        Self { places: Semaphore::new(requests), callers, per_second, burst }
+    }
+
+    /// What one caller may ask, and in how many seconds.
+    fn policy(&self) -> HeaderValue {
+        let Self { per_second, burst, .. } = self;
+        text(&format!("\"caller\";q={burst};w={}", burst.get().div_ceil(per_second.get())))
+    }
+
+    fn refusal(&self) -> Problem {
+        let Self { per_second, burst, .. } = self;
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate", "this caller asks too often")
+            .with("help", format!("at most {burst} requests at once, and {per_second} a second"))
     }
 
     fn take(&self, caller: &str) -> Left {
@@ -95,34 +93,38 @@ pub(super) async fn paced(
     Extension(principal): Extension<Principal>,
     request: Request,
     next: Next,
-) -> Answer {
-    match api.limits.take(&principal.actor()) {
-        Left::Requests(left) => {
-            let mut answer = next.run(request).await;
-            answer.headers_mut().insert(RATE_LIMIT, rate_limit(left, 1));
-            Ok(answer)
-        }
-        Left::Rest(rest) => {
-            let seconds = rest.as_secs() + 1;
-            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate", "this caller asks too often")
-                .with("help", format!("at most {BURST} requests at once, and {PER_SECOND} a second"))
-                .header(header::RETRY_AFTER, seconds)
-                .header(RATE_LIMIT, rate_limit(0, seconds)))
-        }
-    }
-    .map(|mut answer: Response| {
-        let policy = format!("\"caller\";q={BURST};w={}", BURST.get().div_ceil(PER_SECOND.get()));
-        if let Ok(policy) = HeaderValue::try_from(policy) {
-            answer.headers_mut().insert(RATE_LIMIT_POLICY, policy);
-        }
-        answer
-    })
+) -> Response {
+    let limits = &api.limits;
+    let left = limits.take(&principal.actor());
+    let mut answer = match left {
+        Left::Requests(_) => next.run(request).await,
+        Left::Rest(_) => limits.refusal().header(header::RETRY_AFTER, left.seconds()).into_response(),
+    };
+    answer.headers_mut().insert(RATE_LIMIT, left.told());
+    answer.headers_mut().insert(RATE_LIMIT_POLICY, limits.policy());
+    answer
 }
 
-/// How many requests are left, and after how many seconds there are more.
-fn rate_limit(left: u32, seconds: u64) -> HeaderValue {
-    let text = format!("\"caller\";r={left};t={seconds}");
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+impl Left {
+    /// After how many seconds there are more.
+    const fn seconds(self) -> u64 {
+        match self {
+            Self::Requests(_) => 1,
+            Self::Rest(rest) => rest.as_secs() + 1,
+        }
+    }
+
+    fn told(self) -> HeaderValue {
+        let requests = match self {
+            Self::Requests(requests) => requests,
+            Self::Rest(_) => 0,
+        };
+        text(&format!("\"caller\";r={requests};t={}", self.seconds()))
+    }
+}
+
+fn text(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -131,11 +133,11 @@ mod tests {
 
     #[test]
     fn a_caller_that_asks_too_often_rests_and_others_do_not() {
-        let quota = Quota::per_hour(NonZeroU32::new(60).unwrap()).allow_burst(NonZeroU32::new(2).unwrap());
-        let limits = Limits::of(1, quota);
+        let number = |number| NonZeroU32::new(number).unwrap();
+        let limits = Limits::of(&Bounds { per_second: number(1), burst: number(2), ..Bounds::default() });
         assert_eq!(limits.take("token:a"), Left::Requests(1));
         assert_eq!(limits.take("token:a"), Left::Requests(0));
-        assert!(matches!(limits.take("token:a"), Left::Rest(rest) if rest > Duration::from_secs(1)));
+        assert!(matches!(limits.take("token:a"), Left::Rest(_)));
         assert_eq!(limits.take("token:b"), Left::Requests(1));
     }
 }

@@ -38,6 +38,7 @@ use self::places::Places;
 use super::auth::{Gate, require_principal};
 use super::dispatch::{Dispatcher, Refusal};
 use super::documents::Documents;
+use super::door::Bounds;
 use super::live::Live;
 use super::logs::RunLogs;
 use super::metrics;
@@ -104,6 +105,7 @@ impl Api {
         clock: Arc<dyn Clock>,
         documents: Option<Documents>,
         views: Views,
+        bounds: &Bounds,
         closing: CancellationToken,
     ) -> Self {
         let places = |count| Arc::new(Semaphore::new(count));
@@ -118,7 +120,7 @@ impl Api {
             checks: places(CHECKS_AT_ONCE),
             plans: places(PLANS_AT_ONCE),
             looks: places(datasets::LOOKS_AT_ONCE),
-            limits: Arc::default(),
+            limits: Arc::new(Limits::of(bounds)),
             closing,
         }
     }

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconn
     \"detail\":\"too many connections are open, or too many from where this one comes\",\
     \"help\":\"try again in a few seconds\"}";
 
-/// What connections may take.
+/// What connections and requests may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Most connections at once, half of them from one address that is not this machine; one more is told 503, or,
@@ -75,6 +76,12 @@ pub struct Bounds {
     pub headers: Duration,
     /// How long the body of a request may take.
     pub body: Duration,
+    /// Requests that are answered at the same time, those that wait among them; one more is told 503.
+    pub requests: usize,
+    /// Requests of one caller in a second, for as long as it likes; one more is told 429.
+    pub per_second: NonZeroU32,
+    /// Requests of one caller at once after a rest.
+    pub burst: NonZeroU32,
 }
 
 impl Default for Bounds {
@@ -84,7 +91,17 @@ impl Default for Bounds {
             handshake: Duration::from_secs(10),
             headers: Duration::from_secs(20),
             body: Duration::from_secs(20),
+            requests: 1024,
+            per_second: number(1000),
+            burst: number(2000),
         }
+    }
+}
+
+const fn number(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
     }
 }
 
@@ -95,7 +112,7 @@ pub struct Entrance {
     pub tls: Option<listen::Tls>,
     /// Who beside the holders of tokens is let in.
     pub access: Access,
-    /// What connections may take.
+    /// What connections and requests may take.
     pub bounds: Bounds,
 }
 

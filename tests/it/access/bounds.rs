@@ -1,15 +1,18 @@
 //! What is too much, malformed or too slow is refused, while others are served.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use reqwest::{Method, StatusCode};
 use sealift::govern::{Role, token};
-use sealift::serve::{Bounds, Entrance};
+use sealift::serve::{Bounds, Entrance, Limits};
+use sealift::spec::config::Runs;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::PATIENCE;
-use crate::serve::world::World;
+use crate::serve::world::{Act, World};
 
 async fn bounded() -> World {
     let bounds = Bounds {
@@ -17,6 +20,7 @@ async fn bounded() -> World {
         handshake: Duration::from_secs(1),
         headers: Duration::from_secs(1),
         body: Duration::from_secs(1),
+        ..Bounds::default()
     };
     World::through(Entrance { bounds, ..Entrance::default() }).await
 }
@@ -163,4 +167,80 @@ async fn connections_beyond_the_bound_are_told_so_and_there_is_room_again_later(
         assert!(begun.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn a_caller_that_asks_too_often_is_told_when_to_come_again_while_others_are_served() {
+    let number = |number| NonZeroU32::new(number).unwrap();
+    let bounds = Bounds { per_second: number(1), burst: number(4), ..Bounds::default() };
+    let world = World::within(&[], bounds, Limits::default()).await;
+    let asked = (0..64).map(|_| world.request(Method::GET, "/v1/runs").bearer_auth(&world.token).send());
+    let answers = try_join_all(asked).await.unwrap();
+    let (served, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status() == StatusCode::OK);
+    assert!(served.len() >= 4 && !refused.is_empty(), "{} were served", served.len());
+    for answer in refused {
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        let header = |name: &str| answer.headers()[name].to_str().unwrap();
+        assert_eq!(header("retry-after"), "1");
+        assert_eq!(header("ratelimit-policy"), "\"caller\";q=4;w=4");
+        assert_eq!(header("content-type"), "application/problem+json");
+    }
+    let other = token::create(&world.ledger, "os:0", "control-m", Role::Scheduler, None).await.unwrap();
+    let other = other.expose_str().unwrap().to_owned();
+    let answer = world.request(Method::GET, "/v1/runs").bearer_auth(other).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_bound_are_told_so_and_there_is_room_again_later() {
+    let bounds = Bounds { requests: 2, ..Bounds::default() };
+    let world = World::within(&[("crm", Act::WaitForGo)], bounds, Limits::default()).await;
+    let run = world.trigger("crm").await;
+    let waiting = format!("/v1/runs/{run}?wait=25");
+    let waits = async || {
+        loop {
+            // It may itself be the one too many.
+            let (status, _) = world.ask(Method::GET, &waiting).await;
+            if status != StatusCode::SERVICE_UNAVAILABLE {
+                return status;
+            }
+        }
+    };
+    let refused = async {
+        let begun = Instant::now();
+        loop {
+            let (status, told) = world.ask(Method::GET, "/v1/runs").await;
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                world.go.add_permits(1);
+                return told;
+            }
+            assert!(begun.elapsed() < PATIENCE);
+        }
+    };
+    let (one, other, told) = tokio::join!(waits(), waits(), refused);
+    assert_eq!(
+        (one, other, &told["type"]),
+        (StatusCode::OK, StatusCode::OK, &"urn:sealift:problem:busy".into())
+    );
+    serves_others(&world).await;
+}
+
+#[tokio::test]
+async fn runs_beyond_those_that_may_wait_are_refused_and_taken_later() {
+    let runs = Runs { at_once: 1, waiting: 1 };
+    let acts = [("a", Act::WaitForGo), ("b", Act::WaitForGo), ("c", Act::WaitForGo)];
+    let limits = Limits { runs, ..Limits::default() };
+    let mut world = World::within(&acts, Bounds::default(), limits).await;
+    world.trigger("a").await;
+    world.started.recv().await.unwrap();
+    world.trigger("b").await;
+    let (status, told) = world.ask(Method::POST, "/v1/pipelines/c/runs").await;
+    assert_eq!(
+        (status, &told["type"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"urn:sealift:problem:full".into())
+    );
+    world.go.add_permits(3);
+    world.started.recv().await.unwrap();
+    world.trigger("c").await;
 }

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use sealift::error::{Error, Kind, Result};
 use sealift::govern::{Role, token};
 use sealift::run::ledger::{Ledger, RunId, StreamOutcome, StreamState};
-use sealift::serve::{Clock, Daemon, Entrance, Limits, Registry, Reloads, Runner, Settings, Views};
+use sealift::serve::{Bounds, Clock, Daemon, Entrance, Limits, Registry, Reloads, Runner, Settings, Views};
 use sealift::spec::config::{Metadata, Observability, Runs};
 use sealift::spec::schedule::{LONGEST_ATTEMPT, Priority, Retry, Schedule, Timing};
 use sealift::spec::{ConnectionName, Pipeline, PipelineName};
@@ -172,6 +172,13 @@ impl World {
         let (limits, grace) = (Limits::default(), Duration::from_secs(60));
         let quiet = Observability::default();
         Self::built(&[("crm", Act::Publish)], pipelines, limits, grace, entrance, quiet).await
+    }
+
+    /// One that takes no more than this.
+    pub async fn within(acts: &[(&'static str, Act)], bounds: Bounds, limits: Limits) -> Self {
+        let pipelines = acts.iter().map(|(name, _)| pipeline(name, None)).collect();
+        let (entrance, quiet) = (Entrance { bounds, ..Entrance::default() }, Observability::default());
+        Self::built(acts, pipelines, limits, Duration::from_secs(60), entrance, quiet).await
     }
 
     pub async fn telling(
