@@ -24,6 +24,7 @@ mod door;
 mod fixture;
 mod metrics;
 mod problem;
+mod pulse;
 mod supervisor;
 mod takeover;
 mod trust;

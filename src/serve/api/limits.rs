@@ -84,6 +84,7 @@ pub(super) async fn admitted(State(api): State<Api>, request: Request, next: Nex
     let Ok(_place) = api.limits.places.try_acquire() else {
         return Err(unavailable("busy", "too many requests are being answered"));
     };
+    api.pulse.quicken();
     Ok(next.run(request).await)
 }
 

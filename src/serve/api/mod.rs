@@ -43,6 +43,7 @@ use super::live::Live;
 use super::logs::RunLogs;
 use super::metrics;
 use super::problem::{self, Problem};
+use super::pulse::Pulse;
 use super::schedule::{Clock, Schedules};
 use super::traces;
 
@@ -85,6 +86,7 @@ pub(super) struct Api {
     /// Places for looks at datasets.
     looks: Arc<Semaphore>,
     limits: Arc<Limits>,
+    pulse: Arc<Pulse>,
     /// Fires when no more is answered.
     closing: CancellationToken,
 }
@@ -121,6 +123,7 @@ impl Api {
             plans: places(PLANS_AT_ONCE),
             looks: places(datasets::LOOKS_AT_ONCE),
             limits: Arc::new(Limits::of(bounds)),
+            pulse: Arc::new(Pulse::start()),
             closing,
         }
     }
